@@ -1,0 +1,3 @@
+"""Arithmetic on PCM: numpy only, no trio."""
+
+from .format import AudioFormat as AudioFormat

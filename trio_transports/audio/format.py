@@ -1,0 +1,56 @@
+"""What a run of PCM is: its rate and channel count, and the exact arithmetic between bytes, samples and seconds.
+
+PCM is signed 16-bit little-endian, interleaved, everywhere in this library. A *sample* below means one instant: one
+16-bit number for each channel.
+"""
+
+from typing import Final, final
+
+from attrs import field, frozen
+from attrs.validators import ge, instance_of
+
+SAMPLE_WIDTH: Final = 2
+"""Bytes of one 16-bit number."""
+
+
+@final
+@frozen
+class AudioFormat:
+    """The rate and channel count that give meaning to a run of PCM bytes."""
+
+    sample_rate: int = field(validator=[instance_of(int), ge(1)])
+    num_channels: int = field(default=1, validator=[instance_of(int), ge(1)])
+
+    @property
+    def bytes_per_sample(self) -> int:
+        return SAMPLE_WIDTH * self.num_channels
+
+    @property
+    def bytes_per_second(self) -> int:
+        return SAMPLE_WIDTH * self.num_channels * self.sample_rate
+
+    def samples(self, size_bytes: int) -> int:
+        """Whole samples in ``size_bytes``; a size that splits a sample is a ValueError."""
+        samples, rest = divmod(size_bytes, self.bytes_per_sample)
+        if rest:
+            raise ValueError(
+                f"{size_bytes} bytes are not whole samples of {self}: pass a multiple of {self.bytes_per_sample} bytes"
+            )
+        return samples
+
+    def size_bytes(self, samples: int) -> int:
+        return samples * self.bytes_per_sample
+
+    def duration_s(self, size_bytes: int) -> float:
+        return self.samples(size_bytes) / self.sample_rate
+
+    def samples_in(self, duration_s: float) -> int:
+        """The number of samples nearest to ``duration_s``."""
+        return round(duration_s * self.sample_rate)
+
+    def silence(self, samples: int) -> bytes:
+        return bytes(self.size_bytes(samples))
+
+    def __str__(self) -> str:
+        channels = {1: "mono", 2: "stereo"}.get(self.num_channels, f"{self.num_channels} channels")
+        return f"{self.sample_rate} Hz {channels}"

@@ -1,0 +1,58 @@
+"""The exceptions of the library: one root, and one name for each party that can be at fault.
+
+Nothing here depends on an engine; a wire translates its engine's exceptions once, ``from`` the original.
+"""
+
+from typing import Literal, TypeAlias
+
+Initiator: TypeAlias = Literal["local", "remote", "error"]
+
+
+class TransportError(Exception):
+    """Root of everything this library raises on purpose."""
+
+
+class ConnectionClosed(TransportError):
+    """The connection has ended; nothing more can be sent, and all that was received has been read."""
+
+    def __init__(self, code: int = 1006, reason: str = "", *, initiator: Initiator = "error") -> None:
+        self.code = code
+        self.reason = reason
+        self.initiator = initiator
+        super().__init__(code, reason, initiator)
+
+    def __str__(self) -> str:
+        who = {"local": "closed by this side", "remote": "closed by the peer", "error": "connection lost"}
+        return f"{who[self.initiator]}, code {self.code}" + (f": {self.reason}" if self.reason else "")
+
+
+class HandshakeRejected(TransportError):
+    """The server answered the WebSocket upgrade with an HTTP status instead."""
+
+    def __init__(
+        self, status: int, *, headers: tuple[tuple[str, str], ...] = (), body: bytes = b"", url: str = ""
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.url = url
+        super().__init__(status, body)
+
+    def __str__(self) -> str:
+        where = f" by {self.url}" if self.url else ""
+        excerpt = self.body[:200].decode("utf-8", "replace")
+        return f"the WebSocket handshake was refused{where} with HTTP status {self.status}" + (
+            f": {excerpt}" if excerpt else ""
+        )
+
+
+class LocalProtocolError(TransportError):
+    """This side asked for something the connection or the dialect does not allow: a mistake in the calling code."""
+
+
+class RemoteProtocolError(TransportError):
+    """The peer sent something that its protocol does not allow; ``path`` names the place inside the message."""
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        self.path = path
+        super().__init__(f"{message} (at {path})" if path else message)

@@ -1,0 +1,250 @@
+"""The typed values that travel through a session: one small class for each kind, and ``Frame``, their union.
+
+Rules
+1. A frame is a frozen, keyword-only attrs value. Frames do not inherit from each other; ``match`` on the union.
+2. Direction is which channel a frame is on, never its type.
+3. Audio is whole samples of 16-bit PCM, or it is not a frame: the constructor says what is wrong.
+4. ``id`` and ``name`` are carried for peers that number their frames; nothing in the library depends on them.
+
+Frozen costs 0.4 microseconds more to make an ``AudioFrame`` than a mutable class (0.75 against 0.33 on Python 3.11):
+under one percent of what a frame costs on its way, so values stay frozen.
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias, final
+
+from attrs import Factory, field, frozen
+from attrs.validators import and_, ge, in_, instance_of, optional
+
+from .audio.format import AudioFormat
+
+JSONValue: TypeAlias = "bool | int | float | str | list[JSONValue] | dict[str, JSONValue] | None"
+"""What a JSON document can hold."""
+
+DTMF_DIGITS = "0123456789*#ABCD"
+
+
+@final
+@frozen(kw_only=True)
+class AudioFrame:
+    """A run of PCM with its format. ``destination`` names an output track; None is the default one."""
+
+    audio: bytes
+    sample_rate: int
+    num_channels: int = 1
+    pts: int | None = None
+    destination: str | None = None
+    id: int = 0
+    name: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        # One inlined pass for the case that is right; the explanation is made only when something is wrong.
+        if (
+            type(self.audio) is not bytes
+            or type(self.sample_rate) is not int
+            or type(self.num_channels) is not int
+            or self.sample_rate < 1
+            or self.num_channels < 1
+            or len(self.audio) % (2 * self.num_channels)
+        ):
+            self._explain()
+
+    def _explain(self) -> None:
+        if type(self.audio) is not bytes:
+            raise TypeError(f"AudioFrame.audio must be bytes, not {type(self.audio).__name__}: pass bytes(data)")
+        try:
+            AudioFormat(self.sample_rate, self.num_channels).samples(len(self.audio))
+        except TypeError as exc:
+            raise TypeError(f"AudioFrame.sample_rate and num_channels must be ints: {exc.args[0]}") from None
+        except ValueError as exc:
+            raise ValueError(f"AudioFrame: {exc.args[0]}") from None
+
+    @property
+    def format(self) -> AudioFormat:
+        return AudioFormat(self.sample_rate, self.num_channels)
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.audio) // (2 * self.num_channels)
+
+    @property
+    def duration_s(self) -> float:
+        return self.num_samples / self.sample_rate
+
+
+@final
+@frozen(kw_only=True)
+class TextFrame:
+    text: str = field(validator=instance_of(str))
+    id: int = 0
+    name: str = ""
+
+
+@final
+@frozen(kw_only=True)
+class TranscriptionFrame:
+    """What was said, by whom, and when (``timestamp`` is ISO 8601 by convention of the peers that send it)."""
+
+    text: str = field(validator=instance_of(str))
+    user_id: str = ""
+    timestamp: str = ""
+    id: int = 0
+    name: str = ""
+
+
+@final
+@frozen(kw_only=True)
+class MessageFrame:
+    """A JSON document of the application's own. ``urgent`` ones overtake queued audio."""
+
+    message: JSONValue
+    urgent: bool = False
+
+
+@final
+@frozen(kw_only=True)
+class DTMFFrame:
+    """One key of a telephone: ``0`` to ``9``, ``*``, ``#``, ``A`` to ``D``."""
+
+    digit: str = field(validator=and_(instance_of(str), in_(tuple(DTMF_DIGITS))))
+
+
+def _size(_instance: object, _attribute: object, value: tuple[int, int]) -> None:
+    if len(value) != 2 or not all(type(side) is int and side >= 0 for side in value):
+        raise ValueError(f"ImageFrame.size must be (width, height) in pixels, not {value!r}")
+
+
+@final
+@frozen(kw_only=True)
+class ImageFrame:
+    image: bytes = field(validator=instance_of(bytes))
+    size: tuple[int, int] = field(converter=tuple, validator=_size)
+    format: str = "RGB"
+    destination: str | None = None
+
+
+@final
+@frozen(kw_only=True)
+class SpriteFrame:
+    """An animation: images shown one after another."""
+
+    images: tuple[ImageFrame, ...] = field(converter=tuple)
+
+
+@final
+@frozen(kw_only=True)
+class StartFrame:
+    """The peer announced its stream: who is calling and what is carried. Fields a dialect lacks stay None."""
+
+    stream_id: str | None = None
+    call_id: str | None = None
+    account_id: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    audio_in_sample_rate: int | None = None
+    audio_out_sample_rate: int | None = None
+    parameters: Mapping[str, JSONValue] = Factory(dict)
+
+
+@final
+@frozen(kw_only=True)
+class EndFrame:
+    """The stream ends in good order."""
+
+    reason: str | None = None
+
+
+@final
+@frozen(kw_only=True)
+class CancelFrame:
+    """The stream ends at once."""
+
+    reason: str | None = None
+
+
+@final
+@frozen(kw_only=True)
+class InterruptionFrame:
+    """What is playing stops now (barge-in)."""
+
+    id: int = 0
+    name: str = ""
+
+
+@final
+@frozen(kw_only=True)
+class MarkFrame:
+    """A named place in the audio: sent, it asks the peer to tell when it was played; received, it was."""
+
+    mark: str = field(validator=instance_of(str))
+
+
+@final
+@frozen(kw_only=True)
+class UserStartedSpeakingFrame:
+    """``at_s`` is the time in the inbound audio, in seconds since its start, at which speech began."""
+
+    at_s: float | None = field(default=None, validator=optional(ge(0)))
+
+
+@final
+@frozen(kw_only=True)
+class UserStoppedSpeakingFrame:
+    """``at_s`` is the time in the inbound audio, in seconds since its start, at which speech ended."""
+
+    at_s: float | None = field(default=None, validator=optional(ge(0)))
+
+
+@final
+@frozen(kw_only=True)
+class BotStartedSpeakingFrame:
+    destination: str | None = None
+
+
+@final
+@frozen(kw_only=True)
+class BotStoppedSpeakingFrame:
+    """The end of an utterance. Sent to an output, it flushes the last partial chunk."""
+
+    destination: str | None = None
+
+
+@final
+@frozen(kw_only=True)
+class MixerControlFrame:
+    """Settings for the mixer of one output track; it never reaches the wire."""
+
+    settings: Mapping[str, object] = Factory(dict)
+    enabled: bool | None = None
+    destination: str | None = None
+
+
+@final
+@frozen(kw_only=True)
+class FilterControlFrame:
+    """Settings for the inbound audio filter; it never reaches the wire."""
+
+    settings: Mapping[str, object] = Factory(dict)
+    enabled: bool | None = None
+
+
+Frame: TypeAlias = (
+    AudioFrame
+    | TextFrame
+    | TranscriptionFrame
+    | MessageFrame
+    | DTMFFrame
+    | ImageFrame
+    | SpriteFrame
+    | StartFrame
+    | EndFrame
+    | CancelFrame
+    | InterruptionFrame
+    | MarkFrame
+    | UserStartedSpeakingFrame
+    | UserStoppedSpeakingFrame
+    | BotStartedSpeakingFrame
+    | BotStoppedSpeakingFrame
+    | MixerControlFrame
+    | FilterControlFrame
+)

@@ -1,0 +1,5 @@
+"""Dialects: how frames are written as WebSocket messages, one module for each."""
+
+from .protocol import AwaitsStart as AwaitsStart
+from .protocol import FrameSerializer as FrameSerializer
+from .protocol import Message as Message

@@ -1,0 +1,60 @@
+"""What a serializer is: a synchronous translation between frames and WebSocket messages.
+
+Rules
+1. No I/O, no clock, no trio. Both methods return at once.
+2. ``encode`` gives the messages for one frame, in order; an empty result means this dialect has no message for it.
+3. ``decode`` gives the frames in one message. Bad input raises ``RemoteProtocolError`` and nothing else; an event
+   that is not known gives no frames.
+4. PCM is converted to and from ``audio_format`` by the session; a serializer does only its own byte encoding.
+5. One that keeps something about its stream has ``fresh()``: every session works on a copy of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from ..audio.format import AudioFormat
+from ..frames import Frame
+
+Message: TypeAlias = str | bytes
+"""One WebSocket message: text or binary."""
+
+
+class FrameSerializer(Protocol):
+    """Any object with these three members is a serializer."""
+
+    @property
+    def audio_format(self) -> AudioFormat | None:
+        """The one PCM format this dialect carries, or None when its messages state their own."""
+
+    def encode(self, frame: Frame) -> Sequence[Message]: ...
+
+    def decode(self, message: Message) -> Sequence[Frame]: ...
+
+
+@runtime_checkable
+class AwaitsStart(Protocol):
+    """A serializer that cannot address its peer until the peer has announced its stream."""
+
+    @property
+    def is_ready(self) -> bool: ...
+
+
+@runtime_checkable
+class Fresh(Protocol):
+    """Something configured once and used by many sessions, each on a copy of its own."""
+
+    def fresh(self) -> object: ...
+
+
+T = TypeVar("T")
+
+
+def per_session(source: T | Callable[[], T]) -> T:
+    """Make what one session uses: call a class or factory, take ``fresh()`` of an object that has it, else share it."""
+    if isinstance(source, type):
+        return source()  # type: ignore[no-any-return]
+    if isinstance(source, Fresh):
+        return source.fresh()  # type: ignore[return-value]
+    if callable(source):
+        return source()
+    return source

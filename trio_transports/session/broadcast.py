@@ -1,0 +1,115 @@
+"""One source, any number of readers, none of which can hold up the source or each other.
+
+Rules
+1. Every subscriber has a buffer of its own. Emitting never blocks and never fails.
+2. A subscriber that does not read loses its oldest values past the buffer, and finds an ``EventsLost`` in their place.
+3. No subscriber, no cost.
+4. A subscription ends (``EndOfChannel``) when the source's last activity has ended and the buffer was read.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar, final
+
+import trio
+from attrs import define, field, frozen
+from trio.lowlevel import ParkingLot
+
+T = TypeVar("T")
+
+
+@final
+@frozen
+class EventsLost:
+    """``count`` older values were dropped because this subscriber did not read them."""
+
+    count: int
+
+
+@final
+@define(eq=False)
+class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
+    """One reader's end of a broadcast. Cancelling ``receive`` loses nothing."""
+
+    _source: "Broadcast[T]"
+    _buffer: int
+    _values: deque[T] = field(factory=deque, init=False)
+    _lost: int = field(default=0, init=False)
+    _ended: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
+    _readers: ParkingLot = field(factory=ParkingLot, init=False)
+
+    def _put(self, value: T) -> None:
+        if len(self._values) >= self._buffer:
+            self._values.popleft()
+            self._lost += 1
+        self._values.append(value)
+        self._readers.unpark()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._readers.unpark_all()
+
+    async def receive(self) -> T | EventsLost:
+        await trio.lowlevel.checkpoint()
+        while not self._closed:
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                return EventsLost(lost)
+            if self._values:
+                return self._values.popleft()
+            if self._ended:
+                raise trio.EndOfChannel
+            await self._readers.park()
+        raise trio.ClosedResourceError("this subscription was closed")
+
+    def close(self) -> None:
+        self._closed = True
+        self._source._forget(self)
+        self._readers.unpark_all()
+
+    async def aclose(self) -> None:
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+@final
+@define(eq=False)
+class Broadcast(Generic[T]):
+    """The source's end."""
+
+    _subscribers: list[Subscription[T]] = field(factory=list, init=False)
+    _active: int = field(default=0, init=False)
+
+    def subscribe(self, buffer: int = 1024) -> Subscription[T]:
+        if buffer < 1:
+            raise ValueError(f"buffer must be at least 1, not {buffer}")
+        subscription = Subscription(self, buffer)
+        self._subscribers.append(subscription)
+        return subscription
+
+    @property
+    def has_subscribers(self) -> bool:
+        return bool(self._subscribers)
+
+    def emit(self, value: T) -> None:
+        for subscription in self._subscribers:
+            subscription._put(value)
+
+    @contextmanager
+    def activity(self) -> Iterator[None]:
+        """While any activity lasts, subscriptions stay open; the end of the last one ends them all."""
+        self._active += 1
+        try:
+            yield
+        finally:
+            self._active -= 1
+            if not self._active:
+                for subscription in self._subscribers:
+                    subscription._end()
+                self._subscribers.clear()
+
+    def _forget(self, subscription: Subscription[T]) -> None:
+        if subscription in self._subscribers:
+            self._subscribers.remove(subscription)

@@ -1,0 +1,7 @@
+"""Voice activity: who is speaking, and since when."""
+
+from .analyzer import SpeechEvent as SpeechEvent
+from .analyzer import SpeechStarted as SpeechStarted
+from .analyzer import SpeechStopped as SpeechStopped
+from .analyzer import VADAnalyzer as VADAnalyzer
+from .analyzer import VADParams as VADParams

@@ -1,0 +1,36 @@
+"""What a session asks of a connection: four verbs that behave alike on every engine.
+
+Rules (``testing.check_wire`` shows each on every wire)
+1. ``receive`` gives whole messages in order. Cancelling it loses nothing. When the connection has ended and all that
+   arrived was read, it raises ``ConnectionClosed`` with the code, the reason and who ended it, now and on every call.
+2. ``send`` takes text or anything bytes-like. Cancelled midway it aborts the wire: half a frame may be on it, so
+   nothing may follow. After the end it raises ``ConnectionClosed``.
+3. ``aclose`` says goodbye with a code and reason, and waits for the peer's answer. It has no deadline of its own: the
+   caller's is the limit, and cancelling it aborts. It may run while another task is in ``receive``. A second call does
+   nothing.
+4. ``abort`` ends the connection at once, without waiting and without ceremony; it may be called at any time, from any
+   task, also twice. A task inside ``receive`` or ``send`` wakes with ``ConnectionClosed``.
+5. One task receives, one sends. A wire does not queue.
+6. A message over the size limit ends the connection with 1009 on both sides.
+"""
+
+from typing import Protocol, TypeAlias
+
+from .peer import Peer
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+
+
+class Wire(Protocol):
+    """One WebSocket connection, whatever engine is under it."""
+
+    @property
+    def peer(self) -> Peer: ...
+
+    async def receive(self) -> str | bytes: ...
+
+    async def send(self, message: str | BytesLike) -> None: ...
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None: ...
+
+    def abort(self) -> None: ...
