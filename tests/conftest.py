@@ -1,0 +1,102 @@
+"""What every test is held to: it leaves no socket open, no task running, and no warning behind.
+
+Rules
+1. A socket, file or coroutine that was dropped instead of closed fails the test that dropped it: warnings are errors,
+   and garbage is collected before the next test starts.
+2. A socket that is still held after a test fails it too. Those of wider fixtures are open before the test and may stay.
+3. Tasks end with their nursery, so only system tasks can outlive a test's body. One that does fails the test, unless
+   it is marked ``leaves_system_task``, for the few whose subject is a write that cannot be cancelled.
+"""
+
+import gc
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from functools import wraps
+from pathlib import Path
+
+import pytest
+import trio
+
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "leaves_system_task(why): the test's subject outlives its body by design")
+
+
+def pytest_collection_finish() -> None:
+    # What exists by now (modules, collected tests) stays for good. Set aside, it makes each later collection cheap.
+    gc.collect()
+    gc.freeze()
+
+
+def _open_sockets() -> set[str]:
+    if not _DESCRIPTORS.is_dir():
+        return set()
+    found = set()
+    for entry in os.listdir(_DESCRIPTORS):
+        try:
+            target = os.readlink(_DESCRIPTORS / entry)
+        except FileNotFoundError:  # the descriptor of the listing itself
+            continue
+        if target.startswith("socket:"):
+            found.add(target)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_open() -> Iterator[None]:
+    before = _open_sockets()
+    yield
+    gc.collect()
+    left = _open_sockets() - before
+    if left:
+        pytest.fail(f"{len(left)} socket(s) still open after the test: {', '.join(sorted(left))}", pytrace=False)
+
+
+def _system_tasks() -> set[trio.lowlevel.Task]:
+    root = trio.lowlevel.current_root_task()
+    assert root is not None
+    return {task for nursery in root.child_nurseries for task in nursery.child_tasks}
+
+
+def _without_stray_tasks(test: Callable[..., Awaitable[None]], where: str) -> Callable[..., Awaitable[None]]:
+    @wraps(test)
+    async def checked(*args: object, **kwargs: object) -> None:
+        before = _system_tasks()
+        await test(*args, **kwargs)
+        await trio.lowlevel.checkpoint()
+        stray = _system_tasks() - before
+        if stray:
+            names = ", ".join(sorted(task.name for task in stray))
+            pytest.fail(f"{where} left system tasks running: {names}", pytrace=False)
+
+    return checked
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    if (
+        isinstance(item, pytest.Function)
+        and inspect.iscoroutinefunction(item.obj)
+        and item.get_closest_marker("leaves_system_task") is None
+    ):
+        item.obj = _without_stray_tasks(item.obj, item.nodeid)
+    try:
+        return (yield)
+    except pytest.skip.Exception as exc:
+        # pytest-trio takes a skip out of its exception group and loses what it said.
+        if not exc.msg and (said := _skip_reason(exc.__context__)):
+            raise pytest.skip.Exception(said) from None
+        raise
+
+
+def _skip_reason(exc: BaseException | None) -> str:
+    match exc:
+        case pytest.skip.Exception():
+            return exc.msg or ""
+        case BaseExceptionGroup():
+            return next(filter(None, map(_skip_reason, exc.exceptions)), "")
+        case _:
+            return ""
