@@ -1,0 +1,290 @@
+"""Ending the telephone call that a session carried: one async callable for each provider, given as ``params.hang_up``.
+
+Rules
+1. It runs once, at the session's own end, as ``await hang_up(session)``. Closing the WebSocket alone leaves the caller
+   on a silent line that is still paid for.
+2. The call is the one that the caller's start message named (``session.start.call_id``).
+3. A call that has already ended is a success. Everything else that is not a plain yes is a ``HangUpFailed``.
+4. One request, no redirects, one deadline for all of it. Cancelling it may leave the call up.
+5. Credentials appear in no message, repr or log.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, final
+from urllib.parse import quote, urlsplit
+
+import trio
+from attrs import Attribute, define, field
+
+from .._extras import require
+from ..errors import TransportError
+from ..frames import JSONValue, StartFrame
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx2
+
+DEFAULT_TIMEOUT_S = 4.0
+"""Under a session's own ``hang_up_timeout`` of 5 seconds, so that the failure can say what it waited for."""
+
+_MAX_CALL_ID_CHARS = 256
+_EXCERPT_CHARS = 200
+
+
+class Ending(Protocol):
+    """What a hang-up needs of a session."""
+
+    @property
+    def start(self) -> StartFrame | None: ...
+
+
+@final
+class HangUpFailed(TransportError):
+    """The provider did not confirm that the call has ended; ``status`` is its HTTP answer, None when there was none."""
+
+    def __init__(self, message: str, *, provider: str, call_id: str | None = None, status: int | None = None) -> None:
+        self.provider = provider
+        self.call_id = call_id
+        self.status = status
+        super().__init__(message)
+
+
+def _text(instance: object, attribute: "Attribute[str]", value: object) -> None:
+    where = f"{type(instance).__name__}.{attribute.name}"
+    if not isinstance(value, str):
+        raise TypeError(f"{where} must be a str, not {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{where} must not be empty")
+
+
+def _web_address(instance: object, attribute: "Attribute[str]", value: str) -> None:
+    _text(instance, attribute, value)
+    parts = urlsplit(value)
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not plain:
+        # The value itself stays out of the message: what is wrong with it may be a password in it.
+        raise ValueError(
+            f"{type(instance).__name__}.{attribute.name} must be an address like https://api.example.com, "
+            "without query, fragment or credentials"
+        )
+
+
+def _seconds(instance: object, attribute: "Attribute[float]", value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        where = f"{type(instance).__name__}.{attribute.name}"
+        raise ValueError(f"{where} must be a number of seconds above 0, not {value!r}")
+
+
+def _client_tls(instance: object) -> "ssl.SSLContext":
+    require("httpx2", extra="http", needed_by=type(instance).__name__)
+    import httpx2
+
+    # Loading the certificates can take 0.2 s: once, here, and not at a hang-up while other callers' audio waits.
+    return httpx2.create_ssl_context()
+
+
+def _call_id(session: Ending, provider: str) -> str:
+    start = session.start
+    if start is None or not start.call_id:
+        why = "the caller left before its start message" if start is None else "the start message named no call"
+        raise HangUpFailed(f"there is no {provider} call to end: {why}", provider=provider)
+    call_id = start.call_id
+    # A stranger may have written it, and it becomes one segment of a path that the credentials open.
+    if call_id in {".", ".."} or len(call_id) > _MAX_CALL_ID_CHARS or not (call_id.isascii() and call_id.isprintable()):
+        raise HangUpFailed(
+            f"the start message names an impossible {provider} call: {call_id[:40]!a}", provider=provider
+        )
+    return call_id
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe=":")
+
+
+def _basic(user: str, password: str) -> str:
+    return b64encode(f"{user}:{password}".encode()).decode("ascii")
+
+
+def _document(response: "httpx2.Response") -> JSONValue:
+    try:
+        document: JSONValue = response.json()
+    except (ValueError, RecursionError):  # not JSON, not text, or nested past reason
+        return None
+    return document
+
+
+def _said(exc: BaseException) -> str:
+    """What went wrong below: the HTTP library's own errors can be empty around a cause that is not."""
+    cause: BaseException | None = exc
+    while cause is not None and not str(cause):
+        cause = cause.__cause__ or cause.__context__
+    return str(cause or "") or "no more is known"
+
+
+_AlreadyEnded: TypeAlias = "Callable[[httpx2.Response], bool]"
+
+
+async def _end_call(
+    provider: str,
+    call_id: str,
+    *,
+    method: str,
+    url: str,
+    authorization: str,
+    secrets: tuple[str, ...],
+    already_ended: _AlreadyEnded,
+    tls: "ssl.SSLContext",
+    timeout_s: float,
+    content_type: str | None = None,
+    content: bytes | None = None,
+) -> None:
+    import httpx2
+
+    asked = f"{provider} did not confirm the end of call {call_id}: {method} to {urlsplit(url).netloc}"
+    headers = {"Authorization": authorization, "Accept": "application/json"}
+    if content_type is not None:
+        headers["Content-Type"] = content_type
+    request = httpx2.Request(method, url, headers=headers, content=content)
+    try:
+        with trio.fail_after(timeout_s):
+            async with httpx2.AsyncClient(verify=tls, timeout=None, follow_redirects=False) as client:
+                response = await client.send(request)
+    except trio.TooSlowError as exc:
+        message = f"{asked} was not answered within {timeout_s:g} s"
+        raise HangUpFailed(message, provider=provider, call_id=call_id) from exc
+    except httpx2.RequestError as exc:
+        message = f"{asked} failed with {type(exc).__name__}: {_said(exc)}"
+        raise HangUpFailed(message, provider=provider, call_id=call_id) from exc
+    if response.is_success or already_ended(response):
+        return
+    said = response.text
+    for secret in secrets:
+        said = said.replace(secret, "***")
+    said = " ".join(said[:_EXCERPT_CHARS].split())
+    raise HangUpFailed(
+        f"{asked} was answered with status {response.status_code}" + (f": {said}" if said else ""),
+        provider=provider,
+        call_id=call_id,
+        status=response.status_code,
+    )
+
+
+def _twilio_ended(response: "httpx2.Response") -> bool:
+    match _document(response):
+        case {"code": 20404} if response.status_code == 404:
+            return True
+    return False
+
+
+def _telnyx_ended(response: "httpx2.Response") -> bool:
+    match _document(response):
+        case {"errors": [*errors]} if response.status_code == 422:
+            return any(isinstance(error, dict) and str(error.get("code")) == "90018" for error in errors)
+    return False
+
+
+def _plivo_ended(response: "httpx2.Response") -> bool:
+    return response.status_code == 404
+
+
+@final
+@define(eq=False)
+class TwilioHangUp:
+    """Completes the call. ``edge`` and ``region`` go together, such as ``edge="dublin", region="ie1"``."""
+
+    account_sid: str = field(validator=_text)
+    auth_token: str = field(validator=_text, repr=False)
+    edge: str | None = None
+    region: str | None = None
+    base_url: str = field(kw_only=True, validator=_web_address)
+    timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=_seconds)
+    _tls: "ssl.SSLContext" = field(init=False, repr=False)
+
+    @base_url.default
+    def _default_base_url(self) -> str:
+        return "https://" + ".".join(part for part in ("api", self.edge, self.region, "twilio.com") if part)
+
+    def __attrs_post_init__(self) -> None:
+        if (self.edge is None) != (self.region is None):
+            raise ValueError("TwilioHangUp.edge and region go together: Twilio's hosts are api.EDGE.REGION.twilio.com")
+        self._tls = _client_tls(self)
+
+    async def __call__(self, session: Ending) -> None:
+        call_id = _call_id(session, "Twilio")
+        credentials = _basic(self.account_sid, self.auth_token)
+        path = f"/2010-04-01/Accounts/{_segment(self.account_sid)}/Calls/{_segment(call_id)}.json"
+        await _end_call(
+            "Twilio",
+            call_id,
+            method="POST",
+            url=self.base_url.rstrip("/") + path,
+            authorization=f"Basic {credentials}",
+            secrets=(self.auth_token, credentials),
+            content_type="application/x-www-form-urlencoded",
+            content=b"Status=completed",
+            already_ended=_twilio_ended,
+            tls=self._tls,
+            timeout_s=self.timeout_s,
+        )
+
+
+@final
+@define(eq=False)
+class TelnyxHangUp:
+    """Hangs up the call. ``api_key`` is the account's v2 key."""
+
+    api_key: str = field(validator=_text, repr=False)
+    base_url: str = field(default="https://api.telnyx.com", kw_only=True, validator=_web_address)
+    timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=_seconds)
+    _tls: "ssl.SSLContext" = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tls = _client_tls(self)
+
+    async def __call__(self, session: Ending) -> None:
+        call_id = _call_id(session, "Telnyx")
+        await _end_call(
+            "Telnyx",
+            call_id,
+            method="POST",
+            url=f"{self.base_url.rstrip('/')}/v2/calls/{_segment(call_id)}/actions/hangup",
+            authorization=f"Bearer {self.api_key}",
+            secrets=(self.api_key,),
+            content_type="application/json",
+            content=b"{}",
+            already_ended=_telnyx_ended,
+            tls=self._tls,
+            timeout_s=self.timeout_s,
+        )
+
+
+@final
+@define(eq=False)
+class PlivoHangUp:
+    """Deletes the live call."""
+
+    auth_id: str = field(validator=_text)
+    auth_token: str = field(validator=_text, repr=False)
+    base_url: str = field(default="https://api.plivo.com", kw_only=True, validator=_web_address)
+    timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=_seconds)
+    _tls: "ssl.SSLContext" = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tls = _client_tls(self)
+
+    async def __call__(self, session: Ending) -> None:
+        call_id = _call_id(session, "Plivo")
+        credentials = _basic(self.auth_id, self.auth_token)
+        await _end_call(
+            "Plivo",
+            call_id,
+            method="DELETE",
+            url=f"{self.base_url.rstrip('/')}/v1/Account/{_segment(self.auth_id)}/Call/{_segment(call_id)}/",
+            authorization=f"Basic {credentials}",
+            secrets=(self.auth_token, credentials),
+            already_ended=_plivo_ended,
+            tls=self._tls,
+            timeout_s=self.timeout_s,
+        )
