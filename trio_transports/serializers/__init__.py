@@ -1,5 +1,6 @@
 """Dialects: how frames are written as WebSocket messages, one module for each."""
 
+from .json import JSONFrameSerializer as JSONFrameSerializer
 from .protocol import AwaitsStart as AwaitsStart
 from .protocol import FrameSerializer as FrameSerializer
 from .protocol import Message as Message
