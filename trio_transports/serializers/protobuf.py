@@ -1,0 +1,155 @@
+"""Frames as Pipecat's protobuf messages: the dialect of its WebSocket transports and of its browser clients.
+
+Rules
+1. One frame is one binary message. ``frames.proto`` is the schema; it also says how ``frames_pb2`` is made.
+2. It has audio, text, transcriptions, messages (a JSON document in a string) and interruptions. Frames of other kinds
+   have no message and are not sent, as Pipecat's own peers do.
+3. Fields that hold 0 or "" are not on the wire, which is proto3's own rule. ``pts`` tells 0 from absent.
+4. A message of a kind added to the schema later gives no frames.
+
+Needs the extra ``protobuf``.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, final
+
+from attrs import frozen
+
+from .._extras import require
+from ..audio.format import AudioFormat
+from ..errors import LocalProtocolError, RemoteProtocolError
+from ..frames import AudioFrame, Frame, InterruptionFrame, MessageFrame, TextFrame, TranscriptionFrame
+from .codec import WHOLE, dumps, loads
+from .converters import audio_frame
+from .protocol import Message
+
+require("google.protobuf", extra="protobuf", needed_by="ProtobufFrameSerializer")
+
+from google.protobuf.message import DecodeError  # noqa: E402
+
+from . import frames_pb2 as pb  # noqa: E402
+
+_UINT32_MAX: Final = 2**32 - 1
+# A field's number and wire type, as protobuf writes them in front of its value.
+_AUDIO_FIELD: Final = b"\x12"
+_PCM_FIELD: Final = b"\x1a"
+_RATE_FIELD: Final = b"\x20"
+_CHANNELS_FIELD: Final = b"\x28"
+
+
+def _varint(number: int) -> bytes:
+    groups = bytearray()
+    while number > 0x7F:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)
+
+
+@lru_cache(maxsize=64)
+def _around_audio(size_bytes: int, sample_rate: int, num_channels: int) -> tuple[bytes, bytes]:
+    """What stands before and after the PCM in an audio message: the same for every chunk of one size and format."""
+    if max(sample_rate, num_channels) > _UINT32_MAX:
+        raise LocalProtocolError(f"{AudioFormat(sample_rate, num_channels)} does not fit in a protobuf audio message")
+    tail = _RATE_FIELD + _varint(sample_rate) + _CHANNELS_FIELD + _varint(num_channels)
+    pcm = _PCM_FIELD + _varint(size_bytes) if size_bytes else b""
+    return _AUDIO_FIELD + _varint(len(pcm) + size_bytes + len(tail)) + pcm, tail
+
+
+def _to_message(frame: Frame) -> pb.Frame | None:
+    match frame:
+        case AudioFrame():
+            message = pb.Frame(
+                audio=pb.AudioRawFrame(
+                    id=frame.id,
+                    name=frame.name,
+                    audio=frame.audio,
+                    sample_rate=frame.sample_rate,
+                    num_channels=frame.num_channels,
+                    pts=frame.pts,
+                )
+            )
+        case TextFrame():
+            message = pb.Frame(text=pb.TextFrame(id=frame.id, name=frame.name, text=frame.text))
+        case TranscriptionFrame():
+            message = pb.Frame(
+                transcription=pb.TranscriptionFrame(
+                    id=frame.id,
+                    name=frame.name,
+                    text=frame.text,
+                    user_id=frame.user_id,
+                    timestamp=frame.timestamp,
+                )
+            )
+        case MessageFrame():
+            message = pb.Frame(message=pb.MessageFrame(data=dumps(frame.message, path="message")))
+        case InterruptionFrame():
+            message = pb.Frame(interruption=pb.InterruptionFrame(id=frame.id, name=frame.name))
+        case _:
+            return None
+    return message
+
+
+@final
+@frozen(kw_only=True)
+class ProtobufFrameSerializer:
+    """Frames as Pipecat's protobuf messages; rates and channel counts are stated by each."""
+
+    @property
+    def audio_format(self) -> None:
+        return None
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        if isinstance(frame, AudioFrame) and frame.pts is None and not frame.id and not frame.name:
+            audio = frame.audio
+            head, tail = _around_audio(len(audio), frame.sample_rate, frame.num_channels)
+            return (head + audio + tail,)
+        try:
+            message = _to_message(frame)
+        except (ValueError, TypeError) as exc:  # out of the field's range, not text, not a number
+            raise LocalProtocolError(f"{type(frame).__name__} cannot be written as protobuf: {exc}") from None
+        return () if message is None else (message.SerializeToString(),)
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        if isinstance(message, str):
+            raise RemoteProtocolError("a binary message is wanted, not a text one", path=WHOLE)
+        try:
+            frame = pb.Frame.FromString(message)
+        except (DecodeError, UnicodeDecodeError) as exc:
+            raise RemoteProtocolError(f"not a protobuf frame: {exc}", path=WHOLE) from None
+        match frame.WhichOneof("frame"):
+            case "audio":
+                audio = frame.audio
+                pts = audio.pts if audio.HasField("pts") else None
+                return (
+                    audio_frame(
+                        audio.audio,
+                        audio.sample_rate,
+                        audio.num_channels,
+                        pts=pts,
+                        id=audio.id,
+                        name=audio.name,
+                        path="audio",
+                    ),
+                )
+            case "text":
+                text = frame.text
+                return (TextFrame(text=text.text, id=text.id, name=text.name),)
+            case "transcription":
+                said = frame.transcription
+                return (
+                    TranscriptionFrame(
+                        text=said.text,
+                        user_id=said.user_id,
+                        timestamp=said.timestamp,
+                        id=said.id,
+                        name=said.name,
+                    ),
+                )
+            case "message":
+                return (MessageFrame(message=loads(frame.message.data, path="message.data")),)
+            case "interruption":
+                return (InterruptionFrame(id=frame.interruption.id, name=frame.interruption.name),)
+            case _:
+                return ()
