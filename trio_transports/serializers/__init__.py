@@ -2,5 +2,7 @@
 
 from .json import JSONFrameSerializer as JSONFrameSerializer
 from .protocol import AwaitsStart as AwaitsStart
+from .protocol import FixedChunk as FixedChunk
 from .protocol import FrameSerializer as FrameSerializer
 from .protocol import Message as Message
+from .protocol import PlaybackMarks as PlaybackMarks

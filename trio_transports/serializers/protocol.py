@@ -46,6 +46,22 @@ class Fresh(Protocol):
     def fresh(self) -> object: ...
 
 
+@runtime_checkable
+class FixedChunk(Protocol):
+    """A dialect whose peers expect audio messages of one duration; a session uses it unless told otherwise."""
+
+    @property
+    def chunk_ms(self) -> int | None: ...
+
+
+@runtime_checkable
+class PlaybackMarks(Protocol):
+    """A dialect whose peer sends a ``MarkFrame`` back once it has played the audio in front of it."""
+
+    @property
+    def has_marks(self) -> bool: ...
+
+
 T = TypeVar("T")
 
 
