@@ -1,0 +1,6 @@
+"""Stages joined by channels: what stands between a session's input and its output."""
+
+from .pipeline import Pipeline as Pipeline
+from .stage import AsyncStage as AsyncStage
+from .stage import FrameFunction as FrameFunction
+from .stage import Stage as Stage

@@ -1,0 +1,190 @@
+"""A chain of stages, joined by channels in one nursery: what stands between a session's input and its output.
+
+A stage is one of two things:
+
+- ``async def stage(input, output)``: it reads frames from one channel and sends frames to the other, in its own time,
+  with tasks of its own if it likes. It ends when its input has ended, or sooner.
+- a plain function of one frame, which gives nothing (None), a frame, or several (any iterable of frames).
+
+Rules
+1. ``run`` opens the one nursery: a task that reads the input, one for each async stage (and for each run of functions
+   between two of them), and one that writes the output. Neither the input nor the output is closed: they are the
+   caller's.
+2. A link between stages holds ``max_queued_frames``; past that the sender waits.
+3. The input is live: it is always read, or an interruption in it could not be seen. When the first stage falls more
+   than ``audio_max_queue_secs`` of audio behind, the oldest audio is dropped, and a warning names the stage. With None
+   nothing is dropped and the input waits instead, for input that is not live, such as a file.
+4. An interruption enters every link after it at the same moment, ahead of all that is queued, and the audio queued
+   there is dropped; so is the audio that a stage waits to send, and the one on its way into the output. Other frames
+   keep their order behind it. Nobody needs to pass it on, and passing it on does not repeat it.
+5. Audio that a stage sends before it has read the interruption waiting for it is from before, and is dropped.
+6. A stage that returns (or closes its output) ends the input of the next. One that returns before its input has ended
+   ends the pipeline in good order: the input is read no further, and a stage before it that still sends is stopped.
+7. A crash in a stage cancels the others and leaves ``run`` as itself, not in a group.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import final
+
+import trio
+
+from ..frames import AudioFrame, Frame, InterruptionFrame
+from .link import Input, Link, Links, Output, StageGone
+from .stage import AsyncStage, FrameFunction, Stage, check_stage, is_async, name_of, through
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class Pipeline:
+    """Stages in order. It holds no state of a run: one pipeline may serve many sessions at once.
+
+    ``run`` is itself an async stage, so a pipeline can be part of another: ``Pipeline([first, inner.run, last])``.
+    """
+
+    def __init__(
+        self,
+        stages: Iterable[Stage],
+        *,
+        max_queued_frames: int = 64,
+        audio_max_queue_secs: float | None = 5.0,
+    ) -> None:
+        self.stages: tuple[Stage, ...] = tuple(stages)
+        for stage in self.stages:
+            check_stage(stage)
+        if type(max_queued_frames) is not int or max_queued_frames < 1:
+            raise ValueError(
+                f"Pipeline.max_queued_frames must be a whole number of at least 1, not {max_queued_frames!r}"
+            )
+        if audio_max_queue_secs is not None and not audio_max_queue_secs > 0:
+            raise ValueError(f"Pipeline.audio_max_queue_secs must be above 0 or None, not {audio_max_queue_secs!r}")
+        self._max_queued_frames = max_queued_frames
+        self._audio_max_queue_secs = audio_max_queue_secs
+
+    def __repr__(self) -> str:
+        return f"Pipeline([{', '.join(map(name_of, self.stages))}])"
+
+    def _segments(self) -> tuple[list[FrameFunction], list[AsyncStage | list[FrameFunction]], list[FrameFunction]]:
+        """Functions the input's task runs, then what has a task of its own, then functions the output's task runs."""
+        segments: list[AsyncStage | list[FrameFunction]] = []
+        for stage in self.stages:
+            if is_async(stage):
+                segments.append(stage)
+            elif segments and isinstance(segments[-1], list):
+                segments[-1].append(stage)  # type: ignore[arg-type]  # not async, so a function
+            else:
+                segments.append([stage])  # type: ignore[list-item]
+        first: list[FrameFunction] = []
+        last: list[FrameFunction] = []
+        if segments and isinstance(segments[0], list):
+            first = segments[0]
+            del segments[0]
+        if segments and isinstance(segments[-1], list):
+            last = segments[-1]
+            del segments[-1]
+        return first, segments, last
+
+    async def run(self, input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
+        """Carry frames from ``input`` through the stages to ``output``, until the input has ended or a stage fails.
+
+        Cancelling it cancels the stages; the frames inside the pipeline are lost.
+        """
+        first, segments, last = self._segments()
+        chain: list[Link] = []
+        for index in range(len(segments) + 1):
+            chain.append(Link(index, self._max_queued_frames, chain[-1] if chain else None))
+        links = Links(chain)
+        failure: BaseException | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read, input, first, links, name=f"{self!r} input")
+                for index, segment in enumerate(segments):
+                    stage = partial(_run_functions, segment) if isinstance(segment, list) else segment
+                    nursery.start_soon(_run_stage, stage, links, index, name=f"{self!r} stage {index}")
+                nursery.start_soon(_write, output, last, links, name=f"{self!r} output")
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) > 1:
+                raise
+            failure = group.exceptions[0]
+        if failure is not None:
+            raise failure
+
+    async def _read(
+        self, source: trio.abc.ReceiveChannel[Frame], functions: Sequence[FrameFunction], links: Links
+    ) -> None:
+        link = links.all[0]
+        limit_s = self._audio_max_queue_secs
+        has_warned = False
+        with links.source:
+            try:
+                async for frame in source:
+                    for each in through(functions, frame):
+                        if isinstance(each, InterruptionFrame):
+                            links.interrupt(0, each)
+                        elif limit_s is None or not isinstance(each, AudioFrame):
+                            await link.put(each)
+                        else:
+                            await link.put(each, wait=False)
+                            if link.audio_s > limit_s and link.drop_oldest_audio(limit_s) and not has_warned:
+                                has_warned = True
+                                _log.warning(
+                                    "%r is over %g s of audio behind its input: the oldest is dropped", self, limit_s
+                                )
+            except StageGone:
+                pass
+        link.end()
+
+
+async def _run_stage(stage: AsyncStage, links: Links, index: int) -> None:
+    after = links.all[index + 1]
+    try:
+        await stage(Input(links.all[index], lambda: links.leave(index)), Output(links, after))
+    except StageGone:
+        # Rule 6: it found out by sending. Anything else that is broken is the stage's own crash.
+        if after.is_read:
+            raise
+    links.leave(index)
+    after.end()
+
+
+async def _run_functions(
+    functions: Sequence[FrameFunction],
+    input: trio.abc.ReceiveChannel[Frame],  # noqa: A002
+    output: trio.abc.SendChannel[Frame],
+) -> None:
+    async for frame in input:
+        for each in through(functions, frame):
+            await output.send(each)
+
+
+async def _write(output: trio.abc.SendChannel[Frame], functions: Sequence[FrameFunction], links: Links) -> None:
+    link = links.all[-1]
+    waiting: deque[Frame] = deque()
+    while True:
+        if link.interruption is not None or not waiting:
+            try:
+                frame = await link.take()
+            except trio.EndOfChannel:
+                return
+            results = through(functions, frame)
+            if isinstance(frame, InterruptionFrame):
+                waiting = deque((*results, *(each for each in waiting if not isinstance(each, AudioFrame))))
+            else:
+                waiting.extend(results)
+        elif isinstance(waiting[0], InterruptionFrame):
+            await output.send(waiting.popleft())
+        elif await _send_unless_overtaken(waiting[0], output, link):
+            waiting.popleft()
+
+
+async def _send_unless_overtaken(frame: Frame, output: trio.abc.SendChannel[Frame], link: Link) -> bool:
+    with trio.CancelScope() as scope:
+        link.delivery = scope
+        try:
+            await output.send(frame)
+        finally:
+            link.delivery = None
+    return not scope.cancelled_caught

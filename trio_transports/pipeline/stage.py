@@ -1,0 +1,75 @@
+"""What a stage is, and how a plain function of one frame is called."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, TypeAlias, TypeGuard, cast, get_args
+
+import trio
+
+from ..frames import Frame, InterruptionFrame
+
+AsyncStage: TypeAlias = Callable[[trio.abc.ReceiveChannel[Frame], trio.abc.SendChannel[Frame]], Awaitable[None]]
+FrameFunction: TypeAlias = Callable[[Frame], "Frame | Iterable[Frame] | None"]
+Stage: TypeAlias = AsyncStage | FrameFunction
+
+_FRAME_TYPES: Final = frozenset(get_args(Frame))
+
+
+def name_of(stage: object) -> str:
+    return getattr(stage, "__qualname__", None) or repr(stage)
+
+
+def is_async(stage: Stage) -> TypeGuard[AsyncStage]:
+    return inspect.iscoroutinefunction(stage) or inspect.iscoroutinefunction(getattr(stage, "__call__", None))  # noqa: B004 - asks what it is
+
+
+def check_stage(stage: object) -> None:
+    """Refuse what is no stage when the pipeline is made, not in the middle of a call."""
+    if not callable(stage):
+        raise TypeError(
+            f"a stage is `async def stage(input, output)` or a function of one frame; {stage!r} cannot be called"
+        )
+    if inspect.isasyncgenfunction(stage):
+        raise TypeError(f"stage {name_of(stage)} is an async generator: write `await output.send(frame)`, not `yield`")
+    try:
+        signature = inspect.signature(stage)
+    except ValueError:
+        return  # some callables written in C do not tell
+    wanted, shape = (2, "(input, output)") if is_async(stage) else (1, "(frame)")
+    try:
+        signature.bind(*range(wanted))
+    except TypeError as exc:
+        kind = "an async stage" if wanted == 2 else "a plain function"
+        raise TypeError(f"stage {name_of(stage)}{signature} is {kind}, which is called with {shape}: {exc}") from None
+
+
+def _results(function: FrameFunction, frame: Frame) -> Sequence[Frame]:
+    result: object = function(frame)
+    if result is None:
+        return ()
+    if type(result) in _FRAME_TYPES:
+        return (cast("Frame", result),)
+    if isinstance(result, Iterable) and not isinstance(result, str | bytes):
+        results = tuple(result)
+        wrong = next((item for item in results if type(item) not in _FRAME_TYPES), None)
+        if wrong is None:
+            return results
+        result = wrong
+    raise TypeError(
+        f"stage {name_of(function)} gave {result!r} for a {type(frame).__name__}: "
+        "a function gives None, a frame, or several frames"
+    )
+
+
+def through(functions: Sequence[FrameFunction], frame: Frame) -> Sequence[Frame]:
+    """Give what comes out of a run of functions; an interruption passes them all, whatever they give for it."""
+    frames: Sequence[Frame] = (frame,)
+    for function in functions:
+        following: list[Frame] = []
+        for each in frames:
+            results = _results(function, each)
+            if isinstance(each, InterruptionFrame) and not any(result is each for result in results):
+                following.append(each)
+            following.extend(results)
+        frames = following
+    return frames
