@@ -1,1 +1,12 @@
-"""Placeholder."""
+"""One session serves every transport: its three tasks, its channels, its events."""
+
+from .events import Connected as Connected
+from .events import Disconnected as Disconnected
+from .events import Event as Event
+from .events import EventsLost as EventsLost
+from .events import IdleTimeout as IdleTimeout
+from .events import Reconnecting as Reconnecting
+from .events import ServerReady as ServerReady
+from .events import SessionTimeout as SessionTimeout
+from .session import Session as Session
+from .statistics import Statistics as Statistics

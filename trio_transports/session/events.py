@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias, final
 from attrs import frozen
 
 from ..errors import Initiator
-from .broadcast import EventsLost
+from .broadcast import EventsLost as EventsLost
 
 if TYPE_CHECKING:
     from .session import Session

@@ -1,14 +1,37 @@
-"""What a session has counted so far, as a frozen value."""
+"""What a session counts: mutable counters inside, a frozen snapshot outside."""
 
 from typing import final
 
-from attrs import frozen
+import attrs
+from attrs import define, frozen
+
+
+@final
+@define(eq=False)
+class Counters:
+    """Every counter starts at zero. Durations are seconds; ``messages`` are WebSocket messages."""
+
+    messages_received: int = 0
+    bytes_received: int = 0
+    messages_sent: int = 0
+    bytes_sent: int = 0
+    audio_received_s: float = 0.0
+    audio_sent_s: float = 0.0
+    audio_in_dropped_s: float = 0.0
+    audio_out_dropped_s: float = 0.0
+    malformed_messages: int = 0
+    ignored_messages: int = 0
+    unsupported_frames: int = 0
+    frames_dropped: int = 0
+    silence_chunks: int = 0
+    interruptions: int = 0
+    reconnects: int = 0
 
 
 @final
 @frozen(kw_only=True)
 class Statistics:
-    """A snapshot. Durations are seconds; ``messages`` are WebSocket messages."""
+    """A snapshot, as ``session.statistics()`` gives it."""
 
     duration_s: float = 0.0
     messages_received: int = 0
@@ -17,20 +40,30 @@ class Statistics:
     bytes_sent: int = 0
     audio_received_s: float = 0.0
     audio_sent_s: float = 0.0
+    """Audio written to the wire: silence that filled gaps included."""
     audio_queued_s: float = 0.0
     audio_in_dropped_s: float = 0.0
     """Inbound audio that the handler did not read in time."""
     audio_out_dropped_s: float = 0.0
-    """Outbound audio dropped by interruption, reconnection or an end without draining."""
+    """Outbound audio dropped by an interruption, a reconnection or an end without draining."""
     malformed_messages: int = 0
     ignored_messages: int = 0
-    """Well-formed messages that held no frame for the handler (an unknown event, a protocol's own)."""
+    """Well-formed messages that held nothing for the handler."""
     unsupported_frames: int = 0
     """Frames sent for which the dialect has no message."""
     frames_dropped: int = 0
     """Queued frames other than audio that an interruption dropped."""
     silence_chunks: int = 0
     late_resets: int = 0
-    late_chunks: int = 0
+    """How often the audio clock was so late that it had to give up its schedule."""
     interruptions: int = 0
     reconnects: int = 0
+
+    @classmethod
+    def of(cls, counters: Counters, *, duration_s: float, audio_queued_s: float, late_resets: int) -> "Statistics":
+        return cls(
+            duration_s=duration_s,
+            audio_queued_s=audio_queued_s,
+            late_resets=late_resets,
+            **attrs.asdict(counters),
+        )

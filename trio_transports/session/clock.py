@@ -1,0 +1,81 @@
+"""The audio clock: the only one that decides when audio leaves, and the session's only alarm.
+
+Rules
+1. ``tick`` does everything that is due, on every track and every timer, and says when to look again. It never waits.
+2. The clock task is the alarm that calls ``tick`` at that time. Whoever queues something that may be due at once calls
+   ``tick`` himself: that saves waking a task to decide the same thing.
+3. No track is looked at before ``open``: some dialects cannot say anything until the peer has announced its stream.
+4. An alarm that comes too early is harmless and cheaper than moving it, so only an earlier time re-arms the alarm.
+"""
+
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import final
+
+import trio
+from attrs import define, field
+from trio.lowlevel import ParkingLot
+
+from .track import Track
+
+
+@final
+@define(eq=False)
+class Timer:
+    """Something to do once at a time; ``due`` may return a later time to be asked again, or ``inf`` when done."""
+
+    at_s: float
+    due: Callable[[float], float]
+
+
+@final
+@define(eq=False)
+class Clock:
+    """Owned by one session; ``run`` is its clock task."""
+
+    tracks: Sequence[Track]
+    timers: Sequence[Timer]
+    _alarm_s: float = field(default=inf, init=False)
+    _sleeper: ParkingLot = field(factory=ParkingLot, init=False)
+    _ticking: bool = field(default=False, init=False)
+    _is_open: bool = field(default=False, init=False)
+    _is_stopped: bool = field(default=False, init=False)
+
+    def tick(self) -> None:
+        if self._ticking or self._is_stopped:
+            return
+        self._ticking = True
+        try:
+            next_s = self._do_what_is_due(trio.current_time())
+        finally:
+            self._ticking = False
+        if next_s < self._alarm_s:
+            self._alarm_s = next_s
+            self._sleeper.unpark()
+
+    def open(self) -> None:
+        """The tracks may speak from now on."""
+        self._is_open = True
+        self.tick()
+
+    def stop(self) -> None:
+        """Nothing leaves from now on."""
+        self._is_stopped = True
+
+    async def run(self) -> None:
+        while True:
+            self._alarm_s = inf
+            self.tick()
+            with trio.CancelScope(deadline=self._alarm_s):
+                await self._sleeper.park()
+
+    def _do_what_is_due(self, now_s: float) -> float:
+        next_s = inf
+        if self._is_open:
+            for track in self.tracks:
+                next_s = min(next_s, track.next_time(now_s))
+        for timer in self.timers:
+            if timer.at_s <= now_s:
+                timer.at_s = timer.due(now_s)
+            next_s = min(next_s, timer.at_s)
+        return next_s

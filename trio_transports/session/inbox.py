@@ -1,0 +1,117 @@
+"""What the peer sent, waiting for the handler: ``session.input``.
+
+Rules
+1. Putting never waits, so a slow handler never holds up the wire.
+2. Audio is bounded in seconds: past the bound the oldest audio is dropped and counted. Its order among the other
+   frames stays.
+3. Frames that are not audio are never dropped. Past ``MAX_FRAMES`` unread of the peer's, ``put`` answers False, and the
+   session closes with 1008.
+4. The inbox ends when the connection has ended and everything was read. Cancelling ``receive`` loses nothing.
+"""
+
+from collections import deque
+from typing import Final, final
+
+import trio
+from attrs import define, field
+from trio.lowlevel import ParkingLot
+
+from ..frames import AudioFrame, Frame
+from .statistics import Counters
+
+MAX_FRAMES: Final = 1024
+
+
+@final
+@define(eq=False)
+class Inbox(trio.abc.ReceiveChannel[Frame]):
+    """The handler's receive channel. Several tasks may receive; each frame goes to one of them."""
+
+    _max_audio_s: float
+    _counters: Counters
+    audio_is_on: bool
+    _frames: deque[Frame] = field(factory=deque, init=False)
+    _audio_s: float = field(default=0.0, init=False)
+    _others: int = field(default=0, init=False)
+    _readers: ParkingLot = field(factory=ParkingLot, init=False)
+    _ended: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
+
+    def start_audio(self) -> None:
+        """Let audio through from now on (for ``audio_in_stream_on_start=False``)."""
+        self.audio_is_on = True
+
+    def stop_audio(self) -> None:
+        """Let no more audio through; what is queued can still be read."""
+        self.audio_is_on = False
+
+    def put_audio(self, frame: AudioFrame) -> None:
+        if self._closed:
+            return
+        duration_s = frame.duration_s
+        self._frames.append(frame)
+        self._audio_s += duration_s
+        while self._audio_s > self._max_audio_s and self._audio_s > duration_s:
+            self._drop_oldest_audio()
+        if self._readers:
+            self._readers.unpark()
+
+    def put(self, frame: Frame) -> bool:
+        """Queue a frame that is not audio; False when too many wait unread."""
+        if self._closed:
+            return True
+        if self._others >= MAX_FRAMES:
+            return False
+        self._frames.append(frame)
+        self._others += 1
+        if self._readers:
+            self._readers.unpark()
+        return True
+
+    def put_notice(self, frame: Frame) -> None:
+        """Queue what this side has to tell; a handler that reads nothing at all does not lose its session for that."""
+        self.put(frame)
+
+    def end(self) -> None:
+        self._ended = True
+        self._readers.unpark_all()
+
+    async def receive(self) -> Frame:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        parked = False
+        while not self._closed:
+            if self._frames:
+                frame = self._frames.popleft()
+                if isinstance(frame, AudioFrame):
+                    self._audio_s = self._audio_s - frame.duration_s if self._frames else 0.0
+                else:
+                    self._others -= 1
+                if not parked:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                return frame
+            if self._ended:
+                await trio.lowlevel.checkpoint()
+                raise trio.EndOfChannel
+            await self._readers.park()
+            parked = True
+        await trio.lowlevel.checkpoint()
+        raise trio.ClosedResourceError("session.input was closed by this side")
+
+    def shut(self) -> None:
+        """Take nothing more and give nothing more: nobody reads any longer."""
+        self._closed = True
+        self._frames.clear()
+        self._readers.unpark_all()
+
+    async def aclose(self) -> None:
+        """Stop reading: what is queued is dropped, and so is what arrives from now on. The session goes on."""
+        self.shut()
+        await trio.lowlevel.checkpoint()
+
+    def _drop_oldest_audio(self) -> None:
+        for index, frame in enumerate(self._frames):
+            if isinstance(frame, AudioFrame):
+                del self._frames[index]
+                self._audio_s -= frame.duration_s
+                self._counters.audio_in_dropped_s += frame.duration_s
+                return

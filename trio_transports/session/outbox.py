@@ -1,0 +1,185 @@
+"""The send task, the only writer of the wire, and the short queue in front of it.
+
+Rules
+1. Urgent messages go before paced ones; each kind keeps its order.
+2. Paced messages wait here only as long as a write takes: the clock hands over while ``has_room``, and is poked when
+   there is room again. So an interruption finds nearly everything still on this side of the wire.
+3. Every write has a deadline. A write that passes it, or is cancelled midway, aborts the wire: half a message may be on
+   it, and nothing may follow.
+4. Goodbye is the task's last act, so that nothing can come after it. From the moment it is asked for, all that is left
+   to write shares one deadline, ``close_timeout``.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Final, final
+
+import trio
+from attrs import define, field, frozen
+from trio.lowlevel import ParkingLot
+
+from ..errors import ConnectionClosed
+from ..serializers.protocol import Message
+from ..wire.protocol import Wire
+from .statistics import Counters
+
+PACED_LIMIT: Final = 4
+URGENT_LIMIT: Final = 256
+
+
+@final
+@frozen
+class Paced:
+    """A message whose place in time the clock chose; ``written(covers)`` is called once it is on the wire."""
+
+    message: Message
+    written: Callable[[int], None]
+    covers: int
+
+
+@final
+@define(eq=False)
+class Outbox:
+    """Owned by one session; ``run`` is its send task."""
+
+    _counters: Counters
+    _send_timeout_s: float
+    _close_timeout_s: float
+    _wire: Wire | None
+    _on_room: Callable[[], None]
+    _on_written: Callable[[], None]
+    _urgent: deque[Message] = field(factory=deque, init=False)
+    _paced: deque[Paced] = field(factory=deque, init=False)
+    _goodbye: tuple[int, str] | None = field(default=None, init=False)
+    _idle: ParkingLot = field(factory=ParkingLot, init=False)
+    _urgent_room: ParkingLot = field(factory=ParkingLot, init=False)
+    _clock_waits: bool = field(default=False, init=False)
+    _deadline: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    is_writing: bool = field(default=False, init=False)
+    is_stuck: bool = field(default=False, init=False)
+    """The last write passed its deadline, and the wire was aborted for it."""
+
+    def has_room(self) -> bool:
+        """Whether the clock may hand over; when not, it is poked as soon as it may."""
+        if self._wire is not None and len(self._paced) < PACED_LIMIT:
+            return True
+        self._clock_waits = True
+        return False
+
+    def put(self, paced: Paced) -> None:
+        self._paced.append(paced)
+        if self._idle:
+            self._idle.unpark()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._paced or self._urgent or self.is_writing)
+
+    def put_first(self, messages: Sequence[Message]) -> None:
+        """Put messages ahead of everything; what already waits there in the same words is not said twice."""
+        for message in reversed(messages):
+            if message not in self._urgent:
+                self._urgent.appendleft(message)
+        self._idle.unpark()
+
+    async def put_urgent(self, messages: Sequence[Message], closed: Callable[[], ConnectionClosed | None]) -> None:
+        """Queue messages behind earlier urgent ones, waiting while ``URGENT_LIMIT`` of them are unsent."""
+        await trio.lowlevel.checkpoint()
+        while len(self._urgent) >= URGENT_LIMIT and closed() is None:
+            await self._urgent_room.park()
+        error = closed()
+        if error is not None:
+            raise error
+        self._urgent.extend(messages)
+        self._idle.unpark()
+
+    def drop_paced(self) -> int:
+        dropped = len(self._paced)
+        self._paced.clear()
+        return dropped
+
+    def say_goodbye(self, code: int, reason: str) -> None:
+        """Close the wire after the urgent messages and what was handed over; the send task ends with it."""
+        if self._goodbye is None:
+            self._goodbye = (code, reason)
+            self._deadline.deadline = min(self._deadline.deadline, trio.current_time() + self._close_timeout_s)
+            self._idle.unpark()
+
+    def attach(self, wire: Wire | None) -> None:
+        """Write to this wire from now on; None: there is none at the moment."""
+        self._wire = wire
+        self.is_stuck = False
+        self.wake()
+
+    def wake(self) -> None:
+        self._idle.unpark()
+        self._urgent_room.unpark_all()
+        self._poke_clock()
+
+    async def run(self) -> None:
+        while True:
+            with self._deadline:
+                await self._write_until_goodbye()
+            if not self._deadline.cancelled_caught:
+                return
+            wire, self._wire = self._wire, None
+            self.is_stuck = self._goodbye is None
+            if wire is not None:
+                wire.abort()
+            if self._goodbye is not None:
+                return
+            self._deadline = trio.CancelScope()
+
+    async def _write_until_goodbye(self) -> None:
+        while True:
+            wire = self._wire
+            paced: Paced | None = None
+            if wire is None:
+                if self._goodbye is not None:
+                    return
+                await self._idle.park()
+                continue
+            if self._urgent:
+                message = self._urgent.popleft()
+                self._urgent_room.unpark()
+            elif self._paced:
+                paced = self._paced.popleft()
+                message = paced.message
+            elif self._goodbye is not None:
+                await wire.aclose(*self._goodbye)
+                return
+            else:
+                await self._idle.park()
+                continue
+            if not await self._write(wire, message):
+                continue
+            if paced is not None:
+                paced.written(paced.covers)
+            self._on_written()
+            if self._clock_waits and len(self._paced) < PACED_LIMIT:
+                self._poke_clock()
+
+    async def _write(self, wire: Wire, message: Message) -> bool:
+        self.is_writing = True
+        if self._goodbye is None:
+            self._deadline.deadline = trio.current_time() + self._send_timeout_s
+        try:
+            await wire.send(message)
+        except ConnectionClosed:
+            # The receive task tells the end; here it only means that there is nothing to write to.
+            if self._wire is wire:
+                self._wire = None
+            return False
+        finally:
+            self.is_writing = False
+            if self._goodbye is None:
+                self._deadline.deadline = inf
+        self._counters.messages_sent += 1
+        self._counters.bytes_sent += len(message)
+        return True
+
+    def _poke_clock(self) -> None:
+        if self._clock_waits:
+            self._clock_waits = False
+            self._on_room()

@@ -1,0 +1,309 @@
+"""What the handler sends: ``session.output``.
+
+Rules
+1. Frames leave in the order in which they were sent, audio and other frames alike; urgent messages and an interruption
+   overtake everything.
+2. A frame that the dialect cannot say is counted; one that is wrong raises here, in the caller, and costs nothing else.
+3. Sending waits while more than ``audio_out_max_queue_secs`` of audio or ``MAX_QUEUED_MESSAGES`` are queued, and
+   until the peer has announced its stream where the dialect needs that.
+4. After the connection has ended, sending raises ``ConnectionClosed``; after ``end`` or ``aclose`` here,
+   ``trio.ClosedResourceError``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Final, final
+
+import trio
+from attrs import define, field
+from trio.lowlevel import ParkingLot
+
+from ..errors import ConnectionClosed, LocalProtocolError
+from ..frames import (
+    AudioFrame,
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    EndFrame,
+    FilterControlFrame,
+    Frame,
+    ImageFrame,
+    InterruptionFrame,
+    JSONValue,
+    MarkFrame,
+    MessageFrame,
+    MixerControlFrame,
+)
+from ..serializers.protocol import FrameSerializer, Message
+from .clock import Clock
+from .outbox import Outbox
+from .state import ENDING, Life
+from .statistics import Counters
+from .track import Track
+
+MAX_QUEUED_MESSAGES: Final = 1024
+_DRAIN_MARK: Final = "trio-transports-drain-"
+
+
+@final
+@define(eq=False)
+class Output(trio.abc.SendChannel[Frame]):
+    """The session's send channel, with more. Several tasks may use it."""
+
+    _life: Life
+    _serializer: FrameSerializer
+    _tracks: Mapping[str | None, Track]
+    _clock: Clock
+    _outbox: Outbox
+    _counters: Counters
+    _control_filter: Callable[[FilterControlFrame], None]
+    _audio_is_enabled: bool
+    _max_queue_s: float
+    _end_silence_s: float
+    _max_stale_s: float
+    _awaits_marks: bool
+    _mark_timeout_s: float
+    _ready: trio.Event = field(factory=trio.Event, init=False)
+    _ended: bool = field(default=False, init=False)
+    _room: ParkingLot = field(factory=ParkingLot, init=False)
+    _drained: ParkingLot = field(factory=ParkingLot, init=False)
+    _marks_played: dict[str, trio.Event] = field(factory=dict, init=False)
+    _mark_numbers: "count[int]" = field(factory=count, init=False)
+
+    async def send(self, frame: Frame) -> None:
+        """Queue a frame. Cancelled while waiting for room, it has queued nothing."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._check_open()
+        if type(frame) is AudioFrame:
+            await self._queue_audio(frame)
+        elif isinstance(frame, MessageFrame) and frame.urgent:
+            await self._ready.wait()
+            await self._outbox.put_urgent(self._encode(frame), self._closed_error)
+        elif isinstance(frame, InterruptionFrame):
+            self.interrupt_now()
+        elif isinstance(frame, EndFrame):
+            await self._queue_messages(frame)
+            await self.end()
+        elif isinstance(frame, CancelFrame):
+            self._drop_everything()
+            self._outbox.put_first(self._encode(frame))
+            self._ended = True
+        elif isinstance(frame, MixerControlFrame):
+            self._control_mixer(frame)
+        elif isinstance(frame, FilterControlFrame):
+            self._control_filter(frame)
+        else:
+            await self._queue_messages(frame)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def send_message(self, message: JSONValue, urgent: bool = False) -> None:
+        """Send a JSON document of the application's own; an urgent one overtakes queued audio."""
+        await self.send(MessageFrame(message=message, urgent=urgent))
+
+    async def write_audio(self, frame: AudioFrame) -> bool:
+        """Send audio and wait for it: True once every byte was written, False if any was dropped or the peer has gone.
+
+        Cancelling it does not take the audio back.
+        """
+        await trio.lowlevel.checkpoint()
+        if self._life.state in ENDING:
+            return False
+        self._check_open()
+        outcome: list[bool] = []
+        settled = trio.Event()
+
+        def settle(delivered: bool) -> None:
+            outcome.append(delivered)
+            settled.set()
+
+        track = await self._queue_audio(frame, tick=False)
+        track.expect(settle)
+        self._clock.tick()
+        await settled.wait()
+        return outcome[0]
+
+    async def interrupt(self) -> None:
+        """Drop what is queued and have the peer drop what it has; nothing queued before is sent after."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._check_open()
+        self.interrupt_now()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def drain(self) -> None:
+        """Wait until everything queued so far was written, and played where the dialect can tell.
+
+        An interruption empties the queue and so ends the wait. Cancelling it loses nothing.
+        """
+        now_s = trio.current_time()
+        for track in self._tracks.values():
+            track.flush(now_s)
+        self._clock.tick()
+        await trio.lowlevel.checkpoint()
+        while not self._is_drained:
+            self._check_connected()
+            await self._drained.park()
+        if self._awaits_marks and self._ready.is_set() and self._life.state not in ENDING:
+            await self._wait_until_played()
+
+    async def end(self) -> None:
+        """Flush, play ``audio_out_end_silence_secs`` of silence, and take no more frames."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._ended = True
+        now_s = trio.current_time()
+        for track in self._tracks.values():
+            track.push_mark((), now_s, ends_utterance=True)
+            if track.has_played and self._end_silence_s:
+                track.push_silence(self._end_silence_s, now_s)
+            track.is_ending = True
+        await self.drain()
+
+    async def aclose(self) -> None:
+        """Take no more frames; what is queued still goes out."""
+        self._ended = True
+        await trio.lowlevel.checkpoint()
+
+    # For the session
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set()
+
+    def ready(self) -> None:
+        """The dialect can address its peer, and knows in which format."""
+        native = self._serializer.audio_format
+        if native is not None:
+            for track in self._tracks.values():
+                track.reshape(native)
+        self._ready.set()
+        self._clock.open()
+
+    def reconnected(self) -> None:
+        """What was queued before the connection was lost is stale past ``max_stale_s``."""
+        for track in self._tracks.values():
+            track.drop_older_than(self._max_stale_s)
+
+    def stop_filling(self) -> None:
+        """Nothing more will be queued."""
+        for track in self._tracks.values():
+            track.is_ending = True
+        self._clock.tick()
+
+    def interrupt_now(self) -> None:
+        self._drop_everything()
+        self._counters.interruptions += 1
+        if self._ready.is_set():
+            self._outbox.put_first(self._serializer.encode(InterruptionFrame()))
+        self._clock.tick()
+
+    def mark_played(self, mark: MarkFrame) -> bool:
+        """Whether the mark was one of ``drain``'s own."""
+        played = self._marks_played.pop(mark.mark, None)
+        if played is not None:
+            played.set()
+        return mark.mark.startswith(_DRAIN_MARK)
+
+    def wrote(self) -> None:
+        """Something was written: look who waited for that."""
+        if self._room:
+            self._room.unpark_all()
+        if self._drained and self._is_drained:
+            self._drained.unpark_all()
+
+    def wake(self) -> None:
+        """Let everybody who waits see how the session stands."""
+        self._ready.set()
+        for played in self._marks_played.values():
+            played.set()
+        self._room.unpark_all()
+        self._drained.unpark_all()
+
+    def finish(self) -> None:
+        """Give up what is queued: the session is over."""
+        for track in self._tracks.values():
+            track.stop()
+        self.wake()
+
+    @property
+    def queued_s(self) -> float:
+        return max(track.queued_s for track in self._tracks.values())
+
+    # Inside
+
+    @property
+    def _is_drained(self) -> bool:
+        return self._outbox.is_empty and all(track.is_empty for track in self._tracks.values())
+
+    def _closed_error(self) -> ConnectionClosed | None:
+        return self._life.closed_error() if self._life.state in ENDING else None
+
+    def _check_connected(self) -> None:
+        if self._life.state in ENDING:
+            raise self._life.closed_error()
+
+    def _check_open(self) -> None:
+        self._check_connected()
+        if self._ended:
+            raise trio.ClosedResourceError("session.output was ended by this side: no frame can follow")
+
+    async def _queue_audio(self, frame: AudioFrame, *, tick: bool = True) -> Track:
+        if not self._audio_is_enabled:
+            raise LocalProtocolError("audio was sent but audio_out_enabled is False: set it in the parameters")
+        track = self._track(frame.destination)
+        if not self._ready.is_set() or track.queued_s >= self._max_queue_s:
+            await self._wait_for_room(lambda: track.queued_s < self._max_queue_s)
+        if track.push(frame, trio.current_time()) and tick:
+            self._clock.tick()
+        return track
+
+    async def _queue_messages(self, frame: Frame) -> None:
+        track = self._track(frame.destination if isinstance(frame, BotStoppedSpeakingFrame | ImageFrame) else None)
+        await self._wait_for_room(lambda: track.queued_marks < MAX_QUEUED_MESSAGES)
+        messages = self._encode(frame)
+        ends_utterance = isinstance(frame, BotStoppedSpeakingFrame)
+        if messages or ends_utterance:
+            track.push_mark(messages, trio.current_time(), ends_utterance=ends_utterance)
+            self._clock.tick()
+
+    async def _wait_for_room(self, has_room: Callable[[], bool]) -> None:
+        await self._ready.wait()
+        self._check_open()
+        while not has_room():
+            await self._room.park()
+            self._check_open()
+
+    def _encode(self, frame: Frame) -> Sequence[Message]:
+        messages = self._serializer.encode(frame)
+        if not messages:
+            self._counters.unsupported_frames += 1
+        return messages
+
+    def _track(self, destination: str | None) -> Track:
+        try:
+            return self._tracks[destination]
+        except KeyError:
+            known = ", ".join(repr(name) for name in self._tracks if name is not None) or "none"
+            raise LocalProtocolError(
+                f"destination {destination!r} is not one of audio_out_destinations ({known})"
+            ) from None
+
+    def _control_mixer(self, frame: MixerControlFrame) -> None:
+        mixer = self._track(frame.destination).mixer
+        if mixer is None:
+            raise LocalProtocolError(f"destination {frame.destination!r} has no mixer: set audio_out_mixer")
+        mixer.control(frame.settings, frame.enabled)
+
+    def _drop_everything(self) -> None:
+        self._outbox.drop_paced()
+        for track in self._tracks.values():
+            track.interrupt()
+        self._room.unpark_all()
+        self._drained.unpark_all()
+
+    async def _wait_until_played(self) -> None:
+        name = f"{_DRAIN_MARK}{next(self._mark_numbers)}"
+        played = self._marks_played[name] = trio.Event()
+        try:
+            await self._outbox.put_urgent(self._serializer.encode(MarkFrame(mark=name)), self._closed_error)
+            with trio.move_on_after(self._mark_timeout_s):
+                await played.wait()
+        finally:
+            self._marks_played.pop(name, None)
