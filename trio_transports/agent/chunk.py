@@ -1,0 +1,85 @@
+"""A piece of an agent's speech, and the alignment that peers who cut samples in half make necessary."""
+
+from typing import Final, final
+
+from attrs import Attribute, define, evolve, field, frozen
+from attrs.validators import ge, instance_of, optional
+
+from ..audio.format import AudioFormat
+
+AGENT_FORMAT: Final = AudioFormat(24000)
+"""What an adapter speaks unless told otherwise: 24 kHz mono."""
+
+
+def _whole_samples(instance: "AudioChunk", _attribute: "Attribute[bytes]", value: object) -> None:
+    if type(value) is not bytes:
+        raise TypeError(f"AudioChunk.data must be bytes, not {type(value).__name__}: pass bytes(data)")
+    if len(value) % (2 * instance.num_channels):
+        raise ValueError(
+            f"AudioChunk.data is {len(value)} bytes, which are not whole samples of {instance.format}: "
+            "where a peer's messages may end inside a sample, pass them through WholeSamples.take first"
+        )
+
+
+@final
+@frozen
+class AudioChunk:
+    """PCM16 with what is known about it; whole samples, 24 kHz mono by default.
+
+    ``transcript`` is what is said in it. ``start_time`` and ``end_time`` are the protocol's own statement of when, in
+    seconds; None where it makes none. ``received_at`` is set by the adapter: the value of its clock when the message
+    arrived.
+    """
+
+    sample_rate: int = field(default=AGENT_FORMAT.sample_rate, validator=[instance_of(int), ge(1)], kw_only=True)
+    num_channels: int = field(default=AGENT_FORMAT.num_channels, validator=[instance_of(int), ge(1)], kw_only=True)
+    data: bytes = field(validator=_whole_samples, repr=lambda data: f"<{len(data)} bytes>")
+    transcript: str | None = field(default=None, validator=optional(instance_of(str)))
+    start_time: float | None = None
+    end_time: float | None = None
+    received_at: float | None = field(default=None, kw_only=True)
+
+    @property
+    def format(self) -> AudioFormat:
+        return AudioFormat(self.sample_rate, self.num_channels)
+
+    @property
+    def duration_seconds(self) -> float:
+        return len(self.data) / self.format.bytes_per_second
+
+    def with_audio(self, data: bytes, audio_format: AudioFormat) -> "AudioChunk":
+        """Make the same chunk with other PCM, as after a change of rate."""
+        return evolve(self, data=data, sample_rate=audio_format.sample_rate, num_channels=audio_format.num_channels)
+
+
+def silent_chunk(duration_seconds: float, audio_format: AudioFormat = AGENT_FORMAT) -> AudioChunk:
+    """Make a chunk of silence of that length."""
+    return AudioChunk(
+        audio_format.silence(audio_format.samples_in(duration_seconds)),
+        sample_rate=audio_format.sample_rate,
+        num_channels=audio_format.num_channels,
+    )
+
+
+@final
+@define(eq=False)
+class WholeSamples:
+    """Joins what a peer cut inside a sample: bytes of any sizes in, whole samples out, the rest waits for the next."""
+
+    _bytes_per_sample: int = field(default=AGENT_FORMAT.bytes_per_sample, validator=ge(1))
+    _rest: bytes = field(default=b"", init=False)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return len(self._rest)
+
+    def take(self, data: bytes) -> bytes:
+        if self._rest:
+            data = self._rest + data
+        whole = len(data) - len(data) % self._bytes_per_sample
+        self._rest = data[whole:]
+        return data[:whole]
+
+    def clear(self) -> None:
+        """Forget the rest: what follows begins with a whole sample."""
+        self._rest = b""
