@@ -32,11 +32,11 @@ def _ulaw_decode_table() -> npt.NDArray[np.int16]:
 
 
 def _ulaw_encode_table() -> npt.NDArray[np.uint8]:
-    sample = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int64) >> 2
+    sample = (np.arange(1 << 14) ^ 1 << 13) - (1 << 13)
     biased = np.minimum(np.abs(sample) + _ULAW_BIAS, 0x1FFF)
     segment = _highest_bit(biased) - 5
     code = segment << 4 | biased >> (segment + 1) & 15
-    return np.asarray(~np.where(sample < 0, code | 0x80, code) & 0xFF, np.uint8)
+    return np.asarray(~np.where(sample < 0, code | 0x80, code) & 0xFF, np.uint8).repeat(4)
 
 
 def _alaw_decode_table() -> npt.NDArray[np.int16]:
@@ -47,11 +47,11 @@ def _alaw_decode_table() -> npt.NDArray[np.int16]:
 
 
 def _alaw_encode_table() -> npt.NDArray[np.uint8]:
-    sample = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int64) >> 3
+    sample = (np.arange(1 << 13) ^ 1 << 12) - (1 << 12)
     magnitude = np.where(sample < 0, ~sample, sample)
     segment = np.maximum(_highest_bit(np.maximum(magnitude, 1)) - 4, 0)
     code = segment << 4 | magnitude >> np.maximum(segment, 1) & 15
-    return np.asarray(np.where(sample < 0, code, code | 0x80) ^ 0x55, np.uint8)
+    return np.asarray(np.where(sample < 0, code, code | 0x80) ^ 0x55, np.uint8).repeat(8)
 
 
 _ULAW_TO_PCM: Final = _ulaw_decode_table()
