@@ -1,1 +1,45 @@
+"""Typed voice frames over WebSockets, on trio."""
+
+from .audio.format import AudioFormat as AudioFormat
+from .errors import ConnectionClosed as ConnectionClosed
+from .errors import HandshakeRejected as HandshakeRejected
+from .errors import LocalProtocolError as LocalProtocolError
+from .errors import RemoteProtocolError as RemoteProtocolError
+from .errors import TransportError as TransportError
+from .frames import AudioFrame as AudioFrame
+from .frames import BotStartedSpeakingFrame as BotStartedSpeakingFrame
+from .frames import BotStoppedSpeakingFrame as BotStoppedSpeakingFrame
+from .frames import CancelFrame as CancelFrame
+from .frames import DTMFFrame as DTMFFrame
+from .frames import EndFrame as EndFrame
+from .frames import FilterControlFrame as FilterControlFrame
+from .frames import Frame as Frame
+from .frames import ImageFrame as ImageFrame
+from .frames import InterruptionFrame as InterruptionFrame
+from .frames import MarkFrame as MarkFrame
+from .frames import MessageFrame as MessageFrame
+from .frames import MixerControlFrame as MixerControlFrame
+from .frames import SpriteFrame as SpriteFrame
+from .frames import StartFrame as StartFrame
+from .frames import TextFrame as TextFrame
+from .frames import TranscriptionFrame as TranscriptionFrame
+from .frames import UserStartedSpeakingFrame as UserStartedSpeakingFrame
+from .frames import UserStoppedSpeakingFrame as UserStoppedSpeakingFrame
+from .params import AsgiWebsocketParams as AsgiWebsocketParams
+from .params import ReconnectPolicy as ReconnectPolicy
+from .params import TransportParams as TransportParams
+from .params import WebsocketClientParams as WebsocketClientParams
+from .params import WebsocketServerParams as WebsocketServerParams
+from .session.broadcast import EventsLost as EventsLost
+from .session.events import Connected as Connected
+from .session.events import Disconnected as Disconnected
+from .session.events import IdleTimeout as IdleTimeout
+from .session.events import Reconnecting as Reconnecting
+from .session.events import ServerReady as ServerReady
+from .session.events import SessionTimeout as SessionTimeout
+from .session.session import Session as Session
+from .session.statistics import Statistics as Statistics
+from .transports.client import WebsocketClientTransport as WebsocketClientTransport
+from .transports.server import WebsocketServerTransport as WebsocketServerTransport
+
 __version__ = "0.1.0"

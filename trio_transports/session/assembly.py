@@ -158,6 +158,6 @@ def analyzer_for(params: TransportParams) -> VADAnalyzer | None:
         return None
     if params.vad_analyzer is not None:
         return per_session(params.vad_analyzer)
-    from ..vad import EnergyVADAnalyzer
+    from ..vad.energy import EnergyVADAnalyzer
 
     return EnergyVADAnalyzer()

@@ -1,0 +1,62 @@
+"""Who is let in: the origin check and the application's own, before any upgrade is accepted.
+
+Rules
+1. A browser always says where the page came from. With ``allowed_origins`` set, an ``Origin`` that is not in it is
+   refused with 403. A caller without that header is not a browser, and is left to ``authorize``.
+2. Origins are compared by scheme, host and port, in any case, default ports filled in. ``"*"`` lets every origin in.
+3. ``authorize(peer)`` answers None or True to let the caller in, False for 401, an HTTP status, or a ``Refusal``.
+4. An ``authorize`` that crashes lets nobody in: it is logged, and the caller gets 500.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from ..wire.peer import Peer
+from ..wire.refusal import Refusal
+
+logger = logging.getLogger("trio_transports.server")
+
+Authorize: TypeAlias = Callable[[Peer], Awaitable["bool | int | Refusal | None"]]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+async def admit(
+    peer: Peer, *, allowed_origins: Collection[str] | None = None, authorize: Authorize | None = None
+) -> Refusal | None:
+    """Decide about a caller: None lets it in."""
+    origin = peer.header("origin")
+    if allowed_origins is not None and origin is not None and not _is_allowed(origin, allowed_origins):
+        return Refusal(status=403, body="origin not allowed")
+    if authorize is None:
+        return None
+    try:
+        answer = await authorize(peer)
+    except Exception:  # the boundary to the application's check: it ends this handshake, not the server
+        logger.exception("authorize failed for %s; the caller was refused", peer)
+        return Refusal(status=500, body="internal error")
+    match answer:
+        case None | True:
+            return None
+        case False:
+            return Refusal(status=401, body="not authorized")
+        case Refusal():
+            return answer
+        case int() if 300 <= answer <= 599:
+            return Refusal(status=answer)
+    logger.error("authorize answered %r: answer None, True, False, a status from 300 to 599, or a Refusal", answer)
+    return Refusal(status=500, body="internal error")
+
+
+def _is_allowed(origin: str, allowed: Collection[str]) -> bool:
+    return "*" in allowed or _normal(origin) in {_normal(other) for other in allowed}
+
+
+def _normal(origin: str) -> tuple[str, str, int | None]:
+    try:
+        parts = urlsplit(origin.strip().lower())
+        return parts.scheme, parts.hostname or parts.path, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return "", origin, None

@@ -1,0 +1,138 @@
+"""The client: dial a WebSocket server and run a session on the connection.
+
+Rules
+1. A connection that cannot be made within ``connect_timeout`` raises; nothing pretends to be ready.
+2. With a ``ReconnectPolicy`` a lost connection is dialled again, with backoff and jitter. The session and its channels
+   survive; ``Reconnecting`` tells each attempt, and giving up ends the session as the loss would have.
+3. A transport may be used for any number of sessions, also at the same time.
+"""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import final
+
+import attrs
+import trio
+from attrs import define, field
+
+from ..errors import ConnectionClosed, TransportError
+from ..params import ReconnectPolicy, WebsocketClientParams
+from ..serializers.json import JSONFrameSerializer
+from ..serializers.protocol import FrameSerializer, Message
+from ..session.broadcast import Broadcast, Subscription
+from ..session.events import Event, Reconnecting
+from ..session.run import open_session
+from ..session.session import Session
+from ..wire.dial import Address, dial
+from ..wire.engines import Engine, engine_named
+from ..wire.protocol import Wire
+from ..wire.settings import WireSettings
+
+
+def _params(given: WebsocketClientParams | None) -> WebsocketClientParams:
+    return WebsocketClientParams() if given is None else given
+
+
+@final
+@define(eq=False)
+class WebsocketClientTransport:
+    """Typed frames to and from the WebSocket server at ``uri``."""
+
+    uri: str
+    params: WebsocketClientParams = field(default=None, converter=_params)
+    engine: str = field(default="trio-websocket", kw_only=True)
+    _address: Address = field(init=False)
+    _engine: Engine = field(init=False)
+    _events: Broadcast[Event] = field(factory=Broadcast, init=False)
+    _messages: Broadcast[Message] = field(factory=Broadcast, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._address = Address.parse(self.uri)
+        self._engine = engine_named(self.engine)
+        if self.params.ssl_context is not None and not self._address.is_secure:
+            raise ValueError(f"WebsocketClientParams.ssl_context is given but {self.uri} is not a wss:// address")
+
+    def events(self, buffer: int = 1024) -> Subscription[Event]:
+        """Subscribe to what happens; the channel ends after the last session under way has ended."""
+        return self._events.subscribe(buffer)
+
+    def messages(self, buffer: int = 1024) -> Subscription[Message]:
+        """Subscribe to the raw messages received, before any decoding; ends as ``events`` does."""
+        return self._messages.subscribe(buffer)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Connect, and run a session for as long as the body runs."""
+        params = _with_serializer(self.params)
+        redial = None if params.reconnect is None else _Redialler(self, params.reconnect).redial
+        with self._events.activity(), self._messages.activity():
+            async with (
+                self._connected() as wire,
+                open_session(wire, params, events=self._events, messages=self._messages, redial=redial) as session,
+            ):
+                yield session
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Wire]:
+        """Dial and upgrade, both within ``connect_timeout``, which does not reach into the body."""
+        params, address = self.params, self._address
+        with trio.CancelScope(deadline=trio.current_time() + params.connect_timeout) as limit:
+            stream = await dial(address, params.ssl_context)
+            async with self._engine.connect(
+                stream,
+                url=address.url,
+                host=address.host_header,
+                resource=address.resource,
+                headers=tuple((params.additional_headers or {}).items()),
+                subprotocols=params.subprotocols,
+                settings=WireSettings.of(params),
+            ) as wire:
+                limit.deadline = float("inf")
+                yield wire
+        if limit.cancelled_caught:
+            raise TransportError(
+                f"no connection to {address.url} within connect_timeout ({params.connect_timeout:g} s)"
+            )
+
+
+@final
+@define(eq=False)
+class _Redialler:
+    """Opens the next connection of one session; attempts are counted anew after each success."""
+
+    _transport: WebsocketClientTransport
+    _policy: ReconnectPolicy
+
+    @asynccontextmanager
+    async def redial(self, _session: Session, cause: ConnectionClosed) -> AsyncIterator[Wire]:
+        attempt, last_error = 0, TransportError(str(cause))
+        while self._policy.max_attempts is None or attempt < self._policy.max_attempts:
+            attempt += 1
+            delay_s = self._policy.delay_s(attempt, random.random())
+            self._transport._events.emit(Reconnecting(attempt, delay_s, last_error))
+            await trio.sleep(delay_s)
+            connected = False
+            try:
+                async with self._transport._connected() as wire:
+                    connected = True
+                    yield wire
+                    return
+            except TransportError as exc:
+                if connected:
+                    raise
+                last_error = exc
+        raise TransportError(f"gave up after {attempt} attempts to reconnect to {self._transport.uri}: {last_error}")
+
+
+def _with_serializer(params: WebsocketClientParams) -> WebsocketClientParams:
+    """Give parameters without a serializer the default one: protobuf where that extra is installed, else JSON."""
+    return params if params.serializer is not None else attrs.evolve(params, serializer=default_serializer())
+
+
+def default_serializer() -> FrameSerializer:
+    try:
+        from ..serializers.protobuf import ProtobufFrameSerializer
+    except ImportError:
+        return JSONFrameSerializer()
+    return ProtobufFrameSerializer()

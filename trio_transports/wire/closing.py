@@ -1,0 +1,17 @@
+"""What may stand in a WebSocket Close frame (RFC 6455, 5.5.1 and 7.4)."""
+
+from typing import Final
+
+from ..errors import LocalProtocolError
+
+MAX_REASON_BYTES: Final = 123
+_NEVER_SENT: Final = frozenset({1004, 1005, 1006, 1015})
+
+
+def sendable_close(code: int, reason: str) -> tuple[int, str]:
+    """Check a close code that this side is about to send, and cut the reason to what the frame can hold."""
+    if not (1000 <= code <= 1014 or 3000 <= code <= 4999) or code in _NEVER_SENT:
+        raise LocalProtocolError(
+            f"close code {code} cannot be sent: use 1000 to 1014 (not 1004 to 1006), or 3000 to 4999 for your own"
+        )
+    return code, reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")

@@ -1,0 +1,62 @@
+"""From a ``ws://`` or ``wss://`` address to a connected byte stream."""
+
+import ssl
+from typing import final
+from urllib.parse import urlsplit
+
+import trio
+from attrs import frozen
+
+from ..errors import TransportError
+from .stream import TCPStream
+
+
+@final
+@frozen
+class Address:
+    """A WebSocket URL, taken apart."""
+
+    url: str
+    host: str
+    port: int
+    resource: str
+    is_secure: bool
+
+    @property
+    def host_header(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.is_secure else 80) else f"{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as exc:
+            raise ValueError(f"{url!r} is not a WebSocket URL: {exc}") from None
+        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+            raise ValueError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://host/path")
+        resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        is_secure = parts.scheme == "wss"
+        return cls(url, parts.hostname, port or (443 if is_secure else 80), resource, is_secure)
+
+
+async def dial(address: Address, ssl_context: ssl.SSLContext | None) -> TCPStream:
+    """Connect TCP, and TLS for ``wss``. The caller sets the time limit; a cancelled dial leaves nothing open."""
+    try:
+        stream = await trio.open_tcp_stream(address.host, address.port)
+    except OSError as exc:
+        raise TransportError(f"cannot connect to {address.url}: {exc}") from exc
+    if not address.is_secure:
+        return stream
+    context = ssl_context or ssl.create_default_context()
+    secure = trio.SSLStream(stream, context, server_hostname=address.host, https_compatible=True)
+    try:
+        await secure.do_handshake()
+    except (trio.BrokenResourceError, ssl.SSLError) as exc:
+        await trio.aclose_forcefully(secure)
+        raise TransportError(f"cannot agree on TLS with {address.url}: {exc.__cause__ or exc}") from exc
+    except BaseException:
+        await trio.aclose_forcefully(secure)
+        raise
+    return secure

@@ -1,0 +1,30 @@
+"""HTTP answers in place of an upgrade: those this side gives, and reading those it gets."""
+
+from typing import final
+
+from attrs import frozen
+
+from ..errors import HandshakeRejected
+
+
+@final
+@frozen(kw_only=True)
+class Refusal:
+    """The answer to a caller that is not let in."""
+
+    status: int
+    body: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def refusal_in(received: bytes, url: str) -> HandshakeRejected | None:
+    """Read an HTTP answer other than 101, whole or cut off; None when that is not what was received."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    version, _, rest = status_line.partition(" ")
+    status = rest[:3]
+    if not version.startswith("HTTP/1.") or not status.isdecimal() or status == "101":
+        return None
+    pairs = (line.partition(":") for line in lines)
+    headers = tuple((name.strip().lower(), value.strip()) for name, colon, value in pairs if colon)
+    return HandshakeRejected(int(status), headers=headers, body=body, url=url)

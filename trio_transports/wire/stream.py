@@ -1,0 +1,105 @@
+"""The byte stream under an engine: owned here, so that no engine can keep it open.
+
+Rules
+1. ``abort`` is synchronous: the descriptor is gone when it returns, and whoever waits on the stream wakes.
+2. A connection aborted while a write is stuck is reset: the kernel would otherwise hold the unsent bytes for minutes.
+3. Whatever ends the stream (end of file, an error, closing it here) calls ``on_end``, once.
+4. Before ``opened`` no more than ``HANDSHAKE_LIMIT_BYTES`` are read: a peer cannot fill memory with a handshake.
+"""
+
+import socket as stdlib_socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, TypeAlias, final
+
+import trio
+from attrs import define, field
+
+TCPStream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
+
+HANDSHAKE_LIMIT_BYTES: Final = 64 * 1024
+_RESET: Final = struct.pack("ii", 1, 0)
+
+
+def raw_socket(stream: TCPStream) -> trio.socket.SocketType:
+    """The socket under a plain or TLS stream."""
+    return stream.transport_stream.socket if isinstance(stream, trio.SSLStream) else stream.socket
+
+
+def peer_address(stream: TCPStream) -> tuple[str, int | None]:
+    """Host and port at the other end; empty when it has gone already."""
+    try:
+        host, port, *_ = raw_socket(stream).getpeername()
+    except OSError:
+        return "", None
+    return str(host), int(port)
+
+
+@final
+@define(eq=False)
+class OwnedStream(trio.abc.Stream):
+    """A stream whose end is known and can be forced."""
+
+    _stream: TCPStream
+    on_end: Callable[[], None] | None = None
+    _writing: bool = field(default=False, init=False)
+    _has_ended: bool = field(default=False, init=False)
+    handshake_data: bytes = field(default=b"", init=False)
+    """What was received before ``opened``: an answer that the engine could not read may still say something."""
+    _is_open: bool = field(default=False, init=False)
+
+    def opened(self) -> None:
+        """The handshake is over: what arrives now is bounded by the message limit."""
+        self._is_open = True
+        self.handshake_data = b""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._end()
+            raise
+        if not data:
+            self._end()
+        elif not self._is_open:
+            self.handshake_data += data
+            if len(self.handshake_data) > HANDSHAKE_LIMIT_BYTES:
+                self.abort()
+                raise trio.BrokenResourceError(f"the handshake took more than {HANDSHAKE_LIMIT_BYTES} bytes")
+        return bytes(data)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self._writing = True
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._end()
+            raise
+        # Not in a finally: a cancelled write stays marked, for abort to know of (rule 2).
+        self._writing = False
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Close without ceremony; bytes already written still reach the peer."""
+        raw_socket(self._stream).close()
+        self._end()
+
+    def abort(self) -> None:
+        raw = raw_socket(self._stream)
+        if self._writing:
+            with suppress(OSError):
+                raw.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_LINGER, _RESET)
+        self.close()
+
+    def _end(self) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            if self.on_end is not None:
+                self.on_end()

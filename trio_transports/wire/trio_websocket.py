@@ -1,0 +1,304 @@
+"""WebSocket connections by trio-websocket, for both sides: the default engine.
+
+Rules
+1. The byte stream is owned here (``OwnedStream``). However the engine stands, ``abort`` and the end of the body
+   close it: HAZARDS, trio-websocket, "own the stream".
+2. The engine's tasks run in a nursery of their own, so that its failure ends this connection and nothing else.
+3. A send that is cancelled midway aborts: half a frame may be on the stream.
+4. Keepalive is a ping with a deadline for its pong. A connection that misses it is aborted.
+5. A peer that vanishes during the handshake ends the handshake at once, not at its timeout.
+6. Foreign exceptions are translated here, and only here.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, final
+
+import trio
+import trio_websocket
+from attrs import define, field
+
+from .._nursery import open_services
+from ..errors import ConnectionClosed, HandshakeRejected, TransportError
+from .closing import sendable_close
+from .peer import Peer
+from .protocol import BytesLike, Wire
+from .refusal import Refusal, refusal_in
+from .settings import WireSettings
+from .stream import OwnedStream, TCPStream, peer_address
+
+logger = logging.getLogger("trio_transports.wire")
+
+
+_TOO_BIG: Final = 1009
+_LINGER_S: Final = 1.0
+
+
+@final
+@define(eq=False)
+class TrioWebsocketWire:
+    """Made by ``connect_wire`` and ``accept_wire``."""
+
+    peer: Peer
+    _connection: trio_websocket.WebSocketConnection
+    _stream: OwnedStream
+    _ending: ConnectionClosed | None = field(default=None, init=False)
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._connection.get_message()
+        except trio_websocket.ConnectionClosed as exc:
+            ending = self._ended()
+            if ending.code == _TOO_BIG and ending.initiator == "local":
+                await self._let_the_peer_read_the_close()
+            raise ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator) from exc
+
+    async def send(self, message: str | BytesLike) -> None:
+        if not isinstance(message, str | bytes):
+            message = bytes(message)
+        try:
+            await self._connection.send_message(message)
+        except trio_websocket.ConnectionClosed as exc:
+            ending = self._ended()
+            raise ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator) from exc
+        except trio.Cancelled:
+            self.abort()
+            raise
+
+    async def ping(self) -> None:
+        """Wait until the peer answers a ping, or for ever: the caller's deadline is the limit."""
+        await self._connection.ping()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        code, reason = sendable_close(code, reason)
+        if self._ending is None and self._connection.closed is None:
+            self._ending = ConnectionClosed(code, reason, initiator="local")
+        try:
+            await self._connection.aclose(code, reason)
+        finally:
+            # Also when the engine believes it has nothing to do: HAZARDS, "sockets left unclosed".
+            self._stream.close()
+
+    def abort(self) -> None:
+        if self._connection.closed is None:
+            self.fail("aborted", initiator="local")
+        self._stream.abort()
+
+    def fail(self, reason: str, *, initiator: str = "error") -> None:
+        """Record why this side ends the connection, and end it."""
+        if self._ending is None:
+            self._ending = ConnectionClosed(1006, reason, initiator="local" if initiator == "local" else "error")
+        self._stream.abort()
+
+    def _ended(self) -> ConnectionClosed:
+        if self._ending is None:
+            self._ending = self._engines_ending()
+        return self._ending
+
+    def _engines_ending(self) -> ConnectionClosed:
+        closed = self._connection.closed
+        if closed is None or closed.code == 1006:
+            return ConnectionClosed(1006, "the connection was lost", initiator="error")
+        reason = closed.reason or ""
+        if closed.code == _TOO_BIG and reason.startswith("Exceeded maximum message size"):
+            return ConnectionClosed(_TOO_BIG, reason, initiator="local")
+        return ConnectionClosed(int(closed.code), reason, initiator="remote")
+
+    async def _let_the_peer_read_the_close(self) -> None:
+        """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
+        with trio.move_on_after(_LINGER_S):
+            try:
+                while await self._stream.receive_some(65536):
+                    pass
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+
+
+@asynccontextmanager
+async def connect_wire(
+    stream: TCPStream,
+    *,
+    url: str,
+    host: str,
+    resource: str,
+    headers: Sequence[tuple[str, str]] = (),
+    subprotocols: Sequence[str] = (),
+    settings: WireSettings,
+) -> AsyncIterator[Wire]:
+    """Upgrade a connected stream, as its client. The caller sets the time limit until the body starts."""
+    owned = OwnedStream(stream)
+    address, port = peer_address(stream)
+    path, _, query = resource.partition("?")
+
+    async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
+        connection = await trio_websocket.wrap_client_stream(
+            nursery,
+            owned,  # type: ignore[arg-type]  # any Stream does: the annotation is narrower than the code
+            host,
+            resource,
+            subprotocols=list(subprotocols),
+            extra_headers=[(name.encode(), value.encode()) for name, value in headers],
+            max_message_size=settings.max_message_bytes,
+        )
+        peer = Peer(
+            address=address,
+            port=port,
+            path=path,
+            query_string=query,
+            headers=_decoded(connection.handshake_headers),
+            subprotocol=connection.subprotocol,
+        )
+        return TrioWebsocketWire(peer, connection, owned)
+
+    async with _engine(open_wire, owned, settings, what=f"the WebSocket handshake with {url}") as wire:
+        yield wire
+
+
+@asynccontextmanager
+async def accept_wire(
+    stream: TCPStream,
+    *,
+    admit: Callable[[Peer], Awaitable[Refusal | None]],
+    subprotocols: Sequence[str] = (),
+    settings: WireSettings,
+) -> AsyncIterator[Wire]:
+    """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; else raise HandshakeRejected."""
+    owned = OwnedStream(stream)
+    address, port = peer_address(stream)
+
+    async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
+        request = await trio_websocket.wrap_server_stream(nursery, owned, max_message_size=settings.max_message_bytes)
+        path, _, query = request.path.partition("?")
+        chosen = next((name for name in subprotocols if name in request.proposed_subprotocols), None)
+        peer = Peer(
+            address=address,
+            port=port,
+            path=path,
+            query_string=query,
+            headers=_decoded(request.headers),
+            subprotocol=chosen,
+        )
+        refusal = await admit(peer)
+        if refusal is not None:
+            await request.reject(
+                refusal.status,
+                extra_headers=[(name.encode(), value.encode()) for name, value in refusal.headers],
+                body=refusal.body.encode(),
+            )
+            raise HandshakeRejected(refusal.status, body=refusal.body.encode())
+        return TrioWebsocketWire(peer, await request.accept(subprotocol=chosen), owned)
+
+    async with _engine(open_wire, owned, settings, what=f"the WebSocket handshake from {address}") as wire:
+        yield wire
+
+
+@asynccontextmanager
+async def _engine(
+    open_wire: Callable[[trio.Nursery], Awaitable[TrioWebsocketWire]],
+    owned: OwnedStream,
+    settings: WireSettings,
+    *,
+    what: str,
+) -> AsyncIterator[TrioWebsocketWire]:
+    """Run the engine's tasks around the body, and close the stream however that ends."""
+    opening = _Opening()
+    try:
+        async with open_services() as services:
+            services.start_soon(_run_engine, open_wire, owned, opening, what, name="websocket engine")
+            wire = await opening.outcome()
+            if settings.ping_interval_s is not None:
+                services.start_soon(_keep_alive, wire, settings.ping_interval_s, settings.ping_timeout_s, name="ping")
+            yield wire
+    finally:
+        owned.close()
+
+
+@final
+@define(eq=False)
+class _Opening:
+    """The outcome of a handshake, handed from the engine's task to the body."""
+
+    wire: TrioWebsocketWire | None = field(default=None, init=False)
+    _error: TransportError | None = field(default=None, init=False)
+    _known: trio.Event = field(factory=trio.Event, init=False)
+
+    def succeed(self, wire: TrioWebsocketWire) -> None:
+        self.wire = wire
+        self._known.set()
+
+    def fail(self, error: TransportError) -> None:
+        if not self._known.is_set():
+            self._error = error
+            self._known.set()
+
+    async def outcome(self) -> TrioWebsocketWire:
+        await self._known.wait()
+        if self.wire is None:
+            raise self._error or TransportError("the engine ended without a connection")
+        return self.wire
+
+
+async def _run_engine(
+    open_wire: Callable[[trio.Nursery], Awaitable[TrioWebsocketWire]],
+    owned: OwnedStream,
+    opening: _Opening,
+    what: str,
+) -> None:
+    try:
+        async with trio.open_nursery() as nursery:
+            owned.on_end = nursery.cancel_scope.cancel  # rule 5
+            wire = await open_wire(nursery)
+            owned.on_end = None
+            owned.opened()
+            opening.succeed(wire)
+    except ExceptionGroup as group:
+        if opening.wire is None:
+            opening.fail(_handshake_error(group, owned, what))
+        else:
+            logger.exception("the WebSocket engine failed; its connection ends", exc_info=group)
+            opening.wire.fail("the WebSocket engine failed")
+    else:
+        opening.fail(_cut_off(owned, what))
+
+
+def _handshake_error(group: ExceptionGroup[Exception], owned: OwnedStream, what: str) -> TransportError:
+    cause = _first_leaf(group)
+    if isinstance(cause, TransportError):
+        return cause
+    error: TransportError
+    if isinstance(cause, trio_websocket.ConnectionRejected):
+        error = HandshakeRejected(
+            cause.status_code, headers=_decoded(cause.headers), body=bytes(cause.body or b""), url=what
+        )
+    else:
+        error = _cut_off(owned, what)
+    error.__cause__ = cause
+    return error
+
+
+def _cut_off(owned: OwnedStream, what: str) -> TransportError:
+    """Tell what a peer said that left the handshake unfinished: an HTTP answer of its own, or nothing of use."""
+    return refusal_in(owned.handshake_data, what) or ConnectionClosed(1006, f"{what} was cut off", initiator="error")
+
+
+def _first_leaf(group: BaseExceptionGroup[Exception]) -> Exception:
+    first = group.exceptions[0]
+    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def _keep_alive(wire: TrioWebsocketWire, interval_s: float, timeout_s: float) -> None:
+    while True:
+        await trio.sleep(interval_s)
+        with trio.move_on_after(timeout_s) as limit:
+            try:
+                await wire.ping()
+            except trio_websocket.ConnectionClosed:
+                return
+        if limit.cancelled_caught:
+            wire.fail(f"no pong within {timeout_s:g} s of a ping")
+            return
+
+
+def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
