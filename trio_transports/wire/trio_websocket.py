@@ -176,7 +176,8 @@ async def accept_wire(
             port=port,
             path=path,
             query_string=query,
-            headers=_decoded(request.headers),
+            # The engine takes Host out of the headers; an origin or signature check needs it.
+            headers=(("host", request._event.host), *_decoded(request.headers)),
             subprotocol=chosen,
         )
         refusal = await admit(peer)
