@@ -51,7 +51,7 @@ class HangUpFailed(TransportError):
         super().__init__(message)
 
 
-def _text(instance: object, attribute: "Attribute[str]", value: object) -> None:
+def text_field(instance: object, attribute: "Attribute[str]", value: object) -> None:
     where = f"{type(instance).__name__}.{attribute.name}"
     if not isinstance(value, str):
         raise TypeError(f"{where} must be a str, not {type(value).__name__}")
@@ -60,7 +60,7 @@ def _text(instance: object, attribute: "Attribute[str]", value: object) -> None:
 
 
 def _web_address(instance: object, attribute: "Attribute[str]", value: str) -> None:
-    _text(instance, attribute, value)
+    text_field(instance, attribute, value)
     parts = urlsplit(value)
     plain = not (parts.query or parts.fragment or "@" in parts.netloc)
     if parts.scheme not in {"http", "https"} or not parts.hostname or not plain:
@@ -194,8 +194,8 @@ def _plivo_ended(response: "httpx2.Response") -> bool:
 class TwilioHangUp:
     """Completes the call. ``edge`` and ``region`` go together, such as ``edge="dublin", region="ie1"``."""
 
-    account_sid: str = field(validator=_text)
-    auth_token: str = field(validator=_text, repr=False)
+    account_sid: str = field(validator=text_field)
+    auth_token: str = field(validator=text_field, repr=False)
     edge: str | None = None
     region: str | None = None
     base_url: str = field(kw_only=True, validator=_web_address)
@@ -235,7 +235,7 @@ class TwilioHangUp:
 class TelnyxHangUp:
     """Hangs up the call. ``api_key`` is the account's v2 key."""
 
-    api_key: str = field(validator=_text, repr=False)
+    api_key: str = field(validator=text_field, repr=False)
     base_url: str = field(default="https://api.telnyx.com", kw_only=True, validator=_web_address)
     timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=_seconds)
     _tls: "ssl.SSLContext" = field(init=False, repr=False)
@@ -265,8 +265,8 @@ class TelnyxHangUp:
 class PlivoHangUp:
     """Deletes the live call."""
 
-    auth_id: str = field(validator=_text)
-    auth_token: str = field(validator=_text, repr=False)
+    auth_id: str = field(validator=text_field)
+    auth_token: str = field(validator=text_field, repr=False)
     base_url: str = field(default="https://api.plivo.com", kw_only=True, validator=_web_address)
     timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=_seconds)
     _tls: "ssl.SSLContext" = field(init=False, repr=False)
