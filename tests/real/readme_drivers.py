@@ -1,0 +1,142 @@
+"""One driver for each snippet of the README: runs its ``main`` against a real peer and looks at what comes of it.
+
+A driver gets the snippet as a module. It returns by itself; the test around it has the deadline. A server's ``main``
+takes ``port`` and ``task_status``, a client's takes ``url``.
+"""
+
+import json
+import os
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from types import ModuleType
+from typing import TypeAlias
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket, wrap_client_stream
+
+from tests.real.telephony.provider import Provider, listening
+from trio_transports.telephony import TwilioHangUp
+from trio_transports.telephony.twilio_signature import twilio_signature
+
+Driver: TypeAlias = Callable[[ModuleType], Awaitable[None]]
+
+DRIVERS: dict[str, Driver] = {}
+
+
+def driver(function: Driver) -> Driver:
+    """Enter a function as the driver of the snippet that has its name."""
+    DRIVERS[function.__name__] = function
+    return function
+
+
+@asynccontextmanager
+async def serving(snippet: ModuleType) -> AsyncIterator[str]:
+    """The snippet's server on a free port, until the block ends."""
+    async with trio.open_nursery() as nursery:
+        ready = await nursery.start(partial(snippet.main, 0))
+        yield f"ws://127.0.0.1:{ready.port}"
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def peer(handler: Callable[[WebSocketConnection], Awaitable[None]]) -> AsyncIterator[str]:
+    """A plain WebSocket server on a free port, until the block ends."""
+
+    async def accept(request: WebSocketRequest) -> None:
+        connection = await request.accept()
+        with suppress(ConnectionClosed):  # the snippet leaves first
+            await handler(connection)
+
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(partial(serve_websocket, accept, "127.0.0.1", 0, None))
+        yield f"ws://127.0.0.1:{server.port}"
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def calling(url: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> AsyncIterator[WebSocketConnection]:
+    """A plain WebSocket client that owns its socket, so that it is closed whoever leaves first."""
+    port = urlsplit(url).port
+    assert port is not None
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream, trio.open_nursery() as nursery:
+        yield await wrap_client_stream(nursery, stream, f"127.0.0.1:{port}", "/", extra_headers=list(headers))
+        nursery.cancel_scope.cancel()
+
+
+async def answer_to_upgrade(url: str) -> bytes:
+    """The first line of what the server says to a caller with nothing but a WebSocket's own headers."""
+    port = urlsplit(url).port
+    assert port is not None
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(
+            b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        return bytes(await stream.receive_some()).partition(b"\r\n")[0]
+
+
+def audio_of(message: str | bytes) -> bytes:
+    document = json.loads(message)
+    return b64decode(document["audio"]) if document["type"] == "audio" else b""
+
+
+@driver
+async def server(snippet: ModuleType) -> None:
+    """What is said comes back, sample for sample."""
+    said = bytes(range(1, 256)) * 2 + b"\x01\x02"
+    async with serving(snippet) as url, calling(url) as caller:
+        document = {"type": "audio", "audio": b64encode(said).decode(), "sample_rate": 16000}
+        await caller.send_message(json.dumps(document))
+        heard = b""
+        while len(heard) < len(said):
+            heard += audio_of(await caller.get_message())
+        assert heard.startswith(said)
+
+
+@driver
+async def client(snippet: ModuleType) -> None:
+    """It hears the second it said."""
+
+    async def echo(connection: WebSocketConnection) -> None:
+        while True:
+            await connection.send_message(await connection.get_message())
+
+    async with peer(echo) as url:
+        heard_s = await snippet.main(url)
+    assert 1 <= heard_s < 1.2
+
+
+@driver
+async def twilio(snippet: ModuleType) -> None:
+    """A stranger is refused; a signed caller is greeted, and its call is ended."""
+    token = "12345"
+    with patch.dict(os.environ, TWILIO_ACCOUNT_SID="AC42", TWILIO_AUTH_TOKEN=token):
+        async with listening(Provider()) as provider:
+            vars(snippet)["TwilioHangUp"] = partial(TwilioHangUp, base_url=provider.url)
+            async with serving(snippet) as url:
+                signed = [(b"X-Twilio-Signature", twilio_signature(token, "wss://voice.example.com/").encode())]
+                assert b" 403 " in await answer_to_upgrade(url)
+                async with calling(url, signed) as caller:
+                    start = {"streamSid": "MZ1", "callSid": "CA7", "accountSid": "AC42", "customParameters": {}}
+                    start["mediaFormat"] = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+                    await caller.send_message(
+                        json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"})
+                    )
+                    await caller.send_message(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+                    heard = b""
+                    while True:
+                        try:
+                            message = json.loads(await caller.get_message())
+                        except ConnectionClosed:
+                            break
+                        if message["event"] == "media":
+                            heard += b64decode(message["media"]["payload"])
+                        elif message["event"] == "mark":
+                            await caller.send_message(json.dumps(message))
+                assert len(heard) >= 4000
+        (asked,) = provider.asked
+        assert asked.target == "/2010-04-01/Accounts/AC42/Calls/CA7.json"

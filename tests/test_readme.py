@@ -1,0 +1,57 @@
+"""What the README says, held to what is there. Its snippets are run in tests/real/test_readme_snippets.py."""
+
+import ast
+import re
+
+import pytest
+
+from tests import readme
+from tests.readme import README, ROOT
+from tests.real.readme_drivers import DRIVERS
+
+
+def test_every_python_block_is_a_snippet() -> None:
+    """A block of Python without a marker would be run by nothing."""
+    blocks = len(re.findall(r"^```python$", README.read_text(encoding="utf-8"), re.MULTILINE))
+    assert blocks == len(readme.snippets())
+
+
+def test_every_marker_was_understood() -> None:
+    """A marker with a slip in it would silently mark nothing."""
+    markers = re.findall(r"<!-- (?:snippet|command|figures).*", README.read_text(encoding="utf-8"))
+    assert len(markers) == len(readme.snippets()) + len(readme.commands()) + len(readme.figures())
+
+
+def test_every_snippet_has_a_driver() -> None:
+    """And no driver is left of a snippet that is gone."""
+    assert set(readme.snippets()) == set(DRIVERS)
+
+
+@pytest.mark.parametrize("name", readme.snippets())
+def test_a_snippet_is_a_whole_program(name: str) -> None:
+    """It defines ``async def main``, and runs it only when it is the program."""
+    tree = ast.parse(readme.snippets()[name])
+    assert "main" in {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
+    last = tree.body[-1]
+    assert isinstance(last, ast.If)
+    assert ast.unparse(last.test) == "__name__ == '__main__'"
+
+
+def test_the_two_commands_are_there() -> None:
+    """One line each, as .ci/run takes them."""
+    commands = readme.commands()
+    assert set(commands) == {"demo", "test"}
+    for command in commands.values():
+        assert command.count("\n") == 1
+
+
+def test_local_links_lead_somewhere() -> None:
+    """Every relative link and picture is a file of the repository, every ``#anchor`` a heading."""
+    text = README.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif "://" not in target:
+            assert (ROOT / target.partition("#")[0]).exists(), target
