@@ -71,7 +71,7 @@ class AgentFault:
 class AgentMessage:
     """A message of the application's own that a protocol hands on: parsed where it knows how, else as it came."""
 
-    message: JSONValue | bytes
+    message: "JSONValue | bytes"
 
 
 @final

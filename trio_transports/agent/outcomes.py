@@ -49,15 +49,28 @@ class AgentOutcome(TransportError):
 
 @final
 class AgentSilent(AgentOutcome, TimeoutError):
-    """No audio within the time given, on a connection that lives. ``messages`` other than audio came meanwhile."""
+    """No audio within the time given, on a connection that lives. ``messages`` other than audio came meanwhile.
+
+    ``dead_after_s`` is how long a peer that answers no ping can go unnoticed; None where pings are off.
+    """
 
     def __init__(
-        self, *, peer: str, elapsed_s: float, waited_s: float, messages: int = 0, answer: "Answer | None" = None
+        self,
+        *,
+        peer: str,
+        elapsed_s: float,
+        waited_s: float,
+        messages: int = 0,
+        dead_after_s: float | None = None,
+        answer: "Answer | None" = None,
     ) -> None:
         self.waited_s = waited_s
         self.messages = messages
-        what = f"the agent is connected and sent no audio for {waited_s:g} s"
+        self.dead_after_s = dead_after_s
+        what = f"connected, and no audio came for {waited_s:g} s"
         what += f", only {messages} other message(s)" if messages else ", nor anything else"
+        if dead_after_s is not None:
+            what += f"; a dead peer would be found out within {dead_after_s:g} s"
         super().__init__(what, peer=peer, elapsed_s=elapsed_s, answer=answer)
 
 

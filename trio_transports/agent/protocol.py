@@ -17,6 +17,7 @@ Heard: TypeAlias = AudioChunk | AgentEvent | Reply
 """What one message of an agent can mean."""
 
 EVENT_KINDS: Final = (*get_args(AgentEvent), Reply)
+HEARD_KINDS: Final = (AudioChunk, *EVENT_KINDS)
 
 
 class WebSocketProtocol(ABC):
@@ -61,8 +62,8 @@ class WebSocketProtocol(ABC):
         """Read a message in one pass. Override it where parsing twice would cost too much; else leave it."""
         where = type(self).__name__
         heard: list[Heard] = []
-        heard += _listed(self.decode_response(message), (AudioChunk,), f"{where}.decode_response")
-        heard += _listed(self.decode_event(message), EVENT_KINDS, f"{where}.decode_event")
+        heard += listed(self.decode_response(message), (AudioChunk,), f"{where}.decode_response")
+        heard += listed(self.decode_event(message), EVENT_KINDS, f"{where}.decode_event")
         return heard
 
     def on_open(self) -> Messages:
@@ -89,7 +90,7 @@ class WebSocketProtocol(ABC):
 T = TypeVar("T")
 
 
-def _listed(value: T | Sequence[T] | None, kinds: tuple[type, ...], where: str) -> list[T]:
+def listed(value: T | Sequence[T] | None, kinds: tuple[type, ...], where: str) -> list[T]:
     """Make a list of what a hook returned, or say what it should have."""
     if value is None:
         return []

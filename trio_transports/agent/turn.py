@@ -159,7 +159,7 @@ class TurnGatherer:
 
     def finished(self) -> None:
         """Say that the agent has closed the connection in good order; only an answer that has begun is ended by it."""
-        if self.ended_by is None and self._chunks:
+        if self.ended_by is None and self._first_voice_at is not None:
             self.ended_by = "finished"
 
     @property

@@ -1,0 +1,314 @@
+"""The adapter: a caller of somebody's voice backend, whatever it speaks."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import ClassVar, NoReturn, Self
+
+import trio
+
+from .._nursery import open_services
+from ..audio.format import AudioFormat
+from ..errors import ConnectionClosed, LocalProtocolError, TransportError
+from ..params import WebsocketClientParams
+from ..serializers.protocol import Message, per_session
+from ..session.broadcast import Broadcast, Subscription
+from ..session.session import Session
+from ..session.statistics import Statistics
+from ..transports.client import WebsocketClientTransport
+from ..wire.dial import Address
+from .calling import Exchange
+from .capabilities import AdapterCapabilities, UnsupportedCapability
+from .channel import ChunkChannel
+from .chunk import AGENT_FORMAT, AudioChunk
+from .conversation import Conversation
+from .events import AgentEvent
+from .outcomes import AgentUnreachable
+from .protocol import WebSocketProtocol
+from .recording import Recording
+from .settings import DEFAULT_PARAMS, PCM16_24K, capabilities_of, checked, pieces, session_params
+from .turn import Answer, TurnRules
+
+AT_ONCE_PIECE_S = 0.5
+"""``call`` cuts audio that is not paced into messages of this length: agents limit the size of a message."""
+
+
+class WebSocketAgentAdapter:
+    """Connects to a voice backend by a protocol that is passed in, or that a subclass is.
+
+    ``async with adapter:`` connects and disconnects. With a nursery of your own: ``await nursery.start(adapter.run)``
+    and ``await adapter.disconnect()``. One adapter holds one connection at a time, any number one after the other.
+
+    ``audio_format`` is what this side speaks and hears, 24 kHz mono unless told otherwise; the adapter converts from
+    and to the protocol's rate. None hears every chunk as the agent sent it. ``paced`` is how ``send_audio`` sends when
+    it is not told. Unread audio past ``max_unread_s`` is dropped, oldest first, and counted. ``params`` is for
+    everything about the connection: headers, TLS, timeouts, pings.
+    """
+
+    capabilities: ClassVar[AdapterCapabilities] = AdapterCapabilities(input_formats=PCM16_24K, output_formats=PCM16_24K)
+
+    def __init__(
+        self,
+        url: str,
+        protocol: WebSocketProtocol | None = None,
+        *,
+        audio_format: AudioFormat | None = AGENT_FORMAT,
+        paced: bool = True,
+        record: bool = False,
+        max_recording_s: float = 3600.0,
+        max_unread_s: float = 600.0,
+        params: WebsocketClientParams = DEFAULT_PARAMS,
+    ) -> None:
+        chosen = self if protocol is None and isinstance(self, WebSocketProtocol) else protocol
+        if not isinstance(chosen, WebSocketProtocol):
+            raise TypeError(
+                f"{type(self).__name__} needs a WebSocketProtocol: pass one as the second argument, or subclass both "
+                f"WebSocketAgentAdapter and WebSocketProtocol; given was {protocol!r}"
+            )
+        Address.parse(url)  # a wrong one is told here and not when dialling
+        if max_unread_s <= 0 or max_recording_s <= 0:
+            raise ValueError("max_unread_s and max_recording_s must be above 0 seconds")
+        self.url = url
+        self.protocol = chosen
+        self.audio_format = audio_format
+        self.paced = paced
+        self._record = record
+        self._max_recording_s = max_recording_s
+        self._max_unread_s = max_unread_s
+        self._params = checked(params)
+        self._events: Broadcast[AgentEvent] = Broadcast()
+        self._conversation: Conversation | None = None
+        self._is_running = False
+        self._context: AbstractAsyncContextManager[None] | None = None
+        # Subclasses declare it for the class, as they always did; the instance knows what its protocol can.
+        declared = type(self).capabilities
+        is_default = declared is WebSocketAgentAdapter.capabilities
+        vars(self)["capabilities"] = capabilities_of(None if is_default else declared, chosen)
+
+    # Connecting
+
+    async def __aenter__(self) -> Self:
+        if self._context is not None:
+            raise LocalProtocolError(f"{type(self).__name__} is already entered: one connection at a time")
+        self._context = context = self._connected()
+        try:
+            await context.__aenter__()
+        except BaseException:
+            self._context = None
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        context, self._context = self._context, None
+        assert context is not None
+        return await context.__aexit__(kind, error, traceback)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        ready = trio.Event()
+        async with open_services() as services:
+            services.start_soon(self._converse, ready.set, name=f"{type(self).__name__}.run")
+            await ready.wait()
+            yield
+            await self.disconnect()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Connect, and stay connected until the agent ends it or ``disconnect`` is called; for ``nursery.start``."""
+        await self._converse(task_status.started)
+
+    async def connect(self) -> NoReturn:
+        """Not how it is done here: a connection has tasks, and tasks need an owner."""
+        name = type(self).__name__
+        raise LocalProtocolError(
+            f"{name}.connect() cannot own the tasks of a connection: write `async with adapter:`, or with a nursery of "
+            "your own `await nursery.start(adapter.run)` and later `await adapter.disconnect()`"
+        )
+
+    async def disconnect(self) -> None:
+        """Send what is queued and the protocol's last messages, close, and wait for that. Not connected: nothing."""
+        await trio.lowlevel.checkpoint()
+        if self._is_running and self._conversation is not None:
+            await self._conversation.disconnect()
+
+    async def _converse(self, started: Callable[[], None]) -> None:
+        if self._is_running:
+            raise LocalProtocolError(f"{type(self).__name__} is connected already: one connection at a time")
+        self._is_running = True
+        conversation = self._new_conversation()
+        try:
+            with self._events.activity():
+                await self._hold(conversation, started)
+        finally:
+            self._is_running = False
+            conversation.end(ConnectionClosed(1006, "ended before it was open", initiator="local"))
+            conversation.over.set()
+
+    async def _hold(self, conversation: Conversation, started: Callable[[], None]) -> None:
+        session = None
+        try:
+            async with self._open_session(session_params(self._params, conversation, self._max_unread_s)) as session:
+                self._conversation = conversation
+                await conversation.run(session, started)
+        except (TransportError, OSError, trio.TooSlowError) as exc:
+            if session is not None:
+                raise
+            elapsed_s = trio.current_time() - conversation.dialled_at
+            what = f"no connection: {str(exc) or type(exc).__name__}"
+            raise AgentUnreachable(what, peer=self.url, elapsed_s=elapsed_s) from exc
+        finally:
+            if session is not None:
+                with trio.CancelScope(shield=True):  # the session is over: nothing in it waits
+                    await conversation.learn_ending(session)
+
+    def _open_session(self, params: WebsocketClientParams) -> AbstractAsyncContextManager[Session]:
+        return WebsocketClientTransport(self.url, params).session()
+
+    def _new_conversation(self) -> Conversation:
+        now = trio.current_time()
+        heard = self.audio_format or AGENT_FORMAT
+        params = self._params
+        dead_after_s = None
+        if params.ping_interval is not None and params.ping_timeout is not None:
+            dead_after_s = params.ping_interval + params.ping_timeout
+        return Conversation(
+            url=self.url,
+            protocol=per_session(self.protocol),
+            audio_format=self.audio_format,
+            events=self._events,
+            recording=Recording(heard.sample_rate, now, self._max_recording_s) if self._record else None,
+            dead_after_s=dead_after_s,
+            close_timeout_s=params.close_timeout,
+            max_unread_s=self._max_unread_s,
+            dialled_at=now,
+        )
+
+    # Talking
+
+    async def send_audio(self, chunk: AudioChunk, *, paced: bool | None = None) -> None:
+        """Send audio of any rate; it returns when the audio is queued, and waits while more than a minute is.
+
+        Paced, it leaves in real time, in 20 ms messages, the last one completed with silence. Not paced, it leaves at
+        once, in one message as the protocol makes it. Either way the order of the calls is kept. Cancelled while
+        waiting, it has sent nothing. The protocol's own error comes out here, or where the audio was queued, from the
+        next ``recv_audio``.
+        """
+        if not isinstance(chunk, AudioChunk):
+            raise TypeError(f"send_audio takes an AudioChunk, not {type(chunk).__name__}: AudioChunk(pcm)")
+        await self._connection().send_audio(chunk, paced=self.paced if paced is None else paced)
+
+    async def end_turn(self) -> None:
+        """Say that the caller's turn is complete, where the protocol has a message for that."""
+        connection = self._connection()
+        await connection.send(connection.protocol.encode_end(), "encode_end")
+
+    async def interrupt(self) -> None:
+        """Stop the agent, ahead of all that is queued. What it said before can still be received."""
+        connection = self._connection()
+        sent = self.capabilities.interruption and await connection.send(
+            connection.protocol.encode_interrupt(), "encode_interrupt", urgent=True
+        )
+        if not sent:
+            raise UnsupportedCapability(
+                type(self).__name__,
+                "interruption",
+                "its protocol has no such message; send audio to talk over the agent",
+            )
+        connection.clear_playback(trio.current_time())
+
+    async def send_dtmf(self, digits: str) -> None:
+        """Press keys of a telephone, in order with the audio."""
+        connection = self._connection()
+        for digit in digits:
+            sent = self.capabilities.dtmf and await connection.send(
+                connection.protocol.encode_dtmf(digit), "encode_dtmf"
+            )
+            if not sent:
+                raise UnsupportedCapability(
+                    type(self).__name__, "dtmf", "its protocol has no such message; send the keys' tones as audio"
+                )
+
+    async def send_message(self, message: Message, *, urgent: bool = False) -> None:
+        """Send a message of the application's own as it is, in order with the audio or ahead of it."""
+        await self._connection().send(message, "send_message", urgent=urgent)
+
+    async def drain(self) -> None:
+        """Wait until everything sent so far is on the wire."""
+        await self._connection().drain()
+
+    # Listening
+
+    async def recv_audio(self, timeout: float = float("inf")) -> AudioChunk:
+        """Receive the next audio, waiting ``timeout`` seconds at most. Cancelling it loses nothing.
+
+        There are four ways in which none comes: ``AgentSilent``, ``AgentFinished``, ``AgentConnectionLost``, and
+        before that ``AgentUnreachable``, which connecting raises. What the protocol raised on a message comes out
+        once, as itself, and the next call goes on with the next message.
+        """
+        connection = self._connection()
+        messages = connection.messages
+        chunk = await connection.receive(timeout)
+        if chunk is None:
+            raise connection.silent(timeout, connection.messages - messages)
+        return chunk
+
+    def chunks(self) -> "ChunkChannel":
+        """Make a channel of the audio: ``async for chunk in adapter.chunks()``."""
+        return ChunkChannel(self._connection())
+
+    def events(self, buffer: int = 1024) -> "Subscription[AgentEvent]":
+        """Subscribe to what the agent tells besides audio; the channel ends with the connection."""
+        return self._events.subscribe(buffer)
+
+    async def call(
+        self, audio: AudioChunk | bytes, *, rules: TurnRules | None = None, paced: bool | None = None
+    ) -> Answer:
+        """Say something and gather the answer. See ``TurnRules`` for when it is complete.
+
+        No answer is one of the outcomes that ``recv_audio`` raises, with what had come in its ``answer``. Cancelled,
+        what had come of the answer can still be received.
+        """
+        spoken = audio if isinstance(audio, AudioChunk) else self._chunk_of(audio)
+        is_paced = self.paced if paced is None else paced
+        connection = self._connection()
+
+        async def send_turn() -> None:
+            for piece in (spoken,) if is_paced else pieces(spoken, AT_ONCE_PIECE_S):
+                await self.send_audio(piece, paced=is_paced)
+            if not is_paced:
+                await connection.flush_at_once()
+            await connection.drain()
+
+        return await Exchange(connection, rules or TurnRules()).run(send_turn, self.end_turn)
+
+    # Looking
+
+    @property
+    def is_connected(self) -> bool:
+        return self._is_running and self._conversation is not None and self._conversation.ending is None
+
+    @property
+    def recording(self) -> Recording | None:
+        """Both sides of the present or last conversation; None unless the adapter was made with ``record=True``."""
+        return None if self._conversation is None else self._conversation.recording
+
+    def statistics(self) -> Statistics:
+        """What the present or last session has counted."""
+        return self._connection().statistics()
+
+    def __repr__(self) -> str:
+        state = "connected" if self.is_connected else "not connected"
+        return f"<{type(self).__name__} {self.url} by {type(self.protocol).__name__}, {state}>"
+
+    def _connection(self) -> Conversation:
+        if self._conversation is None:
+            raise LocalProtocolError(
+                f"{type(self).__name__} is not connected: write `async with adapter:` around this, or first "
+                "`await nursery.start(adapter.run)`"
+            )
+        return self._conversation
+
+    def _chunk_of(self, pcm: bytes) -> AudioChunk:
+        spoken = self.audio_format or AGENT_FORMAT
+        return AudioChunk(pcm, sample_rate=spoken.sample_rate, num_channels=spoken.num_channels)

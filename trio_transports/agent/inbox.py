@@ -1,0 +1,113 @@
+"""What an agent said, waiting to be read, each with the time at which it came.
+
+Rules
+1. Putting never waits. Order is kept among audio, events and errors.
+2. Bounded: past ``max_audio_s`` of audio the oldest audio is dropped and counted, past ``MAX_NOTES`` events and errors
+   the oldest of those.
+3. It ends when the connection has ended and everything was read. Cancelling ``take`` loses nothing.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, TypeAlias, final
+
+import trio
+from attrs import define, field, frozen
+from trio.lowlevel import ParkingLot
+
+from .chunk import AudioChunk
+from .events import AgentEvent
+
+MAX_NOTES: Final = 4096
+
+Item: TypeAlias = AudioChunk | AgentEvent | Exception
+
+
+@final
+@frozen
+class Arrived:
+    at: float
+    item: Item
+
+
+@final
+@define(eq=False)
+class AgentInbox:
+    """One connection's; several tasks may take, and each item goes to one of them."""
+
+    _max_audio_s: float
+    _waiting: deque[Arrived] = field(factory=deque, init=False)
+    _audio_s: float = field(default=0.0, init=False)
+    _notes: int = field(default=0, init=False)
+    dropped_audio_s: float = field(default=0.0, init=False)
+    dropped_notes: int = field(default=0, init=False)
+    has_ended: bool = field(default=False, init=False)
+    _readers: ParkingLot = field(factory=ParkingLot, init=False)
+
+    @property
+    def unread_s(self) -> float:
+        return self._audio_s
+
+    def put(self, item: Item, at: float) -> None:
+        self._waiting.append(Arrived(at, item))
+        if isinstance(item, AudioChunk):
+            self._audio_s += item.duration_seconds
+            while self._audio_s > self._max_audio_s and self._audio_s > item.duration_seconds:
+                self._drop_oldest(audio=True)
+        else:
+            self._notes += 1
+            if self._notes > MAX_NOTES:
+                self._drop_oldest(audio=False)
+        self._readers.unpark()
+
+    def put_back(self, items: Iterable[Arrived]) -> None:
+        """Put what was taken, in that order, before what waits."""
+        for arrived in reversed(list(items)):
+            self._waiting.appendleft(arrived)
+            self._count(arrived, 1)
+            self._readers.unpark()
+
+    def take_nowait(self) -> Arrived | None:
+        if not self._waiting:
+            return None
+        arrived = self._waiting.popleft()
+        self._count(arrived, -1)
+        return arrived
+
+    async def take(self) -> Arrived:
+        """Take the next item; ``trio.EndOfChannel`` after the last."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        parked = False
+        while True:
+            arrived = self.take_nowait()
+            if arrived is not None:
+                if not parked:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                return arrived
+            if self.has_ended:
+                await trio.lowlevel.checkpoint()
+                raise trio.EndOfChannel
+            await self._readers.park()
+            parked = True
+
+    def end(self) -> None:
+        self.has_ended = True
+        self._readers.unpark_all()
+
+    def _count(self, arrived: Arrived, sign: int) -> None:
+        if isinstance(arrived.item, AudioChunk):
+            # An empty inbox holds exactly nothing, whatever was rounded on the way.
+            self._audio_s = self._audio_s + sign * arrived.item.duration_seconds if self._waiting else 0.0
+        else:
+            self._notes += sign
+
+    def _drop_oldest(self, *, audio: bool) -> None:
+        for index, arrived in enumerate(self._waiting):
+            if isinstance(arrived.item, AudioChunk) is audio:
+                del self._waiting[index]
+                self._count(arrived, -1)
+                if isinstance(arrived.item, AudioChunk):
+                    self.dropped_audio_s += arrived.item.duration_seconds
+                else:
+                    self.dropped_notes += 1
+                return

@@ -1,0 +1,6 @@
+"""Protocols ready to use. Pipecat's needs the extra ``protobuf`` and is imported by its full path."""
+
+from .json_audio import JSONAudioProtocol as JSONAudioProtocol
+from .openai_realtime import OpenAIRealtimeProtocol as OpenAIRealtimeProtocol
+from .raw import RawPCMProtocol as RawPCMProtocol
+from .twilio import TwilioMediaStreamProtocol as TwilioMediaStreamProtocol
