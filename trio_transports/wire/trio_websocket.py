@@ -49,7 +49,7 @@ class TrioWebsocketWire:
         try:
             return await self._connection.get_message()
         except trio_websocket.ConnectionClosed as exc:
-            ending = self._ended()
+            ending = self._ended(exc)
             if ending.code == _TOO_BIG and ending.initiator == "local":
                 await self._let_the_peer_read_the_close()
             raise ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator) from exc
@@ -60,7 +60,7 @@ class TrioWebsocketWire:
         try:
             await self._connection.send_message(message)
         except trio_websocket.ConnectionClosed as exc:
-            ending = self._ended()
+            ending = self._ended(exc)
             raise ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator) from exc
         except trio.Cancelled:
             self.abort()
@@ -91,28 +91,31 @@ class TrioWebsocketWire:
             self._ending = ConnectionClosed(1006, reason, initiator="local" if initiator == "local" else "error")
         self._stream.abort()
 
-    def _ended(self) -> ConnectionClosed:
+    def _ended(self, cause: trio_websocket.ConnectionClosed) -> ConnectionClosed:
         if self._ending is None:
-            self._ending = self._engines_ending()
+            self._ending = self._engines_ending(cause)
         return self._ending
 
-    def _engines_ending(self) -> ConnectionClosed:
+    def _engines_ending(self, cause: trio_websocket.ConnectionClosed) -> ConnectionClosed:
         closed = self._connection.closed
         if closed is None or closed.code == 1006:
             return ConnectionClosed(1006, "the connection was lost", initiator="error")
-        reason = closed.reason or ""
-        if closed.code == _TOO_BIG and reason.startswith("Exceeded maximum message size"):
-            return ConnectionClosed(_TOO_BIG, reason, initiator="local")
-        return ConnectionClosed(int(closed.code), reason, initiator="remote")
+        # Over the size limit the engine closes its own reading end; a peer's Close ends the writing end of that channel.
+        if closed.code == _TOO_BIG and isinstance(cause.__context__, trio.ClosedResourceError):
+            return ConnectionClosed(_TOO_BIG, closed.reason or "", initiator="local")
+        return ConnectionClosed(int(closed.code), closed.reason or "", initiator="remote")
 
     async def _let_the_peer_read_the_close(self) -> None:
         """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
         with trio.move_on_after(_LINGER_S):
-            try:
-                while await self._stream.receive_some(65536):
-                    pass
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+            while True:
+                try:
+                    if not await self._stream.receive_some(65536):
+                        return
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    return
+                except trio.BusyResourceError:  # the engine is still in its own last read
+                    await trio.sleep(_LINGER_S / 50)
 
 
 @asynccontextmanager

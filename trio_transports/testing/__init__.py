@@ -1,0 +1,9 @@
+"""What a user needs to test a bot without sockets, and a wire against its contract."""
+
+from ..wire.memory import MemoryWire as MemoryWire
+from ..wire.memory import memory_wire_pair as memory_wire_pair
+from .recorder import FrameRecorder as FrameRecorder
+from .recorder import Heard as Heard
+from .scripted import ScriptedPeer as ScriptedPeer
+from .scripted import memory_session as memory_session
+from .wires import check_wire as check_wire

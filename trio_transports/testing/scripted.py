@@ -1,0 +1,98 @@
+"""A session without sockets, and the peer at its other end for a test to play."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import final
+
+import trio
+from attrs import define, field
+
+from .._nursery import open_services
+from ..errors import ConnectionClosed
+from ..frames import Frame
+from ..params import TransportParams
+from ..serializers.json import JSONFrameSerializer
+from ..serializers.protocol import FrameSerializer, Message, per_session
+from ..session.broadcast import Broadcast
+from ..session.events import Event
+from ..session.run import open_session
+from ..session.session import Session
+from ..wire.memory import memory_wire_pair
+from ..wire.protocol import Wire
+from .recorder import FrameRecorder
+
+
+@final
+@define(eq=False)
+class ScriptedPeer:
+    """Reads all the time, unless told to stall, and writes down what it got."""
+
+    wire: Wire
+    serializer: FrameSerializer = field(factory=JSONFrameSerializer)
+    recorder: FrameRecorder = field(factory=FrameRecorder, init=False)
+    messages: list[tuple[float, Message]] = field(factory=list, init=False)
+    closed: ConnectionClosed | None = field(default=None, init=False)
+    """How the connection ended, once it has."""
+    _reading: trio.Event = field(init=False)
+    _gone: trio.Event = field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reading = trio.Event()
+        self._reading.set()
+
+    async def run(self) -> None:
+        """Read until the connection ends."""
+        while True:
+            await self._reading.wait()
+            try:
+                message = await self.wire.receive()
+            except ConnectionClosed as closed:
+                self.closed = closed
+                self._gone.set()
+                return
+            self.messages.append((trio.current_time(), message))
+            for frame in self.serializer.decode(message):
+                await self.recorder.add(frame)
+
+    async def send(self, frame: Frame) -> None:
+        for message in self.serializer.encode(frame):
+            await self.wire.send(message)
+
+    async def send_raw(self, message: Message) -> None:
+        await self.wire.send(message)
+
+    def stall(self) -> None:
+        """Read nothing after the message that is being waited for."""
+        self._reading = trio.Event()
+
+    def resume(self) -> None:
+        self._reading.set()
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        await self.wire.aclose(code, reason)
+
+    def drop(self) -> None:
+        """Vanish without a word."""
+        self.wire.abort()
+
+    async def wait_closed(self) -> ConnectionClosed:
+        await self._gone.wait()
+        assert self.closed is not None
+        return self.closed
+
+
+@asynccontextmanager
+async def memory_session(
+    params: TransportParams, *, events: Broadcast[Event] | None = None, buffer_messages: int = 64
+) -> AsyncIterator[tuple[Session, ScriptedPeer]]:
+    """Run a session in memory; the peer reads and records until the connection ends."""
+    near, far = memory_wire_pair(buffer_messages=buffer_messages, max_message_bytes=params.max_message_bytes)
+    serializer = JSONFrameSerializer() if params.serializer is None else per_session(params.serializer)
+    peer = ScriptedPeer(far, serializer)
+    hub: Broadcast[Event] = Broadcast() if events is None else events
+    async with open_services() as services:
+        services.start_soon(peer.run, name="scripted peer")
+        with hub.activity():
+            async with open_session(near, params, events=hub) as session:
+                yield session, peer
+        far.abort()

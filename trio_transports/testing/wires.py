@@ -1,0 +1,160 @@
+"""The contract of ``wire.Wire``, shown on any pair of connected wires."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+import trio
+import trio.testing
+
+from ..errors import ConnectionClosed
+from ..wire.protocol import Wire
+
+_LIMIT_S: Final = 10.0
+_MAX_BYTES: Final = 4096
+
+
+class MakePair(Protocol):
+    """Open two connected wires; leaving the context closes both."""
+
+    def __call__(self, *, max_message_bytes: int) -> AbstractAsyncContextManager[tuple[Wire, Wire]]: ...
+
+
+async def check_wire(make_pair: MakePair) -> None:
+    """Check both ends; an AssertionError names the rule of ``wire.protocol`` that does not hold."""
+    for check in _CHECKS:
+        for flipped in (False, True):
+            with trio.fail_after(_LIMIT_S):
+                async with make_pair(max_message_bytes=_MAX_BYTES) as (first, second):
+                    near, far = (second, first) if flipped else (first, second)
+                    await check(near, far)
+
+
+async def _closed(action: Callable[[], Awaitable[object]], rule: str) -> ConnectionClosed:
+    try:
+        await action()
+    except ConnectionClosed as closed:
+        return closed
+    raise AssertionError(rule)
+
+
+async def _read_to_the_end(wire: Wire) -> tuple[list[str | bytes], ConnectionClosed]:
+    messages: list[str | bytes] = []
+    while True:
+        try:
+            messages.append(await wire.receive())
+        except ConnectionClosed as closed:
+            return messages, closed
+
+
+async def _messages_arrive_whole_and_in_order(near: Wire, far: Wire) -> None:
+    sent: list[str | bytes] = ["text", b"\x00\xff", "", b"", "äöü 🎧", bytes(range(256)) * 4]
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def write() -> None:
+            for message in sent:
+                await near.send(message)
+            await near.send(bytearray(b"bytearray"))
+            await near.send(memoryview(b"a memoryview"))
+
+        got = [await far.receive() for _ in range(len(sent) + 2)]
+    assert got == [*sent, b"bytearray", b"a memoryview"], (
+        "rule 1 and 2: messages arrive whole, in order, with their type"
+    )
+
+
+async def _cancelled_receive_loses_nothing(near: Wire, far: Wire) -> None:
+    got: list[str | bytes] = []
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def write() -> None:
+            for number in range(50):
+                await near.send(str(number))
+                await trio.sleep(0.001)
+
+        while len(got) < 50:
+            with trio.move_on_after(0.0005):
+                got.append(await far.receive())
+    assert got == [str(number) for number in range(50)], "rule 1: cancelling receive loses nothing"
+
+
+async def _closing_is_told_with_its_author(near: Wire, far: Wire) -> None:
+    await near.send("last words")
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def read_far() -> None:
+            messages, closed = await _read_to_the_end(far)
+            assert messages == ["last words"], "rule 1: what arrived before the end is read before the end is told"
+            assert (closed.code, closed.reason, closed.initiator) == (4321, "bye", "remote"), f"rule 3: {closed!r}"
+
+        @nursery.start_soon
+        async def read_near() -> None:
+            closed = await _closed(near.receive, "rule 3: a task in receive wakes when this side closes")
+            assert (closed.code, closed.reason, closed.initiator) == (4321, "bye", "local"), f"rule 3: {closed!r}"
+
+        await near.aclose(4321, "bye")
+    await near.aclose(1000, "again")
+    for wire in (near, far):
+        again = await _closed(wire.receive, "rule 1: receive raises on every call after the end")
+        assert again.code == 4321, "rule 3: a second aclose changes nothing"
+        await _closed(lambda wire=wire: wire.send("too late"), "rule 2: send raises after the end")  # type: ignore[misc]
+
+
+async def _abort_is_immediate(near: Wire, far: Wire) -> None:
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def read_near() -> None:
+            closed = await _closed(near.receive, "rule 4: a task in receive wakes on abort")
+            assert closed.code == 1006, f"rule 4: {closed!r}"
+
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        near.abort()
+        near.abort()
+    _, closed = await _read_to_the_end(far)
+    assert (closed.code, closed.initiator) == (1006, "error"), f"rule 4: the peer sees a lost connection: {closed!r}"
+    await _closed(lambda: near.send("too late"), "rule 2: send raises after abort")
+
+
+async def _cancelled_send_aborts(near: Wire, far: Wire) -> None:
+    with trio.move_on_after(0.5) as limit:
+        while True:
+            await near.send(bytes(_MAX_BYTES))
+    assert limit.cancelled_caught, "rule 2: a peer that does not read holds the sender"
+    closed = await _closed(lambda: near.send("never"), "rule 2: nothing may follow a cancelled send")
+    assert closed.code == 1006
+    messages, closed = await _read_to_the_end(far)
+    assert all(message == bytes(_MAX_BYTES) for message in messages), "rule 2: half a message must not arrive"
+    assert closed.code == 1006, f"rule 2: a cancelled send aborts: {closed!r}"
+
+
+async def _too_big_is_1009(near: Wire, far: Wire) -> None:
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def read_near() -> None:
+            _, closed = await _read_to_the_end(near)
+            assert (closed.code, closed.initiator) == (1009, "remote"), f"rule 6, sender: {closed!r}"
+
+        await near.send(bytes(_MAX_BYTES))
+        assert await far.receive() == bytes(_MAX_BYTES), "rule 6: a message of exactly the limit passes"
+        try:
+            await near.send(bytes(_MAX_BYTES + 1))
+        except ConnectionClosed as exc:
+            assert exc.code == 1009, f"rule 6, sender: {exc!r}"  # noqa: PT017
+        messages, closed = await _read_to_the_end(far)
+        assert messages == [], "rule 6: a message over the limit does not arrive"
+        assert (closed.code, closed.initiator) == (1009, "local"), f"rule 6, receiver: {closed!r}"
+
+
+_CHECKS: Final = (
+    _messages_arrive_whole_and_in_order,
+    _cancelled_receive_loses_nothing,
+    _closing_is_told_with_its_author,
+    _abort_is_immediate,
+    _cancelled_send_aborts,
+    _too_big_is_1009,
+)
