@@ -1,0 +1,212 @@
+"""The command line: ``python -m benchmarks list | run | compare | report | profile``."""
+
+import argparse
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from . import catalogue, scenarios
+from .bench import Bench
+from .compare import comparison_table
+from .machine import machine_facts
+from .profile import NoProfiler, profile_tables, run_profile
+from .report import write_report
+from .results import Results, load, save
+from .tables import Table, all_tables, does, trouble_tables
+from .targets import promise_table
+
+RESULTS = Path(__file__).parent / "results"
+WRONG, BROKEN = 1, 2
+
+
+def show(console: Console, table: Table) -> None:
+    rich = RichTable(title=table.title, title_justify="left", header_style="bold")
+    for index, column in enumerate(table.columns):
+        rich.add_column(column, justify="left" if index < 2 else "right", overflow="fold")
+    for index, row in enumerate(table.rows):
+        rich.add_row(*row, style="cyan" if index in table.ours else "")
+    console.print(rich)
+
+
+@final
+class Terminal:
+    """How far a run is, on a terminal; plain lines where there is none."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("[bold]{task.fields[scenario]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None, scenario="starting")
+
+    def __enter__(self) -> "Terminal":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+    def scenario(self, name: str, steps: int) -> None:
+        self._bar.reset(self._task, total=steps, scenario=name, description="")
+        if not self._console.is_terminal:
+            self._console.print(name)
+
+    def step(self, what: str) -> None:
+        self._bar.update(self._task, advance=1, description=what)
+
+    def say(self, what: str) -> None:
+        self._console.print(what, style="yellow", markup=False)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    # An ordinary exit, so that every ``with`` on the way out ends the processes it started.
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def do_list(console: Console) -> int:
+    rows = tuple((scenario.name, scenario.what) for scenario in scenarios.SCENARIOS)
+    show(console, Table(title="scenarios", columns=("name", "what"), rows=rows))
+    peers = tuple((peer.name, does(peer.facts()), "yes" if peer.quick else "", peer.title) for peer in catalogue.PEERS)
+    show(console, Table(title="peers", columns=("name", "does", "in --quick", "what"), rows=peers))
+    return 0
+
+
+def do_run(console: Console, arguments: argparse.Namespace) -> int:
+    chosen = scenarios.chosen(arguments.names)
+    peers = catalogue.chosen(arguments.peers, quick=arguments.quick)
+    started = datetime.now(UTC)
+    results = Results(started=started.strftime("%Y-%m-%d %H:%M UTC"), quick=arguments.quick, machine=machine_facts())
+    out = arguments.out or RESULTS / f"local-{started:%Y%m%d-%H%M%S}.json"
+    clock = time.monotonic()
+    with (
+        Terminal(console) as progress,
+        Bench(
+            peers=peers,
+            quick=arguments.quick,
+            results=results,
+            progress=progress,
+            rounds_override=arguments.rounds,
+        ) as bench,
+    ):
+        for scenario in chosen:
+            scenario.run(bench)
+    results.took_s = time.monotonic() - clock
+    save(results, out)
+    promised = promise_table(results)
+    for table in (*all_tables(results), *trouble_tables(results), *([promised] if promised else [])):
+        show(console, table)
+    console.print(f"{results.took_s:.0f} s; results in {_short(out)}")
+    if results.wrong:
+        console.print(f"{len(results.wrong)} results are WRONG and were not timed", style="bold red")
+        return WRONG
+    return 0
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def do_compare(console: Console, arguments: argparse.Namespace) -> int:
+    show(console, comparison_table(load(arguments.before), load(arguments.after)))
+    return 0
+
+
+def _newest() -> Path:
+    found = sorted(RESULTS.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ValueError("there are no results yet: run the suite first, or name a file")
+    return found[-1]
+
+
+def do_report(console: Console, arguments: argparse.Namespace) -> int:
+    source = arguments.file or _newest()
+    for path in write_report(load(source), arguments.to, arguments.name or source.stem):
+        console.print(_short(path))
+    return 0
+
+
+def do_profile(console: Console, arguments: argparse.Namespace) -> int:
+    [peer] = catalogue.chosen([arguments.peer], quick=False)
+    results = Results(started="", quick=True, machine={})
+    with (
+        Terminal(console) as progress,
+        Bench(peers=[peer], quick=True, results=results, progress=progress) as bench,
+    ):
+        profile, cpu_us = run_profile(
+            bench, peer, sessions=arguments.sessions, seconds=arguments.seconds, arrivals=arguments.arrivals
+        )
+    for table in profile_tables(profile, arguments.top):
+        show(console, table)
+    console.print(f"{profile.total} samples; {cpu_us:.0f} us of CPU per frame while being watched")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="what can be measured, and whom")
+    run = commands.add_parser("run", help="measure")
+    run.add_argument("names", nargs="*", metavar="SCENARIO", help="default: all")
+    run.add_argument("--quick", action="store_true", help="under three minutes: fewer peers, levels and rounds")
+    run.add_argument("--peers", nargs="+", metavar="PEER", help='default: all, or a few with --quick; "all" is all')
+    run.add_argument("--rounds", type=int, help="repeats of every measurement")
+    run.add_argument("--out", type=Path, metavar="FILE", help="default: benchmarks/results/local-TIME.json")
+    compare = commands.add_parser("compare", help="two files of results")
+    compare.add_argument("before", type=Path)
+    compare.add_argument("after", type=Path)
+    report = commands.add_parser("report", help="write Markdown and plots from a file of results")
+    report.add_argument("file", type=Path, nargs="?", help="default: the newest")
+    report.add_argument("--to", type=Path, default=RESULTS, metavar="FOLDER")
+    report.add_argument("--name", help="of the files; default: that of the results")
+    profile = commands.add_parser("profile", help="where a server's time goes (needs py-spy)")
+    profile.add_argument("peer")
+    profile.add_argument("--sessions", type=int, default=50)
+    profile.add_argument("--seconds", type=float, default=8.0)
+    profile.add_argument("--arrivals", choices=("random", "together"), default="random")
+    profile.add_argument("--top", type=int, default=40)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parsed = _parser().parse_args(arguments)
+    console = Console()
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        match parsed.command:
+            case "list":
+                return do_list(console)
+            case "run":
+                return do_run(console, parsed)
+            case "compare":
+                return do_compare(console, parsed)
+            case "report":
+                return do_report(console, parsed)
+            case _:
+                return do_profile(console, parsed)
+    except (ValueError, NoProfiler) as exc:
+        console.print(str(exc), style="bold red", markup=False)
+        return BROKEN
+    except KeyboardInterrupt:
+        console.print("stopped", style="bold red")
+        return 128 + signal.SIGINT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

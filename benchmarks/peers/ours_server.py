@@ -1,0 +1,29 @@
+"""Our standalone server, one session for each caller."""
+
+import trio
+
+from trio_transports import ServerReady, WebsocketServerParams, WebsocketServerTransport
+from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+
+from ..messages import SAMPLE_RATE
+from .ours import PACKAGES, handle
+from .program import announce
+
+
+async def main() -> None:
+    params = WebsocketServerParams(
+        audio_in_enabled=True,
+        audio_in_sample_rate=SAMPLE_RATE,
+        audio_out_enabled=True,
+        audio_out_sample_rate=SAMPLE_RATE,
+        audio_out_10ms_chunks=2,
+        serializer=ProtobufFrameSerializer(),
+    )
+    transport = WebsocketServerTransport(params, host="127.0.0.1", port=0)
+    async with trio.open_nursery() as nursery:
+        ready: ServerReady = await nursery.start(transport.serve, handle)
+        announce(ready.port, packages=PACKAGES)
+
+
+if __name__ == "__main__":
+    trio.run(main)

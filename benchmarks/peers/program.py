@@ -1,0 +1,59 @@
+"""What every server program shares: how it says that it is ready, and how it ends with the suite that started it.
+
+The work of a program, on each connection:
+1. A message that holds audio is answered with the same audio, as the transport under test would send it.
+2. The command ``{"play": seconds}`` plays that much audio at its own speed, 20 ms at a time.
+3. The command ``{"interrupt": true}`` stops what is playing, at once.
+
+Standard library only: a program runs under its peer's own interpreter.
+"""
+
+import json
+import os
+import platform
+import socket
+import sys
+import threading
+from importlib.metadata import PackageNotFoundError, version
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def _end_with_parent() -> None:
+    # The suite holds the other end of stdin: however it ends, this server does not outlive it.
+    sys.stdin.read()
+    os._exit(0)
+
+
+def announce(*ports: int, packages: tuple[str, ...], **facts: str) -> None:
+    """Tell the suite where this server listens and what it is made of; the last step before serving."""
+    threading.Thread(target=_end_with_parent, name="end with the suite", daemon=True).start()
+    ready = {"ports": ports, "pid": os.getpid(), "python": platform.python_version(), "versions": _versions(packages)}
+    print(json.dumps(ready | {"facts": facts}), flush=True)
+
+
+def clients() -> int:
+    """How many clients will come at once: the one argument of a program whose transport serves one client."""
+    return int(sys.argv[1]) if len(sys.argv) > 1 else 1
+
+
+def listening_socket() -> socket.socket:
+    """Make a socket that listens on a free port of the loopback."""
+    return socket.create_server(("127.0.0.1", 0), backlog=1024)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, for servers that cannot be handed a socket nor tell their port."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [held.getsockname()[1] for held in sockets]
+    for held in sockets:
+        held.close()
+    return ports

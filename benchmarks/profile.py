@@ -1,0 +1,83 @@
+"""Where a server's time goes: py-spy beside a server under the paced echo, added up by function."""
+
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import final
+
+from attrs import frozen
+
+from .bench import Bench
+from .catalogue import Peer
+from .load.jobs import EchoJob
+from .processes import ROOT, apply_load
+from .tables import Table
+
+
+class NoProfiler(Exception):
+    """py-spy is not installed, or may not look at other processes here."""
+
+
+@final
+@frozen
+class Profile:
+    """Samples by function: where the program was, and what it was called from."""
+
+    itself: Counter[str]
+    below: Counter[str]
+    total: int
+
+
+def read_folded(text: str) -> Profile:
+    """Add up folded stacks (``outer;inner count``); a function that calls itself counts once in a stack."""
+    itself: Counter[str] = Counter()
+    below: Counter[str] = Counter()
+    total = 0
+    for line in text.splitlines():
+        stack, _, count = line.rpartition(" ")
+        frames = stack.split(";")
+        if not stack or not count.isdigit() or any("_end_with_parent" in frame for frame in frames):
+            continue
+        samples = int(count)
+        total += samples
+        itself[frames[-1]] += samples
+        for frame in set(frames):
+            below[frame] += samples
+    return Profile(itself, below, total)
+
+
+def profile_tables(profile: Profile, top: int) -> list[Table]:
+    def table(title: str, counts: Counter[str]) -> Table:
+        rows = tuple((f"{samples / profile.total:.1%}", name) for name, samples in counts.most_common(top))
+        return Table(title=title, columns=("share", "function"), rows=rows)
+
+    return [table("itself", profile.itself), table("with what it calls", profile.below)]
+
+
+def run_profile(bench: Bench, peer: Peer, *, sessions: int, seconds: float, arrivals: str) -> tuple[Profile, float]:
+    """The profile of a server under load, and its CPU for each frame in microseconds (py-spy's own cost included)."""
+    with bench.server("profile", peer, clients=sessions) as server, tempfile.TemporaryDirectory() as folder:
+        if server is None:
+            raise NoProfiler(f"{peer.name} cannot be run here")
+        raw = Path(folder) / "stacks"
+        command = ["py-spy", "record", "--pid", str(server.target.pid), "--output", str(raw), "--format", "raw"]
+        command += ["--rate", "500", "--duration", str(round(seconds)), "--full-filenames", "--nonblocking"]
+        job = EchoJob(target=server.target, sessions=sessions, warm_s=1.0, window_s=seconds + 1.5, arrivals=arrivals)
+        try:
+            spy = subprocess.Popen(
+                [sys.executable, "-c", f"import time, os; time.sleep(2); os.execvp('py-spy', {command!r})"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            outcome = apply_load(job, within_s=seconds + 60)
+            _, words = spy.communicate(timeout=60)
+        except FileNotFoundError as exc:
+            raise NoProfiler(f"py-spy: {exc}") from exc
+        if not raw.exists():
+            raise NoProfiler(f"py-spy wrote nothing: {words.strip()[-300:]}")
+        text = raw.read_text().replace(str(ROOT) + "/", "").replace(sys.prefix + "/", "")
+        numbers = outcome.numbers
+        return read_folded(text), numbers["server_cpu_s"] / max(1.0, numbers["received"]) * 1e6

@@ -1,0 +1,121 @@
+"""What a run leaves behind: measurements, what was wrong, and the machine, as one JSON file.
+
+Rules
+1. A measurement keeps the value of every repeat, in order; summaries are made when it is read.
+2. What was wrong is a result of its own, never a number: a peer that lost, shortened or altered messages has no time.
+3. Nothing in the file names the host, a user or a path.
+"""
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Literal, final
+
+from attrs import Factory, define, frozen
+from cattrs import BaseValidationError, transform_error
+from cattrs.preconf.json import make_converter
+
+from .micro.timing import Figure
+
+FORMAT: Literal[1] = 1
+Better = Literal["lower", "higher", "neither"]
+
+
+@final
+@frozen(kw_only=True)
+class Measurement:
+    """One thing measured of one peer in one scenario; ``case`` tells apart what else was varied."""
+
+    scenario: str
+    metric: str
+    peer: str
+    unit: str
+    values: tuple[float, ...]
+    better: Better = "lower"
+    sessions: int | None = None
+    case: str = ""
+
+    @property
+    def middle(self) -> float:
+        return median(self.values)
+
+    @property
+    def key(self) -> tuple[str, str, str, int | None]:
+        """What is measured, whoever was measured: those with the same key may be compared."""
+        return self.scenario, self.metric, self.case, self.sessions
+
+
+@final
+@frozen(kw_only=True)
+class Wrong:
+    """What a peer did wrong. Its figures of that case are left out."""
+
+    scenario: str
+    peer: str
+    what: str
+    sessions: int | None = None
+
+
+@final
+@frozen(kw_only=True)
+class Skipped:
+    """What was not measured, and why: a peer that is not installed, a load too busy to be believed."""
+
+    scenario: str
+    peer: str
+    why: str
+
+
+@final
+@frozen(kw_only=True)
+class PeerFacts:
+    """Who was measured: its title, what it does for each frame, and the versions it ran on."""
+
+    title: str
+    ours: bool
+    decodes: bool
+    paces: bool
+    python: str = ""
+    versions: dict[str, str] = Factory(dict)
+
+
+@final
+@define(kw_only=True)
+class Results:
+    started: str
+    quick: bool
+    machine: dict[str, str]
+    format: Literal[1] = FORMAT
+    peers: dict[str, PeerFacts] = Factory(dict)
+    measurements: list[Measurement] = Factory(list)
+    figures: list[Figure] = Factory(list)
+    wrong: list[Wrong] = Factory(list)
+    skipped: list[Skipped] = Factory(list)
+    took_s: float = 0.0
+
+    def of(self, scenario: str, metric: str | None = None) -> list[Measurement]:
+        """The measurements of a scenario, and of one metric where it is named."""
+        return [m for m in self.measurements if m.scenario == scenario and metric in (None, m.metric)]
+
+    def find(self, like: Measurement, peer: str) -> Measurement | None:
+        """The same thing measured of another peer."""
+        return next((m for m in self.measurements if m.peer == peer and m.key == like.key), None)
+
+
+_CONVERTER = make_converter(forbid_extra_keys=True)
+
+
+def save(results: Results, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_CONVERTER.unstructure(results), indent=1) + "\n")
+
+
+def load(path: Path) -> Results:
+    """Read a file of results; one that is not such a file is a ValueError that says so."""
+    try:
+        return _CONVERTER.structure(json.loads(path.read_text()), Results)
+    except OSError as exc:
+        raise ValueError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (ValueError, BaseValidationError) as exc:
+        why = "; ".join(transform_error(exc)) if isinstance(exc, BaseValidationError) else str(exc)
+        raise ValueError(f"{path} is not a file of benchmark results of format {FORMAT}: {why}") from exc

@@ -1,0 +1,128 @@
+"""The paced echo, at chosen numbers of sessions and up to the point of failure.
+
+Rules of the search for capacity
+1. A level is held when at least 99 of 100 chunks sent in the window were answered in it and the 99th percentile of the
+   round trip is at most one chunk, 20 ms. A transport that paces what it sends may by design hold a chunk until its
+   time has come, so it is allowed one chunk more.
+2. A level that is not held is tried once more: a neighbour on the machine may have taken the time.
+3. Levels grow by a quarter; the last level held is the result. A server is one process on one core.
+"""
+
+from ..bench import Bench, Case, Rounds
+from ..catalogue import Peer
+from ..load.jobs import EchoJob, Outcome
+from ..messages import CHUNK_MS
+from ..processes import Server
+
+QUICK = ((10, "random"), (50, "random"))
+FULL = ((1, "random"), (10, "random"), (50, "random"), (50, "together"), (100, "random"))
+MOST = 1000
+
+
+def _case(sessions: int, arrivals: str) -> Case:
+    return Case(sessions=sessions, name="" if arrivals == "random" else "all at one moment")
+
+
+def _record(rounds: Rounds, peer: Peer, case: Case, outcome: Outcome) -> None:
+    numbers = outcome.numbers
+    frames = max(1.0, numbers["received"])
+    rounds.add(peer, case, "server CPU per frame", numbers["server_cpu_s"] / frames * 1e6, unit="us")
+    rounds.add(peer, case, "server CPU", numbers["server_cpu_s"] / numbers["window_s"] * 100, unit="% of a core")
+    rounds.add(peer, case, "round trip p50", numbers["round_trip_p50_ms"], unit="ms")
+    rounds.add(peer, case, "round trip p99", numbers["round_trip_p99_ms"], unit="ms")
+    load = numbers["load_cpu_s"] / numbers["window_s"] * 100
+    rounds.add(peer, case, "load CPU", load, unit="% of a core", better="neither")
+    rounds.add(peer, case, "silent chunks", numbers["silent_chunks"], unit="chunks", better="neither")
+
+
+def run_echo(bench: Bench) -> None:
+    levels = QUICK if bench.quick else FULL
+    warm_s, window_s = (0.4, 1.0) if bench.quick else (0.8, 3.0)
+    with bench.collecting("echo") as rounds:
+        all_rounds = bench.rounds(2, 3)
+        bench.progress.scenario("echo", len(levels) * len(all_rounds) * len(bench.peers))
+        for sessions, arrivals in levels:
+            case = _case(sessions, arrivals)
+            for _ in all_rounds:
+                for peer in bench.peers:
+                    bench.progress.step(f"{peer.name}, {case}")
+                    if rounds.is_ruled_out(peer, case):
+                        continue
+                    with bench.server("echo", peer, clients=sessions) as server:
+                        if server is None:
+                            continue
+                        job = EchoJob(
+                            target=server.target,
+                            sessions=sessions,
+                            warm_s=warm_s,
+                            window_s=window_s,
+                            arrivals=arrivals,
+                        )
+                        outcome = bench.apply(rounds, "echo", server, case, job, within_s=60 + sessions)
+                        if outcome:
+                            _record(rounds, peer, case, outcome)
+
+
+def limit_ms(peer: Peer) -> int:
+    return CHUNK_MS * 2 if peer.paces else CHUNK_MS
+
+
+def why_not_held(outcome: Outcome, peer: Peer) -> str:
+    """What a level failed by; empty when it was held."""
+    numbers = outcome.numbers
+    if outcome.failure:
+        return outcome.failure
+    if outcome.lost:
+        return f"{outcome.lost} chunks lost"
+    if numbers["received"] < 0.99 * numbers["sent"]:
+        return f"{numbers['received'] / numbers['sent']:.0%} of the rate"
+    if numbers["round_trip_p99_ms"] > limit_ms(peer):
+        return f"round trip p99 {numbers['round_trip_p99_ms']:.0f} ms"
+    return ""
+
+
+def _levels(first: int) -> list[int]:
+    levels = [first]
+    while levels[-1] < MOST:
+        levels.append(round(levels[-1] * 1.25 / 5) * 5)
+    return levels
+
+
+def _climb(bench: Bench, rounds: Rounds, peer: Peer, server: Server, levels: list[int]) -> int:
+    """The last level held, 0 for none."""
+    held = 0
+    warm_s, window_s = (0.4, 1.0) if bench.quick else (0.8, 2.0)
+    for sessions in levels:
+        bench.progress.step(f"{peer.name}, {sessions} sessions")
+        case = Case(sessions=sessions, name="search")
+        why = ""
+        for _attempt in range(2):
+            job = EchoJob(target=server.target, sessions=sessions, warm_s=warm_s, window_s=window_s)
+            outcome = bench.apply(rounds, "capacity", server, case, job, within_s=60 + sessions, overload=True)
+            if outcome is None:
+                return held
+            why = why_not_held(outcome, peer)
+            if not why:
+                share = outcome.numbers["server_cpu_s"] / outcome.numbers["window_s"] * 100
+                rounds.add(peer, case, "server CPU", share, unit="% of a core")
+                rounds.add(peer, case, "round trip p99", outcome.numbers["round_trip_p99_ms"], unit="ms")
+                break
+        if why:
+            bench.progress.say(f"{peer.name} does not hold {sessions} sessions: {why}")
+            return held
+        held = sessions
+    return held
+
+
+def run_capacity(bench: Bench) -> None:
+    levels = _levels(60)
+    peers = [peer for peer in bench.peers if not peer.one_client]
+    with bench.collecting("capacity") as rounds:
+        bench.progress.scenario("capacity", len(peers) * 5)
+        for peer in peers:
+            with bench.server("capacity", peer) as server:
+                if server is None:
+                    continue
+                held = _climb(bench, rounds, peer, server, levels)
+                if not any(rounds.is_ruled_out(peer, Case(sessions=n, name="search")) for n in levels):
+                    rounds.add(peer, Case(), "sessions held", held, unit="sessions", better="higher")
