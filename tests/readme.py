@@ -10,6 +10,7 @@ Rules
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -42,13 +43,23 @@ def figures() -> list[tuple[Path, str]]:
     return [(ROOT / file, text) for file, text in pattern.findall(README.read_text(encoding="utf-8"))]
 
 
-def load(name: str, folder: Path) -> ModuleType:
-    """A snippet as a module, from a file of its own so that tracebacks show its lines."""
+def write(name: str, folder: Path) -> Path:
     path = folder / f"readme_{name}.py"
     path.write_text(snippets()[name], encoding="utf-8")
+    return path
+
+
+def load(name: str, folder: Path) -> ModuleType:
+    """A snippet as a module, from a file of its own so that tracebacks show its lines."""
+    path = write(name, folder)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+if __name__ == "__main__":  # write every snippet into a folder, for the type checker
+    for snippet in snippets():
+        print(write(snippet, Path(sys.argv[1])))
