@@ -1,0 +1,200 @@
+"""The bus in one process: lanes, bounds, and subscribers that misbehave."""
+
+import pytest
+import trio
+import trio.testing
+
+from trio_transports.bus import (
+    BusCancelMessage,
+    BusDataMessage,
+    BusGapMessage,
+    BusMessage,
+    BusSubscription,
+    LocalBus,
+)
+from trio_transports.errors import LocalProtocolError
+
+
+def data(number: int) -> BusDataMessage:
+    return BusDataMessage(source="s", id=number)
+
+
+def cancel(number: int) -> BusCancelMessage:
+    return BusCancelMessage(source="s", id=number)
+
+
+async def drain(subscription: BusSubscription) -> list[BusMessage]:
+    """Read what waits now."""
+    messages = []
+    waiting = subscription.statistics()
+    for _ in range(waiting.waiting_data + waiting.waiting_system):
+        messages.append(await subscription.receive())
+    return messages
+
+
+async def test_every_subscriber_gets_everything_in_order() -> None:
+    """Each of several subscribers receives every message of a sender, in the order it was sent."""
+    bus = LocalBus()
+    subscriptions = [bus.subscribe(f"s{n}") for n in range(3)]
+    messages = [data(n) for n in range(50)]
+    for message in messages:
+        await bus.send(message)
+    for subscription in subscriptions:
+        assert await drain(subscription) == messages
+
+
+async def test_system_messages_overtake_data() -> None:
+    """System messages are received ahead of data that was sent before them, each kind in its own order."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s")
+    for number in range(3):
+        await bus.send(data(number))
+        await bus.send(cancel(number))
+    assert await drain(subscription) == [*map(cancel, range(3)), *map(data, range(3))]
+
+
+async def test_two_tasks_may_read_one_lane_each(autojump_clock: trio.testing.MockClock) -> None:
+    """``receive_system`` and ``receive_data`` read their own lane only, and both wait at once."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s")
+    got: list[tuple[str, BusMessage]] = []
+
+    async def read_system() -> None:
+        got.append(("system", await subscription.receive_system()))
+
+    async def read_data() -> None:
+        got.append(("data", await subscription.receive_data()))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_system)
+        nursery.start_soon(read_data)
+        await trio.testing.wait_all_tasks_blocked()
+        await bus.send(data(1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert got == [("data", data(1))]
+        await bus.send(cancel(2))
+    assert got[1:] == [("system", cancel(2))]
+
+
+async def test_a_slow_subscriber_loses_its_oldest_and_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    """Past its buffer a subscriber loses the oldest data, finds the count in its place, and nobody else notices."""
+    bus = LocalBus()
+    slow = bus.subscribe("slow", data_buffer=4, system_buffer=2)
+    quick = bus.subscribe("quick")
+    for number in range(10):
+        await bus.send(data(number))
+    for number in range(3):
+        await bus.send(cancel(number))
+    assert slow.statistics().dropped == 7
+    gap = await slow.receive()
+    assert gap == BusGapMessage(source="bus", missed=1, reason="this subscriber did not read them in time")
+    assert [await slow.receive() for _ in range(2)] == [cancel(1), cancel(2)]
+    gap = await slow.receive()
+    assert isinstance(gap, BusGapMessage)
+    assert gap.missed == 6
+    assert await drain(slow) == [data(n) for n in range(6, 10)]
+    assert len(await drain(quick)) == 13
+    assert quick.statistics().dropped == 0
+
+
+async def test_a_gap_that_is_lost_widens_the_next(autojump_clock: trio.testing.MockClock) -> None:
+    """A gap message that overflows is added to the count of the gap told in its place; unknown stays unknown."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s", data_buffer=1)
+    for gap in (BusGapMessage(source="b", missed=5), BusGapMessage(source="b", missed=2), data(1)):
+        await bus.send(gap)
+    told = await subscription.receive()
+    assert isinstance(told, BusGapMessage)
+    assert told.missed == 7
+    await bus.send(BusGapMessage(source="b", missed=None))
+    await bus.send(data(2))
+    told = await subscription.receive()
+    assert isinstance(told, BusGapMessage)
+    assert told.missed is None
+    assert await subscription.receive() == data(2)
+
+
+async def test_a_filter_decides_what_is_queued() -> None:
+    """Messages that ``accepts`` refuses take no room; a gap is told whatever it says."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s", accepts=lambda message: message.id == 3, data_buffer=2)
+    for number in range(100):
+        await bus.send(data(number))
+    await bus.send(BusGapMessage(source="b", missed=1))
+    assert await drain(subscription) == [data(3), BusGapMessage(source="b", missed=1)]
+
+
+async def test_a_filter_that_raises_ends_only_its_own_subscription() -> None:
+    """The sender and the others notice nothing; the failure comes out where the broken subscriber reads."""
+
+    def broken(message: BusMessage) -> bool:
+        return 1 // message.id > 0
+
+    bus = LocalBus()
+    bad, good = bus.subscribe("bad", accepts=broken), bus.subscribe("good")
+    await bus.send(data(1))
+    await bus.send(data(0))
+    await bus.send(data(1))
+    assert await bad.receive() == data(1)
+    with pytest.raises(ZeroDivisionError):
+        await bad.receive()
+    assert await drain(good) == [data(1), data(0), data(1)]
+    await bad.aclose()
+    await good.aclose()
+    assert repr(bus) == "<LocalBus with 0 subscribers>"
+
+
+async def test_cancelling_a_receive_loses_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    """A message that arrives as its reader is cancelled stays for the next read."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s")
+    for number in range(20):
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(subscription.receive)
+                await trio.testing.wait_all_tasks_blocked()
+                scope.cancel()
+        await bus.send(data(number))
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await subscription.receive()
+        assert await subscription.receive() == data(number)
+
+
+async def test_subscriptions_end_with_the_bus(autojump_clock: trio.testing.MockClock) -> None:
+    """When ``running`` ends, what waits can be read, then a subscription ends; a closed one says so."""
+    bus = LocalBus()
+    closed = bus.subscribe("closed")
+    assert [bus.is_running] == [False]
+    async with bus.running():
+        assert [bus.is_running] == [True]
+        with pytest.raises(LocalProtocolError, match="already running"):
+            async with bus.running():
+                pass
+        ended = bus.subscribe("ended")
+        await bus.send(data(1))
+        await closed.aclose()
+    assert [bus.is_running] == [False]
+    assert [message async for message in ended] == [data(1)]
+    with pytest.raises(trio.ClosedResourceError):
+        await closed.receive()
+
+
+async def test_sending_and_receiving_are_checkpoints() -> None:
+    """``send`` and ``receive`` always let other tasks run, also when nothing has to be waited for."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s")
+    with trio.testing.assert_checkpoints():
+        await bus.send(data(1))
+    with trio.testing.assert_checkpoints():
+        await subscription.receive()
+    with trio.testing.assert_checkpoints():
+        await subscription.aclose()
+
+
+async def test_a_buffer_holds_at_least_one() -> None:
+    """A buffer of no messages is refused by its name."""
+    with pytest.raises(ValueError, match="data_buffer must be at least 1, not 0"):
+        LocalBus().subscribe("s", data_buffer=0)
+    with pytest.raises(ValueError, match="system_buffer must be at least 1, not -1"):
+        LocalBus().subscribe("s", system_buffer=-1)

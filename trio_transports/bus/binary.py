@@ -1,0 +1,134 @@
+"""Audio on the bus without base64: what two peers of this library speak when both know the subprotocol.
+
+Rules
+1. A message that starts with the byte 0x01 is an audio frame in this form; every other message is the JSON of
+   ``JSONMessageSerializer``, which never starts with that byte.
+2. The form, big-endian: 0x01, flags, channels, one zero byte, sample rate (u32), message id (u64), frame id (u64), pts
+   (i64); then source, target, bridge, message name, frame name, destination, each a u16 length and UTF-8 (0xFFFF is
+   None); then the PCM, to the end.
+3. Flags: 1 role is input, 2 direction is upstream, 4 pts is given. Other bits are zero.
+4. What does not fit the fields (a longer text, a larger number) goes as JSON.
+"""
+
+import struct
+from typing import Final, final
+
+from ..errors import RemoteProtocolError
+from ..frames import AudioFrame
+from ..serializers.converters import audio_frame
+from .messages import BusFrameMessage, BusMessage
+from .serializer import JSONMessageSerializer
+
+BUS_SUBPROTOCOL: Final = "trio-transports.bus.v1"
+"""The WebSocket subprotocol that says: both sides read this form."""
+
+AUDIO: Final = 0x01
+_INPUT, _UPSTREAM, _PTS = 1, 2, 4
+_KNOWN_FLAGS: Final = _INPUT | _UPSTREAM | _PTS
+_HEAD: Final = struct.Struct("!BBBxIQQq")
+_LENGTH: Final = struct.Struct("!H")
+_NONE: Final = 0xFFFF
+_NO_TEXT: Final = _LENGTH.pack(_NONE)
+
+
+def _text(value: str | None) -> bytes:
+    if value is None:
+        return _NO_TEXT
+    data = value.encode()
+    if len(data) >= _NONE:
+        raise OverflowError
+    return _LENGTH.pack(len(data)) + data
+
+
+@final
+class BinaryMessageSerializer:
+    """Audio in binary, everything else by ``json``."""
+
+    def __init__(self, json: JSONMessageSerializer | None = None) -> None:
+        self._json = json if json is not None else JSONMessageSerializer()
+
+    def encode(self, message: BusMessage) -> bytes:
+        if type(message) is BusFrameMessage and type(message.frame) is AudioFrame:
+            try:
+                return self._encode_audio(message, message.frame)
+            except (struct.error, OverflowError, UnicodeEncodeError):
+                pass  # rule 4: JSON says it, or says what is wrong
+        return self._json.encode(message)
+
+    def decode(self, data: bytes | str) -> BusMessage:
+        if isinstance(data, bytes) and data[:1] == b"\x01":
+            self._json.check_size(data)
+            return _decode_audio(data)
+        return self._json.decode(data)
+
+    def _encode_audio(self, message: BusFrameMessage, frame: AudioFrame) -> bytes:
+        flags = (
+            (_INPUT if message.role == "input" else 0)
+            | (_UPSTREAM if message.direction == "UPSTREAM" else 0)
+            | (0 if frame.pts is None else _PTS)
+        )
+        data = b"".join(
+            (
+                _HEAD.pack(AUDIO, flags, frame.num_channels, frame.sample_rate, message.id, frame.id, frame.pts or 0),
+                _text(message.source),
+                _text(message.target),
+                _text(message.bridge),
+                _text(message.name),
+                _text(frame.name),
+                _text(frame.destination),
+                frame.audio,
+            )
+        )
+        self._json.check_size(data, local=True)
+        return data
+
+
+def _decode_audio(data: bytes) -> BusFrameMessage:
+    if len(data) < _HEAD.size:
+        raise RemoteProtocolError(f"an audio message of {len(data)} bytes ends inside its head of {_HEAD.size}")
+    _, flags, channels, rate, message_id, frame_id, pts = _HEAD.unpack_from(data)
+    if flags & ~_KNOWN_FLAGS:
+        raise RemoteProtocolError(f"flags {flags:#04x} are not known", path="flags")
+    source, at = _read_text(data, _HEAD.size, "source")
+    target, at = _read_text(data, at, "target")
+    bridge, at = _read_text(data, at, "bridge")
+    message_name, at = _read_text(data, at, "name")
+    frame_name, at = _read_text(data, at, "frame.name")
+    destination, at = _read_text(data, at, "frame.destination")
+    if source is None or message_name is None or frame_name is None:
+        raise RemoteProtocolError("source and both names are texts, not None")
+    return BusFrameMessage(
+        source=source,
+        target=target,
+        bridge=bridge,
+        id=message_id,
+        name=message_name,
+        role="input" if flags & _INPUT else "output",
+        direction="UPSTREAM" if flags & _UPSTREAM else "DOWNSTREAM",
+        frame=audio_frame(
+            data[at:],
+            rate,
+            channels,
+            pts=pts if flags & _PTS else None,
+            id=frame_id,
+            name=frame_name,
+            destination=destination,
+            path="frame",
+        ),
+    )
+
+
+def _read_text(data: bytes, at: int, path: str) -> tuple[str | None, int]:
+    start = at + _LENGTH.size
+    if start > len(data):
+        raise RemoteProtocolError("the message ends inside a length", path=path)
+    (length,) = _LENGTH.unpack_from(data, at)
+    if length == _NONE:
+        return None, start
+    end = start + length
+    if end > len(data):
+        raise RemoteProtocolError(f"the message ends inside a text of {length} bytes", path=path)
+    try:
+        return str(data[start:end], "utf-8"), end
+    except UnicodeDecodeError as exc:
+        raise RemoteProtocolError(f"not UTF-8: {exc.reason}", path=path) from None

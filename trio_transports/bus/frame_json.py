@@ -1,0 +1,293 @@
+"""Frames as Pipecat's bus writes them: a closed table between its dotted names and our values.
+
+Rules
+1. A frame is ``{"__type__": name, "__data__": {...}}``. A name that is not in the table is refused; members that are
+   not known are ignored.
+2. Pipecat has two names where we have one frame: what came in from a caller, and what goes out to one. ``role`` in
+   ``BusFrameMessage`` chooses the name to write, and is what was read.
+3. Frames for which Pipecat has no counterpart are written under this library's own name; a Pipecat peer ignores them.
+4. Pipecat leaves an image's size out (its writer skips tuples): it is read as (0, 0).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, final
+
+from attrs import frozen
+from cattrs import Converter
+
+from ..errors import LocalProtocolError, RemoteProtocolError
+from ..frames import (
+    AudioFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    DTMFFrame,
+    EndFrame,
+    FilterControlFrame,
+    Frame,
+    ImageFrame,
+    InterruptionFrame,
+    JSONValue,
+    MarkFrame,
+    MessageFrame,
+    MixerControlFrame,
+    SpriteFrame,
+    StartFrame,
+    TextFrame,
+    TranscriptionFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from ..serializers.converters import audio_frame, mismatch, within
+from .messages import FrameRole
+
+PIPECAT_FRAMES: Final = "pipecat.frames.frames."
+OWN_FRAMES: Final = "trio_transports.frames."
+
+TYPE: Final = "__type__"
+DATA: Final = "__data__"
+
+JSONObject = dict[str, object]
+
+
+@final
+@frozen(kw_only=True)
+class _Audio:
+    """What of Pipecat's audio frames is known here; the others below likewise."""
+
+    audio: bytes
+    sample_rate: int
+    num_channels: int
+    pts: int | None = None
+    transport_destination: str | None = None
+    id: int = 0
+    name: str = ""
+
+
+@final
+@frozen(kw_only=True)
+class _Message:
+    message: object = None
+
+
+@final
+@frozen(kw_only=True)
+class _Keys:
+    button: str | None = None
+    buttons: tuple[str, ...] | None = None
+
+
+@final
+@frozen(kw_only=True)
+class _Image:
+    image: bytes
+    size: tuple[int, int] = (0, 0)
+    format: str | None = None
+    transport_destination: str | None = None
+
+
+@final
+@frozen(kw_only=True)
+class _Sprite:
+    images: tuple[object, ...]
+
+
+@final
+@frozen(kw_only=True)
+class _Kind:
+    """One name: how its data is read, and what role the frame then has (None: the name does not tell)."""
+
+    read: Callable[[object], Frame]
+    role: FrameRole | None = None
+
+
+def tagged(name: str, data: object) -> JSONObject:
+    return {TYPE: name, DATA: data}
+
+
+def untag(value: object) -> tuple[str, object]:
+    """The name and data of a typed value."""
+    if type(value) is not dict:
+        raise mismatch("a typed value", value)
+    if TYPE not in value or DATA not in value:
+        raise RemoteProtocolError(f"a typed value has the members {TYPE} and {DATA}")
+    name = value[TYPE]
+    if type(name) is not str:
+        raise within(TYPE, mismatch("a type's name", name))
+    return name, value[DATA]
+
+
+def refuse_name(name: str) -> RemoteProtocolError:
+    # The name is the peer's: shown escaped and cut, never looked up anywhere.
+    return RemoteProtocolError(f"the type {name[:100]!r} is not registered here", path=TYPE)
+
+
+@final
+class FrameTable:
+    """Reads and writes frames with the hooks of one converter."""
+
+    def __init__(self, converter: Converter, read_value: Callable[[object], object]) -> None:
+        self._converter = converter
+        self._read_value = read_value
+        self._kinds = self._table()
+
+    def read(self, value: object) -> Frame:
+        name, data = untag(value)
+        kind = self._kinds.get(name)
+        if kind is None:
+            raise refuse_name(name)
+        try:
+            return kind.read(data)
+        except RemoteProtocolError as exc:
+            raise within(DATA, exc) from None
+        except ValueError as exc:  # the frame's own validators
+            raise RemoteProtocolError(str(exc.args[0]), path=DATA) from None
+
+    def role(self, name: str) -> FrameRole | None:
+        """The role that a frame of this (known) name has by its name alone."""
+        return self._kinds[name].role
+
+    def _shape(self, cls: type) -> Callable[[object], object]:
+        hook = self._converter.get_structure_hook(cls)
+        return lambda data: hook(data, cls)
+
+    def _table(self) -> Mapping[str, _Kind]:
+        kinds: dict[str, _Kind] = {}
+
+        def add(read: Callable[[object], Frame], *names: str, role: FrameRole | None = None) -> None:
+            for name in names:
+                kinds[PIPECAT_FRAMES + name] = _Kind(read=read, role=role)
+
+        outputs = ("OutputAudioRawFrame", "TTSAudioRawFrame", "SpeechOutputAudioRawFrame")
+        add(self._audio, *outputs, role="output")
+        add(self._audio, "InputAudioRawFrame", "UserAudioRawFrame", role="input")
+        add(self._plain(TextFrame), "TextFrame", "LLMTextFrame")
+        add(self._plain(TextFrame), "InputTextRawFrame", role="input")
+        add(self._plain(TranscriptionFrame), "TranscriptionFrame")
+        add(self._message(urgent=False), "OutputTransportMessageFrame", role="output")
+        add(self._message(urgent=True), "OutputTransportMessageUrgentFrame", role="output")
+        add(self._message(urgent=False), "InputTransportMessageFrame", role="input")
+        add(self._keys, "OutputDTMFFrame", "OutputDTMFUrgentFrame", role="output")
+        add(self._keys, "InputDTMFFrame", role="input")
+        add(self._image, "OutputImageRawFrame", "URLImageRawFrame", role="output")
+        add(self._image, "InputImageRawFrame", "UserImageRawFrame", role="input")
+        add(self._sprite, "SpriteFrame")
+        for cls in _PLAIN:
+            add(self._plain(cls), cls.__name__)
+        for own in _OWN:
+            kinds[OWN_FRAMES + own.__name__] = _Kind(read=self._plain(own))
+        return kinds
+
+    def _plain(self, cls: type) -> Callable[[object], Frame]:
+        return self._shape(cls)  # type: ignore[return-value]
+
+    def _audio(self, data: object) -> AudioFrame:
+        raw = self._converter.structure(data, _Audio)
+        return audio_frame(
+            raw.audio,
+            raw.sample_rate,
+            raw.num_channels,
+            pts=raw.pts,
+            destination=raw.transport_destination,
+            id=raw.id,
+            name=raw.name,
+        )
+
+    def _message(self, *, urgent: bool) -> Callable[[object], MessageFrame]:
+        def read(data: object) -> MessageFrame:
+            raw = self._converter.structure(data, _Message)
+            try:
+                message: JSONValue = self._read_value(raw.message)  # type: ignore[assignment]
+            except RemoteProtocolError as exc:
+                raise within("message", exc) from None
+            return MessageFrame(message=message, urgent=urgent)
+
+        return read
+
+    def _keys(self, data: object) -> DTMFFrame:
+        raw = self._converter.structure(data, _Keys)
+        keys = raw.buttons if raw.buttons is not None else (raw.button,)
+        if len(keys) != 1 or keys[0] is None:
+            raise RemoteProtocolError(f"one key in a frame is wanted, not {len(keys)}", path="buttons")
+        return DTMFFrame(digit=keys[0])
+
+    def _image(self, data: object) -> ImageFrame:
+        raw = self._converter.structure(data, _Image)
+        return ImageFrame(
+            image=raw.image, size=raw.size, format=raw.format or "RGB", destination=raw.transport_destination
+        )
+
+    def _sprite(self, data: object) -> SpriteFrame:
+        images = []
+        for index, value in enumerate(self._converter.structure(data, _Sprite).images):
+            try:
+                images.append(self._image_in_sprite(value))
+            except RemoteProtocolError as exc:
+                raise within(f"images[{index}]", exc) from None
+        return SpriteFrame(images=tuple(images))
+
+    def _image_in_sprite(self, value: object) -> ImageFrame:
+        image = self.read(value)
+        if type(image) is not ImageFrame:
+            raise RemoteProtocolError(f"an image is wanted, not a {type(image).__name__}")
+        return image
+
+    def write(self, frame: Frame, role: FrameRole) -> JSONObject:
+        """The typed value for one frame."""
+        incoming = role == "input"
+        match frame:
+            case AudioFrame():
+                name = "InputAudioRawFrame" if incoming else "OutputAudioRawFrame"
+                raw: object = _Audio(
+                    audio=frame.audio,
+                    sample_rate=frame.sample_rate,
+                    num_channels=frame.num_channels,
+                    pts=frame.pts,
+                    transport_destination=frame.destination,
+                    id=frame.id,
+                    name=frame.name,
+                )
+            case MessageFrame():
+                if incoming:
+                    name = "InputTransportMessageFrame"
+                else:
+                    name = "OutputTransportMessageUrgentFrame" if frame.urgent else "OutputTransportMessageFrame"
+                raw = _Message(message=frame.message)
+            case DTMFFrame():
+                name = "InputDTMFFrame" if incoming else "OutputDTMFFrame"
+                raw = _Keys(button=frame.digit)
+            case ImageFrame():
+                name = "InputImageRawFrame" if incoming else "OutputImageRawFrame"
+                raw = _image_shape(frame)
+            case SpriteFrame():
+                name = "SpriteFrame"
+                raw = _Sprite(images=tuple(self.write(image, "output") for image in frame.images))
+            case TextFrame() if incoming:
+                name, raw = "InputTextRawFrame", frame
+            case _:
+                name, raw = type(frame).__name__, frame
+        if type(frame) in _OWN:
+            return tagged(OWN_FRAMES + name, self._converter.unstructure(raw))
+        if PIPECAT_FRAMES + name not in self._kinds:
+            raise LocalProtocolError(
+                f"a {name} has no form on the bus: send one of the frames in trio_transports.frames"
+            )
+        return tagged(PIPECAT_FRAMES + name, self._converter.unstructure(raw))
+
+
+def _image_shape(frame: ImageFrame) -> _Image:
+    return _Image(image=frame.image, size=frame.size, format=frame.format, transport_destination=frame.destination)
+
+
+_PLAIN: Final[tuple[type, ...]] = (
+    InterruptionFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    EndFrame,
+    CancelFrame,
+)
+"""Frames that have Pipecat's name and no member that differs."""
+
+_OWN: Final[tuple[type, ...]] = (StartFrame, MarkFrame, MixerControlFrame, FilterControlFrame)

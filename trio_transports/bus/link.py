@@ -1,0 +1,145 @@
+"""One connection of a proxy: a reader, a writer, and how it ends.
+
+Rules
+1. One task reads the wire and never waits for the peer; one writes it, each write within ``send_timeout``. A write that
+   passes it aborts the connection: a peer that stopped reading costs its own connection and nothing else.
+2. A message that cannot be read is counted, logged once for each connection, and skipped. ``max_malformed`` of them in
+   a row close the connection with 1008.
+3. The link ends when the connection does, whichever side ended it; ``ending`` then says how. Cancelling it says goodbye
+   within ``close_timeout``, then aborts.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import final
+
+import trio
+from attrs import asdict, define, field, frozen
+
+from .._nursery import open_services
+from ..errors import ConnectionClosed, RemoteProtocolError
+from ..wire.protocol import Wire
+from .messages import BusMessage
+from .outbox import Outbox
+from .serializer import MessageSerializer
+
+log = logging.getLogger(__name__)
+
+
+@final
+@frozen(kw_only=True)
+class ProxyStatistics:
+    """What a proxy has counted so far, over all its connections."""
+
+    connections: int = 0
+    sent: int = 0
+    received: int = 0
+    dropped: int = 0
+    """Messages for the peer that did not fit into the outbox, or came too fast for the proxy."""
+    malformed: int = 0
+    """Messages from the peer that could not be read."""
+    refused: int = 0
+    """Messages from the peer that the routing rules do not let in."""
+    unsendable: int = 0
+    """Messages for the peer that the serializer could not write."""
+    waiting: int = 0
+
+
+@final
+@define(eq=False)
+class Counters:
+    connections: int = 0
+    sent: int = 0
+    received: int = 0
+    dropped: int = 0
+    malformed: int = 0
+    refused: int = 0
+    unsendable: int = 0
+
+    def snapshot(self, waiting: int, dropped: int) -> ProxyStatistics:
+        counted = asdict(self)
+        counted["dropped"] += dropped
+        return ProxyStatistics(**counted, waiting=waiting)
+
+
+@final
+@define(eq=False, kw_only=True)
+class Link:
+    name: str
+    wire: Wire
+    serializer: MessageSerializer
+    outbox: Outbox
+    counters: Counters
+    deliver: Callable[[BusMessage], Awaitable[None]]
+    send_timeout: float
+    close_timeout: float
+    max_malformed: int
+    ending: ConnectionClosed | None = field(default=None, init=False)
+    _goodbye: tuple[int, str] = field(default=(1001, "the proxy was cancelled"), init=False)
+    _has_logged: bool = field(default=False, init=False)
+
+    async def run(self) -> None:
+        """Run until the connection has ended."""
+        try:
+            async with open_services() as services:
+                services.start_soon(self._write, name=f"{self.name} writer")
+                await self._read()
+        except ConnectionClosed as exc:
+            self.ending = self.ending or exc
+        except Exception:
+            self._goodbye = (1011, "the proxy failed")
+            raise
+        finally:
+            self.outbox.put_back()
+            await self._close()
+
+    async def finish(self, reason: str) -> None:
+        """Write what waits; the goodbye that follows is a good one. Cancelled, the rest is not written."""
+        self._goodbye = (1000, reason)
+        await self.outbox.wait_empty()
+
+    async def _read(self) -> None:
+        in_a_row = 0
+        while True:
+            data = await self.wire.receive()
+            try:
+                message = self.serializer.decode(data)
+            except RemoteProtocolError as exc:
+                in_a_row += 1
+                self._count_malformed(exc)
+                if in_a_row >= self.max_malformed:
+                    self._goodbye = (1008, f"{in_a_row} messages in a row could not be read")
+                    raise ConnectionClosed(*self._goodbye, initiator="local") from exc
+                continue
+            in_a_row = 0
+            await self.deliver(message)
+
+    def _count_malformed(self, exc: RemoteProtocolError) -> None:
+        self.counters.malformed += 1
+        if not self._has_logged:
+            self._has_logged = True
+            log.warning("%s: %s sent what cannot be read; more is only counted: %s", self.name, self.wire.peer, exc)
+
+    async def _write(self) -> None:
+        while True:
+            waiting = await self.outbox.take()
+            try:
+                with trio.fail_after(self.send_timeout):
+                    await self.wire.send(waiting.data)
+            except ConnectionClosed:
+                return  # the reader is told too, and says how it ended
+            except trio.TooSlowError:
+                reason = f"the peer did not take a message within send_timeout ({self.send_timeout:g} s)"
+                self.ending = ConnectionClosed(1006, reason, initiator="error")
+                self.wire.abort()
+                return
+            self.outbox.written()
+            self.counters.sent += 1
+
+    async def _close(self) -> None:
+        code, reason = self._goodbye
+        if self.ending is None:
+            self.ending = ConnectionClosed(code, reason, initiator="local" if code < 1011 else "error")
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + self.close_timeout):
+            await self.wire.aclose(code, reason)
+        self.wire.abort()

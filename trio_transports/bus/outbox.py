@@ -1,0 +1,124 @@
+"""What waits to be written to one peer of a proxy.
+
+Rules
+1. System messages leave first. Each kind leaves in the order in which it was put.
+2. Three bounds: messages, bytes, seconds of audio. Past one, the oldest data goes (for the third, the oldest audio),
+   and is counted. System messages go last, and only when nothing else is left to drop.
+3. Putting never waits and never fails.
+4. A message is taken out by its writer, and put back if it was not written: a connection that comes back later begins
+   with it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, final
+
+import trio
+from attrs import define, field, frozen
+from trio.lowlevel import ParkingLot
+
+MAX_MESSAGES: Final = 1024
+MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_AUDIO_S: Final = 5.0
+
+
+@final
+@frozen
+class Waiting:
+    """One encoded message. ``audio_s`` is 0 for what is not audio."""
+
+    data: bytes
+    is_system: bool
+    audio_s: float = 0.0
+
+
+@final
+@define(eq=False, kw_only=True)
+class Outbox:
+    """One writer, any number of putters."""
+
+    max_messages: int = MAX_MESSAGES
+    max_bytes: int = MAX_BYTES
+    max_audio_s: float = MAX_AUDIO_S
+    dropped: int = field(default=0, init=False)
+    _system: deque[Waiting] = field(factory=deque, init=False)
+    _data: deque[Waiting] = field(factory=deque, init=False)
+    _bytes: int = field(default=0, init=False)
+    _audio_s: float = field(default=0.0, init=False)
+    _in_flight: Waiting | None = field(default=None, init=False)
+    _writer: ParkingLot = field(factory=ParkingLot, init=False)
+    _emptied: ParkingLot = field(factory=ParkingLot, init=False)
+
+    def __len__(self) -> int:
+        return len(self._system) + len(self._data)
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._bytes
+
+    def put(self, waiting: Waiting) -> None:
+        (self._system if waiting.is_system else self._data).append(waiting)
+        self._bytes += len(waiting.data)
+        self._audio_s += waiting.audio_s
+        self._trim()
+        self._writer.unpark()
+
+    def limit_audio(self, seconds: float) -> None:
+        """Change the bound on audio, at once: what is older than a lost connection is not worth hearing."""
+        self.max_audio_s = seconds
+        self._trim()
+
+    async def take(self) -> Waiting:
+        """Wait for the next message to write. It stays this outbox's until ``written``; cancelling loses nothing."""
+        await trio.lowlevel.checkpoint()
+        while not self:
+            await self._writer.park()
+        lane = self._system or self._data
+        waiting = self._in_flight = lane.popleft()
+        self._account(waiting)
+        return waiting
+
+    def written(self) -> None:
+        self._in_flight = None
+        if not self:
+            self._emptied.unpark_all()
+
+    def put_back(self) -> None:
+        """What was taken was not written: it is first again."""
+        waiting, self._in_flight = self._in_flight, None
+        if waiting is not None:
+            (self._system if waiting.is_system else self._data).appendleft(waiting)
+            self._bytes += len(waiting.data)
+            self._audio_s += waiting.audio_s
+            self._trim()
+
+    async def wait_empty(self) -> None:
+        """Wait until everything was written."""
+        await trio.lowlevel.checkpoint()
+        while self or self._in_flight is not None:
+            await self._emptied.park()
+
+    def translate(self, change: Callable[[bytes], bytes]) -> None:
+        """Rewrite what waits, for a peer that reads another form."""
+        for lane in (self._system, self._data):
+            for index, waiting in enumerate(lane):
+                lane[index] = Waiting(change(waiting.data), waiting.is_system, waiting.audio_s)
+        self._bytes = sum(len(waiting.data) for lane in (self._system, self._data) for waiting in lane)
+
+    def _trim(self) -> None:
+        # A bound never drops the last message: one that is larger than a bound is sent all the same.
+        while self._audio_s > self.max_audio_s and sum(waiting.audio_s > 0 for waiting in self._data) > 1:
+            index = next(index for index, waiting in enumerate(self._data) if waiting.audio_s > 0)
+            self._drop(self._data, index)
+        while len(self) > 1 and (len(self) > self.max_messages or self._bytes > self.max_bytes):
+            self._drop(self._data or self._system, 0)
+
+    def _drop(self, lane: deque[Waiting], index: int) -> None:
+        self._account(lane[index])
+        del lane[index]
+        self.dropped += 1
+
+    def _account(self, gone: Waiting) -> None:
+        self._bytes -= len(gone.data)
+        # No negative zero or dust of rounding stays behind when nothing waits.
+        self._audio_s = self._audio_s - gone.audio_s if self else 0.0

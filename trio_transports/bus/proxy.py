@@ -1,0 +1,243 @@
+"""Two workers that are one hop apart: what a proxy on either side of a WebSocket does.
+
+Rules (``local`` and ``remote`` are the two worker names that a proxy joins)
+1. Out goes what ``local`` sends to ``remote``, and the ``forward_messages`` types that ``local`` sends, to whomever.
+2. In comes what is addressed to ``local``, and the ``forward_messages`` types that are addressed to ``local`` or to
+   nobody. A message that claims to be from ``local`` itself is refused: it would go round in a circle.
+3. A ``BusLocalMessage`` neither leaves nor enters.
+4. The other side is told a ``BusWorkerRegistryMessage`` when ``local`` is ready, again on each connection. The server
+   addresses it to nobody, as Pipecat does; the client addresses it to ``remote``, which lets it in by rule 2. The
+   client lets such a message in when it is addressed to ``local`` or to nobody.
+5. What waits for the peer is bounded (see ``outbox``); a slow peer loses its oldest data, and nothing else is slowed.
+6. When both sides know the subprotocol ``trio-transports.bus.v1``, audio goes in binary. A serializer of the user's own
+   is used as it is, on every connection.
+"""
+
+import logging
+import ssl
+from collections.abc import Sequence
+from typing import Final, final
+
+from attrs import field, frozen
+
+from ..errors import ConnectionClosed, LocalProtocolError
+from ..frames import AudioFrame
+from ..session.broadcast import Broadcast, Subscription
+from ..wire.protocol import Wire
+from .binary import BUS_SUBPROTOCOL, BinaryMessageSerializer
+from .events import Connected, Disconnected, ProxyEvent
+from .link import Counters, Link, ProxyStatistics
+from .messages import (
+    BusFrameMessage,
+    BusGapMessage,
+    BusLocalMessage,
+    BusMessage,
+    BusSystemMessage,
+    BusWorkerRegistryMessage,
+    WorkerReadyData,
+    WorkerRegistryEntry,
+)
+from .outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
+from .serializer import JSONMessageSerializer, MessageSerializer
+from .worker import Worker
+
+WIRE_LIMIT_BYTES: Final = 4 * 1024 * 1024
+"""Larger than what the serializer takes, so that a message between the two is refused and its connection lives."""
+
+log = logging.getLogger(__name__)
+
+MessageTypes = tuple[type[BusMessage], ...]
+
+
+def _above_zero(instance: object, attribute: object, value: float) -> None:
+    if not value > 0:
+        name = getattr(attribute, "name", "?")
+        raise ValueError(f"{type(instance).__name__}.{name} must be above 0, not {value!r}")
+
+
+@final
+@frozen(kw_only=True)
+class ProxySettings:
+    """Limits of one proxy. Keepalive is off when ``ping_interval`` is None."""
+
+    send_timeout: float = field(default=10, validator=_above_zero)
+    close_timeout: float = field(default=2, validator=_above_zero)
+    connect_timeout: float = field(default=10, validator=_above_zero)
+    ping_interval: float | None = 20
+    ping_timeout: float = field(default=20, validator=_above_zero)
+    max_message_bytes: int = field(default=WIRE_LIMIT_BYTES, validator=_above_zero)
+    max_malformed: int = field(default=100, validator=_above_zero)
+    outbox_messages: int = field(default=MAX_MESSAGES, validator=_above_zero)
+    outbox_bytes: int = field(default=MAX_BYTES, validator=_above_zero)
+    outbox_audio_secs: float = field(default=MAX_AUDIO_S, validator=_above_zero)
+    ssl_context: ssl.SSLContext | None = None
+
+
+class Proxy(Worker):
+    """What the two proxies share. Make a ``WebSocketProxyServer`` or a ``WebSocketProxyClient``."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        local: str,
+        remote: str,
+        forward_messages: Sequence[type[BusMessage]],
+        serializer: MessageSerializer | None,
+        settings: ProxySettings | None,
+        active: bool = True,
+    ) -> None:
+        super().__init__(name, active=active)
+        for what, value in (("local", local), ("remote", remote)):
+            if not isinstance(value, str) or not value:
+                raise ValueError(f"{type(self).__name__}: the {what} worker's name must be a string, not {value!r}")
+        if local == remote:
+            raise ValueError(f"{type(self).__name__}: both workers are named {local!r}: give each a name of its own")
+        self._local = local
+        self._remote = remote
+        self._forward = tuple(forward_messages)
+        self._settings = settings if settings is not None else ProxySettings()
+        self._custom = serializer
+        json = serializer if isinstance(serializer, JSONMessageSerializer) else JSONMessageSerializer()
+        self._json: MessageSerializer = serializer if serializer is not None else json
+        self._binary = BinaryMessageSerializer(json)
+        self._serializer = self._json
+        self._events: Broadcast[ProxyEvent] = Broadcast()
+        self._counters = Counters()
+        self._outbox = Outbox(
+            max_messages=self._settings.outbox_messages,
+            max_bytes=self._settings.outbox_bytes,
+            max_audio_s=self._settings.outbox_audio_secs,
+        )
+        self._link: Link | None = None
+        self._told: WorkerReadyData | None = None
+        self._has_logged = False
+
+    @property
+    def is_connected(self) -> bool:
+        return self._link is not None
+
+    def events(self, buffer: int = 1024) -> "Subscription[ProxyEvent]":
+        """Subscribe to ``Connected``, ``Disconnected`` and ``Reconnecting``; the channel ends with the proxy."""
+        return self._events.subscribe(buffer)
+
+    def statistics(self) -> ProxyStatistics:
+        return self._counters.snapshot(len(self._outbox), self._outbox.dropped)
+
+    # The routing rules: two functions of a message and nothing else.
+
+    def goes_out(self, message: BusMessage) -> bool:
+        if isinstance(message, BusLocalMessage) or message.source != self._local:
+            return False
+        return message.target == self._remote or isinstance(message, self._forward)
+
+    def comes_in(self, message: BusMessage) -> bool:
+        if isinstance(message, BusLocalMessage) or message.source == self._local:
+            return False
+        return message.target == self._local or (message.target is None and isinstance(message, self._forward))
+
+    # A worker's hooks.
+
+    def accepts(self, message: BusMessage) -> bool:
+        return self.goes_out(message)
+
+    async def on_bus_message(self, message: BusMessage) -> None:
+        if isinstance(message, BusGapMessage):
+            self._counters.dropped += message.missed or 0
+        elif self.goes_out(message):
+            self._put(message)
+
+    async def on_worker_ready(self, data: WorkerReadyData) -> None:
+        self._tell_ready(data)
+
+    async def on_end(self, reason: str | None) -> None:
+        if self._link is not None:
+            await self._link.finish(reason or "the proxy ends")
+
+    # One connection.
+
+    @property
+    def _subprotocols(self) -> tuple[str, ...]:
+        is_json = self._custom is None or isinstance(self._custom, JSONMessageSerializer)
+        return (BUS_SUBPROTOCOL,) if is_json else ()
+
+    async def _serve(self, wire: Wire) -> ConnectionClosed:
+        """Run one connection until it ends, and say how it did."""
+        self._speak(wire.peer.subprotocol)
+        link = self._link = Link(
+            name=self.name,
+            wire=wire,
+            serializer=self._serializer,
+            outbox=self._outbox,
+            counters=self._counters,
+            deliver=self._deliver,
+            send_timeout=self._settings.send_timeout,
+            close_timeout=self._settings.close_timeout,
+            max_malformed=self._settings.max_malformed,
+        )
+        self._outbox.limit_audio(self._settings.outbox_audio_secs)
+        self._counters.connections += 1
+        self._events.emit(Connected(wire.peer))
+        self._told = None
+        ready = self.registry.find(self._local)
+        if ready is not None:
+            self._tell_ready(ready)
+        try:
+            await link.run()
+        finally:
+            self._link = None
+            ending = link.ending or ConnectionClosed(1006, "", initiator="error")
+            self._events.emit(Disconnected(wire.peer, ending.code, ending.reason, ending.initiator))
+        return ending
+
+    def _speak(self, subprotocol: str | None) -> None:
+        binary = subprotocol == BUS_SUBPROTOCOL and bool(self._subprotocols)
+        before, self._serializer = self._serializer, self._binary if binary else self._json
+        if before is self._binary and not binary:
+            # What waits was written for a peer that reads binary, and this one does not.
+            self._outbox.translate(lambda data: self._json.encode(self._binary.decode(data)))
+
+    async def _deliver(self, message: BusMessage) -> None:
+        if self.comes_in(message):
+            self._counters.received += 1
+            await self.send(message)
+            return
+        self._counters.refused += 1
+        if not self._has_logged:
+            self._has_logged = True
+            log.warning(
+                "%s: refused a %s from %r to %r by the routing rules; more are only counted",
+                self.name,
+                type(message).__name__,
+                message.source[:100],
+                message.target and message.target[:100],
+            )
+
+    def _put(self, message: BusMessage) -> None:
+        try:
+            data = self._serializer.encode(message)
+        except LocalProtocolError as exc:
+            self._counters.unsendable += 1
+            log.warning("%s: a message was not sent: %s", self.name, exc)
+            return
+        audio_s = 0.0
+        if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):
+            audio_s = message.frame.duration_s
+        self._outbox.put(Waiting(data, isinstance(message, BusSystemMessage), audio_s))
+
+    def _tell_ready(self, data: WorkerReadyData) -> None:
+        if self._link is None or data.worker_name != self._local or data == self._told:
+            return
+        self._told = data
+        self._put(
+            BusWorkerRegistryMessage(
+                source=self.name,
+                target=self._registry_target,
+                runner=data.runner,
+                workers=(WorkerRegistryEntry(name=self._local),),
+            )
+        )
+
+    @property
+    def _registry_target(self) -> str | None:
+        return None

@@ -1,0 +1,48 @@
+"""The accepting side of a proxy pair: one worker for each connection, over whatever server accepted it.
+
+Rules
+1. The WebSocket may be a Starlette or FastAPI ``WebSocket``, a raw ASGI ``(scope, receive, send)``, a trio-websocket
+   request or server connection, or a ``Wire``.
+2. One that is not accepted yet is accepted here, with the subprotocol if the client offers it. One that the app has
+   accepted itself goes on with what was agreed then, as far as the server tells; a Starlette ``WebSocket`` does not, so
+   to have audio in binary there leave the accepting to the proxy.
+3. The worker lives as long as the connection. ``await runner.run_worker(proxy)`` in the endpoint that owns it.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+from .messages import BusMessage
+from .proxy import Proxy, ProxySettings
+from .serializer import MessageSerializer
+from .server_wire import ServerSide, open_server_wire
+
+
+@final
+class WebSocketProxyServer(Proxy):
+    def __init__(
+        self,
+        name: str,
+        *,
+        websocket: ServerSide,
+        worker_name: str,
+        remote_worker_name: str,
+        forward_messages: Sequence[type[BusMessage]] = (),
+        serializer: MessageSerializer | None = None,
+        settings: ProxySettings | None = None,
+    ) -> None:
+        super().__init__(
+            name,
+            local=worker_name,
+            remote=remote_worker_name,
+            forward_messages=forward_messages,
+            serializer=serializer,
+            settings=settings,
+        )
+        self._websocket = websocket
+
+    async def main(self) -> None:
+        with self._events.activity():
+            self.watch(self._local)
+            async with open_server_wire(self._websocket, self._subprotocols, self._settings) as wire:
+                await self._serve(wire)

@@ -1,0 +1,283 @@
+"""The runner: owns workers in one nursery, keeps the registry, and turns end and cancel messages into a shutdown.
+
+Rules
+1. ``run`` is the runner's whole life. It runs the bus too, if nobody else does. When it returns, all workers ended.
+2. A worker that fails is logged, says so on the bus, and ends; the others go on.
+3. An end asks each root worker to end, waits ``end_timeout`` for them, then cancels the rest. A cancel cancels at
+   once. A ``BusEndMessage`` or ``BusCancelMessage`` from the bus does the same, if it is addressed to nobody or to this
+   runner: a peer that may only speak to one worker cannot end the others.
+4. Runners introduce themselves: a registry message from a runner not known before is answered with one's own.
+5. ``run_worker`` runs a worker in the caller's task, under the same rules, except that its failure is raised there. An
+   endpoint that serves one connection uses it.
+"""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Final, final
+
+import trio
+from attrs import define, field
+from trio.lowlevel import ParkingLot
+
+from .._nursery import open_services
+from ..errors import LocalProtocolError
+from .local import Bus, LocalBus
+from .messages import (
+    BusAddWorkerMessage,
+    BusCancelMessage,
+    BusEndMessage,
+    BusEndWorkerMessage,
+    BusMessage,
+    BusWorkerLocalErrorMessage,
+    BusWorkerReadyMessage,
+    BusWorkerRegistryMessage,
+)
+from .registry import WorkerRegistry
+from .worker import END_TIMEOUT, Worker
+
+_HEARD: Final = (
+    BusEndMessage,
+    BusCancelMessage,
+    BusAddWorkerMessage,
+    BusWorkerRegistryMessage,
+    BusWorkerReadyMessage,
+)
+
+log = logging.getLogger(__name__)
+
+
+@final
+@define(eq=False)
+class _Running:
+    """One worker that runs now."""
+
+    worker: Worker
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+
+
+@final
+@define(eq=False)
+class _Addition:
+    """One worker to be run in the runner's nursery, and whether that began."""
+
+    worker: Worker
+    begun: trio.Event = field(factory=trio.Event)
+    failure: Exception | None = None
+
+
+@final
+class WorkerRunner:
+    def __init__(self, name: str | None = None, *, bus: Bus | None = None, end_timeout: float = END_TIMEOUT) -> None:
+        self.name = name if name is not None else f"runner-{uuid.uuid4().hex[:8]}"
+        self.bus: Bus = bus if bus is not None else LocalBus()
+        self.registry = WorkerRegistry(self.name)
+        self._end_timeout = end_timeout
+        self._workers: dict[str, _Running] = {}
+        self._left = ParkingLot()
+        self._finish = trio.Event()
+        self._grace = trio.CancelScope()
+        self._cancelled = False
+        self._reason: str | None = None
+        self._auto_end = False
+        self._additions: trio.MemorySendChannel[_Addition] | None = None
+
+    def __repr__(self) -> str:
+        state = "not running" if self._additions is None else "ending" if self._finish.is_set() else "running"
+        return f"<WorkerRunner {self.name!r}, {state}, {len(self._workers)} workers>"
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers that run now."""
+        return tuple(running.worker for running in self._workers.values())
+
+    async def run(
+        self,
+        *workers: Worker,
+        auto_end: bool = True,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run until ``end`` or ``cancel``, or, with ``auto_end``, until the last root worker has ended."""
+        if self._additions is not None or self._finish.is_set():
+            raise LocalProtocolError(f"{self!r} runs once: make another one")
+        self._additions, additions = trio.open_memory_channel[_Addition](0)
+        subscription = self.bus.subscribe(self.name, accepts=self._hears)
+        try:
+            async with AsyncExitStack() as stack:
+                if not self.bus.is_running:
+                    await stack.enter_async_context(self.bus.running())
+                async with open_services() as services:
+                    services.start_soon(self._listen, subscription.receive_system, name=f"{self.name} system messages")
+                    services.start_soon(self._listen, subscription.receive_data, name=f"{self.name} data messages")
+                    await self._run_workers(workers, additions, auto_end, task_status)
+        finally:
+            self._finish.set()
+            subscription.close()
+            self._additions = None
+
+    async def _run_workers(
+        self,
+        workers: tuple[Worker, ...],
+        additions: trio.MemoryReceiveChannel[_Addition],
+        auto_end: bool,
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        failure: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            try:
+                for worker in workers:
+                    failure = failure or await self._start(worker, nursery)
+                if failure is None:
+                    self._auto_end = auto_end
+                    if workers:
+                        self._check_auto_end()
+                    nursery.start_soon(self._start_added, additions, nursery)
+                    task_status.started()
+                    await self._finish.wait()
+                    await self._shut_down()
+            finally:
+                self._finish.set()
+                self._cancel_all()
+                additions.close()
+        if failure is not None:
+            raise failure
+
+    async def add_worker(self, worker: Worker) -> None:
+        """Run ``worker`` in the runner's nursery; returns when it is ready, raises what kept it from that."""
+        if self._additions is None or self._finish.is_set():
+            raise LocalProtocolError(f"{self!r} takes workers only while it runs")
+        addition = _Addition(worker)
+        try:
+            await self._additions.send(addition)
+        except trio.BrokenResourceError:
+            raise LocalProtocolError(f"{self!r} takes workers only while it runs") from None
+        await addition.begun.wait()
+        if addition.failure is not None:
+            raise addition.failure
+
+    async def run_worker(
+        self, worker: Worker, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run ``worker`` in the caller's task, until it or the runner ends. Its failure is raised."""
+        if self._additions is None or self._finish.is_set():
+            raise LocalProtocolError(f"{self!r} takes workers only while it runs")
+        if worker.name in self._workers:
+            raise LocalProtocolError(f"a worker named {worker.name!r} already runs here: give each a name of its own")
+        running = self._workers[worker.name] = _Running(worker)
+        try:
+            with running.scope:
+                await worker.run(
+                    self.bus, registry=self.registry, end_timeout=self._end_timeout, task_status=task_status
+                )
+        finally:
+            del self._workers[worker.name]
+            for child in self._children(worker.name):
+                child.scope.cancel()
+            self._left.unpark_all()
+            self._check_auto_end()
+
+    def end(self, reason: str | None = None) -> None:
+        """Ask every worker to end; ``run`` returns when they have. It may be called at any time, also twice."""
+        if not self._finish.is_set():
+            self._reason = reason
+            self._finish.set()
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Cancel every worker; ``run`` returns when they have ended. It also cuts short an ``end``."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._reason = reason if reason is not None else self._reason
+            self._finish.set()
+            self._grace.cancel()
+
+    async def _start_added(self, additions: trio.MemoryReceiveChannel[_Addition], nursery: trio.Nursery) -> None:
+        try:
+            while True:
+                addition = await additions.receive()
+                try:
+                    addition.failure = await self._start(addition.worker, nursery)
+                except trio.Cancelled:
+                    addition.failure = LocalProtocolError(f"{self!r} was cancelled")
+                    raise
+                finally:
+                    addition.begun.set()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            pass  # the runner ends
+
+    async def _start(self, worker: Worker, nursery: trio.Nursery) -> Exception | None:
+        try:
+            await nursery.start(self._run_logged, worker)
+        except Exception as exc:
+            return exc  # whoever adds the worker is told
+        return None
+
+    async def _run_logged(self, worker: Worker, *, task_status: trio.TaskStatus[None]) -> None:
+        begun = False
+
+        class Status:
+            def started(self, value: None = None) -> None:
+                nonlocal begun
+                begun = True
+                task_status.started(value)
+
+        try:
+            await self.run_worker(worker, task_status=Status())
+        except Exception:
+            if not begun:
+                raise
+            # The boundary between one worker and the runner.
+            log.exception("runner %s: worker %s failed and has ended", self.name, worker.name)
+
+    async def _shut_down(self) -> None:
+        self._grace.deadline = trio.current_time() + self._end_timeout
+        with self._grace:
+            for name in [name for name, running in self._workers.items() if running.worker.parent is None]:
+                await self.bus.send(BusEndWorkerMessage(source=self.name, target=name, reason=self._reason))
+            while self._workers:
+                await self._left.park()
+
+    def _cancel_all(self) -> None:
+        for running in self._workers.values():
+            running.scope.cancel()
+
+    def _children(self, name: str) -> list[_Running]:
+        return [running for running in self._workers.values() if running.worker.parent == name]
+
+    def _check_auto_end(self) -> None:
+        if self._auto_end and not any(running.worker.parent is None for running in self._workers.values()):
+            self._finish.set()
+
+    def _hears(self, message: BusMessage) -> bool:
+        return isinstance(message, _HEARD) and message.target in (None, self.name) and message.source != self.name
+
+    async def _listen(self, receive: Callable[[], Awaitable[BusMessage]]) -> None:
+        try:
+            while True:
+                await self._hear(await receive())
+        except trio.EndOfChannel:
+            self.cancel("the bus has ended")
+
+    async def _hear(self, message: BusMessage) -> None:
+        match message:
+            case BusEndMessage():
+                self.end(message.reason)
+            case BusCancelMessage():
+                self.cancel(message.reason)
+            case BusAddWorkerMessage():
+                await self._add_child(message.worker)
+            case BusWorkerReadyMessage():
+                if message.runner == self.name and message.parent is None:
+                    await self.bus.send(self.registry.snapshot(self.name))
+            case BusWorkerRegistryMessage():
+                if self.registry.learn(message) and self._workers:
+                    await self.bus.send(self.registry.snapshot(self.name))
+
+    async def _add_child(self, worker: Worker) -> None:
+        try:
+            await self.add_worker(worker)
+        except Exception as exc:
+            log.exception("runner %s: worker %s did not start", self.name, worker.name)
+            error = f"{type(exc).__name__}: {exc}"
+            failure = BusWorkerLocalErrorMessage(source=worker.name, target=worker.parent, error=error)
+            await self.bus.send(failure)

@@ -1,0 +1,241 @@
+"""Bus messages as bytes: Pipecat's JSON, read by a closed registry.
+
+Rules
+1. A message is one UTF-8 JSON document, ``{"__type__": name, "__data__": {...}}``, and so is every typed value in it.
+   bytes are ``{"__type__": "bytes", "__data__": base64}``, the direction of a frame is an enum in the same form.
+2. A name is looked up in a table, and in nothing else: what a peer writes is never imported. An unknown name, a member
+   of the wrong type, too deep or too large a document are a ``RemoteProtocolError`` that says where.
+3. Members that are not known are ignored. Members that hold their default are not written.
+4. A value inside a payload is JSON, bytes, or an instance of a registered class.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Literal, Protocol, final, get_args, get_origin
+
+import attrs
+from cattrs import Converter
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from ..errors import LocalProtocolError, RemoteProtocolError
+from ..frames import Frame
+from ..serializers.codec import MAX_DEPTH, dumps, loads
+from ..serializers.converters import from_base64, make_converter, mismatch, to_base64, within
+from .frame_json import DATA, TYPE, FrameTable, JSONObject, refuse_name, tagged, untag
+from .messages import (
+    WIRE_MESSAGES,
+    BusFrameMessage,
+    BusLocalMessage,
+    BusMessage,
+    FrameDirection,
+    Payload,
+    WorkerRegistryEntry,
+)
+
+PIPECAT_MESSAGES: Final = "pipecat.bus.messages."
+PIPECAT_ENTRY: Final = "pipecat.registry.types.WorkerRegistryEntry"
+PIPECAT_DIRECTION: Final = "pipecat.processors.frame_processor.FrameDirection"
+BYTES: Final = "bytes"
+
+
+class MessageSerializer(Protocol):
+    """Any object with these two methods. ``decode`` raises ``RemoteProtocolError`` for bad input, and nothing else."""
+
+    def encode(self, message: BusMessage) -> bytes: ...
+
+    def decode(self, data: bytes | str) -> BusMessage: ...
+
+
+def _is_literal(kind: Any) -> bool:  # noqa: ANN401 - a type, of any kind
+    return bool(get_origin(kind) == Literal)
+
+
+def _literal(value: object, kind: Any) -> object:  # noqa: ANN401 - a Literal
+    allowed = get_args(kind)
+    if value not in allowed:
+        raise RemoteProtocolError(f"one of {', '.join(map(str, allowed))} is wanted")
+    return value
+
+
+def _read_direction(value: object, kind: Any) -> object:  # noqa: ANN401 - a Literal
+    name, data = untag(value)
+    if name != PIPECAT_DIRECTION:
+        raise refuse_name(name)
+    return _literal(data, kind)
+
+
+def _read_bytes(value: object, _: object) -> bytes:
+    name, data = untag(value)
+    if name != BYTES:
+        raise refuse_name(name)
+    return from_base64(data, path=DATA)
+
+
+@final
+class JSONMessageSerializer:
+    """Writes and reads the messages of this package, and those given to ``register``."""
+
+    def __init__(self, *, max_message_bytes: int = 1024 * 1024) -> None:
+        self._max_message_bytes = max_message_bytes
+        self._converter = self._make_converter()
+        self._frames = FrameTable(self._converter, self._read_value)
+        self._names: dict[type, str] = {}
+        self._writers: dict[type, Callable[[Any], Any]] = {}
+        self._readers: dict[str, tuple[type, Callable[[Any, Any], Any]]] = {}
+        self.register(WorkerRegistryEntry, PIPECAT_ENTRY)
+        for message in WIRE_MESSAGES:
+            self.register(message, PIPECAT_MESSAGES + message.__name__)
+
+    def register(self, cls: type, name: str) -> None:
+        """Let ``cls``, an attrs class, cross the bus as ``name``: a message of your own, or a value inside one."""
+        if not attrs.has(cls):
+            raise TypeError(f"register() takes attrs classes, not {cls!r}: decorate it with attrs.frozen")
+        if issubclass(cls, BusLocalMessage):
+            raise TypeError(f"{cls.__name__} is a BusLocalMessage, which never leaves the process: do not register it")
+        if cls in self._names or name in self._readers or name == BYTES:
+            taken = f"{cls.__name__} as {self._names[cls]!r}" if cls in self._names else f"the name {name!r}"
+            raise ValueError(f"{taken} is already registered: register each class once, under a name of its own")
+        attrs.resolve_types(cls)
+        self._readers[name] = (cls, self._converter.get_structure_hook(cls))
+        self._writers[cls] = self._converter.get_unstructure_hook(cls)
+        self._names[cls] = name
+        if not issubclass(cls, BusMessage):
+            self._register_value(cls, name)
+
+    def encode(self, message: BusMessage) -> bytes:
+        cls = type(message)
+        name = self._names.get(cls)
+        if name is None:
+            if isinstance(message, BusLocalMessage):
+                raise LocalProtocolError(f"a {cls.__name__} never leaves the process: send it on the local bus")
+            raise LocalProtocolError(f"{cls.__name__} is not registered: call register({cls.__name__}, name) first")
+        try:
+            data = dumps(tagged(name, self._writers[cls](message)), path=cls.__name__).encode()
+        except RecursionError:
+            raise LocalProtocolError(f"{cls.__name__} is nested deeper than {MAX_DEPTH} levels") from None
+        self.check_size(data, local=True)
+        return data
+
+    def decode(self, data: bytes | str) -> BusMessage:
+        self.check_size(data)
+        name, content = untag(loads(data))
+        cls, read = self._readers.get(name, (None, None))
+        if cls is None or read is None or not issubclass(cls, BusMessage):
+            raise refuse_name(name)
+        try:
+            message: BusMessage = read(content, cls)
+        except RemoteProtocolError as exc:
+            raise within(DATA, exc) from None
+        return self._with_role(message, content) if isinstance(message, BusFrameMessage) else message
+
+    def check_size(self, data: bytes | str, *, local: bool = False) -> None:
+        """Refuse what is over the limit; ``local`` says whose fault it would be."""
+        if len(data) <= self._max_message_bytes:
+            return
+        what = f"a message of {len(data)} bytes is over the limit of {self._max_message_bytes}"
+        if local:
+            raise LocalProtocolError(f"{what}: send less, or make the serializers on both sides with a larger one")
+        raise RemoteProtocolError(what)
+
+    def _with_role(self, message: BusFrameMessage, content: Any) -> BusFrameMessage:  # noqa: ANN401 - was checked above
+        if "role" not in content and self._frames.role(content["frame"][TYPE]) == "input":
+            return attrs.evolve(message, role="input")
+        return message
+
+    def _make_converter(self) -> Converter:
+        converter = make_converter()
+        converter.register_structure_hook(bytes, _read_bytes)
+        converter.register_unstructure_hook(bytes, lambda value: tagged(BYTES, to_base64(value)))
+        converter.register_structure_hook_func(_is_literal, _literal)
+        converter.register_structure_hook_func(lambda kind: kind == FrameDirection, _read_direction)
+        converter.register_structure_hook_func(lambda kind: kind == Frame, lambda value, _: self._frames.read(value))
+        converter.register_structure_hook_func(lambda kind: kind == Payload, lambda value, _: self._read_payload(value))
+        converter.register_unstructure_hook_func(lambda kind: kind == Payload, self._write_value)
+        converter.register_unstructure_hook_func(lambda kind: kind is object, self._write_value)
+        converter.register_unstructure_hook_factory(
+            lambda kind: kind == BusFrameMessage, lambda _: self._frame_message_writer(converter)
+        )
+        return converter
+
+    def _frame_message_writer(self, converter: Converter) -> Callable[[BusFrameMessage], JSONObject]:
+        rest = make_dict_unstructure_fn(
+            BusFrameMessage,
+            converter,
+            _cattrs_omit_if_default=True,
+            frame=override(omit=True),
+            direction=override(omit=True),
+            role=override(omit=True),
+        )
+
+        def write(message: BusFrameMessage) -> JSONObject:
+            written: JSONObject = rest(message)
+            frame = self._frames.write(message.frame, message.role)
+            written["frame"] = frame
+            written["direction"] = tagged(PIPECAT_DIRECTION, message.direction)
+            if message.role == "input" and self._frames.role(str(frame[TYPE])) is None:
+                written["role"] = message.role
+            return written
+
+        return write
+
+    def _register_value(self, cls: type, name: str) -> None:
+        read, write = self._readers[name][1], self._writers[cls]
+
+        def read_tagged(value: object, kind: object) -> object:
+            given, data = untag(value)
+            if given != name:
+                raise refuse_name(given)
+            try:
+                return read(data, kind)
+            except RemoteProtocolError as exc:
+                raise within(DATA, exc) from None
+
+        self._converter.register_structure_hook_func(lambda kind: kind is cls, read_tagged)
+        self._converter.register_unstructure_hook_func(lambda kind: kind is cls, lambda it: tagged(name, write(it)))
+
+    def _read_payload(self, value: object) -> object:
+        if type(value) is not dict:
+            raise mismatch("an object", value)
+        return {key: self._read_member(key, item) for key, item in value.items()}
+
+    def _read_member(self, key: str, item: object) -> object:
+        try:
+            return self._read_value(item)
+        except RemoteProtocolError as exc:
+            raise within(key, exc) from None
+
+    def _read_value(self, value: object) -> object:
+        # The depth is bounded by the reader of JSON.
+        if type(value) is list:
+            return [self._read_member(f"[{index}]", item) for index, item in enumerate(value)]
+        if type(value) is not dict:
+            return value
+        if TYPE not in value or DATA not in value:
+            return self._read_payload(value)
+        name, data = untag(value)
+        if name == BYTES:
+            return from_base64(data, path=DATA)
+        cls, read = self._readers.get(name, (None, None))
+        if cls is None or read is None or issubclass(cls, BusMessage):
+            raise refuse_name(name)
+        try:
+            return read(data, cls)
+        except RemoteProtocolError as exc:
+            raise within(DATA, exc) from None
+
+    def _write_value(self, value: object) -> object:
+        if isinstance(value, bytes):
+            return tagged(BYTES, to_base64(value))
+        if isinstance(value, list | tuple):
+            return [self._write_value(item) for item in value]
+        if isinstance(value, dict):
+            if TYPE in value and DATA in value:
+                raise LocalProtocolError(
+                    f"a dict with the keys {TYPE} and {DATA} would be read as a typed value: name them otherwise"
+                )
+            return {key: self._write_value(item) for key, item in value.items()}
+        if attrs.has(type(value)):
+            cls = type(value)
+            if cls not in self._names or issubclass(cls, BusMessage):
+                raise LocalProtocolError(f"{cls.__name__} is not registered: call register({cls.__name__}, name) first")
+            return tagged(self._names[cls], self._writers[cls](value))
+        return value  # JSON, or refused with its place by the writer of JSON
