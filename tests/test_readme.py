@@ -2,9 +2,12 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
+from benchmarks.report import write_report
+from benchmarks.results import load
 from tests import readme
 from tests.readme import README, ROOT
 from tests.real.readme_drivers import DRIVERS
@@ -55,3 +58,19 @@ def test_local_links_lead_somewhere() -> None:
             assert target[1:] in anchors, target
         elif "://" not in target:
             assert (ROOT / target.partition("#")[0]).exists(), target
+
+
+def test_figures_are_those_of_their_results_file(tmp_path: Path) -> None:
+    """Between figure markers stand only rows and plots that the suite makes of the named file, unchanged."""
+    for source, text in readme.figures():
+        report = write_report(load(source), tmp_path, source.stem)[0].read_text(encoding="utf-8")
+        rows = set(report.splitlines())
+        for line in filter(None, text.splitlines()):
+            if picture := re.fullmatch(r"!\[[^\]]*\]\((\S+)\)", line):
+                shown = ROOT / picture[1]
+                assert shown.read_bytes() == (tmp_path / shown.name).read_bytes(), (
+                    f"{picture[1]} is not of {source.name}"
+                )
+            else:
+                assert line.startswith("|"), f"neither a row nor a plot: {line}"
+                assert line in rows, f"not in the report of {source.name}: {line}"
