@@ -39,6 +39,9 @@ class Exchange:
         conversation = self._conversation
         if conversation.is_calling:
             raise trio.BusyResourceError("another call() is under way: one turn at a time")
+        if conversation.is_finished:
+            await trio.lowlevel.checkpoint()
+            raise conversation.outcome()
         conversation.is_calling = True
         try:
             self._put_aside()

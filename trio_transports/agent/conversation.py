@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import final
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..audio.convert import Converter
 from ..audio.format import AudioFormat
@@ -29,6 +29,7 @@ from .inbox import AgentInbox, Arrived
 from .outcomes import CLEAN_CLOSE_CODES, AgentConnectionLost, AgentFinished, AgentSilent
 from .playback import Playback
 from .protocol import Messages, WebSocketProtocol, outgoing
+from .rates import RateConversion
 from .recording import Recording
 from .turn import Answer
 
@@ -66,13 +67,14 @@ class Conversation:
     _hung_up: bool = field(default=False, init=False)
     _senders: list[list[Exception]] = field(factory=list, init=False)
     _unread_fault: Exception | None = field(default=None, init=False)
+    _alarm: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _playback: Playback = field(factory=Playback, init=False)
-    _heard: Converter | None = field(default=None, init=False)
+    _rates: RateConversion = field(init=False)
     _said: Converter | None = field(default=None, init=False)
-    _recorded: dict[str, Converter] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.inbox = AgentInbox(self.max_unread_s)
+        self._rates = RateConversion(self.audio_format)
         self.bridge = Bridge(
             self.protocol, CHUNK_MS, now=trio.current_time, on_sent=self._record_caller, on_fault=self._encoding_failed
         )
@@ -106,7 +108,7 @@ class Conversation:
 
     async def _listen(self, session: Session) -> None:
         while True:
-            with trio.move_on_at(self._playback.next_due):
+            with trio.move_on_at(self._playback.next_due) as self._alarm:
                 try:
                     frame = await session.input.receive()
                 except trio.EndOfChannel:
@@ -138,9 +140,14 @@ class Conversation:
             self.events.emit(noted)
 
     async def _reply(self, session: Session, reply: Reply) -> None:
-        messages = reply.messages() if callable(reply.messages) else reply.messages
         try:
-            await session.output.send(self.bridge.finished(outgoing(messages, "Reply"), urgent=True))
+            given = reply.messages() if callable(reply.messages) else reply.messages
+            messages = outgoing(given, f"a Reply of {type(self.protocol).__name__}")
+        except Exception as exc:  # the user's code; it is raised to the user from recv_audio
+            self.inbox.put(exc, trio.current_time())
+            return
+        try:
+            await session.output.send(self.bridge.finished(messages, urgent=True))
         except ConnectionClosed:
             return  # nobody is there to be answered, and the receiving side tells how it ended
 
@@ -158,38 +165,24 @@ class Conversation:
 
     def _take_audio(self, chunk: AudioChunk, at: float) -> None:
         self._playback.audio(chunk.duration_seconds, at)
-        converted = self._converted(chunk, at)
-        if converted.data or converted.transcript:
-            self._deliver(converted, at)
+        for converted in self._rates.process(chunk):
+            if converted.data or converted.transcript:
+                self._deliver(converted, at)
+
+    def _flush_heard(self) -> None:
+        now = trio.current_time()
+        for held in self._rates.flush():
+            self._deliver(evolve(held, received_at=now), now)
 
     def _deliver(self, chunk: AudioChunk, at: float) -> None:
-        self._record_agent(chunk, at)
+        if self.recording is not None:
+            self.recording.agent(chunk.data, chunk.format, at)
         self.inbox.put(chunk, at)
-
-    def _converted(self, chunk: AudioChunk, at: float) -> AudioChunk:
-        target = self.audio_format
-        if target is None or not chunk.data:
-            return chunk
-        converter = self._heard
-        if converter is None or converter.source != chunk.format:
-            self._flush_heard(at)
-            converter = self._heard = Converter(chunk.format, target)
-        return chunk if converter.is_identity else chunk.with_audio(converter.process(chunk.data), target)
-
-    def _flush_heard(self, at: float | None = None) -> None:
-        converter = self._heard
-        if converter is None or converter.is_identity:
-            return
-        tail = converter.flush()
-        if tail:
-            at = trio.current_time() if at is None else at
-            target = converter.target
-            chunk = AudioChunk(tail, sample_rate=target.sample_rate, num_channels=target.num_channels, received_at=at)
-            self._deliver(chunk, at)
 
     def clear_playback(self, at: float) -> None:
         """Play nothing more of what has come: taken back by the agent, or talked over."""
         self._playback.clear(at)
+        self._alarm.deadline = self._playback.next_due
         if self.recording is not None:
             self.recording.cut_agent(at)
 
@@ -278,18 +271,23 @@ class Conversation:
         if self.is_calling:
             raise trio.BusyResourceError("call() is reading the agent's answer: receive before it or after it")
         await trio.lowlevel.checkpoint_if_cancelled()
-        while (arrived := self.inbox.take_nowait()) is not None:
-            item = self.said(arrived)
-            if isinstance(item, AudioChunk):
-                await trio.lowlevel.cancel_shielded_checkpoint()
-                return item
-        with trio.move_on_after(max(0.0, timeout_s)), suppress(trio.EndOfChannel):
-            while not isinstance(item := self.said(await self.inbox.take()), AudioChunk):
-                pass
-            return item
-        if self.inbox.has_ended:
-            raise self.outcome()
+        with trio.move_on_after(max(0.0, timeout_s)):
+            while True:
+                waiting = self.inbox.take_nowait()
+                if waiting is None and self.is_finished:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                    raise self.outcome()
+                with suppress(trio.EndOfChannel):
+                    item = self.said(waiting or await self.inbox.take())
+                    if isinstance(item, AudioChunk):
+                        await trio.lowlevel.cancel_shielded_checkpoint()
+                        return item
         return None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more is to be expected: the connection has ended, or the agent says that it hung up."""
+        return self.inbox.has_ended or self._hung_up
 
     def said(self, arrived: Arrived) -> AudioChunk | AgentEvent:
         """What the agent said; or raise, where it is an exception."""
@@ -329,19 +327,15 @@ class Conversation:
 
     def outcome(self, ending: ConnectionClosed | None = None) -> AgentFinished | AgentConnectionLost:
         """Make the error that says how it ended; a new one each time, so tracebacks stay apart."""
-        known = self.ending or ending or ConnectionClosed(1006, "not connected", initiator="local")
+        known = self.ending or ending
         elapsed_s = (trio.current_time() if self._ended_at is None else self._ended_at) - self.dialled_at
-        if self._hung_up or known.code in CLEAN_CLOSE_CODES:
-            who = "the agent" if self._hung_up or known.initiator != "local" else "this side"
-            what = f"{who} finished the conversation"
-            return AgentFinished(what, peer=self.url, elapsed_s=elapsed_s, close_code=known.code, reason=known.reason)
-        return AgentConnectionLost(
-            f"the connection broke ({known})",
-            peer=self.url,
-            elapsed_s=elapsed_s,
-            close_code=known.code,
-            reason=known.reason,
-        )
+        code, reason = (None, "") if known is None else (known.code, known.reason)
+        if self._hung_up or known is None or code in CLEAN_CLOSE_CODES:
+            by_agent = self._hung_up or (known is not None and known.initiator != "local")
+            what = f"{'the agent' if by_agent else 'this side'} finished the conversation"
+            return AgentFinished(what, peer=self.url, elapsed_s=elapsed_s, close_code=code, reason=reason)
+        what = f"the connection broke ({known})"
+        return AgentConnectionLost(what, peer=self.url, elapsed_s=elapsed_s, close_code=code, reason=reason)
 
     def silent(self, waited_s: float, messages: int, answer: Answer | None = None) -> AgentSilent:
         return AgentSilent(
@@ -353,20 +347,6 @@ class Conversation:
             answer=answer,
         )
 
-    # Recording
-
     def _record_caller(self, pcm: bytes) -> None:
         if self.recording is not None:
-            mono = self._for_recording("caller", self.protocol.input_format, pcm)
-            self.recording.caller(mono, trio.current_time())
-
-    def _record_agent(self, chunk: AudioChunk, at: float) -> None:
-        if self.recording is not None:
-            self.recording.agent(self._for_recording("agent", chunk.format, chunk.data), at)
-
-    def _for_recording(self, side: str, source: AudioFormat, pcm: bytes) -> bytes:
-        assert self.recording is not None
-        converter = self._recorded.get(side)
-        if converter is None or converter.source != source:
-            converter = self._recorded[side] = Converter(source, AudioFormat(self.recording.sample_rate))
-        return converter.process(pcm)
+            self.recording.caller(pcm, self.protocol.input_format, trio.current_time())

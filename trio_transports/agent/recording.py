@@ -4,8 +4,9 @@ Rules
 1. Both sides stand on one timeline, that of the adapter's clock; it begins with the connection.
 2. A piece is placed when it was sent or came, but never over an earlier one of its side: what comes faster than real
    time is played one after the other. Gaps are silence.
-3. What was taken back before it was played (an interruption, a clear) is cut off: it was not heard.
-4. It keeps at most ``max_s`` seconds; past that it takes no more and says so (``is_truncated``).
+3. Either side may come in any format, also a changing one.
+4. What was taken back before it was played (an interruption, a clear) is cut off: it was not heard.
+5. It keeps at most ``max_s`` seconds; past that it takes no more and says so (``is_truncated``).
 """
 
 from typing import final
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from attrs import define, field
 from attrs.validators import gt
 
+from ..audio.convert import Converter
 from ..audio.format import SAMPLE_WIDTH, AudioFormat
 from ..audio.wav import add_wav_header
 
@@ -25,10 +27,16 @@ class _Track:
     """One side: 16-bit mono samples from the start of the recording, without the silence after the last."""
 
     pcm: bytearray = field(factory=bytearray, init=False)
+    _converter: Converter | None = field(default=None, init=False)
 
     @property
     def samples(self) -> int:
         return len(self.pcm) // SAMPLE_WIDTH
+
+    def converted(self, pcm: bytes, source: AudioFormat, sample_rate: int) -> bytes:
+        if self._converter is None or self._converter.source != source:
+            self._converter = Converter(source, AudioFormat(sample_rate))
+        return self._converter.process(pcm)
 
     def place(self, pcm: bytes, at_sample: int) -> None:
         gap = at_sample - self.samples
@@ -43,7 +51,7 @@ class _Track:
 @final
 @define(eq=False)
 class Recording:
-    """Two mono tracks of one rate. Give it what was sent and what came, with the time of each."""
+    """Two mono tracks of one rate. Give it what was sent and what came, each with its format and time."""
 
     sample_rate: int
     started_at: float
@@ -52,11 +60,11 @@ class Recording:
     _caller: _Track = field(factory=_Track, init=False)
     _agent: _Track = field(factory=_Track, init=False)
 
-    def caller(self, pcm: bytes, at: float) -> None:
-        self._place(self._caller, pcm, at)
+    def caller(self, pcm: bytes, source: AudioFormat, at: float) -> None:
+        self._place(self._caller, pcm, source, at)
 
-    def agent(self, pcm: bytes, at: float) -> None:
-        self._place(self._agent, pcm, at)
+    def agent(self, pcm: bytes, source: AudioFormat, at: float) -> None:
+        self._place(self._agent, pcm, source, at)
 
     def cut_agent(self, at: float) -> None:
         """Take back what of the agent's audio would be played after ``at``."""
@@ -78,7 +86,8 @@ class Recording:
     def _sample(self, at: float) -> int:
         return round((at - self.started_at) * self.sample_rate)
 
-    def _place(self, track: _Track, pcm: bytes, at: float) -> None:
+    def _place(self, track: _Track, pcm: bytes, source: AudioFormat, at: float) -> None:
+        pcm = track.converted(pcm, source, self.sample_rate)
         start = max(self._sample(at), track.samples, 0)
         room = int(self.max_s * self.sample_rate) - start
         if len(pcm) > room * SAMPLE_WIDTH:
