@@ -1,0 +1,131 @@
+"""One endpoint for five providers: the caller's first messages say which dialect it speaks.
+
+Rules
+1. Start messages differ: Twilio's has ``streamSid``, Exotel's ``stream_sid``, Telnyx's ``stream_id`` beside a
+   ``call_control_id``, Plivo's ``streamId``; Vonage's is called ``websocket:connected``.
+2. ``connected`` is said by several and decides nothing. Anything else before a start message is refused.
+3. The dialect is settled once its serializer has understood the start message; all else is that serializer's.
+4. A caller that is not known after ``MAX_MESSAGES`` messages is refused from then on, whatever it says.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias, final
+
+from attrs import define, field
+
+from ..audio.format import AudioFormat
+from ..errors import RemoteProtocolError
+from ..frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
+from .codec import WHOLE, loads
+from .exotel import ExotelFrameSerializer
+from .line import PACKET_MS, TELEPHONE, CallSerializer, not_started
+from .plivo import PlivoFrameSerializer
+from .protocol import Message, per_session
+from .telnyx import TelnyxFrameSerializer
+from .twilio import TwilioFrameSerializer
+from .vonage import VonageFrameSerializer
+
+MAX_MESSAGES: Final = 10
+
+CallSource: TypeAlias = CallSerializer | Callable[[], CallSerializer]
+
+PROVIDERS: Final[Mapping[str, CallSource]] = {
+    "twilio": TwilioFrameSerializer,
+    "telnyx": TelnyxFrameSerializer,
+    "plivo": PlivoFrameSerializer,
+    "exotel": ExotelFrameSerializer,
+    "vonage": VonageFrameSerializer,
+}
+
+
+def provider_of(message: JSONValue) -> str | None:
+    """The provider whose start message this is; None when it is nobody's."""
+    if not isinstance(message, dict):
+        return None
+    event, start = message.get("event"), message.get("start")
+    if event == "websocket:connected":
+        return "vonage"
+    if event != "start" or not isinstance(start, dict):
+        return None
+    if "streamSid" in start:
+        return "twilio"
+    if "stream_sid" in start:
+        return "exotel"
+    if "streamId" in start:
+        return "plivo"
+    if "stream_id" in message and "call_control_id" in start:
+        return "telnyx"
+    return None
+
+
+def _known(_instance: object, _attribute: object, providers: Mapping[str, object]) -> None:
+    unknown = sorted(set(providers) - set(PROVIDERS))
+    if unknown or not providers:
+        what = f"not {', '.join(unknown)}" if unknown else "and at least one"
+        raise ValueError(f"DetectingFrameSerializer.providers takes {', '.join(PROVIDERS)}, {what}")
+
+
+@final
+@define(eq=False, kw_only=True)
+class DetectingFrameSerializer:
+    """A serializer for callers of any provider.
+
+    ``providers`` has the serializer of each one that is welcome: a class, a factory, or an object with the settings.
+    """
+
+    providers: Mapping[str, CallSource] = field(factory=lambda: dict(PROVIDERS), validator=_known)
+    provider: str | None = field(default=None, init=False)
+    """Who is calling; None until the start message."""
+    _found: CallSerializer | None = field(default=None, init=False)
+    _undecided: int = field(default=0, init=False)
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        return self._found.audio_format if self._found is not None else TELEPHONE
+
+    @property
+    def is_ready(self) -> bool:
+        return self._found is not None and self._found.is_ready
+
+    @property
+    def has_marks(self) -> bool:
+        return self._found.has_marks if self._found is not None else True
+
+    @property
+    def chunk_ms(self) -> int | None:
+        return self._found.chunk_ms if self._found is not None else PACKET_MS
+
+    @property
+    def start(self) -> StartFrame | None:
+        return self._found.start if self._found is not None else None
+
+    def fresh(self) -> "DetectingFrameSerializer":
+        return DetectingFrameSerializer(providers=self.providers)
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        if self._found is not None:
+            return self._found.encode(frame)
+        if isinstance(frame, AudioFrame | MarkFrame | MessageFrame):
+            raise not_started(type(frame).__name__)
+        return ()
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        if self._found is not None:
+            return self._found.decode(message)
+        self._undecided += 1
+        if self._undecided > MAX_MESSAGES:
+            raise RemoteProtocolError(f"no known provider's start in the first {MAX_MESSAGES} messages", path=WHOLE)
+        if not isinstance(message, str):
+            raise RemoteProtocolError("a start message of a known provider is wanted, not a binary message", path=WHOLE)
+        value = loads(message)
+        provider = provider_of(value)
+        if provider is None:
+            if isinstance(value, dict) and value.get("event") == "connected":
+                return ()
+            raise RemoteProtocolError("a start message of a known provider is wanted", path=WHOLE)
+        if provider not in self.providers:
+            raise RemoteProtocolError(f"callers of {provider} are not taken here", path=WHOLE)
+        candidate = per_session(self.providers[provider])
+        frames = candidate.decode(message)
+        self._found, self.provider = candidate, provider
+        return frames

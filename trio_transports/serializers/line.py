@@ -1,0 +1,177 @@
+"""What the telephone dialects share: the messages that are alike, and how their parts become frames.
+
+Rules
+1. The line's audio is mono. A frame of another format is the caller's mistake: the session converts before it encodes.
+2. ``media`` of the track "outbound" is this side's own voice and gives no frames; so does an empty payload.
+3. The stream's id comes with the start message, once, or was given. Until one is known, audio and marks cannot be
+   addressed and are an error; an interruption has nothing to clear and gives no message.
+4. A ``MessageFrame`` is sent as it is, except one labelled "rtvi-ai": a telephone has no use for it.
+5. A start message that is refused changes nothing. The id it brings is bounded: it goes out again with every packet.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, Self
+
+from attrs import frozen
+from attrs.validators import and_, ge, instance_of, optional
+
+from ..audio.format import AudioFormat
+from ..errors import LocalProtocolError, RemoteProtocolError
+from ..frames import (
+    DTMF_DIGITS,
+    AudioFrame,
+    DTMFFrame,
+    EndFrame,
+    Frame,
+    JSONValue,
+    MarkFrame,
+    MessageFrame,
+    StartFrame,
+)
+from .codec import dumps
+from .converters import from_base64
+from .protocol import Message
+
+TELEPHONE: Final = AudioFormat(8000)
+PACKET_MS: Final[int | None] = 20
+
+PACKET_MS_RULE: Final = optional(and_(instance_of(int), ge(10)))
+ID_RULE: Final = optional(instance_of(str))
+
+_MAX_ID_CHARS: Final = 256
+_RTVI_LABEL: Final = "rtvi-ai"
+_OWN_VOICE: Final = "outbound"
+_PAYLOAD: Final = "media.payload"
+
+
+class CallSerializer(Protocol):
+    """What every telephone dialect offers a session, beyond being a ``FrameSerializer``."""
+
+    @property
+    def audio_format(self) -> AudioFormat: ...
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    @property
+    def has_marks(self) -> bool: ...
+
+    @property
+    def chunk_ms(self) -> int | None: ...
+
+    @property
+    def start(self) -> StartFrame | None: ...
+
+    def encode(self, frame: Frame) -> Sequence[Message]: ...
+
+    def decode(self, message: Message) -> Sequence[Frame]: ...
+
+    def fresh(self) -> Self: ...
+
+
+@frozen(kw_only=True)
+class Connected:
+    """The socket is open; the start message follows."""
+
+
+@frozen(kw_only=True)
+class MediaDetails:
+    payload: bytes
+    track: str = "inbound"
+
+
+@frozen(kw_only=True)
+class Media:
+    media: MediaDetails
+
+
+@frozen(kw_only=True)
+class Key:
+    digit: str
+
+
+@frozen(kw_only=True)
+class Dtmf:
+    dtmf: Key
+
+
+@frozen(kw_only=True)
+class MarkName:
+    name: str
+
+
+@frozen(kw_only=True)
+class Mark:
+    mark: MarkName
+
+
+@frozen(kw_only=True)
+class Stop:
+    """The call, or the stream, has ended."""
+
+
+def quick_payload(value: JSONValue) -> bytes | None:
+    """The payload of a media message of the usual shape; None for anything else, which is the converter's to judge."""
+    if type(value) is dict and value.get("event") == "media":
+        media = value.get("media")
+        if type(media) is dict:
+            payload, track = media.get("payload"), media.get("track", "inbound")
+            if type(payload) is str and type(track) is str:
+                data = from_base64(payload, path=_PAYLOAD)
+                return b"" if track == _OWN_VOICE else data
+    return None
+
+
+def pcm_frames(pcm: bytes, audio_format: AudioFormat, *, path: str = _PAYLOAD) -> Sequence[Frame]:
+    if not pcm:
+        return ()
+    if len(pcm) % 2:
+        raise RemoteProtocolError(f"{len(pcm)} bytes are not whole 16-bit samples", path=path)
+    return (AudioFrame(audio=pcm, sample_rate=audio_format.sample_rate),)
+
+
+def check_format(frame: AudioFrame, wanted: AudioFormat) -> None:
+    if frame.sample_rate != wanted.sample_rate or frame.num_channels != 1:
+        raise LocalProtocolError(f"the line carries {wanted}, not {frame.format}: convert the audio before encoding it")
+
+
+def key_pressed(digit: str, *, path: str) -> DTMFFrame:
+    if len(digit) != 1 or digit not in DTMF_DIGITS:
+        raise RemoteProtocolError(f"one of {DTMF_DIGITS} is wanted", path=path)
+    return DTMFFrame(digit=digit)
+
+
+def frames_of(message: object, to_pcm: Callable[[bytes], bytes], audio_format: AudioFormat) -> Sequence[Frame]:
+    """The frames of a message that most dialects have; none for one that brings no news."""
+    match message:
+        case Media(media=media):
+            return pcm_frames(to_pcm(media.payload if media.track != _OWN_VOICE else b""), audio_format)
+        case Dtmf(dtmf=key):
+            return (key_pressed(key.digit, path="dtmf.digit"),)
+        case Mark(mark=mark):
+            return (MarkFrame(mark=mark.name),)
+        case Stop():
+            return (EndFrame(),)
+        case _:
+            return ()
+
+
+def custom_message(frame: MessageFrame) -> Sequence[Message]:
+    message = frame.message
+    if isinstance(message, dict) and message.get("label") == _RTVI_LABEL:
+        return ()
+    return (dumps(message, path="message"),)
+
+
+def not_started(what: str) -> LocalProtocolError:
+    return LocalProtocolError(f"{what} cannot be sent before the start message: it names the stream to address")
+
+
+def check_first(start: StartFrame | None, *, path: str) -> None:
+    if start is not None:
+        raise RemoteProtocolError("the stream has started already", path=path)
+
+
+def check_id(stream_id: str, *, path: str) -> None:
+    if not 0 < len(stream_id) <= _MAX_ID_CHARS:
+        raise RemoteProtocolError(f"an id of 1 to {_MAX_ID_CHARS} characters is wanted", path=path)

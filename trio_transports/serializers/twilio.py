@@ -1,0 +1,167 @@
+"""Twilio Media Streams: JSON text messages, audio as base64 of mu-law at 8 kHz.
+
+Received: ``connected`` (no frame), ``start`` (StartFrame), ``media`` (AudioFrame), ``dtmf`` (DTMFFrame), ``mark``
+(MarkFrame: played, or cleared), ``stop`` (EndFrame). Sent: AudioFrame (``media``), MarkFrame (``mark``),
+InterruptionFrame (``clear``), MessageFrame (as it is).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias, final
+
+from attrs import define, evolve, field, frozen
+
+from ..audio.format import AudioFormat
+from ..audio.g711 import pcm_to_ulaw, ulaw_to_pcm
+from ..frames import (
+    AudioFrame,
+    Frame,
+    InterruptionFrame,
+    JSONValue,
+    MarkFrame,
+    MessageFrame,
+    StartFrame,
+)
+from .codec import dumps, loads
+from .converters import TaggedUnion, camel_case, make_converter, to_base64
+from .line import (
+    ID_RULE,
+    PACKET_MS,
+    PACKET_MS_RULE,
+    TELEPHONE,
+    Connected,
+    Dtmf,
+    Mark,
+    MarkName,
+    Media,
+    Stop,
+    check_first,
+    check_format,
+    check_id,
+    custom_message,
+    frames_of,
+    not_started,
+    pcm_frames,
+    quick_payload,
+)
+from .protocol import Message
+
+
+@frozen(kw_only=True)
+class StartDetails:
+    stream_sid: str
+    call_sid: str | None = None
+    account_sid: str | None = None
+    custom_parameters: Mapping[str, JSONValue] | None = None
+
+
+@frozen(kw_only=True)
+class Start:
+    start: StartDetails
+
+
+@frozen(kw_only=True)
+class PlaceMark:
+    stream_sid: str
+    mark: MarkName
+
+
+@frozen(kw_only=True)
+class Clear:
+    stream_sid: str
+
+
+Incoming: TypeAlias = Connected | Start | Media | Dtmf | Mark | Stop
+Outgoing: TypeAlias = PlaceMark | Clear
+
+_converter: Final = make_converter(rename=camel_case)
+_incoming: Final[TaggedUnion[Incoming]] = TaggedUnion(
+    _converter,
+    tag="event",
+    kinds={"connected": Connected, "start": Start, "media": Media, "dtmf": Dtmf, "mark": Mark, "stop": Stop},
+)
+_outgoing: Final[TaggedUnion[Outgoing]] = TaggedUnion(
+    _converter, tag="event", kinds={"mark": PlaceMark, "clear": Clear}
+)
+
+
+@final
+@define(eq=False, kw_only=True)
+class TwilioFrameSerializer:
+    """One Twilio stream; ``stream_id`` is given only when the start message was read elsewhere."""
+
+    stream_id: str | None = field(default=None, validator=ID_RULE)
+    chunk_ms: int | None = field(default=PACKET_MS, validator=PACKET_MS_RULE)
+    start: StartFrame | None = field(default=None, init=False)
+    """What the start message said; None until it came."""
+    _given_stream_id: str | None = field(default=None, init=False)
+    _media_head: str = field(default="", init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._given_stream_id = self.stream_id
+        if self.stream_id is not None:
+            self._address(self.stream_id)
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        return TELEPHONE
+
+    @property
+    def is_ready(self) -> bool:
+        return self.stream_id is not None
+
+    @property
+    def has_marks(self) -> bool:
+        return True
+
+    def fresh(self) -> "TwilioFrameSerializer":
+        return evolve(self, stream_id=self._given_stream_id)
+
+    def _address(self, stream_id: str) -> None:
+        self._media_head = f'{{"event":"media","streamSid":{dumps(stream_id)},"media":{{"payload":"'
+        self.stream_id = stream_id
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        if isinstance(frame, AudioFrame):
+            check_format(frame, TELEPHONE)
+            if self.stream_id is None:
+                raise not_started("audio")
+            return (f'{self._media_head}{to_base64(pcm_to_ulaw(frame.audio))}"}}}}',) if frame.audio else ()
+        match frame:
+            case InterruptionFrame():
+                return self._command(Clear(stream_sid=self.stream_id)) if self.stream_id is not None else ()
+            case MarkFrame():
+                if self.stream_id is None:
+                    raise not_started("a mark")
+                return self._command(PlaceMark(stream_sid=self.stream_id, mark=MarkName(name=frame.mark)))
+            case MessageFrame():
+                return custom_message(frame)
+            case _:
+                return ()
+
+    @staticmethod
+    def _command(command: Outgoing) -> Sequence[Message]:
+        return (dumps(_outgoing.unstructure(command)),)
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        value = loads(message)
+        payload = quick_payload(value)
+        if payload is not None:
+            return pcm_frames(ulaw_to_pcm(payload), TELEPHONE)
+        incoming = _incoming.structure(value)
+        if isinstance(incoming, Start):
+            return self._started(incoming.start)
+        return frames_of(incoming, ulaw_to_pcm, TELEPHONE)
+
+    def _started(self, details: StartDetails) -> Sequence[Frame]:
+        check_first(self.start, path="event")
+        check_id(details.stream_sid, path="start.streamSid")
+        self._address(details.stream_sid)
+        self.start = StartFrame(
+            stream_id=details.stream_sid,
+            call_id=details.call_sid,
+            account_id=details.account_sid,
+            audio_in_sample_rate=TELEPHONE.sample_rate,
+            audio_out_sample_rate=TELEPHONE.sample_rate,
+            parameters=details.custom_parameters or {},
+        )
+        return (self.start,)
