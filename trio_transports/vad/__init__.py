@@ -5,3 +5,4 @@ from .analyzer import SpeechStarted as SpeechStarted
 from .analyzer import SpeechStopped as SpeechStopped
 from .analyzer import VADAnalyzer as VADAnalyzer
 from .analyzer import VADParams as VADParams
+from .energy import EnergyVADAnalyzer as EnergyVADAnalyzer
