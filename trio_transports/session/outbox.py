@@ -72,6 +72,10 @@ class Outbox:
         if self._idle:
             self._idle.unpark()
 
+    def wrote_nothing(self) -> None:
+        """Something left the queue without a message: those who wait for an empty queue may look."""
+        self._on_written()
+
     @property
     def is_empty(self) -> bool:
         return not (self._paced or self._urgent or self.is_writing)

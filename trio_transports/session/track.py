@@ -316,6 +316,11 @@ class Track:
         elif messages:
             self._parts_cover = covers
             self._parts.extend((due_s + i * self._chunk_s / len(messages), m) for i, m in enumerate(messages))
+        elif not self._packets_pending:
+            # The dialect has no message for audio, or keeps it back: nothing was delivered that could be told.
+            self.counters.unsupported_frames += 1
+            self._settle_up_to(self._taken, delivered=False)
+            self.outbox.wrote_nothing()
 
     def _encode(self, pcm: bytes) -> Sequence[Message]:
         if self.settings.add_wav_header:
