@@ -6,9 +6,17 @@ from attrs import field, frozen
 from hypothesis import strategies as st
 
 from tests.serializers import strategies
+from tests.serializers.conversations import PLIVO, TWILIO, TWILIO_START, ULAW_AUDIO, ULAW_B64, exotel, telnyx, vonage
 from trio_transports import frames as f
+from trio_transports.audio.g711 import alaw_to_pcm, ulaw_to_pcm
 from trio_transports.serializers import FrameSerializer, JSONFrameSerializer, Message
+from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.serializers.exotel import ExotelFrameSerializer
+from trio_transports.serializers.plivo import PlivoFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+from trio_transports.serializers.telnyx import TelnyxFrameSerializer
+from trio_transports.serializers.twilio import TwilioFrameSerializer
+from trio_transports.serializers.vonage import VonageFrameSerializer
 
 
 @frozen(kw_only=True)
@@ -66,6 +74,30 @@ protobuf_frames: st.SearchStrategy[f.Frame] = st.one_of(
     strategies.interruptions,
 )
 
+marks = st.builds(f.MarkFrame, mark=strategies.texts)
+
+
+def line_frames(to_pcm: Callable[[bytes], bytes], rate: int) -> st.SearchStrategy[f.Frame]:
+    """Audio that survives the line's code, and the marks that come back once they were played."""
+    audio = st.binary(min_size=1, max_size=40).map(lambda code: f.AudioFrame(audio=to_pcm(code), sample_rate=rate))
+    return st.one_of(audio, marks)
+
+
+def detected() -> DetectingFrameSerializer:
+    serializer = DetectingFrameSerializer()
+    serializer.decode(TWILIO_START)
+    return serializer
+
+
+def plivo_returns(message: Message) -> Message:
+    assert isinstance(message, str)
+    return message.replace("playAudio", "media", 1).replace("checkpoint", "playedStream", 1)
+
+
+def vonage_returns(message: Message) -> Message:
+    return message.replace('"action":"', '"event":"websocket:', 1) if isinstance(message, str) else message
+
+
 DIALECTS = [
     Dialect(
         name="json",
@@ -84,5 +116,49 @@ DIALECTS = [
         make=ProtobufFrameSerializer,
         frames=protobuf_frames,
         samples=_encoded(ProtobufFrameSerializer(), *FRAMES),
+    ),
+    Dialect(
+        name="twilio",
+        make=lambda: TwilioFrameSerializer(stream_id="MZ1"),
+        frames=line_frames(ulaw_to_pcm, 8000),
+        samples=TWILIO.received,
+    ),
+    Dialect(
+        name="telnyx-pcmu",
+        make=lambda: TelnyxFrameSerializer(stream_id="ST1", receive_encoding="PCMU"),
+        frames=line_frames(ulaw_to_pcm, 8000),
+        samples=telnyx("PCMU", ULAW_B64, ULAW_AUDIO).received,
+    ),
+    Dialect(
+        name="telnyx-pcma",
+        make=lambda: TelnyxFrameSerializer(stream_id="ST1", receive_encoding="PCMA", send_encoding="PCMA"),
+        frames=line_frames(alaw_to_pcm, 8000),
+        samples=telnyx("PCMA", ULAW_B64, ULAW_AUDIO).received,
+    ),
+    Dialect(
+        name="plivo",
+        make=lambda: PlivoFrameSerializer(stream_id="PL1"),
+        frames=line_frames(ulaw_to_pcm, 8000),
+        samples=PLIVO.received,
+        returned=plivo_returns,
+    ),
+    Dialect(
+        name="exotel",
+        make=lambda: ExotelFrameSerializer(stream_id="EX1", sample_rate=16000),
+        frames=line_frames(lambda code: code * 2, 16000),
+        samples=exotel(16000).received,
+    ),
+    Dialect(
+        name="vonage",
+        make=lambda: VonageFrameSerializer(sample_rate=24000),
+        frames=line_frames(lambda code: code * 2, 24000),
+        samples=vonage(24000).received,
+        returned=vonage_returns,
+    ),
+    Dialect(
+        name="detected",
+        make=detected,
+        frames=line_frames(ulaw_to_pcm, 8000),
+        samples=[message for message in TWILIO.received if message != TWILIO_START],
     ),
 ]

@@ -1,0 +1,149 @@
+"""Who is calling, told from the first messages."""
+
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.serializers.conversations import CONVERSATIONS, EXOTEL_START, TWILIO_START, Conversation, In, telnyx_start
+from tests.serializers.strategies import mutated_bytes, mutated_json
+from trio_transports.audio.format import AudioFormat
+from trio_transports.errors import LocalProtocolError, RemoteProtocolError
+from trio_transports.frames import AudioFrame, InterruptionFrame, MarkFrame, MessageFrame
+from trio_transports.serializers import Message
+from trio_transports.serializers.detect import MAX_MESSAGES, DetectingFrameSerializer
+from trio_transports.serializers.exotel import ExotelFrameSerializer
+from trio_transports.serializers.protocol import per_session
+from trio_transports.serializers.telnyx import TelnyxFrameSerializer
+from trio_transports.serializers.twilio import TwilioFrameSerializer
+
+quick = settings(max_examples=100, deadline=None)
+STARTS: list[str] = [
+    exchange.message
+    for conversation in CONVERSATIONS
+    for exchange in conversation.lines
+    if isinstance(exchange, In) and isinstance(exchange.message, str) and "start" in str(exchange.frames).lower()
+]
+CONNECTED = '{"event":"connected"}'
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda c: c.provider)
+def test_every_call_from_start_to_stop(conversation: Conversation) -> None:
+    """Through detection a call reads and writes byte for byte what the provider's own serializer does."""
+    encoding = "PCMA" if conversation.provider == "telnyx-PCMA" else "PCMU"
+    template = DetectingFrameSerializer()
+    template.providers = {**template.providers, "telnyx": partial(TelnyxFrameSerializer, send_encoding=encoding)}
+    serializer, alone = per_session(template), conversation.make()
+    for exchange in conversation.lines:
+        if isinstance(exchange, In):
+            assert serializer.decode(exchange.message) == exchange.frames
+            alone.decode(exchange.message)
+        else:
+            assert serializer.encode(exchange.frame) == exchange.messages
+    assert conversation.provider.startswith(serializer.provider or "nobody")
+    assert serializer.is_ready
+    assert serializer.has_marks
+    assert serializer.audio_format == alone.audio_format
+    assert serializer.chunk_ms == alone.chunk_ms
+    assert serializer.start == alone.start
+
+
+def test_before_the_start_nothing_can_be_sent() -> None:
+    """Until the caller is known there is no dialect to write: audio, marks and messages are errors."""
+    serializer = DetectingFrameSerializer()
+    assert not serializer.is_ready
+    assert serializer.provider is None
+    assert serializer.audio_format == AudioFormat(8000)
+    assert serializer.chunk_ms == 20
+    for frame in (AudioFrame(audio=b"", sample_rate=8000), MarkFrame(mark="m"), MessageFrame(message=1)):
+        with pytest.raises(LocalProtocolError, match="before the start message"):
+            serializer.encode(frame)
+    assert serializer.encode(InterruptionFrame()) == ()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\0" * 640,
+        "",
+        "hello",
+        "[]",
+        "7",
+        "{}",
+        '{"event":null}',
+        '{"event":["start"]}',
+        '{"event":"media","media":{"payload":"//8="}}',
+        '{"event":"start"}',
+        '{"event":"start","start":null}',
+        '{"event":"start","start":{}}',
+        '{"event":"start","stream_id":"ST1","start":{}}',
+        '{"event":"start","start":{"call_control_id":"x"}}',
+        '{"event":"start","start":{"streamSid":7}}',
+        '{"event":"begin","start":{"streamSid":"MZ1"}}',
+        telnyx_start("OPUS"),
+        '{"event":"websocket:connected","content-type":"audio/opus"}',
+        '{"label":"rtvi-ai","type":"client-ready","id":"1"}',
+    ],
+)
+def test_nonsense_decides_nothing(message: Message) -> None:
+    """What no provider starts with is refused, and a start message after it is understood all the same."""
+    serializer = DetectingFrameSerializer()
+    with pytest.raises(RemoteProtocolError):
+        serializer.decode(message)
+    assert serializer.provider is None
+    assert len(serializer.decode(TWILIO_START)) == 1
+    assert serializer.provider == "twilio"
+
+
+def test_twilio_and_exotel_are_told_apart() -> None:
+    """The two differ in the spelling of one member, and both say connected before."""
+    for start, provider in ((TWILIO_START, "twilio"), (EXOTEL_START, "exotel")):
+        serializer = DetectingFrameSerializer()
+        assert serializer.decode(CONNECTED) == ()
+        assert serializer.provider is None
+        serializer.decode(start)
+        assert serializer.provider == provider
+
+
+def test_it_gives_up() -> None:
+    """After ten messages that decide nothing the caller is refused for good, even with a good start message."""
+    serializer = DetectingFrameSerializer()
+    for _ in range(MAX_MESSAGES):
+        assert serializer.decode(CONNECTED) == ()
+    with pytest.raises(RemoteProtocolError, match="in the first 10 messages"):
+        serializer.decode(TWILIO_START)
+    assert not serializer.is_ready
+
+
+def test_only_some_are_welcome() -> None:
+    """A provider that is not listed is refused by name; settings of those listed hold for each session's copy."""
+    serializer = DetectingFrameSerializer(
+        providers={"exotel": ExotelFrameSerializer(sample_rate=16000, chunk_ms=200), "twilio": TwilioFrameSerializer}
+    )
+    with pytest.raises(RemoteProtocolError, match="callers of telnyx are not taken here"):
+        serializer.decode(telnyx_start("PCMU"))
+    for _ in range(2):
+        copy = per_session(serializer)
+        copy.decode(EXOTEL_START)
+        assert copy.audio_format == AudioFormat(16000)
+        assert copy.chunk_ms == 200
+
+
+@pytest.mark.parametrize("providers", [{}, {"bandwidth": TwilioFrameSerializer}])
+def test_providers_are_known(providers: dict[str, type[TwilioFrameSerializer]]) -> None:
+    """An empty list or a name that is not a provider's is a mistake found at once."""
+    with pytest.raises(ValueError, match=r"DetectingFrameSerializer\.providers"):
+        DetectingFrameSerializer(providers=providers)
+
+
+@quick
+@given(message=st.one_of(mutated_json(STARTS), mutated_bytes([*STARTS]), st.binary(max_size=40), st.text(max_size=40)))
+def test_any_first_message(message: Message) -> None:
+    """Any first message is understood or a RemoteProtocolError, nothing else; only the former decides."""
+    serializer = DetectingFrameSerializer()
+    try:
+        frames = serializer.decode(message)
+    except RemoteProtocolError:
+        frames = ()
+    assert bool(frames) == (serializer.provider is not None)
