@@ -1,9 +1,12 @@
 """Where a server's time goes: py-spy beside a server under the paced echo, added up by function."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import final
 
@@ -14,6 +17,9 @@ from .catalogue import Peer
 from .load.jobs import EchoJob
 from .processes import ROOT, apply_load
 from .tables import Table
+
+UNDER_WAY_S = 2.5
+"""Until the load has connected and warmed up."""
 
 
 class NoProfiler(Exception):
@@ -56,26 +62,29 @@ def profile_tables(profile: Profile, top: int) -> list[Table]:
     return [table("itself", profile.itself), table("with what it calls", profile.below)]
 
 
+def _py_spy() -> str:
+    beside = Path(sys.executable).parent / "py-spy"
+    found = str(beside) if beside.exists() else shutil.which("py-spy")
+    if not found:
+        raise NoProfiler("py-spy is not installed: pip install py-spy")
+    return found
+
+
 def run_profile(bench: Bench, peer: Peer, *, sessions: int, seconds: float, arrivals: str) -> tuple[Profile, float]:
     """The profile of a server under load, and its CPU for each frame in microseconds (py-spy's own cost included)."""
     with bench.server("profile", peer, clients=sessions) as server, tempfile.TemporaryDirectory() as folder:
         if server is None:
             raise NoProfiler(f"{peer.name} cannot be run here")
         raw = Path(folder) / "stacks"
-        command = ["py-spy", "record", "--pid", str(server.target.pid), "--output", str(raw), "--format", "raw"]
-        command += ["--rate", "500", "--duration", str(round(seconds)), "--full-filenames", "--nonblocking"]
-        job = EchoJob(target=server.target, sessions=sessions, warm_s=1.0, window_s=seconds + 1.5, arrivals=arrivals)
-        try:
-            spy = subprocess.Popen(
-                [sys.executable, "-c", f"import time, os; time.sleep(2); os.execvp('py-spy', {command!r})"],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            outcome = apply_load(job, within_s=seconds + 60)
-            _, words = spy.communicate(timeout=60)
-        except FileNotFoundError as exc:
-            raise NoProfiler(f"py-spy: {exc}") from exc
+        command = [_py_spy(), "record", "--pid", str(server.target.pid), "--output", str(raw), "--format", "raw"]
+        command += ["--rate", "250", "--duration", str(round(seconds)), "--function", "--full-filenames"]
+        job = EchoJob(target=server.target, sessions=sessions, warm_s=1.0, window_s=seconds + 3, arrivals=arrivals)
+        with ThreadPoolExecutor(1) as pool:
+            load = pool.submit(apply_load, job, within_s=seconds + 60)
+            time.sleep(UNDER_WAY_S)
+            spy = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)  # noqa: S603
+            outcome = load.result()
+        words = spy.stderr
         if not raw.exists():
             raise NoProfiler(f"py-spy wrote nothing: {words.strip()[-300:]}")
         text = raw.read_text().replace(str(ROOT) + "/", "").replace(sys.prefix + "/", "")
