@@ -71,6 +71,8 @@ def _unwrapped(group: BaseExceptionGroup[BaseException], body_error: BaseExcepti
     if len(group.exceptions) > 1:
         return group
     only = group.exceptions[0]
-    if only is body_error or not isinstance(only, BaseExceptionGroup):
+    if not isinstance(only, BaseExceptionGroup):
         return only
+    if isinstance(body_error, BaseExceptionGroup) and only.exceptions == body_error.exceptions:
+        return body_error  # a cancelled scope on its way out made a copy of the body's own group
     return _unwrapped(only, body_error)

@@ -138,9 +138,10 @@ class Output(trio.abc.SendChannel[Frame]):
             track.flush(now_s)
         self._clock.tick()
         await trio.lowlevel.checkpoint()
+        self._check_connected()
         while not self._is_drained:
-            self._check_connected()
             await self._drained.park()
+            self._check_connected()
         if self._awaits_marks and self._ready.is_set() and self._life.state not in ENDING:
             await self._wait_until_played()
 

@@ -92,7 +92,12 @@ async def memory_session(
     hub: Broadcast[Event] = Broadcast() if events is None else events
     async with open_services() as services:
         services.start_soon(peer.run, name="scripted peer")
-        with hub.activity():
-            async with open_session(near, params, events=hub) as session:
-                yield session, peer
-        far.abort()
+        try:
+            with hub.activity():
+                async with open_session(near, params, events=hub) as session:
+                    yield session, peer
+        finally:
+            # The wire is closed by now: the peer reads what is left, and how it ended.
+            peer.resume()
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await peer.wait_closed()

@@ -31,6 +31,7 @@ class MemoryWire:
     unresponsive: bool = False
     _other: "MemoryWire" = field(init=False, repr=False)
     _arrived: deque[str | bytes] = field(factory=deque, init=False)
+    _goodbye: ConnectionClosed | None = field(default=None, init=False)
     _ending: ConnectionClosed | None = field(default=None, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _writers: ParkingLot = field(factory=ParkingLot, init=False)
@@ -53,31 +54,30 @@ class MemoryWire:
         whole = message if isinstance(message, str | bytes) else bytes(message)
         try:
             await trio.lowlevel.checkpoint()
-            while self._ending is None and self._other._is_full:
+            while self._ending is None and self._goodbye is None and self._other._is_full:
                 await self._writers.park()
         except trio.Cancelled:
             self.abort()
             raise
-        if self._ending is not None:
+        if self._ending is not None or self._goodbye is not None:
             raise self._closed()
         self._other._arrive(whole)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        if self._ending is None:
-            self._end(ConnectionClosed(code, reason, initiator="local"))
+        if self._ending is None and self._goodbye is None:
+            self._goodbye = ConnectionClosed(code, reason, initiator="local")
             self._other._end(ConnectionClosed(code, reason, initiator="remote"))
             try:
                 if self._other.unresponsive:
                     await self._acknowledged.wait()
-            except trio.Cancelled:
-                self._acknowledged.set()
-                raise
+            finally:
+                self._end(self._goodbye)
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
         self._acknowledged.set()
         if self._ending is None:
-            self._end(ConnectionClosed(1006, "aborted", initiator="local"))
+            self._end(self._goodbye or ConnectionClosed(1006, "aborted", initiator="local"))
             self._other._end(ConnectionClosed(1006, "connection lost", initiator="error"))
 
     @property
@@ -101,8 +101,7 @@ class MemoryWire:
             self._other._writers.unpark_all()
 
     def _closed(self) -> ConnectionClosed:
-        ending = self._ending
-        assert ending is not None
+        ending = self._ending or self._goodbye or ConnectionClosed()
         return ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator)
 
 

@@ -100,7 +100,7 @@ class TrioWebsocketWire:
         closed = self._connection.closed
         if closed is None or closed.code == 1006:
             return ConnectionClosed(1006, "the connection was lost", initiator="error")
-        # Over the size limit the engine closes its own reading end; a peer's Close ends the writing end of that channel.
+        # Over the size limit the engine closes the reading end of its channel; a peer's Close ends the writing end.
         if closed.code == _TOO_BIG and isinstance(cause.__context__, trio.ClosedResourceError):
             return ConnectionClosed(_TOO_BIG, closed.reason or "", initiator="local")
         return ConnectionClosed(int(closed.code), closed.reason or "", initiator="remote")
