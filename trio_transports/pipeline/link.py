@@ -67,8 +67,8 @@ class Link:
         return self.interruptions != since or (self.before is not None and self.before.interruption is not None)
 
     async def put(self, frame: Frame, *, wait: bool = True) -> None:
-        await trio.lowlevel.checkpoint()
         since = self.interruptions
+        await trio.lowlevel.checkpoint()
         while True:
             if self.is_ended:
                 raise trio.ClosedResourceError("this stage has closed its output")

@@ -1,0 +1,133 @@
+"""``call`` against ``echo``: what is recorded is what was said."""
+
+import json
+import os
+import pty
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trio
+
+from tests.real.cli.programs import PROGRAM, run, serving
+from tests.tools import requires_module
+from trio_transports.audio.format import AudioFormat
+from trio_transports.audio.wav import read_wav, write_wav
+
+
+def noise(audio_format: AudioFormat, duration_s: float) -> bytes:
+    samples = audio_format.samples_in(duration_s) * audio_format.num_channels
+    return np.random.default_rng(7).integers(-20000, 20000, samples).astype("<i2").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("serializer", "rate", "channels"),
+    [("json", 16000, 1), ("json", 44100, 2), ("protobuf", 8000, 1), ("pcm", 16000, 1)],
+)
+async def test_the_recording_equals_what_was_said(serializer: str, rate: int, channels: int, tmp_path: Path) -> None:
+    """Sample for sample, in any dialect and format; only the last frame is padded with silence."""
+    if serializer == "protobuf":
+        requires_module("google.protobuf", extra="protobuf")
+    audio_format = AudioFormat(rate, channels)
+    said = noise(audio_format, 0.79)
+    write_wav(tmp_path / "a.wav", audio_format, said)
+    async with serving("echo", "--port", "0", "--serializer", serializer, "--channels", str(channels)) as server:
+        url = (await server.next("ready"))["url"]
+        paths = ("--in", str(tmp_path / "a.wav"), "--out", str(tmp_path / "b.wav"))
+        called = await run("call", url, *paths, "--serializer", serializer, "--tail", "0.4", "--json")
+        assert called.code == 0, called.err
+        gone = await server.next("disconnected")
+    recorded_format, heard = read_wav(tmp_path / "b.wav")
+    assert recorded_format == audio_format
+    assert heard[: len(said)] == said
+    assert not any(heard[len(said) :])
+    assert len(heard) - len(said) < audio_format.size_bytes(audio_format.samples_in(0.02))
+    report = json.loads(called.out)
+    assert report["ok"] is True
+    assert report["heard_frames"] == 40
+    assert report["ended_by"] == "local"
+    assert (gone["code"], gone["initiator"]) == (1000, "remote")
+
+
+async def test_what_was_captured_can_be_inspected(tmp_path: Path) -> None:
+    """The messages that call --capture wrote decode to the same audio."""
+    audio_format = AudioFormat(16000)
+    said = noise(audio_format, 0.4)
+    write_wav(tmp_path / "a.wav", audio_format, said)
+    capture, wav = str(tmp_path / "capture.txt"), tmp_path / "c.wav"
+    async with serving("echo", "--port", "0", "--once") as server:
+        url = (await server.next("ready"))["url"]
+        called = await run("call", url, "--in", str(tmp_path / "a.wav"), "--capture", capture, "--tail", "0.3")
+        assert called.code == 0, called.err
+        assert "said    0.40 s" in called.out
+        # --once: it has ended by itself
+        with trio.fail_after(5):
+            await server.process.wait()
+    inspected = await run("inspect", capture, "--wav", str(wav))
+    assert inspected.code == 0, inspected.err
+    assert "20 messages, 0 malformed, 20 audio frames of 0.40 s" in inspected.out
+    assert read_wav(wav) == (audio_format, said)
+
+
+async def test_a_server_that_hangs_up_early_is_a_failure(tmp_path: Path) -> None:
+    """The line tells how far it came; what was heard until then is kept."""
+    write_wav(tmp_path / "a.wav", AudioFormat(16000), noise(AudioFormat(16000), 5))
+    async with serving("echo", "--port", "0") as server, trio.open_nursery() as nursery:
+        url = (await server.next("ready"))["url"]
+
+        async def interrupt() -> None:
+            await server.next("connected")
+            await trio.sleep(0.5)
+            server.interrupt()
+
+        nursery.start_soon(interrupt)
+        paths = ("--in", str(tmp_path / "a.wav"), "--out", str(tmp_path / "b.wav"))
+        called = await run("call", url, *paths, "--quiet")
+    assert called.code == 1
+    assert called.out == ""
+    (line,) = called.err.splitlines()
+    assert line.startswith("trio-transports: the server hung up after 0.")
+    assert "of 5.0 s, code 1001" in line
+    assert 0.2 < read_wav(tmp_path / "b.wav")[0].duration_s(len(read_wav(tmp_path / "b.wav")[1])) < 1.5
+
+
+async def test_probe_measures_an_echo() -> None:
+    """Round trips, the echo of the audio and the answered close are in the report."""
+    async with serving("echo", "--port", "0") as server:
+        url = (await server.next("ready"))["url"]
+        probed = await run("probe", url, "--pings", "5", "--interval", "0.01", "--audio", "0.4", "--json")
+        in_words = await run("probe", url, "--pings", "3", "--interval", "0.01")
+    assert probed.code == 0, probed.err
+    report = json.loads(probed.out)
+    assert report["ok"] is True
+    assert report["pings"] == 5
+    assert report["lost"] == 0
+    assert 0 < report["round_trip"]["least_ms"] <= report["round_trip"]["median_ms"] <= report["round_trip"]["most_ms"]
+    assert report["audio"]["received_s"] == pytest.approx(0.4)
+    assert report["close_answered_ms"] < 1000
+    assert in_words.code == 0
+    assert "round trip  least" in in_words.out
+    assert "closing     answered after" in in_words.out
+
+
+async def test_meters_are_drawn_on_a_terminal_only(tmp_path: Path) -> None:
+    """With stderr on a terminal both levels are drawn; the report on stdout stays clean."""
+    write_wav(tmp_path / "a.wav", AudioFormat(16000), noise(AudioFormat(16000), 0.5))
+    ours, theirs = pty.openpty()
+    drawn = b""
+    try:
+        async with serving("echo", "--port", "0") as server:
+            url = (await server.next("ready"))["url"]
+            command = [*PROGRAM, "call", url, "--in", str(tmp_path / "a.wav"), "--tail", "0.2"]
+            environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
+            with trio.fail_after(20):
+                done = await trio.run_process(command, capture_stdout=True, stderr=theirs, env=environment)
+        os.set_blocking(ours, False)
+        drawn = os.read(ours, 65536)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert b"\x1b[" not in done.stdout
+    assert drawn.count(b"you ") >= 4
+    assert b"\x1b[33m" in drawn or b"\x1b[31m" in drawn
+    assert drawn.endswith(b"\r\x1b[K")

@@ -1,0 +1,113 @@
+"""What goes wrong on the way is one clear line and a non-zero exit code."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.real.cli.programs import Outcome, run
+from trio_transports.audio.format import AudioFormat
+from trio_transports.audio.wav import write_wav
+
+
+def the_line(outcome: Outcome, code: int) -> str:
+    assert outcome.code == code, outcome
+    assert outcome.out == ""
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("trio-transports: ")
+    return line
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> str:
+    path = tmp_path / "a.wav"
+    write_wav(path, AudioFormat(16000), bytes(32000))
+    return str(path)
+
+
+@pytest.fixture
+def busy_port() -> "socket.socket":
+    """A port that is bound, and where nobody answers."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+async def test_a_wrong_url(wav: str) -> None:
+    """It says what an address looks like."""
+    line = the_line(await run("call", "127.0.0.1:8765", "--in", wav), 2)
+    assert "'127.0.0.1:8765' is not a WebSocket URL: write ws://host:port/path" in line
+
+
+@pytest.mark.parametrize("command", ["call", "probe"])
+async def test_a_refused_connection(command: str, wav: str, busy_port: "socket.socket") -> None:
+    """It names the address and what the system said."""
+    port = busy_port.getsockname()[1]
+    busy_port.close()
+    arguments = ["--in", wav] if command == "call" else []
+    line = the_line(await run(command, f"ws://127.0.0.1:{port}", *arguments), 1)
+    assert f"cannot connect to ws://127.0.0.1:{port}" in line
+    assert "Connection refused" in line
+
+
+@pytest.mark.parametrize("command", ["call", "probe"])
+async def test_a_server_that_says_nothing(command: str, wav: str, busy_port: "socket.socket") -> None:
+    """The time limit is named."""
+    with busy_port:
+        url = f"ws://127.0.0.1:{busy_port.getsockname()[1]}"
+        arguments = ["--in", wav] if command == "call" else []
+        line = the_line(await run(command, url, *arguments, "--connect-timeout", "0.3"), 1)
+    assert f"no connection to {url} within" in line
+
+
+async def test_a_bad_wav(tmp_path: Path) -> None:
+    """It says what the file is not, before any connection is tried."""
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"ID3 is what this is")
+    assert "song.wav is not a WAV file" in the_line(await run("call", "ws://127.0.0.1:1", "--in", str(path)), 1)
+    write_wav(path, AudioFormat(8000), b"")
+    assert "song.wav holds no audio" in the_line(await run("call", "ws://127.0.0.1:1", "--in", str(path)), 1)
+
+
+async def test_an_output_that_cannot_be_written(tmp_path: Path, wav: str) -> None:
+    """It is found out before the call."""
+    out = str(tmp_path / "missing" / "b.wav")
+    line = the_line(await run("call", "ws://127.0.0.1:1", "--in", wav, "--out", out), 1)
+    assert "there is no folder" in line
+    line = the_line(await run("call", "ws://127.0.0.1:1", "--in", wav, "--out", str(tmp_path)), 1)
+    assert "it is a folder" in line
+
+
+@pytest.mark.parametrize("command", ["echo", "demo"])
+async def test_a_busy_port(command: str, busy_port: "socket.socket") -> None:
+    """It says what to do."""
+    with busy_port:
+        port = busy_port.getsockname()[1]
+        line = the_line(await run(command, "--port", str(port)), 1)
+    assert f"127.0.0.1 port {port} is in use: stop what runs there, or choose another port with --port" in line
+
+
+@pytest.mark.parametrize("command", ["echo", "demo"])
+async def test_a_foreign_address(command: str) -> None:
+    """An address that is not this machine's is named."""
+    line = the_line(await run(command, "--host", "203.0.113.7", "--port", "0"), 1)
+    assert "203.0.113.7 is not an address of this machine" in line
+
+
+@pytest.mark.parametrize("command", [("echo", "--port", "0"), ("call", "ws://127.0.0.1:1"), ("inspect", "x")])
+async def test_a_missing_extra(command: tuple[str, ...], wav: str) -> None:
+    """It names the extra and how to install it, before anything else is done."""
+    without = "import sys; sys.modules['google.protobuf'] = None; from trio_transports.__main__ import main; "
+    program = (sys.executable, "-c", without + "sys.exit(main(sys.argv[1:]))")
+    more = ("--in", wav) if command[0] == "call" else ()
+    line = the_line(await run(*command, *more, "--serializer", "protobuf", program=program), 2)
+    assert "pip install 'trio-transports[protobuf]'" in line
+
+
+async def test_a_reader_that_has_enough(tmp_path: Path) -> None:
+    """A closed pipe behind the output is no error worth telling."""
+    capture = tmp_path / "capture.txt"
+    capture.write_text('{"type":"text","text":"hello"}\n' * 20000)
+    shell = ("/bin/sh", "-c", f'{sys.executable} -m trio_transports inspect "$0" | head -1; echo done')
+    outcome = await run(str(capture), program=shell)
+    assert outcome.out.splitlines()[-1] == "done"
+    assert outcome.err == ""

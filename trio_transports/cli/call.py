@@ -1,0 +1,292 @@
+"""``call``: say a WAV file to a server in real time, and record what comes back.
+
+Rules
+1. The file leaves in pace, as a microphone would give it. The last frame is padded with silence to a whole one.
+2. What is heard is recorded from its first frame on, in the format of the file; the time before that is only told.
+3. The call ends when nothing was heard for ``tail`` seconds after the file's end, ``limit`` seconds after it, or
+   when the server ends it. If that is before the whole file was said it is a failure; what was heard is kept.
+"""
+
+import base64
+import json
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, final
+
+import trio
+from attrs import define, field, frozen
+
+from ..audio.format import AudioFormat
+from ..audio.wav import read_wav, write_wav
+from ..demo.timing import Arrivals, in_ms
+from ..errors import ConnectionClosed
+from ..frames import (
+    AudioFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InterruptionFrame,
+    JSONValue,
+)
+from ..params import WebsocketClientParams
+from ..serializers.protocol import Message
+from ..session.broadcast import EventsLost
+from ..session.events import Disconnected, Event
+from ..session.session import Session
+from ..transports.client import WebsocketClientTransport
+from .dialects import make_serializer
+from .dialling import header_map, parse_url, tls
+from .failure import Failure
+from .failure import run as run_trio
+from .meters import Meters
+
+FRAME_S: Final = 0.02
+_POLL_S: Final = 0.02
+
+
+@final
+@frozen(kw_only=True)
+class Plan:
+    """When a call ends by itself."""
+
+    tail_s: float
+    limit_s: float
+
+
+@final
+@define(eq=False)
+class Call:
+    """One call: what is said, what is heard, and when."""
+
+    audio_format: AudioFormat
+    pcm: bytes
+    plan: Plan
+    meters: Meters
+    heard: bytearray = field(factory=bytearray, init=False)
+    arrivals: Arrivals = field(factory=Arrivals, init=False)
+    interruptions: int = field(default=0, init=False)
+    other_frames: int = field(default=0, init=False)
+    said_bytes: int = field(default=0, init=False)
+    started_at_s: float = field(default=0.0, init=False)
+
+    async def run(self, session: Session) -> None:
+        """Talk and listen until rule 3 ends it."""
+        self.started_at_s = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.meters.run)
+            nursery.start_soon(self._talk_then_wait, session, nursery.cancel_scope)
+            await self._listen(session)
+            nursery.cancel_scope.cancel()
+
+    async def _listen(self, session: Session) -> None:
+        async for frame in session.input:
+            self._hear(frame)
+
+    def _hear(self, frame: Frame) -> None:
+        match frame:
+            case AudioFrame():
+                self.heard += frame.audio
+                self.arrivals.add(trio.current_time(), frame.duration_s)
+                self.meters.hear("peer", frame.audio)
+            case InterruptionFrame():
+                self.interruptions += 1
+            case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
+                pass  # what this session tells of its own output
+            case _:
+                self.other_frames += 1
+
+    async def _talk_then_wait(self, session: Session, scope: trio.CancelScope) -> None:
+        try:
+            await self._talk(session)
+            await session.output.drain()
+        except ConnectionClosed:
+            return  # the listener finds the end of the input, and that ends the call
+        ended_at_s = trio.current_time()
+        while True:
+            now_s = trio.current_time()
+            quiet_since_s = max(self.arrivals.last_at_s or ended_at_s, ended_at_s)
+            if now_s - quiet_since_s >= self.plan.tail_s or now_s - ended_at_s >= self.plan.limit_s:
+                break
+            await trio.sleep(_POLL_S)
+        scope.cancel()
+
+    async def _talk(self, session: Session) -> None:
+        step = self.audio_format.size_bytes(self.audio_format.samples_in(FRAME_S))
+        total_s = self.audio_format.duration_s(len(self.pcm))
+        rate, channels = self.audio_format.sample_rate, self.audio_format.num_channels
+        for start in range(0, len(self.pcm), step):
+            piece = self.pcm[start : start + step]
+            await session.output.send(AudioFrame(audio=piece, sample_rate=rate, num_channels=channels))
+            self.said_bytes += len(piece)
+            self.meters.hear("you", piece)
+            said_s = self.audio_format.duration_s(self.said_bytes)
+            self.meters.status = f"{said_s:5.1f} / {total_s:.1f} s"
+
+    def report(self, url: str, ending: Disconnected | None) -> dict[str, JSONValue]:
+        first_at_s = self.arrivals.first_at_s
+        return {
+            "ok": True,
+            "url": url,
+            "format": str(self.audio_format),
+            "said_s": round(self.audio_format.duration_s(self.said_bytes), 3),
+            "heard_s": round(self.audio_format.duration_s(len(self.heard)), 3),
+            "heard_frames": self.arrivals.count,
+            "first_audio_ms": None if first_at_s is None else in_ms(first_at_s - self.started_at_s),
+            "jitter_ms": in_ms(self.arrivals.jitter_s),
+            "interruptions": self.interruptions,
+            "other_frames": self.other_frames,
+            "close_code": None if ending is None else ending.code,
+            "close_reason": "" if ending is None else ending.reason,
+            "ended_by": None if ending is None else ending.initiator,
+        }
+
+
+def run(
+    *,
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    ca_file: str | None,
+    connect_timeout: float,
+    source: str,
+    recording: str | None,
+    capture: str | None,
+    serializer: str,
+    rate: int,
+    tail: float,
+    limit: float,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    address = parse_url(url)
+    audio_format, pcm = _read(source)
+    for path in filter(None, (recording, capture)):
+        _check_writable(path)
+    params = WebsocketClientParams(
+        serializer=make_serializer(serializer, AudioFormat(rate)),
+        audio_in_enabled=True,
+        audio_out_enabled=True,
+        audio_in_sample_rate=audio_format.sample_rate,
+        audio_in_channels=audio_format.num_channels,
+        audio_out_sample_rate=audio_format.sample_rate,
+        audio_out_channels=audio_format.num_channels,
+        audio_out_10ms_chunks=2,
+        audio_out_max_queue_secs=0.2,
+        audio_out_auto_silence=False,
+        additional_headers=header_map(headers),
+        ssl_context=tls(address, ca_file),
+        connect_timeout=max(connect_timeout, 0.001),
+    )
+    shows_meters = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    call = Call(
+        audio_format,
+        pcm,
+        Plan(tail_s=tail, limit_s=limit),
+        Meters(is_on=shows_meters, colours="NO_COLOR" not in os.environ),
+    )
+    transport = WebsocketClientTransport(url, params)
+    ending = run_trio(partial(_call, transport, call, capture))
+    if recording is not None:
+        _write(recording, audio_format, bytes(call.heard))
+    report = call.report(url, ending)
+    complaint = _complaint(call, ending)
+    if as_json:
+        print(json.dumps(report if complaint is None else report | {"ok": False, "error": complaint}))
+    elif not quiet:
+        print(_in_words(report, recording))
+    if complaint is None:
+        return 0
+    print(f"trio-transports: {complaint}", file=sys.stderr)
+    return 1
+
+
+async def _call(transport: WebsocketClientTransport, call: Call, capture: str | None) -> Disconnected | None:
+    events = transport.events()
+    async with trio.open_nursery() as nursery:
+        if capture is not None:
+            nursery.start_soon(_keep, transport.messages(65536), capture)
+        async with transport.session() as session:
+            await call.run(session)
+    return await _ending(events)
+
+
+async def _ending(events: trio.abc.ReceiveChannel[Event]) -> Disconnected | None:
+    ending = None
+    async for event in events:
+        if isinstance(event, Disconnected):
+            ending = event
+    return ending
+
+
+async def _keep(messages: trio.abc.ReceiveChannel[Message | EventsLost], path: str) -> None:
+    """Write the messages received, one on each line, as ``inspect`` reads them."""
+    async with await trio.open_file(path, "w", encoding="utf-8") as file:
+        async for message in messages:
+            if isinstance(message, str):
+                await file.write(" ".join(message.splitlines()) + "\n")
+            elif isinstance(message, bytes):
+                await file.write(base64.b64encode(message).decode() + "\n")
+            else:
+                print(
+                    f"trio-transports: {message.count} messages are not in {path}: the disk was slow", file=sys.stderr
+                )
+
+
+def _complaint(call: Call, ending: Disconnected | None) -> str | None:
+    if ending is None or ending.initiator == "local":
+        return None
+    said_s, total_s = (call.audio_format.duration_s(size) for size in (call.said_bytes, len(call.pcm)))
+    if call.said_bytes < len(call.pcm) or ending.code not in (1000, 1001, 1005):
+        who = "the server hung up" if ending.initiator == "remote" else "the connection was lost"
+        because = f": {ending.reason}" if ending.reason else ""
+        return f"{who} after {said_s:.1f} of {total_s:.1f} s, code {ending.code}{because}"
+    return None
+
+
+def _read(path: str) -> tuple[AudioFormat, bytes]:
+    try:
+        audio_format, pcm = read_wav(path)
+    except OSError as exc:
+        raise Failure(f"cannot read {path}: {exc.strerror or exc}") from exc
+    except ValueError as exc:
+        raise Failure(str(exc)) from exc
+    if not pcm:
+        raise Failure(f"{path} holds no audio")
+    return audio_format, pcm
+
+
+def _check_writable(path: str) -> None:
+    """Find out before the call, without touching a file that may be there."""
+    folder = Path(path).absolute().parent
+    target = Path(path) if Path(path).exists() else folder
+    if not folder.is_dir():
+        raise Failure(f"cannot write {path}: there is no folder {folder}")
+    if Path(path).is_dir() or not os.access(target, os.W_OK):
+        raise Failure(f"cannot write {path}: it is a folder, or this user may not write there")
+
+
+def _write(path: str, audio_format: AudioFormat, pcm: bytes) -> None:
+    try:
+        write_wav(path, audio_format, pcm)
+    except OSError as exc:
+        raise Failure(f"cannot write {path}: {exc.strerror or exc}") from exc
+
+
+def _in_words(report: dict[str, JSONValue], recording: str | None) -> str:
+    first = (
+        "is the server's serializer the same?"
+        if report["first_audio_ms"] is None
+        else f"first after {report['first_audio_ms']:.0f} ms"
+    )
+    lines = [
+        f"said    {report['said_s']:.2f} s at {report['format']}",
+        f"heard   {report['heard_s']:.2f} s in {report['heard_frames']} frames, {first}, "
+        f"jitter {report['jitter_ms']} ms",
+        f"ended   by {report['ended_by']}, code {report['close_code']}"
+        + (f": {report['close_reason']}" if report["close_reason"] else ""),
+    ]
+    if recording is not None:
+        lines.append(f"written {recording}")
+    return "\n".join(lines)

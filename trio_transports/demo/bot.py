@@ -1,0 +1,196 @@
+"""The echo bot: one object for each caller, and two stages that make a pipeline of it.
+
+Rules
+1. *repeat*: an utterance is recorded from a little before speech was found until it ended, and is said back after the
+   delay. Speech that begins meanwhile interrupts it, when barge-in is on; otherwise it is said to the end.
+2. *mirror*: all that is heard is said back after the delay, while the caller goes on.
+3. What the page asks and is told beside the audio are messages that overtake the audio.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, Literal, TypeAlias, final
+
+import trio
+from attrs import asdict, define, evolve, field, frozen
+from attrs.validators import ge, in_, instance_of, le
+
+from .. import __version__
+from ..errors import ConnectionClosed
+from ..frames import (
+    AudioFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InterruptionFrame,
+    JSONValue,
+    MessageFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from ..pipeline import Pipeline
+from ..session.session import Session
+
+PREROLL_S: Final = 0.4
+"""Speech is found a moment after it began; this much before that belongs to it."""
+MAX_UTTERANCE_S: Final = 30.0
+MAX_ANSWERS: Final = 1000
+REPORT_EVERY_S: Final = 1.0
+
+Mode: TypeAlias = Literal["repeat", "mirror"]
+Mood: TypeAlias = Literal["listening", "hearing", "answering"]
+
+
+@final
+@frozen(kw_only=True)
+class BotSettings:
+    """What the page can choose."""
+
+    mode: Mode = field(default="repeat", validator=in_(("repeat", "mirror")))
+    delay_ms: int = field(default=400, validator=[instance_of(int), ge(0), le(5000)])
+    barge_in: bool = field(default=True, validator=instance_of(bool))
+
+
+@final
+@define(eq=False)
+class _Recording:
+    """The last moment, or the utterance since it."""
+
+    frames: deque[AudioFrame] = field(factory=deque)
+    duration_s: float = 0.0
+    is_speech: bool = False
+
+    def add(self, frame: AudioFrame) -> None:
+        self.frames.append(frame)
+        self.duration_s += frame.duration_s
+        while self.duration_s > (MAX_UTTERANCE_S if self.is_speech else PREROLL_S):
+            self.duration_s -= self.frames.popleft().duration_s
+
+    def take(self) -> Sequence[AudioFrame]:
+        frames = tuple(self.frames)
+        self.frames.clear()
+        self.duration_s, self.is_speech = 0.0, False
+        return frames
+
+
+@final
+@frozen(kw_only=True)
+class _Answer:
+    frames: Sequence[AudioFrame]
+    due_s: float
+    turn: int
+    is_whole: bool
+
+
+@final
+@define(eq=False)
+class EchoBot:
+    """Answers one session until its caller has gone."""
+
+    session: Session
+    settings: BotSettings = field(factory=BotSettings)
+    _hears: bool = field(default=False, init=False)
+    _speaks: bool = field(default=False, init=False)
+    _turn: int = field(default=0, init=False)
+
+    @property
+    def mood(self) -> Mood:
+        return "hearing" if self._hears else "answering" if self._speaks else "listening"
+
+    async def run(self) -> None:
+        """Run until the input has ended. Cancelling it drops the answer."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._report)
+                await Pipeline([self.converse, self.echo]).run(self.session.input, self.session.output)
+                nursery.cancel_scope.cancel()
+        except* ConnectionClosed:
+            pass  # the caller has gone: the session tells how
+
+    async def _report(self) -> None:
+        hello: dict[str, JSONValue] = {"type": "hello", "session": self.session.id, "version": __version__}
+        await self.session.output.send_message(hello, urgent=True)
+        while True:
+            statistics = asdict(self.session.statistics())
+            await self.session.output.send_message({"type": "stats", "statistics": statistics}, urgent=True)
+            await trio.sleep(REPORT_EVERY_S)
+
+    def converse(self, frame: Frame) -> Frame | Sequence[Frame] | None:
+        """Answer what the page asks beside the audio, and tell it what is heard."""
+        match frame:
+            case MessageFrame(message={"type": "ping", "t": t}):
+                return _tell({"type": "pong", "t": t})
+            case MessageFrame(message={"type": "settings", **settings}):
+                try:
+                    self.settings = evolve(self.settings, **settings)  # type: ignore[arg-type]  # the validators' job
+                except (TypeError, ValueError) as exc:
+                    return _tell({"type": "refused", "why": str(exc.args[0])})
+                return None
+            case UserStartedSpeakingFrame(at_s=at_s):
+                self._hears = True
+                return frame, _tell({"type": "speech", "speaking": True, "at_s": at_s})
+            case UserStoppedSpeakingFrame(at_s=at_s):
+                self._hears = False
+                return frame, _tell({"type": "speech", "speaking": False, "at_s": at_s})
+            case BotStartedSpeakingFrame():
+                self._speaks = True
+                return None
+            case BotStoppedSpeakingFrame():
+                self._speaks = False
+                return None
+            case _:
+                return frame
+
+    async def echo(
+        self,
+        input: trio.abc.ReceiveChannel[Frame],  # noqa: A002
+        output: trio.abc.SendChannel[Frame],
+    ) -> None:
+        recording = _Recording()
+        # A page that reads nothing fills this; then the newest sound is what is lost.
+        to_say, answers = trio.open_memory_channel[_Answer](MAX_ANSWERS)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._answer, answers, output)
+            async for frame in input:
+                match frame:
+                    case AudioFrame() if self.settings.mode == "mirror":
+                        self._prepare(to_say, (frame,))
+                    case AudioFrame():
+                        recording.add(frame)
+                    case UserStartedSpeakingFrame():
+                        recording.is_speech = True
+                        if self.settings.barge_in and self.settings.mode == "repeat":
+                            self._turn += 1
+                            if self._speaks or self.session.output.queued_s:
+                                await output.send(InterruptionFrame())
+                    case UserStoppedSpeakingFrame() if recording.is_speech:
+                        self._prepare(to_say, recording.take())
+                    case MessageFrame(urgent=True):
+                        await output.send(frame)
+                    case _:
+                        pass
+            nursery.cancel_scope.cancel()
+
+    def _prepare(self, to_say: trio.MemorySendChannel["_Answer"], frames: Sequence[AudioFrame]) -> None:
+        due_s = trio.current_time() + self.settings.delay_ms / 1000
+        with suppress(trio.WouldBlock):
+            to_say.send_nowait(_Answer(frames=frames, due_s=due_s, turn=self._turn, is_whole=len(frames) > 1))
+
+    async def _answer(self, answers: trio.abc.ReceiveChannel["_Answer"], output: trio.abc.SendChannel[Frame]) -> None:
+        async for answer in answers:
+            await trio.sleep_until(answer.due_s)
+            if answer.turn != self._turn:
+                continue  # spoken over before it began
+            if answer.is_whole:
+                await output.send(
+                    _tell({"type": "answer", "seconds": sum(frame.duration_s for frame in answer.frames)})
+                )
+            for frame in answer.frames:
+                await output.send(frame)
+            if answer.is_whole:
+                await output.send(BotStoppedSpeakingFrame())
+
+
+def _tell(message: dict[str, JSONValue]) -> MessageFrame:
+    return MessageFrame(message=message, urgent=True)

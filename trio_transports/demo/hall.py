@@ -1,0 +1,88 @@
+"""Who is on the server, and what has happened: what the page's table and its event log show."""
+
+from collections import deque
+from datetime import UTC, datetime
+from itertools import count
+from typing import Final, final
+
+import trio
+from attrs import define, field, frozen
+
+from .. import __version__
+from ..frames import JSONValue
+from ..session.broadcast import EventsLost
+from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, ServerReady, SessionTimeout
+from .bot import EchoBot
+
+MAX_NOTES: Final = 100
+
+_WHO: Final = {"local": "this server", "remote": "the caller", "error": "a lost connection"}
+
+
+@final
+@frozen(kw_only=True)
+class Note:
+    number: int
+    at: datetime
+    session: str | None
+    text: str
+
+
+def describe(event: Event) -> str:
+    """One line for people."""
+    match event:
+        case ServerReady(addresses=addresses):
+            return f"Listening on {', '.join(f'{host} port {port}' for host, port in addresses)}"
+        case Connected(session=session):
+            return f"Session {session.id} connected from {session.peer.address}"
+        case Disconnected(session=session, code=code, reason=reason, initiator=initiator):
+            because = f": {reason}" if reason else ""
+            return f"Session {session.id} ended by {_WHO[initiator]}, code {code}{because}"
+        case SessionTimeout(session=session):
+            return f"Session {session.id} reached its time limit"
+        case IdleTimeout(session=session):
+            return f"Session {session.id} was silent for too long"
+        case Reconnecting(attempt=attempt, delay=delay):
+            return f"Reconnecting, attempt {attempt} in {delay:.1f} s"
+        case EventsLost(count=lost):
+            return f"{lost} older events were not read in time"
+
+
+@final
+@define(eq=False)
+class Hall:
+    """Shared by all sessions of one server process."""
+
+    bots: dict[str, EchoBot] = field(factory=dict, init=False)
+    notes: deque[Note] = field(factory=lambda: deque(maxlen=MAX_NOTES), init=False)
+    _numbers: "count[int]" = field(factory=lambda: count(1), init=False)
+
+    def note(self, event: Event) -> None:
+        session = event.session.id if isinstance(event, Connected | Disconnected) else None
+        number = next(self._numbers)
+        self.notes.append(Note(number=number, at=datetime.now(UTC), session=session, text=describe(event)))
+
+    async def watch(self, events: trio.abc.ReceiveChannel[Event]) -> None:
+        """Note events until they end."""
+        async for event in events:
+            self.note(event)
+
+    def status(self) -> JSONValue:
+        sessions: list[JSONValue] = []
+        for bot in self.bots.values():
+            statistics = bot.session.statistics()
+            sessions.append(
+                {
+                    "id": bot.session.id,
+                    "peer": bot.session.peer.address,
+                    "duration_s": round(statistics.duration_s, 1),
+                    "audio_received_s": round(statistics.audio_received_s, 1),
+                    "audio_sent_s": round(statistics.audio_sent_s, 1),
+                    "state": bot.mood,
+                }
+            )
+        events: list[JSONValue] = [
+            {"number": note.number, "at": note.at.isoformat(), "session": note.session, "text": note.text}
+            for note in self.notes
+        ]
+        return {"version": __version__, "sessions": sessions, "events": events}
