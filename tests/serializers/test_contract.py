@@ -15,7 +15,7 @@ from trio_transports.errors import LocalProtocolError, RemoteProtocolError
 from trio_transports.frames import AudioFrame, FilterControlFrame, Frame, MixerControlFrame
 from trio_transports.serializers import FrameSerializer, Message
 
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=60, deadline=None)
 each_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 
 

@@ -33,11 +33,6 @@ from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.serializers.vonage import VonageFrameSerializer
 
 each_conversation = pytest.mark.parametrize("conversation", CONVERSATIONS, ids=lambda c: c.provider)
-each_error = pytest.mark.parametrize(
-    ("conversation", "message", "path"),
-    [(c, message, path) for c in CONVERSATIONS for message, path in (*c.malformed, *c.early)],
-    ids=[f"{c.provider}-{str(message)[:60]!a}" for c in CONVERSATIONS for message, _ in (*c.malformed, *c.early)],
-)
 
 
 @each_conversation
@@ -136,12 +131,16 @@ class TestConversations:
         assert serializer.chunk_ms == (100 if conversation.provider.startswith("exotel") else 20)
 
 
-@each_error
-def test_malformed(conversation: Conversation, message: str | bytes, path: str) -> None:
+@each_conversation
+def test_malformed(conversation: Conversation) -> None:
     """A message with one thing wrong is a RemoteProtocolError that names the place."""
-    with pytest.raises(RemoteProtocolError) as caught:
-        conversation.make().decode(message)
-    assert caught.value.path == path
+    for message, path in (*conversation.malformed, *conversation.early):
+        try:
+            frames = conversation.make().decode(message)
+        except RemoteProtocolError as exc:
+            assert exc.path == path, message  # noqa: PT017 - which message it was matters more than the form
+        else:
+            pytest.fail(f"{message!r} gave {frames}")
 
 
 @pytest.mark.parametrize(
@@ -272,14 +271,11 @@ FAST = [
 ]
 
 
-@pytest.mark.parametrize("message", FAST)
 @each_conversation
-def test_the_quick_path_agrees_with_the_converter(
-    conversation: Conversation, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_quick_path_agrees_with_the_converter(conversation: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
     """A media message gives the same frames, or the same error, with the quick path and without."""
 
-    def outcome() -> object:
+    def outcome(message: str) -> object:
         serializer = conversation.make()
         for received in conversation.received[:3]:
             serializer.decode(received)
@@ -288,10 +284,10 @@ def test_the_quick_path_agrees_with_the_converter(
         except RemoteProtocolError as exc:
             return str(exc)
 
-    quick = outcome()
+    quick = [outcome(message) for message in FAST]
     for module in ("twilio", "telnyx", "plivo", "exotel"):
         monkeypatch.setattr(f"trio_transports.serializers.{module}.quick_payload", lambda value: None)
-    assert outcome() == quick
+    assert [outcome(message) for message in FAST] == quick
 
 
 PIPECAT: dict[str, dict[str, Any]] = GOLDEN["telephony"]

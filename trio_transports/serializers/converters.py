@@ -14,8 +14,9 @@ Rules
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from operator import eq
 from types import NoneType
 from typing import Any, Final, Generic, TypeVar, final, get_args, get_origin
@@ -189,9 +190,9 @@ def _class_hook(converter: Converter, rename: Rename) -> Callable[[Any], Callabl
     return make
 
 
-def _items(values: Sequence[object], hooks: Sequence[tuple[Callable[..., Any], Any]]) -> list[Any]:
+def _items(values: Sequence[object], hooks: Iterable[tuple[Callable[..., Any], Any]]) -> list[Any]:
     structured = []
-    for index, (value, (hook, kind)) in enumerate(zip(values, hooks, strict=True)):
+    for index, (value, (hook, kind)) in enumerate(zip(values, hooks, strict=False)):
         try:
             structured.append(hook(value, kind))
         except RemoteProtocolError as exc:
@@ -211,7 +212,7 @@ def _sequence_hook(converter: Converter) -> Callable[[Any], Callable[[object, ob
                 raise mismatch("an array", value)
             if not many and len(value) != len(hooks):
                 raise RemoteProtocolError(f"an array of {len(hooks)} is wanted, not of {len(value)}", path=WHOLE)
-            return make_whole(_items(value, hooks * len(value) if many else hooks))
+            return make_whole(_items(value, repeat(hooks[0]) if many else hooks))
 
         return structure
 
