@@ -94,6 +94,15 @@ parse: Callable[[Message], JSONValue] = _parse_stdlib if orjson is None else _pa
 write: Callable[[object], str] = _write_stdlib if orjson is None else _write_orjson
 
 
+def _may_be_deep(message: Message) -> bool:
+    # Counting brackets is cheaper than looking at each value, but only as long as the text is short.
+    if len(message) > 1000:
+        return True
+    if isinstance(message, str):
+        return message.count("[") + message.count("{") > MAX_DEPTH
+    return message.count(b"[") + message.count(b"{") > MAX_DEPTH
+
+
 def _is_too_deep(value: object) -> bool:
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
@@ -117,7 +126,7 @@ def loads(message: Message, *, path: str = WHOLE) -> JSONValue:
         raise RemoteProtocolError(f"JSON nested deeper than {MAX_DEPTH} levels", path=path) from None
     except ValueError as exc:
         raise RemoteProtocolError(f"not JSON: {exc}", path=path) from None
-    if type(value) in _CONTAINERS and _is_too_deep(value):
+    if len(message) > MAX_DEPTH and type(value) in _CONTAINERS and _may_be_deep(message) and _is_too_deep(value):
         raise RemoteProtocolError(f"JSON nested deeper than {MAX_DEPTH} levels", path=path)
     return value
 
