@@ -7,7 +7,6 @@ Rules
 4. What is none of them, and no transcript, is an ``AgentMessage``. What is no JSON object is a RemoteProtocolError.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, final
 
@@ -15,7 +14,6 @@ from attrs import Attribute, define, evolve, field
 from attrs.validators import instance_of, optional
 
 from ...audio.format import AudioFormat
-from ...frames import JSONValue
 from ...serializers.codec import dumps, loads
 from ...serializers.converters import from_base64, mismatch, to_base64
 from ...serializers.protocol import Message
@@ -25,7 +23,8 @@ from ..events import AgentEvent, AgentHungUp, AgentMessage, Reply, Transcript, T
 from ..protocol import Heard, WebSocketProtocol
 from .raw import pcm16
 
-Document: TypeAlias = dict[str, JSONValue]
+Document: TypeAlias = Mapping[str, object]
+"""A JSON object, as a user writes it down; what JSON cannot hold is refused when the protocol is made."""
 
 
 def parse_object(message: Message) -> dict[str, Any]:
@@ -46,12 +45,30 @@ def look_up(document: Mapping[str, Any], key: str) -> Any:  # noqa: ANN401 - any
     return value
 
 
-def put(document: dict[str, Any], key: str, value: JSONValue) -> None:
-    """Set what stands at a dotted path, making the objects on the way."""
-    *parents, last = key.split(".")
-    for part in parents:
-        document = document.setdefault(part, {})
-    document[last] = value
+def with_value(document: Document, key: str, value: object) -> dict[str, object]:
+    """Make a copy with another value at a dotted path, and the objects on the way to it."""
+    first, dot, rest = key.partition(".")
+    if not dot:
+        return {**document, first: value}
+    inner = document.get(first, {})
+    if not isinstance(inner, Mapping):
+        raise TypeError(f"{first!r} is {inner!r} in the template, and the path {key!r} needs an object there")
+    return {**document, first: with_value(inner, rest, value)}
+
+
+def json_object(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    """Check that a setting is a JSON object."""
+    where = f"{type(instance).__name__}.{attribute.name}"
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{where} must be a dict, not {value!r}")
+    dumps(value, path=where)
+
+
+def _json_objects(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{type(instance).__name__}.{attribute.name} must be a list of dicts, not {value!r}")
+    for item in value:
+        json_object(instance, attribute, item)
 
 
 def _has(document: Mapping[str, Any], members: Document | None) -> bool:
@@ -97,23 +114,23 @@ class JSONAudioProtocol(WebSocketProtocol):
     input_format: AudioFormat = field(default=AGENT_FORMAT, validator=instance_of(AudioFormat))
     output_format: AudioFormat = field(default=AGENT_FORMAT, validator=instance_of(AudioFormat))
     audio_key: str = field(default="audio", validator=_key)
-    template: Document = field(factory=lambda: {"type": "audio"}, validator=instance_of(dict))
+    template: Document = field(factory=lambda: {"type": "audio"}, validator=json_object)
     agent_audio_key: str | None = field(default=None, validator=_optional_key)
     transcript_key: str | None = field(default="transcript", validator=_optional_key)
     start_key: str | None = field(default=None, validator=_optional_key)
     end_key: str | None = field(default=None, validator=_optional_key)
-    turn_end: Document | None = field(default=None, validator=optional(instance_of(dict)))
-    hang_up: Document | None = field(default=None, validator=optional(instance_of(dict)))
-    opening: Sequence[Document] = ()
-    closing: Sequence[Document] = ()
-    end: Document | None = field(default=None, validator=optional(instance_of(dict)))
-    interrupt: Document | None = field(default=None, validator=optional(instance_of(dict)))
+    turn_end: Document | None = field(default=None, validator=optional(json_object))
+    hang_up: Document | None = field(default=None, validator=optional(json_object))
+    opening: Sequence[Document] = field(default=(), validator=_json_objects)
+    closing: Sequence[Document] = field(default=(), validator=_json_objects)
+    end: Document | None = field(default=None, validator=optional(json_object))
+    interrupt: Document | None = field(default=None, validator=optional(json_object))
     is_continuous: bool = field(default=False, validator=instance_of(bool))
     _samples: WholeSamples = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._samples = WholeSamples(self.output_format.bytes_per_sample)
-        put(copy.deepcopy(self.template), self.audio_key, "")  # a template in the audio's way fails here
+        with_value(self.template, self.audio_key, "")  # a template in the audio's way fails here
 
     def fresh(self) -> "JSONAudioProtocol":
         return evolve(self)
@@ -129,9 +146,7 @@ class JSONAudioProtocol(WebSocketProtocol):
         )
 
     def encode_audio(self, audio: bytes) -> str:
-        document = copy.deepcopy(self.template)
-        put(document, self.audio_key, to_base64(audio))
-        return dumps(document)
+        return dumps(with_value(self.template, self.audio_key, to_base64(audio)))
 
     def decode_response(self, message: Message) -> AudioChunk | None:
         return self._audio(parse_object(message))

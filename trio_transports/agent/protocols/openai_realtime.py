@@ -17,7 +17,6 @@ from attrs import define, evolve, field
 from attrs.validators import instance_of
 
 from ...audio.format import AudioFormat
-from ...frames import JSONValue
 from ...serializers.codec import dumps
 from ...serializers.converters import from_base64, mismatch, to_base64
 from ...serializers.protocol import Message
@@ -35,7 +34,7 @@ from ..events import (
     TurnEnded,
 )
 from ..protocol import Heard, WebSocketProtocol
-from .json_audio import parse_object
+from .json_audio import json_object, parse_object
 from .raw import pcm16
 
 AUDIO_DELTA: Final = frozenset({"response.output_audio.delta", "response.audio.delta"})
@@ -61,7 +60,7 @@ CALLER_TEXT: Final = "conversation.item.input_audio_transcription"
 class OpenAIRealtimeProtocol(WebSocketProtocol):
     """24 kHz mono both ways. ``session`` is laid over what ``session.update`` says by itself."""
 
-    session: dict[str, JSONValue] = field(factory=dict, validator=instance_of(dict))
+    session: Mapping[str, object] = field(factory=dict, validator=json_object)
     server_vad: bool = field(default=True, validator=instance_of(bool))
     _samples: WholeSamples = field(factory=WholeSamples, init=False)
 
@@ -88,9 +87,9 @@ class OpenAIRealtimeProtocol(WebSocketProtocol):
         )
 
     def on_open(self) -> str:
-        pcm: JSONValue = {"type": "audio/pcm", "rate": AGENT_FORMAT.sample_rate}
-        turns: JSONValue = {"type": "server_vad"} if self.server_vad else None
-        session: dict[str, JSONValue] = {
+        pcm = {"type": "audio/pcm", "rate": AGENT_FORMAT.sample_rate}
+        turns = {"type": "server_vad"} if self.server_vad else None
+        session = {
             "type": "realtime",
             "output_modalities": ["audio"],
             "audio": {"input": {"format": pcm, "turn_detection": turns}, "output": {"format": pcm}},
@@ -151,12 +150,12 @@ class OpenAIRealtimeProtocol(WebSocketProtocol):
         return (AgentMessage(event),)
 
 
-def merged(base: Mapping[str, JSONValue], over: Mapping[str, JSONValue]) -> dict[str, JSONValue]:
+def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     """Lay one JSON object over another, object by object."""
     result = dict(base)
     for key, value in over.items():
         below = result.get(key)
-        result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return result
 
 

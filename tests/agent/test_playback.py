@@ -1,0 +1,58 @@
+"""The player that is not there: until when audio plays, and what is due when it has."""
+
+from math import inf
+
+from trio_transports.agent import Reply
+from trio_transports.agent.playback import Playback
+
+
+def test_audio_plays_one_after_the_other() -> None:
+    """What comes ahead of real time is queued; a gap is a gap."""
+    playback = Playback()
+    playback.audio(1.0, 10.0)
+    playback.audio(1.0, 10.2)
+    assert playback.until == 12.0
+    playback.audio(0.5, 20.0)
+    assert playback.until == 20.5
+
+
+def test_reply_waits_for_the_audio_before_it() -> None:
+    """A mark is due when what came before it was played, not what came after it."""
+    playback = Playback()
+    playback.audio(1.0, 10.0)
+    playback.wait(Reply("first", when_played=True), 10.1)
+    playback.audio(1.0, 10.2)
+    playback.wait(Reply("second", when_played=True), 10.3)
+    assert playback.next_due == 11.0
+    assert playback.take_due(10.9) == []
+    assert playback.take_due(11.0) == [Reply("first", when_played=True)]
+    assert playback.next_due == 12.0
+    assert playback.take_due(30.0) == [Reply("second", when_played=True)]
+    assert playback.next_due == inf
+
+
+def test_reply_without_waiting_is_due_at_once() -> None:
+    """A pong does not wait for the audio."""
+    playback = Playback()
+    playback.audio(1.0, 10.0)
+    playback.wait(Reply("pong"), 10.1)
+    assert playback.take_due(10.1) == [Reply("pong")]
+
+
+def test_clearing_makes_everything_due() -> None:
+    """A cleared player sends back the marks of what it will not play, in order."""
+    playback = Playback()
+    playback.audio(5.0, 10.0)
+    for name in "ab":
+        playback.wait(Reply(name, when_played=True), 10.0)
+    playback.clear(11.0)
+    assert playback.until == 11.0
+    assert [reply.messages for reply in playback.take_due(11.0)] == ["a", "b"]
+
+
+def test_clearing_a_player_that_has_played_changes_nothing() -> None:
+    """It does not play on until the time of the clear."""
+    playback = Playback()
+    playback.audio(1.0, 10.0)
+    playback.clear(15.0)
+    assert playback.until == 11.0
