@@ -17,7 +17,7 @@ from ..errors import RemoteProtocolError
 from ..frames import AudioFrame
 from ..serializers.converters import audio_frame
 from .messages import BusFrameMessage, BusMessage
-from .serializer import JSONMessageSerializer
+from .serializer import JSONMessageSerializer, shared_serializer
 
 BUS_SUBPROTOCOL: Final = "trio-transports.bus.v1"
 """The WebSocket subprotocol that says: both sides read this form."""
@@ -45,7 +45,7 @@ class BinaryMessageSerializer:
     """Audio in binary, everything else by ``json``."""
 
     def __init__(self, json: JSONMessageSerializer | None = None) -> None:
-        self._json = json if json is not None else JSONMessageSerializer()
+        self._json = json if json is not None else shared_serializer()
 
     def encode(self, message: BusMessage) -> bytes:
         if type(message) is BusFrameMessage and type(message.frame) is AudioFrame:

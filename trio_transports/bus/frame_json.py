@@ -68,6 +68,7 @@ class _Audio:
 @frozen(kw_only=True)
 class _Message:
     message: object = None
+    urgent: bool = False
 
 
 @final
@@ -200,7 +201,7 @@ class FrameTable:
                 message: JSONValue = self._read_value(raw.message)  # type: ignore[assignment]
             except RemoteProtocolError as exc:
                 raise within("message", exc) from None
-            return MessageFrame(message=message, urgent=urgent)
+            return MessageFrame(message=message, urgent=urgent or raw.urgent)
 
         return read
 
@@ -252,7 +253,7 @@ class FrameTable:
                     name = "InputTransportMessageFrame"
                 else:
                     name = "OutputTransportMessageUrgentFrame" if frame.urgent else "OutputTransportMessageFrame"
-                raw = _Message(message=frame.message)
+                raw = _Message(message=frame.message, urgent=frame.urgent and incoming)  # else the name says it
             case DTMFFrame():
                 name = "InputDTMFFrame" if incoming else "OutputDTMFFrame"
                 raw = _Keys(button=frame.digit)
@@ -260,8 +261,8 @@ class FrameTable:
                 name = "InputImageRawFrame" if incoming else "OutputImageRawFrame"
                 raw = _image_shape(frame)
             case SpriteFrame():
-                name = "SpriteFrame"
-                raw = _Sprite(images=tuple(self.write(image, "output") for image in frame.images))
+                images = [self.write(image, "output") for image in frame.images]
+                return tagged(PIPECAT_FRAMES + "SpriteFrame", {"images": images})
             case TextFrame() if incoming:
                 name, raw = "InputTextRawFrame", frame
             case _:

@@ -266,6 +266,7 @@ class BusWorkerSeenMessage(BusSystemMessage, BusLocalMessage):
 
 WIRE_MESSAGES: tuple[type[BusMessage], ...] = (
     BusDataMessage,
+    BusSystemMessage,
     BusFrameMessage,
     BusTTSSpeakMessage,
     BusFlushProgressMessage,

@@ -38,7 +38,7 @@ from .messages import (
     WorkerRegistryEntry,
 )
 from .outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
-from .serializer import JSONMessageSerializer, MessageSerializer
+from .serializer import JSONMessageSerializer, MessageSerializer, shared_serializer
 from .worker import Worker
 
 WIRE_LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -98,7 +98,7 @@ class Proxy(Worker):
         self._forward = tuple(forward_messages)
         self._settings = settings if settings is not None else ProxySettings()
         self._custom = serializer
-        json = serializer if isinstance(serializer, JSONMessageSerializer) else JSONMessageSerializer()
+        json = serializer if isinstance(serializer, JSONMessageSerializer) else shared_serializer()
         self._json: MessageSerializer = serializer if serializer is not None else json
         self._binary = BinaryMessageSerializer(json)
         self._serializer = self._json

@@ -37,13 +37,8 @@ from .messages import (
 from .registry import WorkerRegistry
 from .worker import END_TIMEOUT, Worker
 
-_HEARD: Final = (
-    BusEndMessage,
-    BusCancelMessage,
-    BusAddWorkerMessage,
-    BusWorkerRegistryMessage,
-    BusWorkerReadyMessage,
-)
+_NEWS: Final = (BusWorkerRegistryMessage, BusWorkerReadyMessage)
+_HEARD: Final = (BusEndMessage, BusCancelMessage, BusAddWorkerMessage, *_NEWS)
 
 log = logging.getLogger(__name__)
 
@@ -249,7 +244,10 @@ class WorkerRunner:
             self._finish.set()
 
     def _hears(self, message: BusMessage) -> bool:
-        return isinstance(message, _HEARD) and message.target in (None, self.name) and message.source != self.name
+        if not isinstance(message, _HEARD) or message.source == self.name:
+            return False
+        # News of workers is for every runner that it reaches, whomever a proxy had to address it to.
+        return isinstance(message, _NEWS) or message.target in (None, self.name)
 
     async def _listen(self, receive: Callable[[], Awaitable[BusMessage]]) -> None:
         try:

@@ -10,6 +10,7 @@ Rules
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, Literal, Protocol, final, get_args, get_origin
 
 import attrs
@@ -43,6 +44,12 @@ class MessageSerializer(Protocol):
     def encode(self, message: BusMessage) -> bytes: ...
 
     def decode(self, data: bytes | str) -> BusMessage: ...
+
+
+@cache
+def shared_serializer() -> "JSONMessageSerializer":
+    """The one that buses and proxies use when they are given none: making one takes milliseconds."""
+    return JSONMessageSerializer()
 
 
 def _is_literal(kind: Any) -> bool:  # noqa: ANN401 - a type, of any kind

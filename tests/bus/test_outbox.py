@@ -1,0 +1,115 @@
+"""What waits for one peer: order, bounds, and what is put back."""
+
+import trio
+import trio.testing
+
+from trio_transports.bus.outbox import Outbox, Waiting
+
+
+def data(name: str, audio_s: float = 0.0) -> Waiting:
+    return Waiting(name.encode(), False, audio_s)
+
+
+def system(name: str) -> Waiting:
+    return Waiting(name.encode(), True)
+
+
+async def written(outbox: Outbox) -> list[str]:
+    names = []
+    while outbox:
+        names.append((await outbox.take()).data.decode())
+        outbox.written()
+    return names
+
+
+async def test_system_messages_leave_first() -> None:
+    """System messages overtake the data that waits; each kind keeps its order."""
+    outbox = Outbox()
+    for waiting in (data("a"), system("1"), data("b"), system("2")):
+        outbox.put(waiting)
+    assert await written(outbox) == ["1", "2", "a", "b"]
+
+
+async def test_the_oldest_data_goes_first() -> None:
+    """Past the number of messages or bytes the oldest data is dropped and counted, system messages last."""
+    outbox = Outbox(max_messages=3)
+    for waiting in (data("a"), system("1"), data("b"), data("c"), system("2"), system("3"), system("4")):
+        outbox.put(waiting)
+    assert outbox.dropped == 4
+    assert await written(outbox) == ["2", "3", "4"]
+    outbox = Outbox(max_bytes=10)
+    for name in ("aaaa", "bbbb", "cccc"):
+        outbox.put(data(name))
+    assert outbox.waiting_bytes == 8
+    assert await written(outbox) == ["bbbb", "cccc"]
+
+
+async def test_a_message_larger_than_the_bound_is_sent_alone() -> None:
+    """The last message is never dropped, so that a bound that is too small still lets one through."""
+    outbox = Outbox(max_bytes=2)
+    outbox.put(data("too long"))
+    outbox.put(data("also too long"))
+    assert await written(outbox) == ["also too long"]
+
+
+async def test_audio_has_a_bound_in_seconds() -> None:
+    """Past the seconds of audio the oldest audio goes, and what is not audio stays."""
+    outbox = Outbox(max_audio_s=1.0)
+    for number in range(10):
+        outbox.put(data(f"a{number}", 0.25))
+        outbox.put(data(f"t{number}"))
+    assert await written(outbox) == [*(f"t{n}" for n in range(6)), "a6", "t6", "a7", "t7", "a8", "t8", "a9", "t9"]
+    assert outbox.dropped == 6
+
+
+async def test_a_lower_bound_applies_at_once() -> None:
+    """When a connection is lost the audio that waits is cut to the newest that is still worth hearing."""
+    outbox = Outbox()
+    for number in range(20):
+        outbox.put(data(f"a{number}", 0.1))
+    outbox.limit_audio(0.3)
+    assert len(outbox) in (2, 3)
+    assert (await written(outbox))[-1] == "a19"
+
+
+async def test_what_was_not_written_is_first_again() -> None:
+    """A message that was taken and not written comes before what was put meanwhile."""
+    outbox = Outbox()
+    outbox.put(data("a"))
+    assert (await outbox.take()).data == b"a"
+    outbox.put(data("b"))
+    outbox.put(system("1"))
+    outbox.put_back()
+    outbox.put_back()
+    assert await written(outbox) == ["1", "a", "b"]
+
+
+async def test_waiting_for_empty_waits_for_the_last_write(autojump_clock: trio.testing.MockClock) -> None:
+    """``wait_empty`` returns when the last message is written, not when it is taken."""
+    outbox = Outbox()
+    outbox.put(data("a"))
+    log: list[str] = []
+
+    async def waiter() -> None:
+        await outbox.wait_empty()
+        log.append("empty")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(waiter)
+        await outbox.take()
+        await trio.sleep(1)
+        log.append("writing")
+        outbox.written()
+    assert log == ["writing", "empty"]
+
+
+async def test_cancelling_a_take_loses_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    """A writer that is cancelled while it waits takes nothing with it."""
+    outbox = Outbox()
+    with trio.move_on_after(1):
+        await outbox.take()
+    outbox.put(data("a"))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await outbox.take()
+    assert await written(outbox) == ["a"]

@@ -1,0 +1,473 @@
+"""Bus messages as bytes: Pipecat's own, round trips, users' own types, and what must be refused."""
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve, frozen
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.bus.strategies import messages
+from tests.serializers.strategies import json_values
+from trio_transports import bus, frames
+from trio_transports.bus import (
+    BinaryMessageSerializer,
+    BusAddWorkerMessage,
+    BusDataMessage,
+    BusFrameMessage,
+    BusGapMessage,
+    BusJobRequestMessage,
+    BusMessage,
+    BusSystemMessage,
+    BusWorkerLocalErrorMessage,
+    JSONMessageSerializer,
+    MessageSerializer,
+    Worker,
+    WorkerRegistryEntry,
+)
+from trio_transports.bus.messages import WIRE_MESSAGES
+from trio_transports.errors import LocalProtocolError, RemoteProtocolError
+from trio_transports.frames import AudioFrame, MessageFrame, TextFrame
+
+GOLDEN = json.loads(Path(__file__).with_name("golden_pipecat.json").read_text("utf-8"))
+CASES: list[dict[str, Any]] = GOLDEN["messages"]
+BOTH = pytest.mark.parametrize(
+    "serializer", [JSONMessageSerializer(), BinaryMessageSerializer()], ids=["json", "binary"]
+)
+
+PCM = bytes(range(64))
+AUDIO_FRAME = AudioFrame(audio=PCM, sample_rate=16000)
+AUDIO = BusFrameMessage(source="s", target="t", frame=AUDIO_FRAME)
+
+
+def message_of(case: dict[str, Any]) -> BusMessage:
+    """The message that a golden case describes, as this library makes it."""
+    data = case["written"]["__data__"]
+    fields = dict(case["fields"])
+    if "entries" in case:
+        fields["workers"] = [WorkerRegistryEntry(**entry) for entry in case["entries"]]
+    if "frame" in case:
+        given = dict(case["frame_fields"])
+        for binary in ("audio", "image"):
+            if binary in given:
+                given[binary] = bytes.fromhex(given[binary])
+        cls = getattr(frames, case["frame"])
+        if hasattr(cls, "id"):
+            given |= {key: data["frame"]["__data__"][key] for key in ("id", "name")}
+        fields["frame"] = cls(**given)
+    message: BusMessage = getattr(bus, case["message"])(
+        source=data["source"], target=data.get("target"), id=data["id"], name=data["name"], **fields
+    )
+    return message
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["written"]["__data__"]["name"])
+def test_what_pipecat_writes_is_read(case: dict[str, Any]) -> None:
+    """Each message recorded from the real Pipecat is read as its counterpart, field by field."""
+    assert JSONMessageSerializer().decode(json.dumps(case["written"])) == message_of(case)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["written"]["__data__"]["name"])
+def test_what_is_written_is_a_part_of_what_pipecat_writes(case: dict[str, Any]) -> None:
+    """Written back, a message has Pipecat's names and members, less those that hold their default."""
+    ours = json.loads(JSONMessageSerializer().encode(message_of(case)))
+    _assert_part(ours, case["written"], "$")
+
+
+# Names that this library reads and writes back as their plain counterpart, and members that Pipecat leaves out.
+_PLAINER = {
+    "TTSAudioRawFrame",
+    "SpeechOutputAudioRawFrame",
+    "UserAudioRawFrame",
+    "LLMTextFrame",
+    "OutputDTMFUrgentFrame",
+}
+
+
+def _assert_part(ours: object, theirs: object, where: str) -> None:
+    if not isinstance(ours, dict) or not isinstance(theirs, dict):
+        assert ours == theirs, where
+        return
+    for key, value in ours.items():
+        if key == "__type__" and str(theirs[key]).rpartition(".")[2] in _PLAINER:
+            continue
+        if (key, value) == ("size", [0, 0]) or (key == "role" and "role" not in theirs):
+            continue
+        if where.endswith("workers") or isinstance(value, list):
+            continue
+        _assert_part(value, theirs[key], f"{where}.{key}")
+
+
+@pytest.mark.parametrize("written", GOLDEN["unknown_frames"], ids=lambda it: it["__data__"]["frame"]["__type__"])
+def test_frames_of_pipecats_that_are_not_known_are_refused(written: dict[str, Any]) -> None:
+    """A frame that has no counterpart here is refused by its name, and the error says where it stands."""
+    with pytest.raises(RemoteProtocolError, match="is not registered here") as info:
+        JSONMessageSerializer().decode(json.dumps(written))
+    assert info.value.path == "__data__.frame.__type__"
+
+
+@BOTH
+@given(message=messages)
+@settings(max_examples=150, deadline=None)
+def test_round_trip(serializer: MessageSerializer, message: BusMessage) -> None:
+    """Whatever is written is read as it was."""
+    assert serializer.decode(serializer.encode(message)) == message
+
+
+def test_the_family_is_complete() -> None:
+    """Every message class of the package is on the wire, or local, or a base."""
+    classes = {value for value in vars(bus).values() if isinstance(value, type) and issubclass(value, BusMessage)}
+    local = {cls for cls in classes if issubclass(cls, bus.BusLocalMessage)}
+    assert classes - local - {BusMessage} == set(WIRE_MESSAGES)
+
+
+@pytest.mark.parametrize("cls", [cls for cls in WIRE_MESSAGES if cls not in (BusDataMessage, BusSystemMessage)])
+def test_system_messages_are_those_of_pipecat(cls: type[BusMessage]) -> None:
+    """Cancellations, the registry, errors and urgent job messages overtake; everything else is data."""
+    name = cls.__name__
+    system = any(part in name for part in ("Cancel", "Registry", "Error", "Urgent"))
+    assert issubclass(cls, BusSystemMessage) is system
+    assert issubclass(cls, BusDataMessage) is not system
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "message",
+    [
+        BusGapMessage(source="s", missed=1),
+        BusWorkerLocalErrorMessage(source="s", error="e"),
+        BusAddWorkerMessage(source="s", worker=Worker("w")),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_local_messages_are_not_written(serializer: MessageSerializer, message: BusMessage) -> None:
+    """A message that never leaves the process is refused by every serializer, and its name is not read either."""
+    with pytest.raises(LocalProtocolError, match="never leaves the process"):
+        serializer.encode(message)
+    name = f"pipecat.bus.messages.{type(message).__name__}"
+    with pytest.raises(RemoteProtocolError, match="is not registered"):
+        serializer.decode(json.dumps({"__type__": name, "__data__": {"source": "s", "error": "e"}}))
+
+
+# A user's own types.
+
+
+@frozen(kw_only=True)
+class Point:
+    x: int
+    y: int = 0
+
+
+@frozen(kw_only=True)
+class Moved(BusDataMessage):
+    to: Point
+    trail: tuple[Point, ...] = ()
+    raw: bytes = b""
+
+
+def test_own_types_cross_under_their_own_names() -> None:
+    """A registered message and the registered values in it cross, tagged with the names they were given."""
+    serializer = JSONMessageSerializer()
+    serializer.register(Point, "app.Point")
+    serializer.register(Moved, "app.Moved")
+    message = Moved(source="s", to=Point(x=1), trail=(Point(x=2, y=3),), raw=b"\0\1")
+    written = json.loads(serializer.encode(message))
+    assert written["__type__"] == "app.Moved"
+    assert written["__data__"]["to"] == {"__type__": "app.Point", "__data__": {"x": 1}}
+    assert serializer.decode(serializer.encode(message)) == message
+    job = BusJobRequestMessage(
+        source="s", job_id="j", payload={"points": [Point(x=1), {"deep": Point(x=2)}], "b": b"x"}
+    )
+    assert serializer.decode(serializer.encode(job)) == job
+
+
+def test_registration_says_what_is_wrong() -> None:
+    """A class that is not attrs, is local, or is taken, and a name that is taken, are refused at once."""
+    serializer = JSONMessageSerializer()
+    with pytest.raises(TypeError, match="takes attrs classes"):
+        serializer.register(dict, "d")
+    with pytest.raises(TypeError, match="never leaves the process"):
+        serializer.register(BusGapMessage, "g")
+    serializer.register(Point, "p")
+    with pytest.raises(ValueError, match="Point as 'p' is already registered"):
+        serializer.register(Point, "q")
+    with pytest.raises(ValueError, match="the name 'p' is already registered"):
+        serializer.register(Moved, "p")
+    with pytest.raises(ValueError, match="the name 'bytes' is already registered"):
+        serializer.register(Moved, "bytes")
+    with pytest.raises(LocalProtocolError, match=r"Moved is not registered: call register\(Moved, name\)"):
+        serializer.encode(Moved(source="s", to=Point(x=1)))
+    with pytest.raises(LocalProtocolError, match="Moved is not registered"):
+        serializer.encode(BusJobRequestMessage(source="s", job_id="j", payload={"p": Moved(source="s", to=Point(x=1))}))
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        ({"a": {1, 2}}, "a set is not JSON"),
+        ({"a": [float("nan")]}, "nan is not JSON"),
+        ({"a": {"__type__": "x", "__data__": 1}}, "would be read as a typed value"),
+        ({"a": 2**70}, "does not fit in 64 bits"),
+        ({"a": "\ud800"}, "lone surrogate"),
+    ],
+)
+def test_what_cannot_be_written_is_the_senders_fault(payload: dict[str, Any], error: str) -> None:
+    """A payload that JSON cannot hold raises LocalProtocolError in the sender, and says what is wrong."""
+    with pytest.raises(LocalProtocolError, match=error):
+        JSONMessageSerializer().encode(BusJobRequestMessage(source="s", job_id="j", payload=payload))
+
+
+def test_a_payload_without_end_is_the_senders_fault() -> None:
+    """A payload that contains itself, or is far too deep, raises LocalProtocolError instead of RecursionError."""
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    with pytest.raises(LocalProtocolError, match="nested deeper"):
+        JSONMessageSerializer().encode(BusJobRequestMessage(source="s", job_id="j", payload=endless))
+
+
+# What a hostile or broken peer may send.
+
+
+def typed(name: str, **data: object) -> dict[str, object]:
+    return {"__type__": name, "__data__": data}
+
+
+NAMES = [
+    "os.system",
+    "subprocess.Popen",
+    "builtins.eval",
+    "builtins.object",
+    "builtins.dict",
+    "eval",
+    "antigravity.geohash",
+    "this.s",
+    "turtledemo.main",
+    "trio_transports.bus.messages.BusMessage",
+    "trio_transports.bus.worker.Worker",
+    "pipecat.bus.messages.BusMessage",
+    "pipecat.bus.messages.BusAddWorkerMessage",
+    "pipecat.frames.frames.TextFrame",
+    "pipecat.registry.types.WorkerRegistryEntry",
+    "bytes",
+    "__main__",
+    "..",
+    "",
+    "\u202epipecat",
+    "x" * 100_000,
+]
+
+
+@BOTH
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: repr(name[:40]))
+def test_a_name_is_looked_up_in_the_registry_only(serializer: MessageSerializer, name: str) -> None:
+    """Names of modules, builtins and values are refused wherever they stand, and nothing is imported."""
+    before = set(sys.modules)
+    pipecat = "pipecat.bus.messages."
+    places: list[object] = [
+        typed(name, source="s", id=1),
+        typed(
+            pipecat + "BusJobRequestMessage", source="s", job_id="j", payload={"x": {"__type__": name, "__data__": 5}}
+        ),
+        typed(pipecat + "BusFrameMessage", source="s", frame=typed(name, id=1), direction="DOWNSTREAM"),
+        typed(pipecat + "BusWorkerRegistryMessage", source="s", runner="r", workers=[typed(name, nme="x")]),
+    ]
+    for document in places:
+        with pytest.raises(RemoteProtocolError) as info:
+            serializer.decode(json.dumps(document))
+        assert len(str(info.value)) < 1000
+    assert set(sys.modules) == before
+
+
+DATA = "pipecat.bus.messages.BusDataMessage"
+JOB = "pipecat.bus.messages.BusJobRequestMessage"
+FRAME = "pipecat.bus.messages.BusFrameMessage"
+DOWN = {"__type__": "pipecat.processors.frame_processor.FrameDirection", "__data__": "DOWNSTREAM"}
+TEXT = typed("pipecat.frames.frames.TextFrame", text="x")
+AUDIO_NAME = "pipecat.frames.frames.OutputAudioRawFrame"
+B64 = {"__type__": "bytes", "__data__": "AAA="}
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ("", "$"),
+        ("null", ""),
+        ("[]", ""),
+        ('"x"', ""),
+        ("{}", ""),
+        ("{", "$"),
+        (b"\xff\xfe", "$"),
+        (b"\x00" * 40, "$"),
+        ('{"__type__": 5, "__data__": {}}', "__type__"),
+        ('{"__type__": ["x"], "__data__": {}}', "__type__"),
+        (f'{{"__type__": "{DATA}", "__data__": []}}', "__data__"),
+        (f'{{"__type__": "{DATA}", "__data__": null}}', "__data__"),
+        (f'{{"__type__": "{DATA}", "__data__": {{"source": NaN}}}}', "$"),
+        (f'{{"__type__": "{DATA}", "__data__": {{"source": "\\ud800"}}}}', "$"),
+        (typed(DATA), "__data__.source"),
+        (typed(DATA, source=None), "__data__.source"),
+        (typed(DATA, source=5), "__data__.source"),
+        (typed(DATA, source="s", target=5), "__data__.target"),
+        (typed(DATA, source="s", id="1"), "__data__.id"),
+        (typed(DATA, source="s", id=True), "__data__.id"),
+        (typed(DATA, source="s", id=1.5), "__data__.id"),
+        (typed(JOB, source="s"), "__data__.job_id"),
+        (typed(JOB, source="s", job_id="j", payload=[]), "__data__.payload"),
+        (
+            typed(JOB, source="s", job_id="j", payload={"a": [B64 | {"__data__": "?"}]}),
+            "__data__.payload.a[0].__data__",
+        ),
+        (typed("pipecat.bus.messages.BusJobResponseMessage", source="s", job_id="j", status="no"), "__data__.status"),
+        (
+            typed("pipecat.bus.messages.BusWorkerRegistryMessage", source="s", runner="r", workers={}),
+            "__data__.workers",
+        ),
+        (typed(FRAME, source="s", direction=DOWN), "__data__.frame"),
+        (typed(FRAME, source="s", frame=TEXT, direction="DOWNSTREAM"), "__data__.direction"),
+        (typed(FRAME, source="s", frame=TEXT, direction=DOWN | {"__data__": "SIDEWAYS"}), "__data__.direction"),
+        (typed(FRAME, source="s", frame=TEXT, direction=DOWN | {"__data__": ["UPSTREAM"]}), "__data__.direction"),
+        (typed(FRAME, source="s", frame=TEXT, direction=DOWN, role="both"), "__data__.role"),
+        (typed(FRAME, source="s", frame=typed(AUDIO_NAME), direction=DOWN), "__data__.frame.__data__.audio"),
+        (
+            typed(FRAME, source="s", frame=typed(AUDIO_NAME, audio="AAA=", sample_rate=8000, num_channels=1)),
+            "__data__.frame.__data__.audio",
+        ),
+        (
+            typed(FRAME, source="s", frame=typed(AUDIO_NAME, audio=B64, sample_rate=10**9, num_channels=1)),
+            "__data__.frame.__data__.sample_rate",
+        ),
+        (
+            typed(FRAME, source="s", frame=typed(AUDIO_NAME, audio=B64, sample_rate=8000, num_channels=0)),
+            "__data__.frame.__data__.num_channels",
+        ),
+        (
+            typed(FRAME, source="s", frame=typed(AUDIO_NAME, audio=B64, sample_rate=8000, num_channels=2)),
+            "__data__.frame.__data__.audio",
+        ),
+        (
+            typed(FRAME, source="s", frame=typed("pipecat.frames.frames.InputDTMFFrame", button="x")),
+            "__data__.frame.__data__",
+        ),
+        (
+            typed(FRAME, source="s", frame=typed("pipecat.frames.frames.OutputDTMFFrame", buttons=["1", "2"])),
+            "__data__.frame.__data__.buttons",
+        ),
+        (
+            typed(FRAME, source="s", frame=typed("pipecat.frames.frames.SpriteFrame", images=[TEXT])),
+            "__data__.frame.__data__.images[0]",
+        ),
+    ],
+    ids=str,
+)
+def test_malformed_messages_are_refused_with_their_place(document: Any, path: str) -> None:  # noqa: ANN401 - anything
+    """Whatever is wrong with a message is a RemoteProtocolError that names the place inside it."""
+    data = document if isinstance(document, str | bytes) else json.dumps(document)
+    with pytest.raises(RemoteProtocolError) as info:
+        JSONMessageSerializer().decode(data)
+    assert info.value.path == path
+
+
+@BOTH
+@pytest.mark.parametrize("opening", ["[", '{"a":', '{"__type__":"x","__data__":'])
+def test_deep_nesting_is_refused(serializer: MessageSerializer, opening: str) -> None:
+    """A document nested ten thousand deep is refused; it exhausts neither the stack nor the patience."""
+    with pytest.raises(RemoteProtocolError):
+        serializer.decode(opening * 10_000)
+    depth = 200
+    closed = opening * depth + "1" + ("]" if opening == "[" else "}") * depth
+    with pytest.raises(RemoteProtocolError, match="nested deeper"):
+        serializer.decode(closed)
+
+
+@BOTH
+def test_two_megabytes_are_refused_on_both_sides(serializer: MessageSerializer) -> None:
+    """A message over the limit is refused before it is parsed, and is not sent either."""
+    big = BusFrameMessage(source="s", frame=AudioFrame(audio=bytes(2_000_000), sample_rate=16000))
+    with pytest.raises(LocalProtocolError, match="over the limit of 1048576"):
+        serializer.encode(big)
+    wide = JSONMessageSerializer(max_message_bytes=10_000_000)
+    for data in (wide.encode(big), BinaryMessageSerializer(wide).encode(big)):
+        with pytest.raises(RemoteProtocolError, match="over the limit of 1048576"):
+            serializer.decode(data)
+    assert BinaryMessageSerializer(wide).decode(data) == big
+
+
+def test_members_that_are_not_known_are_ignored() -> None:
+    """What a newer peer adds to a message, or beside it, does not keep it from being read."""
+    document = typed(DATA, source="s", added={"__type__": "os.system", "__data__": "x"}) | {"__seq__": ["p", 1]}
+    assert JSONMessageSerializer().decode(json.dumps(document)) == BusDataMessage(source="s")
+
+
+# Audio in binary.
+
+
+def test_audio_in_binary_is_the_pcm_and_a_short_head() -> None:
+    """Between two of our own, 20 ms of audio costs its bytes and less than 60 more; as JSON it costs twice as much."""
+    frame = AudioFrame(audio=bytes(640), sample_rate=16000)
+    message = BusFrameMessage(source="voice", target="worker", frame=frame, role="input")
+    assert len(BinaryMessageSerializer().encode(message)) == 640 + 32 + 6 * 2 + len("voice") + len("worker")
+    assert len(JSONMessageSerializer().encode(message)) > 1100
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        evolve(AUDIO, id=-1),
+        evolve(AUDIO, id=2**63 - 1, name="x" * 70_000),
+        evolve(AUDIO, frame=evolve(AUDIO_FRAME, num_channels=32)),
+        evolve(AUDIO, frame=evolve(AUDIO_FRAME, destination="x" * 0xFFFF)),
+    ],
+    ids=["negative id", "long name", "channels", "long destination"],
+)
+def test_what_does_not_fit_the_binary_form_goes_as_json(message: BusFrameMessage) -> None:
+    """A number or text too large for the binary head is sent all the same."""
+    serializer = BinaryMessageSerializer()
+    assert serializer.decode(serializer.encode(message)) == message
+
+
+def test_a_json_peer_reads_what_was_written_before_anything_was_agreed() -> None:
+    """The binary serializer reads JSON too, so what waits from before a connection can be sent on any."""
+    data = JSONMessageSerializer().encode(AUDIO)
+    assert BinaryMessageSerializer().decode(data) == AUDIO
+
+
+@given(cut=st.integers(1, 60), flip=st.integers(0, 60), value=st.integers(0, 255))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_are_read_or_refused(cut: int, flip: int, value: int) -> None:
+    """A binary message cut short or changed anywhere is read or a RemoteProtocolError, and nothing else."""
+    data = bytearray(BinaryMessageSerializer().encode(AUDIO))
+    data[flip] = value
+    for damaged in (bytes(data), bytes(data[:cut])):
+        with suppress(RemoteProtocolError):
+            BinaryMessageSerializer().decode(damaged)
+
+
+@given(document=json_values, name=st.sampled_from([cls.__name__ for cls in WIRE_MESSAGES]))
+@settings(max_examples=200, deadline=None)
+def test_any_document_is_read_or_refused(document: object, name: str) -> None:
+    """Any JSON in any place of a message is read or a RemoteProtocolError, and nothing else."""
+    serializer = JSONMessageSerializer()
+    known = {"source": "s", "job_id": "j", "frame": TEXT, "direction": DOWN, "runner": "r", "workers": [], "text": "t"}
+    candidates = [document, typed(f"pipecat.bus.messages.{name}") | {"__data__": document}]
+    candidates += [typed(f"pipecat.bus.messages.{name}", **(known | {key: document})) for key in known]
+    for candidate in candidates:
+        with suppress(RemoteProtocolError):
+            serializer.decode(json.dumps(candidate))
+
+
+def test_a_message_frame_may_hold_anything_json() -> None:
+    """The application's own document inside a frame crosses as it is."""
+    message = BusFrameMessage(source="s", frame=MessageFrame(message={"a": [1, None, {"b": True}]}, urgent=True))
+    assert JSONMessageSerializer().decode(JSONMessageSerializer().encode(message)) == message
+
+
+def test_the_role_survives_where_the_name_cannot_tell_it() -> None:
+    """A frame that has one name in Pipecat keeps its role by a member that Pipecat ignores."""
+    message = BusFrameMessage(source="s", frame=frames.InterruptionFrame(), role="input")
+    assert JSONMessageSerializer().decode(JSONMessageSerializer().encode(message)) == message
+    text = BusFrameMessage(source="s", frame=TextFrame(text="x"), role="input")
+    assert b"InputTextRawFrame" in JSONMessageSerializer().encode(text)
