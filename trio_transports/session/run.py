@@ -183,7 +183,11 @@ class Run:
     async def _close_politely(self, code: int, reason: str) -> None:
         if self.parts.life.state is State.OPEN:
             self.parts.output.stop_filling()
-            await self._drain()
+            try:
+                await self._drain()
+            except trio.Cancelled:
+                self.close_now(code, reason)
+                raise
         await self.close(code, reason)
 
     async def leave(self, error: BaseException) -> None:
