@@ -13,17 +13,19 @@ Rules
 5. A message over ``max_message_bytes`` is answered with 1009.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Final, Protocol, TypeAlias, final
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final, Protocol, TypeAlias, cast, final
 
 import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
 from ..errors import ConnectionClosed, LocalProtocolError
-from .asgi_writer import Writer, drain_behind
+from .asgi_writer import Writer, leave_behind
+from .closing import sendable_close
 from .peer import Peer
 from .protocol import BytesLike
+from .refusal import Refusal
 
 EXTENSION: Final = "trio_transports.connection"
 """Where in ``scope["extensions"]`` a guarding server puts ``{"connection": ServerConnection}``."""
@@ -53,11 +55,11 @@ class WebSocketLike(Protocol):
     """What is used of a Starlette ``WebSocket``."""
 
     @property
-    def scope(self) -> Any: ...
+    def scope(self) -> MutableMapping[str, Any]: ...
 
-    async def receive(self) -> Any: ...
+    async def receive(self) -> MutableMapping[str, Any]: ...
 
-    async def send(self, message: Any) -> None: ...
+    async def send(self, message: MutableMapping[str, Any]) -> None: ...
 
 
 AsgiSource: TypeAlias = WebSocketLike | tuple[Scope, Receive, Send]
@@ -88,7 +90,8 @@ class AsgiWire:
     _send: Send
     _max_message_bytes: int
     _writer: Writer | None
-    _is_connected: bool = field(default=False, init=False)
+    _is_connected: bool
+    """The server's ``websocket.connect`` was read."""
     _closing: ConnectionClosed | None = field(default=None, init=False)
     """How this side has begun to end the connection."""
     _ending: ConnectionClosed | None = field(default=None, init=False)
@@ -115,21 +118,21 @@ class AsgiWire:
         self.is_accepted = True
         self.peer = evolve(self.peer, subprotocol=subprotocol)
 
-    async def refuse(self, status: int, *, body: bytes = b"", headers: Collection[tuple[str, str]] = ()) -> None:
-        """Answer the upgrade request with an HTTP status; with 403, whatever is asked for, where the server knows no other."""
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer the upgrade request with an HTTP status; with 403 where the server knows no other."""
         if self.is_accepted:
             raise LocalProtocolError("this WebSocket is already accepted: close it instead")
         await self._connect()
-        self._ending = ConnectionClosed(1006, f"refused with HTTP status {status}", initiator="local")
+        body = refusal.body.encode()
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in refusal.headers]
+        if not any(name == b"content-length" for name, _ in headers):
+            headers.append((b"content-length", str(len(body)).encode("ascii")))
         if "websocket.http.response" in (self._scope.get("extensions") or {}):
-            lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-            if not any(name == b"content-length" for name, _ in lines):
-                lines.append((b"content-length", str(len(body)).encode("ascii")))
-            await self._write({"type": "websocket.http.response.start", "status": status, "headers": lines})
+            await self._write({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
             await self._write({"type": "websocket.http.response.body", "body": body, "more_body": False})
         else:
             await self._write({"type": "websocket.close", "code": 1008, "reason": ""})
-        self._stop_writer()
+        self._end(ConnectionClosed(1006, f"refused with HTTP status {refusal.status}", initiator="local"))
 
     async def _connect(self) -> None:
         """Take the server's ``websocket.connect``, once."""
@@ -137,60 +140,69 @@ class AsgiWire:
             return
         event = await self._next_event()
         if event["type"] != "websocket.connect":
-            raise self._end(self._server_ending(event))
+            raise self._end(self._told_ending(event))
         self._is_connected = True
 
     # -- the wire ------------------------------------------------------------------------------------------------
 
     async def receive(self) -> str | bytes:
-        if self._is_receiving:
-            raise LocalProtocolError("another task is already in receive")
-        if self._ending is not None:
+        if self._ending is not None or self._closing is not None:
             await trio.lowlevel.checkpoint()
             raise self._closed()
+        if self._is_receiving:
+            raise LocalProtocolError("another task is already receiving from this wire")
         self._is_receiving = True
         try:
-            while True:
-                event = await self._next_event()
-                if self._ending is not None:  # aborted meanwhile
-                    raise self._closed()
-                if event["type"] == "websocket.disconnect":
-                    raise self._end(self._server_ending(event))
-                if event["type"] != "websocket.receive" or self._closing is not None:
-                    continue
-                message: str | bytes | None = event.get("bytes")
-                if message is None:
-                    message = event.get("text") or ""
-                if not self._fits(message):
-                    break
-                return message
+            message = await self._next_message()
         finally:
             self._is_receiving = False
             self._receiver_left.unpark_all()
-        with trio.move_on_after(_TOO_BIG_CLOSE_S):
-            await self.aclose(1009, f"message over {self._max_message_bytes} bytes")
-        raise self._closed()
+        if message is None:
+            with trio.move_on_after(_TOO_BIG_CLOSE_S):
+                await self.aclose(1009, f"a message is over {self._max_message_bytes} bytes")
+            raise self._closed()
+        return message
+
+    async def _next_message(self) -> str | bytes | None:
+        """Give the next message, or None for one that is too big."""
+        while True:
+            event = await self._next_event()
+            if self._ending is not None:  # aborted meanwhile
+                raise self._closed()
+            if event["type"] == "websocket.disconnect":
+                raise self._end(self._told_ending(event))
+            if event["type"] == "websocket.receive" and self._closing is None:
+                message: str | bytes | None = event.get("bytes")
+                if message is None:
+                    message = event.get("text") or ""
+                return message if self._fits(message) else None
 
     async def send(self, message: str | BytesLike) -> None:
-        if self._closing is not None or self._ending is not None:
+        if self._ending is not None or self._closing is not None or self._ended_by_peer() is not None:
             await trio.lowlevel.checkpoint()
             raise self._closed()
         if isinstance(message, str):
             await self._write({"type": "websocket.send", "text": message})
         else:
             await self._write({"type": "websocket.send", "bytes": bytes(message)})
-        if self._ending is not None:
+        if self._ending is not None or self._ended_by_peer() is not None:
             raise self._closed()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        if self._closing is not None or self._ending is not None:
+        code, reason = sendable_close(code, reason)
+        if self._ending is not None or self._closing is not None:
             await trio.lowlevel.checkpoint()
+            return
+        by_peer = self._ended_by_peer()
+        if by_peer is not None:
+            await trio.lowlevel.checkpoint()
+            self._end(by_peer)
             return
         self._closing = ConnectionClosed(code, reason, initiator="local")
         try:
             await self._write({"type": "websocket.close", "code": code, "reason": reason})
             await self._drain()
-        except ConnectionClosed:  # the peer was first
+        except ConnectionClosed:  # the peer went meanwhile
             pass
         except BaseException:
             self.abort()
@@ -200,21 +212,110 @@ class AsgiWire:
             await self._writer.stopped()
 
     def abort(self) -> None:
+        self._break_off(self._closing or ConnectionClosed(1006, "aborted", initiator="local"))
+
+    def _break_off(self, ending: ConnectionClosed) -> None:
         if self._ending is not None:
             return
-        self._ending = self._closing or ConnectionClosed(1006, "aborted", initiator="local")
+        self._ending = ending
         if self.server is not None:
             self.server.abort()
-            return
         if self._receive_scope is not None:
             self._receive_scope.cancel()
         if self._writer is not None:
-            self._writer.abandon()
-        drain_behind(self._receive)
+            last_words = {"type": "websocket.close", "code": 1011, "reason": ""}
+            self._writer.abandon(last_words if self._closing is None and self.is_accepted else None)
+            leave_behind(self._receive, self._writer)
 
     # -- underneath ----------------------------------------------------------------------------------------------
 
     async def _next_event(self) -> ASGIMessage:
-        if self.server is not None:
-            return await self._receive()  # wakes by itself when the connection is aborted
-        ...
+        try:
+            if self.server is not None:
+                return cast(ASGIMessage, await self._receive())  # wakes by itself when the connection is aborted
+            with trio.CancelScope() as self._receive_scope:
+                return cast(ASGIMessage, await self._receive())
+        except Exception as exc:  # the app's own code may have read the end already, or middleware may fail
+            raise self._end(self._lost("receiving", exc)) from exc
+        raise self._closed()
+
+    async def _write(self, event: ASGIMessage) -> None:
+        try:
+            await (self._send(event) if self._writer is None else self._writer.write(event))
+        except Exception as exc:
+            self._break_off(self._lost("sending", exc))
+            raise self._closed() from exc
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _drain(self) -> None:
+        """Read until the connection is over, unless another task does."""
+        while self._ending is None:
+            if self._is_receiving:
+                await self._receiver_left.park()
+            elif (await self._next_event())["type"] == "websocket.disconnect":
+                return
+
+    def _ended_by_peer(self) -> ConnectionClosed | None:
+        """What the server knows of an end that this side has not begun, though messages may be left to read."""
+        return None if self.server is None or self._closing is not None else self.server.ending
+
+    def _told_ending(self, event: ASGIMessage) -> ConnectionClosed:
+        if self._closing is not None:
+            return self._closing
+        if self.server is not None and self.server.ending is not None:
+            return self.server.ending
+        code = event.get("code", 1005)
+        return ConnectionClosed(code, event.get("reason") or "", initiator="error" if code == 1006 else "remote")
+
+    def _lost(self, doing: str, exc: Exception) -> ConnectionClosed:
+        known = self._closing or self._ended_by_peer()
+        return known or ConnectionClosed(1006, f"{doing} failed: {exc!r}", initiator="error")
+
+    def _end(self, ending: ConnectionClosed) -> ConnectionClosed:
+        if self._ending is None:
+            self._ending = ending
+            if self._writer is not None:
+                self._writer.stop()
+        return self._closed()
+
+    def _closed(self) -> ConnectionClosed:
+        ending = self._ending or self._closing or self._ended_by_peer()
+        assert ending is not None
+        return ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator)
+
+    def _fits(self, message: str | bytes) -> bool:
+        limit = self._max_message_bytes
+        if len(message) > limit:
+            return False
+        return isinstance(message, bytes) or 4 * len(message) <= limit or len(message.encode()) <= limit
+
+
+def asgi_wire(source: AsgiSource, *, max_message_bytes: int = 1024 * 1024, is_accepted: bool | None = None) -> AsgiWire:
+    """Make a wire of a WebSocket. ``is_accepted`` need be said only of a raw source that is."""
+    scope, receive, send = source if isinstance(source, tuple) else (source.scope, source.receive, source.send)
+    if scope.get("type") != "websocket":
+        raise LocalProtocolError(f"a WebSocket's scope is needed here, not one of type {scope.get('type')!r}")
+    state = _state(source, "application_state")
+    if state not in ("CONNECTING", "CONNECTED"):
+        raise LocalProtocolError(f"this WebSocket is already closed (its state is {state})")
+    if is_accepted is None:
+        is_accepted = state == "CONNECTED"
+    server = ((scope.get("extensions") or {}).get(EXTENSION) or {}).get("connection")
+    return AsgiWire(
+        peer=_peer_of(scope),
+        server=server,
+        is_accepted=is_accepted,
+        scope=scope,
+        receive=receive,
+        send=send,
+        max_message_bytes=max_message_bytes,
+        writer=None if server is not None else Writer(send),
+        is_connected=is_accepted or _state(source, "client_state") == "CONNECTED",
+    )
+
+
+def _state(source: AsgiSource, which: str) -> str:
+    """What a Starlette WebSocket knows of itself; a raw one knows nothing, and is taken as new."""
+    return str(getattr(getattr(source, which, None), "name", "CONNECTING"))

@@ -1,14 +1,14 @@
 """Writes that can be left behind, for ASGI servers whose ``send`` cannot be cancelled.
 
-Hypercorn's trio worker shields ``send``: with a peer that does not read, whoever called it stays in it. So a system task
-makes the writes of a connection, and the session waits for it only as long as it likes.
+Hypercorn's trio worker shields ``send``: with a peer that does not read, whoever called it stays in it. So a system
+task makes the writes of a connection, and the session waits for it only as long as it likes.
 
 Rules
-1. One long-lived task per connection, begun with the first write. Its cost is two switches of task per write.
-2. A write that nobody waits for any more ends with its socket: the socket stream that the task is stuck in is found
-   among the frames it awaits, and reset. Where there is none (another server, another task holds the socket's lock), the
-   task stays until the server lets go of it, and no session waits for that.
-3. Nothing that such a task meets reaches anybody: its connection was reported as lost when it was left.
+1. One long-lived task per connection, begun with the first write. It costs two switches of task per write.
+2. A write that nobody waits for any more ends with its socket: the stream that the task is stuck in is found among the
+   frames it awaits, and reset. Where there is none (another server; another task holds the socket's lock), the task
+   stays until the server lets go of it, and no session waits for that.
+3. What such a task still meets reaches nobody: its connection was told as lost when it was left.
 """
 
 import contextvars
@@ -20,7 +20,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
-from .sockets import abort_socket
+from .sockets import reset_socket
 
 _LAST_WORDS_S: Final = 5.0
 
@@ -29,8 +29,8 @@ _LAST_WORDS_S: Final = 5.0
 @define(eq=False)
 class _Job:
     event: dict[str, Any]
-    done: trio.Event = field(factory=trio.Event)
-    failure: Exception | None = None
+    done: trio.Event = field(factory=trio.Event, init=False)
+    failure: Exception | None = field(default=None, init=False)
 
 
 @final
@@ -38,17 +38,16 @@ class _Job:
 class Writer:
     _send: Callable[[Any], Awaitable[Any]]
     _jobs: deque[_Job] = field(factory=deque, init=False)
+    """The first is the one being written."""
     _task: trio.lowlevel.Task | None = field(default=None, init=False)
-    _is_writing: bool = field(default=False, init=False)
     _is_stopping: bool = field(default=False, init=False)
     _scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _idle: ParkingLot = field(factory=ParkingLot, init=False)
     _ended: trio.Event = field(factory=trio.Event, init=False)
 
     async def write(self, event: dict[str, Any]) -> None:
-        """Write one event. Cancelling leaves the write as it is: the caller is to ``abandon`` the writer then."""
-        job = _Job(event)
-        self._put(job)
+        """Write one event. A cancellation leaves the write as it stands: the caller is to ``abandon`` it all then."""
+        job = self._put(event)
         await job.done.wait()
         if job.failure is not None:
             raise job.failure
@@ -63,12 +62,14 @@ class Writer:
             await self._ended.wait()
 
     def abandon(self, last_words: dict[str, Any] | None) -> None:
-        """Wait no more, for nothing. ``last_words`` are written if nothing else is being written."""
-        if self._is_writing or last_words is None:
+        """Let every caller go. ``last_words`` are written if nothing else is."""
+        if self._jobs or last_words is None:
+            for job in self._jobs:
+                job.done.set()
             self._scope.cancel()
             self.kill()
         else:
-            self._put(_Job(last_words))
+            self._put(last_words)
         self.stop()
 
     def kill(self) -> None:
@@ -76,12 +77,13 @@ class Writer:
         if self._task is None or self._ended.is_set():
             return
         for frame, _ in self._task.iter_await_frames():
-            owner = frame.f_locals.get("self")
-            if isinstance(owner, trio.SocketStream):
-                abort_socket(owner)
+            stream = frame.f_locals.get("self")
+            if isinstance(stream, trio.SocketStream):
+                reset_socket(stream)
                 return
 
-    def _put(self, job: _Job) -> None:
+    def _put(self, event: dict[str, Any]) -> _Job:
+        job = _Job(event)
         self._jobs.append(job)
         if self._task is None:
             self._task = trio.lowlevel.spawn_system_task(
@@ -89,6 +91,7 @@ class Writer:
             )
         else:
             self._idle.unpark()
+        return job
 
     async def _run(self) -> None:
         try:
@@ -98,12 +101,12 @@ class Writer:
                         if self._is_stopping:
                             return
                         await self._idle.park()
-                    await self._do(self._jobs.popleft())
+                    await self._do(self._jobs[0])
+                    self._jobs.popleft()
         finally:
             self._ended.set()
 
     async def _do(self, job: _Job) -> None:
-        self._is_writing = True
         try:
             await self._send(job.event)
         except Exception as exc:
@@ -113,21 +116,20 @@ class Writer:
             if rest is not None:
                 raise rest from None
         finally:
-            self._is_writing = False
             job.done.set()
 
 
 def leave_behind(receive: Callable[[], Awaitable[Any]], writer: Writer) -> None:
-    """Let go of a connection that cannot be closed from here: read what still arrives, until the server says it is over.
+    """Let go of a connection that cannot be ended from here: read on until the server says that it is over.
 
-    A server with a full queue for the app would otherwise never get to the end of the connection.
+    A server whose queue for the app is full would otherwise never get to the end of the connection.
     """
 
     async def read() -> None:
         try:
             while (await receive())["type"] != "websocket.disconnect":
                 pass
-        except Exception:  # whatever it is, the connection gives nothing more to read
+        except Exception:  # rule 3: there is nothing more to read, and nobody to tell
             return
 
     async def watch() -> None:

@@ -10,8 +10,8 @@ import trio
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-def abort_socket(stream: trio.SocketStream) -> None:
-    """Close without waiting and with a reset: the kernel keeps nothing for a peer that does not read.
+def reset_socket(stream: trio.SocketStream) -> None:
+    """Close without waiting, and with a reset: the kernel keeps nothing for a peer that does not read.
 
     Tasks inside a read or a write wake with ``trio.ClosedResourceError``. A second call does nothing.
     """

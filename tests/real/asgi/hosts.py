@@ -1,0 +1,87 @@
+"""An app on a real socket, under ``serve_asgi`` or a bare hypercorn, with its log at hand."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias, final
+
+import hypercorn.trio
+import trio
+from attrs import define
+from hypercorn.config import Config
+
+from trio_transports.hosting import serve_asgi
+
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+@final
+class LogLines(logging.Handler):
+    """Keeps what the server logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def errors(self) -> list[logging.LogRecord]:
+        return [record for record in self.records if record.levelno >= logging.ERROR]
+
+
+@final
+@define(eq=False)
+class Hosted:
+    address: str
+    log: LogLines
+    shutdown: trio.Event
+    ended: trio.Event
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rsplit(":", 1)[1])
+
+    async def stop(self) -> float:
+        """Shut the server down; returns how long that took."""
+        began = trio.current_time()
+        self.shutdown.set()
+        await self.ended.wait()
+        return trio.current_time() - began
+
+
+def quiet_config(**settings: object) -> tuple[Config, LogLines]:
+    log = LogLines()
+    logger = logging.Logger("hosted", logging.INFO)
+    logger.addHandler(log)
+    config = Config.from_mapping({"bind": ["127.0.0.1:0"], "errorlog": logger, "graceful_timeout": 1.0, **settings})
+    return config, log
+
+
+@asynccontextmanager
+async def hosted(
+    app: App, *, guarded: bool = True, write_timeout: float = 1.0, **settings: object
+) -> AsyncIterator[Hosted]:
+    """Serve ``app`` for as long as the body runs, then shut it down and wait for that."""
+    config, log = quiet_config(**settings)
+    shutdown = trio.Event()
+    ended = trio.Event()
+
+    async def run(*, task_status: trio.TaskStatus[list[str]]) -> None:
+        try:
+            if guarded:
+                await serve_asgi(
+                    app, config, shutdown_trigger=shutdown.wait, write_timeout=write_timeout, task_status=task_status
+                )
+            else:
+                await hypercorn.trio.serve(
+                    app, config, shutdown_trigger=shutdown.wait, mode="asgi", task_status=task_status
+                )
+        finally:
+            ended.set()
+
+    async with trio.open_nursery() as nursery:
+        addresses = await nursery.start(run)
+        yield Hosted(addresses[0], log, shutdown, ended)
+        shutdown.set()

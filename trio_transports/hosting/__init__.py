@@ -1,0 +1,3 @@
+"""Serving an ASGI app on hypercorn's trio worker, guarded against what a bare one does not survive."""
+
+from .server import serve_asgi as serve_asgi

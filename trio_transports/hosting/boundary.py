@@ -1,0 +1,41 @@
+"""Where one connection's failures stop: logged once with their traceback, and the server goes on."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+from hypercorn.logging import Logger
+
+from ..errors import ConnectionClosed, HandshakeRejected
+
+_ENDINGS = (ConnectionClosed, HandshakeRejected)
+
+
+@asynccontextmanager
+async def boundary(log: Logger, message: str, *args: object) -> AsyncIterator[None]:
+    """Let only what is not an Exception through. How calls end is no fault, and logged in one line."""
+    rest: BaseException | None = None
+    try:
+        yield
+    except Exception as exc:
+        await _tell(log, exc, message, *args)
+    except BaseExceptionGroup as group:
+        failures, rest = group.split(Exception)
+        if failures is not None:
+            await _tell(log, failures, message, *args)
+    if rest is not None:
+        # Where a cancellation is all that is left, it leaves as the single Cancelled it was.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        raise rest
+
+
+async def _tell(log: Logger, exc: Exception, message: str, *args: object) -> None:
+    fault: BaseException | None = exc
+    if isinstance(exc, ExceptionGroup):
+        fault = exc.split(_ENDINGS)[1]
+    elif isinstance(exc, _ENDINGS):
+        fault = None
+    if fault is None:
+        await log.info(f"{message}: %s", *args, exc)
+    else:
+        await log.error(message, *args, exc_info=fault)

@@ -1,0 +1,303 @@
+"""One accepted connection: hypercorn's protocols between a guarded socket and the app.
+
+Rules
+1. Whatever goes wrong here is logged once, with its traceback, and ends this connection alone.
+2. One task reads. When it ends, for any reason, the socket is closed and every app run of the connection is told:
+   an app that goes on with work of its own holds no socket.
+3. A close is followed by at most ``_LINGER_S`` of reading and discarding until the peer closes too: closing a socket
+   with unread data resets it, and a reset destroys a close frame that is still on its way.
+4. Timers are the reader's deadline (keep-alive, lingering), not tasks, and what hypercorn starts besides the app ends
+   with the connection: none of its sleeps is waited for.
+5. On HTTP/2, where streams share the socket, a cancelled write of one is not allowed to end the others: it is shielded
+   (and bounded by the socket's deadline), and aborting a WebSocket resets its stream alone.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from math import inf
+from typing import Any, Final, TypeAlias, cast, final
+
+import trio
+from attrs import define, field, frozen
+from h2.errors import ErrorCodes
+from h2.events import StreamReset
+from h2.exceptions import ProtocolError
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol import ProtocolWrapper
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ConnectionState, Scope, TaskGroup
+from hypercorn.utils import parse_socket_addr
+from trio.lowlevel import ParkingLot
+
+from .app_run import AppRun, SendToPeer
+from .boundary import boundary
+from .stream import GuardedStream
+
+_RECEIVE_BYTES: Final = 64 * 1024
+_LINGER_S: Final = 1.0
+
+_Put: TypeAlias = Callable[[ASGIReceiveEvent], Awaitable[None]]
+
+
+@final
+@frozen(kw_only=True)
+class Host:
+    """What all connections of one server share."""
+
+    app: AppWrapper
+    config: Config
+    context: WorkerContext
+    state: dict[str, Any]
+    ssl_context: ssl.SSLContext | None
+    write_timeout_s: float
+
+
+@final
+@define(eq=False)
+class _Tasks:
+    """The two members of a hypercorn task group that its protocols call."""
+
+    spawn_app: Callable[[AppWrapper, Config, Scope, SendToPeer], Awaitable[_Put]]
+    spawn: Callable[..., None]
+
+
+@final
+@define(eq=False)
+class Connection:
+    _host: Host
+    _socket: GuardedStream
+    _is_secure: bool
+    _stream: "GuardedStream | trio.SSLStream[GuardedStream]" = field(init=False)
+    _protocol: ProtocolWrapper | None = field(default=None, init=False)
+    _start_soon: Callable[..., None] = field(init=False)
+    _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    _writing: trio.Lock = field(factory=trio.Lock, init=False)
+    _runs: set[AppRun] = field(factory=set, init=False)
+    _runs_ended: ParkingLot = field(factory=ParkingLot, init=False)
+    _is_idle: bool = field(default=True, init=False)
+    _is_closing: bool = field(default=False, init=False)
+    _is_over: bool = field(default=False, init=False)
+    _is_shutting_down: bool = field(default=False, init=False)
+
+    async def run(self) -> None:
+        try:
+            address = self._socket.socket.getpeername()
+        except OSError:  # gone before it could be asked
+            self._socket.abort()
+            return
+        try:
+            async with boundary(self._host.config.log, "The connection from %s ended by an error", address):
+                alpn_protocol = await self._handshake()
+                if alpn_protocol is not None:
+                    await self._serve(alpn_protocol, address)
+        finally:
+            self._socket.abort()
+
+    # -- what the server says ------------------------------------------------------------------------------------
+
+    def shut_down(self) -> None:
+        """Tell the app's sessions, and end at once what serves nothing at the moment."""
+        self._is_shutting_down = True
+        if self._protocol is None:
+            self._socket.abort()
+        elif self._is_idle:
+            self._reading.cancel()
+        for run in self._runs:
+            if run.websocket is not None:
+                run.websocket.shut_down()
+
+    def cancel_apps(self) -> None:
+        for run in self._runs:
+            run.cancel()
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def _handshake(self) -> str | None:
+        """Make the connection secure where it must be; returns the protocol agreed on, or None when that failed."""
+        if not self._is_secure:
+            self._stream = self._socket
+            return "http/1.1"
+        assert self._host.ssl_context is not None
+        secure = trio.SSLStream(self._socket, self._host.ssl_context, server_side=True, https_compatible=True)
+        try:
+            with trio.fail_after(self._host.config.ssl_handshake_timeout):
+                await secure.do_handshake()
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            return None
+        self._stream = secure
+        return secure.selected_alpn_protocol() or "http/1.1"
+
+    async def _serve(self, alpn_protocol: str, address: tuple[Any, ...]) -> None:
+        socket = self._socket.socket
+        async with trio.open_nursery() as nursery:
+            self._start_soon = nursery.start_soon
+            self._protocol = ProtocolWrapper(
+                self._host.app,
+                self._host.config,
+                self._host.context,
+                cast(TaskGroup, _Tasks(self._spawn_app, nursery.start_soon)),
+                ConnectionState(self._host.state),
+                self._is_secure,
+                parse_socket_addr(socket.family, address),
+                parse_socket_addr(socket.family, socket.getsockname()),
+                self._send,
+                alpn_protocol,
+            )
+            try:
+                await self._read(self._protocol)
+            except BaseException:
+                self._socket.abort()
+                raise
+            finally:
+                self._is_over = True
+                for run in self._runs:
+                    run.peer_left()
+            with trio.move_on_after(_LINGER_S):
+                await self._stream.aclose()
+            self._socket.abort()
+            while self._runs:
+                await self._runs_ended.park()
+            nursery.cancel_scope.cancel()
+
+    async def _read(self, protocol: ProtocolWrapper) -> None:
+        read_timeout_s = self._host.config.read_timeout
+        with self._reading:
+            self._set_idle(True)
+            await protocol.initiate()
+            while True:
+                try:
+                    if read_timeout_s is None:
+                        data = await self._stream.receive_some(_RECEIVE_BYTES)
+                    else:
+                        with trio.fail_after(read_timeout_s):
+                            data = await self._stream.receive_some(_RECEIVE_BYTES)
+                except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
+                    break
+                if not self._is_closing:
+                    await protocol.handle(RawData(bytes(data)))
+                    await self._end_refused()
+                if not data:
+                    break
+        await protocol.handle(Closed())
+
+    async def _end_refused(self) -> None:
+        for run in tuple(self._runs):
+            if run.websocket is not None and run.websocket.is_refused:
+                run.peer_left("it sent data before its upgrade was answered")
+                await self._begin_close()
+
+    async def _send(self, event: Event) -> None:
+        """Do what hypercorn's protocols ask of their server."""
+        if isinstance(event, RawData):
+            if not await self._write(event.data):
+                await self._handle_closed()
+        elif isinstance(event, Closed):
+            await self._begin_close()
+            await self._handle_closed()
+        elif isinstance(event, Updated):
+            self._set_idle(event.idle)
+
+    async def _write(self, data: bytes) -> bool:
+        if not self._is_multiplexed:
+            return await self._write_cancellably(data)
+        with trio.CancelScope(shield=True):
+            written = await self._write_cancellably(data)
+        return written
+
+    async def _write_cancellably(self, data: bytes) -> bool:
+        written = False
+        try:
+            try:
+                self._writing.acquire_nowait()
+            except trio.WouldBlock:
+                await self._writing.acquire()
+            try:
+                await self._stream.send_all(data)
+                written = True
+            finally:
+                self._writing.release()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            if not written:
+                self._socket.abort()
+        return written
+
+    async def _handle_closed(self) -> None:
+        assert self._protocol is not None
+        await self._protocol.handle(Closed())
+
+    def _set_idle(self, is_idle: bool) -> None:
+        self._is_idle = is_idle
+        if self._is_closing:
+            return
+        if not is_idle:
+            self._reading.deadline = inf
+        elif self._is_shutting_down:
+            self._reading.cancel()
+        else:
+            self._reading.deadline = trio.current_time() + self._host.config.keep_alive_timeout
+
+    async def _begin_close(self) -> None:
+        if self._is_closing or self._is_over:
+            return
+        self._is_closing = True
+        # A TLS stream has no half-close that would make the peer close in turn: it is waited for only if it may send.
+        is_silent = all(run.websocket is None or run.websocket.peer_said_goodbye for run in self._runs)
+        linger_s = 0 if self._is_secure and is_silent else _LINGER_S
+        self._reading.deadline = trio.current_time() + linger_s
+        if not self._is_secure:
+            with trio.move_on_after(linger_s), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                async with self._writing:
+                    await self._socket.send_eof()
+
+    # -- the app -------------------------------------------------------------------------------------------------
+
+    @property
+    def _is_multiplexed(self) -> bool:
+        return self._protocol is not None and isinstance(self._protocol.protocol, H2Protocol)
+
+    async def _spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: SendToPeer) -> _Put:
+        run = AppRun.of(
+            app,
+            config,
+            scope,
+            send,
+            abort_stream=self._abort_stream,
+            start_soon=self._start_soon,
+            finish_timeout_s=self._host.write_timeout_s,
+        )
+        if self._is_shutting_down and run.websocket is not None:
+            run.websocket.shut_down()
+        self._runs.add(run)
+        self._start_soon(self._run, run)
+        return cast(_Put, run.put)
+
+    async def _run(self, run: AppRun) -> None:
+        try:
+            await run.run(self._begin_close)
+        finally:
+            self._runs.remove(run)
+            if not self._runs:
+                self._runs_ended.unpark_all()
+
+    def _abort_stream(self, stream_id: int) -> None:
+        if self._is_over:
+            return
+        if self._is_multiplexed:
+            self._start_soon(self._reset_stream, stream_id)
+        else:
+            self._socket.abort()
+
+    async def _reset_stream(self, stream_id: int) -> None:
+        assert self._protocol is not None
+        protocol = self._protocol.protocol
+        assert isinstance(protocol, H2Protocol)
+        with suppress(ProtocolError):  # it has ended meanwhile
+            protocol.connection.reset_stream(stream_id, ErrorCodes.CANCEL)
+        if stream_id in protocol.stream_buffers:
+            await protocol.stream_buffers[stream_id].close()
+        await protocol._handle_events([StreamReset(stream_id=stream_id)])

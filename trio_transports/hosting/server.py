@@ -1,0 +1,201 @@
+"""The server: hypercorn's trio worker, written so that no connection can end it, hold it, or be lost by it.
+
+Rules
+1. Sockets are bound before the app's lifespan begins: a port that is taken costs no startup.
+2. A shutdown (the trigger returned, ``max_requests`` was reached, Ctrl-C) stops accepting, tells every session of the
+   app, and waits ``graceful_timeout`` for them. What runs then is cancelled, and after ``_LAST_S`` more the sockets go.
+3. A cancellation from outside is a shutdown without the waiting: the app's runs are cancelled at once. What each does
+   in a shield of its own (a session says 1001) still has its connection, for ``graceful_timeout`` at most.
+4. The lifespan of the app outlives its connections, in both.
+"""
+
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from random import randint
+from typing import Any, Final, final
+
+import trio
+from attrs import define, field
+from hypercorn.config import Config, Sockets
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.statsd import StatsdLogger
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, ASGIFramework
+from hypercorn.utils import repr_socket_addr, wrap_app
+
+from .._nursery import open_services
+from .connection import Connection, Host
+from .stream import GuardedStream
+
+_LAST_S: Final = 0.5
+
+ShutdownTrigger = Callable[[], Awaitable[object]]
+
+
+async def serve_asgi(
+    app: ASGIFramework,
+    config: Config,
+    *,
+    shutdown_trigger: ShutdownTrigger | None = None,
+    write_timeout: float = 10.0,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve ``app`` as ``hypercorn.trio.serve`` does, guarded against what that does not survive.
+
+    ``started`` gives the addresses, as hypercorn's does: ``["http://127.0.0.1:8000"]``, with the ports really bound.
+    ``write_timeout`` is how long a peer may leave 64 kB unread before its connection is reset. Returns when the server
+    has been shut down: by ``shutdown_trigger`` returning, by Ctrl-C, by ``config.max_requests``. Cancelling it also
+    lets sessions say goodbye, and takes ``config.graceful_timeout`` at most.
+
+    Every field of hypercorn's ``Config`` that its trio worker reads works, but ``quic_bind`` (HTTP/3 is refused with a
+    ValueError) and permessage-deflate, which is never agreed on.
+
+    What it leans on of hypercorn, beyond its public API (``pyproject.toml`` pins the range, and
+    ``tests/real/asgi/test_asgi_hypercorn_names.py`` fails when one of them changes): ``hypercorn.protocol`` with
+    ``ProtocolWrapper`` and its ``protocol``, ``H2Protocol`` with ``connection``, ``stream_buffers`` and
+    ``_handle_events``; ``hypercorn.protocol.ws_stream`` with ``Handshake``, ``ASGIWebsocketState`` and ``WSStream``'s
+    ``scope``, ``handshake``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send`` and ``app_send`` (whose
+    ``__self__`` is the stream); that a task group is ``spawn_app`` and ``spawn``; that a ping is answered with its
+    ``response()``; ``hypercorn.protocol.events.Data``; ``hypercorn.events``; ``hypercorn.trio.lifespan.Lifespan``,
+    ``hypercorn.trio.worker_context.WorkerContext``, ``hypercorn.trio.statsd.StatsdLogger``; ``hypercorn.utils``'
+    ``wrap_app``, ``parse_socket_addr`` and ``repr_socket_addr``; ``Config``'s ``create_sockets`` and
+    ``create_ssl_context``.
+    """
+    _check(config)
+    if write_timeout <= 0:
+        raise ValueError(f"write_timeout must be above 0, not {write_timeout!r}")
+    config.set_statsd_logger_class(StatsdLogger)
+    max_requests = config.max_requests
+    host = Host(
+        app=wrap_app(app, config.wsgi_max_body_size, "asgi"),
+        config=config,
+        context=WorkerContext(None if max_requests is None else max_requests + randint(0, config.max_requests_jitter)),
+        state={},
+        ssl_context=config.create_ssl_context(),
+        write_timeout_s=write_timeout,
+    )
+    with _bound_sockets(config) as sockets:
+        async with _lifespan(host.app, config, host.state), open_services() as services:
+            server = _Server(host)
+            listeners, addresses = _listen(sockets, config.backlog)
+            services.start_soon(server.run, listeners, name="trio_transports.hosting connections")
+            for address in addresses:
+                await config.log.info("Running on %s (CTRL + C to quit)", address)
+            task_status.started(addresses)
+            is_cancelled = True
+            try:
+                await _told_to_stop(shutdown_trigger, host.context)
+                is_cancelled = False
+            except KeyboardInterrupt:  # as hypercorn: Ctrl-C is a shutdown
+                is_cancelled = False
+            finally:
+                with trio.CancelScope(shield=True):
+                    await server.stop(at_once=is_cancelled)
+
+
+def _check(config: Config) -> None:
+    if config.quic_bind:
+        raise ValueError("serve_asgi does not serve HTTP/3: leave config.quic_bind empty")
+    for name, default in (("debug", False), ("workers", 1), ("use_reloader", False)):
+        if getattr(config, name) != default:
+            warnings.warn(f"config.{name} has no effect on serve_asgi", RuntimeWarning, stacklevel=3)
+
+
+@contextmanager
+def _bound_sockets(config: Config) -> Iterator[Sockets]:
+    sockets = config.create_sockets()
+    try:
+        yield sockets
+    finally:
+        for sock in (*sockets.secure_sockets, *sockets.insecure_sockets):
+            sock.close()
+
+
+@asynccontextmanager
+async def _lifespan(app: AppWrapper, config: Config, state: dict[str, Any]) -> AsyncIterator[None]:
+    lifespan = Lifespan(app, config, state)
+    # An app that returns at once from its lifespan has closed hypercorn's channels before they are first used.
+    is_gone = (trio.ClosedResourceError, trio.BrokenResourceError)
+    async with open_services() as services:
+        services.start_soon(lifespan.handle_lifespan, name="trio_transports.hosting lifespan")
+        with suppress(*is_gone):
+            await lifespan.wait_for_startup()
+        yield
+        with suppress(*is_gone):
+            await lifespan.wait_for_shutdown()
+
+
+def _listen(sockets: Sockets, backlog: int) -> tuple[list[tuple[trio.SocketListener, bool]], list[str]]:
+    listeners, addresses = [], []
+    for group, is_secure in ((sockets.secure_sockets, True), (sockets.insecure_sockets, False)):
+        for sock in group:
+            sock.listen(backlog)
+            listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(sock)), is_secure))
+            address = repr_socket_addr(sock.family, sock.getsockname())
+            addresses.append(f"{'https' if is_secure else 'http'}://{address}")
+    return listeners, addresses
+
+
+async def _told_to_stop(shutdown_trigger: ShutdownTrigger | None, context: WorkerContext) -> None:
+    with trio.CancelScope() as told:
+
+        async def watch_requests() -> None:
+            await context.terminate.wait()
+            told.cancel()
+
+        async with open_services() as services:
+            services.start_soon(watch_requests, name="trio_transports.hosting max_requests")
+            await (shutdown_trigger or trio.sleep_forever)()
+
+
+@final
+@define(eq=False)
+class _Server:
+    _host: Host
+    _connections: set[Connection] = field(factory=set, init=False)
+    _accepting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    _ended: trio.Event = field(factory=trio.Event, init=False)
+
+    async def run(self, listeners: list[tuple[trio.SocketListener, bool]]) -> None:
+        """Accept until ``stop``, and end when the last connection has."""
+        try:
+            async with trio.open_nursery() as connections:
+                with self._accepting:
+                    async with trio.open_nursery() as accepting:
+                        for listener, is_secure in listeners:
+                            accepting.start_soon(
+                                partial(
+                                    trio.serve_listeners,
+                                    partial(self._serve_connection, is_secure),
+                                    [listener],
+                                    handler_nursery=connections,
+                                )
+                            )
+        finally:
+            self._ended.set()
+
+    async def stop(self, *, at_once: bool) -> None:
+        self._accepting.cancel()
+        await self._host.context.terminated.set()
+        graceful_timeout_s = self._host.config.graceful_timeout
+        for connection in tuple(self._connections):
+            connection.shut_down()
+        if not at_once:
+            with trio.move_on_after(graceful_timeout_s):
+                await self._ended.wait()
+        for connection in tuple(self._connections):
+            connection.cancel_apps()
+        with trio.move_on_after(graceful_timeout_s if at_once else _LAST_S):
+            await self._ended.wait()
+
+    async def _serve_connection(self, is_secure: bool, stream: trio.SocketStream) -> None:
+        if self._accepting.cancel_called:
+            return
+        connection = Connection(self._host, GuardedStream(stream, self._host.write_timeout_s), is_secure)
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.remove(connection)

@@ -1,0 +1,174 @@
+"""One WebSocket of the app, as the guard sees it: what hypercorn knows of its end and does not pass on.
+
+Rules
+1. permessage-deflate is never agreed on: hypercorn inflates before it looks at the size, and audio does not shrink.
+2. How the connection ended is read off the frames: hypercorn itself reports every end that the peer began as 1006.
+3. A peer that breaks the protocol is told so (1002, 1007) before the connection closes.
+4. A message over hypercorn's own limit is answered with 1009, and the app hears of it at once, not when the peer likes.
+   What the peer still sends after a close from this side is thrown away instead of gathered.
+"""
+
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import cast, final
+
+import trio
+from attrs import define, field
+from hypercorn.protocol.events import Data
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, Handshake, WSStream
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import CloseConnection, Event, Message, Ping, Pong
+from wsproto.frame_protocol import CloseReason
+from wsproto.utilities import LocalProtocolError
+
+from ..errors import ConnectionClosed
+from .app_queue import AppQueue, ASGIEvent
+
+
+class _Farewell(Ping):
+    """Hypercorn sends whatever a ping has as its response: this one has the close frame that hypercorn leaves out."""
+
+    def response(self) -> CloseConnection:  # type: ignore[override]
+        return CloseConnection(code=int.from_bytes(self.payload, "big"))
+
+
+class _WatchedConnection(Connection):
+    """wsproto's connection, telling the websocket what passes through it."""
+
+    def __init__(self, websocket: "HostedWebsocket") -> None:
+        super().__init__(ConnectionType.SERVER)
+        self._websocket = websocket
+
+    def events(self) -> Generator[Event, None, None]:
+        for event in super().events():
+            if isinstance(event, Message):
+                if self.state is ConnectionState.LOCAL_CLOSING:
+                    continue
+            elif isinstance(event, Pong):
+                self._websocket.pong_received()
+            elif isinstance(event, CloseConnection):
+                if self.state is ConnectionState.OPEN:  # found by the parser, not sent by the peer
+                    self._websocket.end(ConnectionClosed(event.code, event.reason or "", initiator="error"))
+                    yield _Farewell(payload=int(event.code).to_bytes(2, "big"))
+                else:
+                    self._websocket.close_received(event, is_answer=self.state is ConnectionState.CLOSED)
+            yield event
+
+    def send(self, event: Event) -> bytes:
+        data = super().send(event)
+        if isinstance(event, CloseConnection) and event.code == CloseReason.MESSAGE_TOO_BIG:
+            reason = event.reason or "a message is over the server's limit"
+            self._websocket.end(ConnectionClosed(event.code, reason, initiator="local"))
+        return data
+
+
+class _PlainHandshake(Handshake):
+    """Hypercorn's answer to an upgrade request, without compression and with a watched connection."""
+
+    def __init__(self, websocket: "HostedWebsocket", headers: list[tuple[bytes, bytes]], http_version: str) -> None:
+        super().__init__(headers, http_version)
+        self.extensions = None
+        self._websocket = websocket
+
+    def accept(
+        self, subprotocol: str | None, additional_headers: Iterable[tuple[bytes, bytes]]
+    ) -> tuple[int, list[tuple[bytes, bytes]], Connection]:
+        status, headers, _ = super().accept(subprotocol, additional_headers)
+        return status, headers, _WatchedConnection(self._websocket)
+
+
+@final
+@define(eq=False)
+class HostedWebsocket:
+    """What the app finds in its scope: ``wire.asgi.ServerConnection``."""
+
+    _stream: WSStream
+    _queue: AppQueue
+    _abort: Callable[[], None]
+    _start_soon: Callable[[Callable[[], Awaitable[object]]], None]
+    ending: ConnectionClosed | None = field(default=None, init=False)
+    peer_said_goodbye: bool = field(default=False, init=False)
+    """The peer sends nothing more: closing the socket cannot reset it under a frame that is still on its way."""
+    _told: list[Callable[[], Awaitable[object]]] = field(factory=list, init=False)
+    _is_shutting_down: bool = field(default=False, init=False)
+    _pong: trio.Event = field(factory=trio.Event, init=False)
+    _keepalive: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        scope = self._stream.scope
+        headers = cast(list[tuple[bytes, bytes]], scope["headers"])
+        self._stream.handshake = _PlainHandshake(self, headers, scope["http_version"])
+
+    @property
+    def is_open(self) -> bool:
+        return self.ending is None and self._stream.state is ASGIWebsocketState.CONNECTED
+
+    @property
+    def is_refused(self) -> bool:
+        """Hypercorn has refused the request after the app was started (bytes came too early), and told nobody."""
+        return self.ending is None and self._stream.closed
+
+    # -- for the app's wire --------------------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        self.end(ConnectionClosed(1006, "aborted", initiator="local"))
+        self._abort()
+
+    def on_shutdown(self, callback: Callable[[], Awaitable[object]]) -> Callable[[], None]:
+        """Have ``callback`` called once, in a task of the connection, when the server stops; returns its removal."""
+        if self._is_shutting_down:
+            self._start_soon(callback)
+        else:
+            self._told.append(callback)
+        return lambda: self._told.remove(callback) if callback in self._told else None
+
+    def keep_alive(self, interval_s: float, timeout_s: float) -> None:
+        """Ping the peer from now on, and end the connection when it leaves one unanswered."""
+        self._start_soon(lambda: self._ping(interval_s, timeout_s))
+
+    # -- for the connection --------------------------------------------------------------------------------------
+
+    async def put(self, event: ASGIEvent) -> None:
+        if event["type"] == "websocket.disconnect":
+            self.end(ConnectionClosed(1006, "", initiator="error"))
+        else:
+            await self._queue.put(event)
+
+    def end(self, ending: ConnectionClosed) -> None:
+        """Tell the app, after what is queued, that the connection is over. The first to say so is believed."""
+        if self.ending is None:
+            self.ending = ending
+            self._queue.disconnect({"type": "websocket.disconnect", "code": ending.code, "reason": ending.reason})
+            self._keepalive.cancel()
+
+    def close_received(self, event: CloseConnection, *, is_answer: bool) -> None:
+        self.peer_said_goodbye = True
+        self.end(ConnectionClosed(event.code, event.reason or "", initiator="local" if is_answer else "remote"))
+
+    def pong_received(self) -> None:
+        self._pong.set()
+
+    def shut_down(self) -> None:
+        self._is_shutting_down = True
+        while self._told:
+            self._start_soon(self._told.pop())
+
+    async def _ping(self, interval_s: float, timeout_s: float) -> None:
+        with self._keepalive:
+            while True:
+                await trio.sleep(interval_s)
+                self._pong = trio.Event()
+                with trio.move_on_after(timeout_s) as waiting:
+                    await self._send_ping()
+                    await self._pong.wait()
+                if waiting.cancelled_caught:
+                    reason = f"the peer left a ping unanswered for {timeout_s:g} s"
+                    self.end(ConnectionClosed(1006, reason, initiator="error"))
+                    self._abort()
+                    return
+
+    async def _send_ping(self) -> None:
+        try:
+            data = self._stream.connection.send(Ping())
+        except LocalProtocolError:  # this side is closing, and a close is bounded by whoever began it
+            return
+        await self._stream.send(Data(stream_id=self._stream.stream_id, data=data))

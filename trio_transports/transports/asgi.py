@@ -1,0 +1,111 @@
+"""A session inside an ASGI app: a FastAPI or Starlette ``WebSocket``, or a raw ``(scope, receive, send)``.
+
+Rules
+1. Who is not let in (``allowed_origins``, ``authorize``) is refused with an HTTP status, and no session begins. Where
+   the app has accepted already, it is too late for a status: the caller is sent 1008.
+2. Under ``hosting.serve_asgi`` a session hears of the server's shutdown, and closes with 1001 within ``close_timeout``.
+3. Keepalive needs ``serve_asgi`` too. Under another server that server's own pings are all there is, and
+   ``idle_timeout`` is what ends a session whose peer has gone without a word.
+4. A transport is for one WebSocket, and that for one session.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import final
+
+import trio
+from attrs import define, field
+
+from ..errors import ConnectionClosed, HandshakeRejected
+from ..params import AsgiWebsocketParams
+from ..session.broadcast import Broadcast, Subscription
+from ..session.events import Event
+from ..session.run import open_session
+from ..session.session import Session
+from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
+from .admission import admit
+
+
+@final
+@define(eq=False)
+class AsgiWebsocketTransport:
+    """Typed frames to and from the caller of one WebSocket.
+
+    ``is_accepted`` need be said only of a raw source that the app has accepted: a ``WebSocket`` knows.
+    """
+
+    websocket: AsgiSource
+    params: AsgiWebsocketParams
+    is_accepted: bool | None = field(default=None, kw_only=True)
+    _events: Broadcast[Event] = field(factory=Broadcast, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.params.ssl_context is not None:
+            raise ValueError(
+                "AsgiWebsocketParams.ssl_context has no effect inside an app: TLS is set up where the app is served "
+                "(hypercorn's Config.certfile and keyfile)"
+            )
+
+    def events(self, buffer: int = 1024) -> Subscription[Event]:
+        """Subscribe to what happens; the channel ends with the session."""
+        return self._events.subscribe(buffer)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Accept the caller, unless the app has, and run a session for as long as the body runs.
+
+        Raises HandshakeRejected for a caller that is not let in.
+        """
+        with self._events.activity():
+            async with self._connected() as wire, open_session(wire, self.params, events=self._events) as session:
+                if wire.server is None:
+                    yield session
+                    return
+                forget = wire.server.on_shutdown(partial(self._shut_down, session))
+                try:
+                    yield session
+                finally:
+                    forget()
+
+    async def serve(self, handler: Callable[[Session], Awaitable[None]]) -> None:
+        """Run ``handler`` in a session. A refusal is no error here, nor is the end of the connection."""
+        try:
+            async with self.session() as session:
+                await handler(session)
+        except (HandshakeRejected, ConnectionClosed):
+            pass
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsgiWire]:
+        params = self.params
+        wire = asgi_wire(self.websocket, max_message_bytes=params.max_message_bytes, is_accepted=self.is_accepted)
+        try:
+            with trio.move_on_after(params.connect_timeout) as limit:
+                await self._let_in(wire)
+            if limit.cancelled_caught:
+                raise ConnectionClosed(1006, "the handshake took longer than connect_timeout", initiator="local")
+            if wire.server is not None and params.ping_interval is not None and params.ping_timeout is not None:
+                wire.server.keep_alive(params.ping_interval, params.ping_timeout)
+            yield wire
+        finally:
+            wire.abort()
+
+    async def _let_in(self, wire: AsgiWire) -> None:
+        params = self.params
+        refusal = await admit(wire.peer, allowed_origins=params.allowed_origins, authorize=params.authorize)
+        if refusal is None:
+            if not wire.is_accepted:
+                offered = wire.offered_subprotocols
+                await wire.accept(next((name for name in params.subprotocols if name in offered), None))
+            return
+        if wire.is_accepted:
+            with trio.move_on_after(params.close_timeout):
+                await wire.aclose(1008, refusal.body)
+        else:
+            await wire.refuse(refusal)
+        raise HandshakeRejected(refusal.status, headers=refusal.headers, body=refusal.body.encode())
+
+    async def _shut_down(self, session: Session) -> None:
+        with trio.move_on_after(self.params.close_timeout):
+            await session.aclose(1001, "the server is shutting down")
