@@ -6,7 +6,9 @@ Rules
    there is room again. So an interruption finds nearly everything still on this side of the wire.
 3. Every write has a deadline. A write that passes it, or is cancelled midway, aborts the wire: half a message may be on
    it, and nothing may follow.
-4. Goodbye is the task's last act, so that nothing can come after it. From the moment it is asked for, all that is left
+4. The deadline is one scope that stays set between writes and moves at most once in a tenth of ``send_timeout``: setting
+   it for each write would cost more than all else here. Fired without a write under way it means nothing.
+5. Goodbye is the task's last act, so that nothing can come after it. From the moment it is asked for, all that is left
    to write shares one deadline, ``close_timeout``.
 """
 
@@ -56,6 +58,7 @@ class Outbox:
     _urgent_room: ParkingLot = field(factory=ParkingLot, init=False)
     _clock_waits: bool = field(default=False, init=False)
     _deadline: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    _goodbye_until_s: float = field(default=inf, init=False)
     is_writing: bool = field(default=False, init=False)
     is_stuck: bool = field(default=False, init=False)
     """The last write passed its deadline, and the wire was aborted for it."""
@@ -107,7 +110,8 @@ class Outbox:
         """Close the wire after the urgent messages and what was handed over; the send task ends with it."""
         if self._goodbye is None:
             self._goodbye = (code, reason)
-            self._deadline.deadline = min(self._deadline.deadline, trio.current_time() + self._close_timeout_s)
+            self._goodbye_until_s = trio.current_time() + self._close_timeout_s
+            self._deadline.deadline = min(self._deadline.deadline, self._goodbye_until_s)
             self._idle.unpark()
 
     def attach(self, wire: Wire | None) -> None:
@@ -127,13 +131,16 @@ class Outbox:
                 await self._write_until_goodbye()
             if not self._deadline.cancelled_caught:
                 return
-            wire, self._wire = self._wire, None
-            self.is_stuck = self._goodbye is None
-            if wire is not None:
-                wire.abort()
-            if self._goodbye is not None:
-                return
-            self._deadline = trio.CancelScope()
+            wrote_too_long, self.is_writing = self.is_writing, False
+            said_goodbye_too_long = trio.current_time() >= self._goodbye_until_s
+            if wrote_too_long or said_goodbye_too_long:
+                self.is_stuck = not said_goodbye_too_long
+                wire, self._wire = self._wire, None
+                if wire is not None:
+                    wire.abort()
+                if said_goodbye_too_long:
+                    return
+            self._deadline = trio.CancelScope(deadline=self._goodbye_until_s)
 
     async def _write_until_goodbye(self) -> None:
         while True:
@@ -165,20 +172,20 @@ class Outbox:
                 self._poke_clock()
 
     async def _write(self, wire: Wire, message: Message) -> bool:
+        now_s = trio.current_time()
+        limit_s = now_s + self._send_timeout_s
+        if self._goodbye is None and not limit_s - 0.1 * self._send_timeout_s <= self._deadline.deadline <= limit_s:
+            self._deadline.deadline = limit_s
         self.is_writing = True
-        if self._goodbye is None:
-            self._deadline.deadline = trio.current_time() + self._send_timeout_s
         try:
             await wire.send(message)
         except ConnectionClosed:
             # The receive task tells the end; here it only means that there is nothing to write to.
+            self.is_writing = False
             if self._wire is wire:
                 self._wire = None
             return False
-        finally:
-            self.is_writing = False
-            if self._goodbye is None:
-                self._deadline.deadline = inf
+        self.is_writing = False
         self._counters.messages_sent += 1
         self._counters.bytes_sent += len(message)
         return True

@@ -217,7 +217,7 @@ class Track:
                 self._pass_mark()
             elif self._chunker.has_chunk:
                 due_s = self.schedule.due_s(self._available_at_s, now_s)
-                if due_s > now_s:
+                if self.schedule.is_early(due_s, now_s):
                     return due_s
                 self._send_queued_chunk(due_s, now_s)
             else:
@@ -296,13 +296,13 @@ class Track:
             self._is_speaking = True
             self.tell(BotStartedSpeakingFrame(destination=self.name))
         self._taken += len(pcm)
-        self._available_at_s = -inf
+        available_at_s, self._available_at_s = self._available_at_s, -inf
         self._spoke_at_s = now_s
         self._silence_s = 0.0
-        self._send_chunk(pcm, due_s)
+        self._send_chunk(pcm, due_s, available_at_s)
 
-    def _send_chunk(self, pcm: bytes, due_s: float) -> None:
-        self.schedule.advance(self._chunk_samples)
+    def _send_chunk(self, pcm: bytes, due_s: float, available_at_s: float = -inf) -> None:
+        self.schedule.advance(self._chunk_samples, available_at_s)
         self.counters.audio_sent_s += self._chunk_s
         if self.mixer is not None:
             pcm = self.mixer.mix(pcm)
