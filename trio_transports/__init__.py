@@ -39,6 +39,7 @@ from .session.events import ServerReady as ServerReady
 from .session.events import SessionTimeout as SessionTimeout
 from .session.session import Session as Session
 from .session.statistics import Statistics as Statistics
+from .transports.asgi import AsgiWebsocketTransport as AsgiWebsocketTransport
 from .transports.client import WebsocketClientTransport as WebsocketClientTransport
 from .transports.server import WebsocketServerTransport as WebsocketServerTransport
 
