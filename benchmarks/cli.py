@@ -25,6 +25,7 @@ from .targets import promise_table
 
 RESULTS = Path(__file__).parent / "results"
 WRONG, BROKEN = 1, 2
+PLAIN_WIDTH = 150
 
 
 def show(console: Console, table: Table) -> None:
@@ -186,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=PLAIN_WIDTH)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         match parsed.command:

@@ -82,7 +82,7 @@ def run_profile(bench: Bench, peer: Peer, *, sessions: int, seconds: float, arri
         with ThreadPoolExecutor(1) as pool:
             load = pool.submit(apply_load, job, within_s=seconds + 60)
             time.sleep(UNDER_WAY_S)
-            spy = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)  # noqa: S603
+            spy = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
             outcome = load.result()
         words = spy.stderr
         if not raw.exists():

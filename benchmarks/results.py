@@ -116,6 +116,6 @@ def load(path: Path) -> Results:
         return _CONVERTER.structure(json.loads(path.read_text()), Results)
     except OSError as exc:
         raise ValueError(f"{path} cannot be read: {exc.strerror}") from exc
-    except (ValueError, BaseValidationError) as exc:
+    except (ValueError, AttributeError, BaseValidationError) as exc:  # cattrs takes for granted that it is a dict
         why = "; ".join(transform_error(exc)) if isinstance(exc, BaseValidationError) else str(exc)
         raise ValueError(f"{path} is not a file of benchmark results of format {FORMAT}: {why}") from exc

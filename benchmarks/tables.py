@@ -49,7 +49,7 @@ def figure(measurement: Measurement | None) -> str:
     if measurement is None:
         return ""
     wide = spread(measurement.values)
-    text = f"{number(measurement.middle)} {measurement.unit}"
+    text = number(measurement.middle)
     return f"{text} ±{wide / 2:.0%}" if len(measurement.values) > 1 and measurement.middle else text
 
 
@@ -78,6 +78,7 @@ def _table(results: Results, scenario: str, found: Sequence[Measurement], sessio
     here = [measurement for measurement in found if (measurement.sessions, measurement.case) == (sessions, case)]
     metrics = [*dict.fromkeys(measurement.metric for measurement in here)]
     metrics = [m for m in metrics if m != "silent chunks" or any(x.metric == m and any(x.values) for x in here)]
+    units = {measurement.metric: measurement.unit for measurement in here}
     by_key = {(measurement.peer, measurement.metric): measurement for measurement in here}
     headline = HEADLINES.get(scenario, metrics[0])
     base = by_key.get((BASELINE, headline))
@@ -96,7 +97,7 @@ def _table(results: Results, scenario: str, found: Sequence[Measurement], sessio
     where = case_title(sessions, case)
     return Table(
         title=f"{scenario}: {where}" if where else scenario,
-        columns=("peer", "does", f"{headline} / {BASELINE}", *metrics),
+        columns=("peer", "does", f"{headline} / {BASELINE}", *(f"{metric} ({units[metric]})" for metric in metrics)),
         rows=tuple(rows),
         ours=frozenset(ours),
     )

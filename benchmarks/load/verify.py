@@ -57,6 +57,7 @@ class EchoCheck:
 
     __slots__ = (
         "_faults",
+        "_head",
         "_offset",
         "_positions",
         "_ring",
@@ -75,6 +76,7 @@ class EchoCheck:
         self._faults = faults
         self._size = -1
         self._start = 0
+        self._head = b""
         self._suffix = b""
         self.expected = 0
         self.sent = 0
@@ -91,6 +93,7 @@ class EchoCheck:
             len(message) == self._size
             and message[start : start + CHUNK_BYTES] == self._ring[(self.expected + self._offset) % RING]
             and message[start - 3 : start] == _PCM_KEY
+            and message[:3] == self._head
             and message[start + CHUNK_BYTES :] == self._suffix
         ):
             self.expected += 1
@@ -128,7 +131,7 @@ class EchoCheck:
         if ahead:
             self._faults.lost += ahead
             self._faults.add(f"{ahead} chunks missing before chunk {self.expected + ahead}")
-        self._size, self._start = len(message), audio.start
+        self._size, self._start, self._head = len(message), audio.start, message[:3]
         self._suffix = message[audio.start + CHUNK_BYTES :]
         self.expected += ahead + 1
         return self.expected - 1

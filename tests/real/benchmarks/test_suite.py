@@ -1,0 +1,121 @@
+"""The suite end to end on real processes and sockets: one honest peer, one lying one, and everything ended after."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.bench import Bench, Case
+from benchmarks.catalogue import Peer
+from benchmarks.load.jobs import ChurnJob, EchoJob, HoldJob, InterruptionJob, Job, PlaybackJob, Target
+from benchmarks.processes import ROOT, DidNotStart, apply_load, serving
+from benchmarks.results import Results
+
+HONEST = Peer(name="honest", title="honest", program="trio_websocket_bare")
+LIAR = Peer(name="liar", title="liar", program="liar")
+
+
+class Quiet:
+    def scenario(self, name: str, steps: int) -> None: ...
+
+    def step(self, what: str) -> None: ...
+
+    def say(self, what: str) -> None: ...
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def jobs(target: Target) -> list[Job]:
+    return [
+        EchoJob(target=target, sessions=3, warm_s=0.1, window_s=0.3),
+        PlaybackJob(target=target, sessions=2, seconds=0.5),
+        InterruptionJob(target=target, sessions=2, after_s=0.1, quiet_s=0.3),
+        ChurnJob(target=target, workers=2, warm_s=0.1, window_s=0.2),
+        HoldJob(target=target, few=1, many=3, talk_s=0.1, settle_s=0.05),
+    ]
+
+
+def test_every_job_against_an_honest_server() -> None:
+    """Each load finds nothing wrong with a true echo, measures something, and the server is gone afterwards."""
+    with serving(HONEST, sys.executable) as server:
+        pid = server.target.pid
+        outcomes = [apply_load(job, within_s=30) for job in jobs(server.target)]
+    for outcome in outcomes:
+        assert (outcome.failure, outcome.altered, outcome.lost) == ("", 0, 0), outcome
+        assert outcome.numbers
+    echo = outcomes[0].numbers
+    assert echo["received"] > 0
+    assert echo["server_cpu_s"] > 0
+    assert not is_alive(pid)
+
+
+@pytest.mark.parametrize("lie", ["shorten", "alter", "lose", "join"])
+def test_a_lying_server_is_found_out(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
+    """A server that shortens, alters, loses or joins messages is reported as wrong, and has no figures."""
+    monkeypatch.setenv("TT_BENCH_LIE", lie)
+    results = Results(started="", quick=True, machine={})
+    with (
+        Bench(peers=[LIAR], quick=True, results=results, progress=Quiet()) as bench,
+        bench.collecting("x") as rounds,
+        bench.server("x", LIAR) as server,
+    ):
+        assert server is not None
+        job = EchoJob(target=server.target, sessions=2, warm_s=0.1, window_s=0.4)
+        assert bench.apply(rounds, "x", server, Case(sessions=2), job, within_s=30) is None
+    [wrong] = results.wrong
+    assert wrong.peer == "liar"
+    assert "messages" in wrong.what
+    assert results.measurements == []
+
+
+def test_a_server_that_cannot_start() -> None:
+    """It is named with its last words."""
+    broken = Peer(name="broken", title="broken", program="no_such_program")
+    with pytest.raises(DidNotStart, match="no_such_program"), serving(broken, sys.executable):
+        raise AssertionError("it started")
+
+
+def test_servers_end_with_a_killed_suite() -> None:
+    """Even a suite that is killed leaves no server behind: its stdin closes and it ends."""
+    program = (
+        "import sys, time\n"
+        "from benchmarks.catalogue import Peer\n"
+        "from benchmarks.processes import serving\n"
+        "with serving(Peer(name='h', title='h', program='trio_websocket_bare'), sys.executable) as server:\n"
+        "    print(server.target.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=ROOT) as suite:
+        assert suite.stdout is not None
+        pid = int(suite.stdout.readline())
+        assert is_alive(pid)
+        suite.kill()
+        suite.wait()
+        until = time.monotonic() + 10
+        while is_alive(pid) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert not is_alive(pid)
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    """A run of one scenario writes its file, exits with 0, and reports."""
+    out = tmp_path / "r.json"
+    command = [sys.executable, "-m", "benchmarks"]
+    run = [*command, "run", "interruption", "--quick", "--peers", "trio-websocket", "--out", str(out)]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert out.exists()
+    report = [*command, "report", str(out), "--to", str(tmp_path)]
+    assert subprocess.run(report, cwd=ROOT, capture_output=True, timeout=30, check=False).returncode == 0
+    assert "interruption" in (tmp_path / "r.md").read_text()
+    refused = subprocess.run([*command, "run", "nothing"], cwd=ROOT, capture_output=True, timeout=30, check=False)
+    assert refused.returncode == 2
