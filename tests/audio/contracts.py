@@ -56,9 +56,12 @@ def check_mixer(make: Callable[[], AudioMixer], audio_format: AudioFormat) -> No
             mixer.mix(bytes(2))
     mixer.stop()
     mixer.stop()
-    for misuse in (lambda: mixer.mix(voice), lambda: mixer.control({})):
-        with pytest.raises(RuntimeError, match=r"before start\(audio_format\) or after stop\(\)"):
-            misuse()
+    with pytest.raises(RuntimeError, match=r"before start\(audio_format\) or after stop\(\)"):
+        mixer.mix(voice)
+    mixer.control({}, enabled=False)
+    mixer.start(audio_format)
+    assert mixer.mix(voice) == voice, "what is set while it is stopped holds when it starts"
+    mixer.stop()
 
 
 def check_filter(make: Callable[[], AudioFilter], audio_format: AudioFormat) -> None:
@@ -97,6 +100,9 @@ def check_filter(make: Callable[[], AudioFilter], audio_format: AudioFormat) -> 
             audio_filter.filter(bytes(2))
     audio_filter.stop()
     audio_filter.stop()
-    for misuse in (lambda: audio_filter.filter(voice), lambda: audio_filter.control({})):
-        with pytest.raises(RuntimeError, match=r"before start\(audio_format\) or after stop\(\)"):
-            misuse()
+    with pytest.raises(RuntimeError, match=r"before start\(audio_format\) or after stop\(\)"):
+        audio_filter.filter(voice)
+    audio_filter.control({}, enabled=False)
+    audio_filter.start(audio_format)
+    assert audio_filter.filter(voice) is voice, "what is set while it is stopped holds when it starts"
+    audio_filter.stop()

@@ -13,7 +13,7 @@ from attrs import define, field
 
 
 @final
-@define(eq=False)
+@define(eq=False, on_setattr=[])  # the validator is for the constructor: run on each change it costs more than the rest
 class Chunker:
     """A queue of bytes that is read in pieces of ``size_bytes``."""
 

@@ -145,11 +145,6 @@ class SoundMixer:
     _format: AudioFormat | None = field(init=False, default=None, repr=False)
     _voices: list[_Voice] = field(init=False, factory=list, repr=False)
     _gain: Ramp = field(init=False, factory=lambda: Ramp(0.0), repr=False)
-    # What control has changed since start:
-    _volume: float = field(init=False, default=0.0, repr=False)
-    _loop: bool = field(init=False, default=True, repr=False)
-    _enabled: bool = field(init=False, default=True, repr=False)
-    _crossfade_s: float = field(init=False, default=0.0, repr=False)
 
     def _named(self, name: object) -> Sound:
         try:
@@ -160,8 +155,6 @@ class SoundMixer:
     def start(self, audio_format: AudioFormat) -> None:
         """Begin at the beginning. The first start in a format converts the sounds, for all mixers that share them."""
         name = self.sound if self.sound is not None else next(iter(self.sounds))
-        self._volume, self._loop, self._enabled = self.volume, self.loop, self.enabled
-        self._crossfade_s = self.crossfade_s
         for sound in self.sounds.values():
             sound.frames(audio_format, loop=self.loop)
         self._format = audio_format
@@ -195,25 +188,26 @@ class SoundMixer:
         return mixed.astype(_INT16).tobytes()
 
     def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None:
-        """Change what is given; all of it, or with an error none of it."""
-        audio_format = self._format
-        if audio_format is None:
-            raise RuntimeError("SoundMixer.control was called before start(audio_format) or after stop()")
+        """Change what is given; all of it, or with an error none of it. Before ``start``, it begins so."""
         unknown = set(settings) - {"sound", "volume", "loop", "crossfade_s"}
         if unknown:
             raise ValueError(
                 f"the mixer has no setting {', '.join(map(repr, sorted(unknown)))}: "
                 "it has sound, volume, loop and crossfade_s"
             )
-        volume = _volume(settings.get("volume", self._volume))
-        loop = _flag(settings.get("loop", self._loop))
-        crossfade_s = _seconds(settings.get("crossfade_s", self._crossfade_s))
-        on = self._enabled if enabled is None else _flag(enabled)
+        volume = _volume(settings.get("volume", self.volume))
+        loop = _flag(settings.get("loop", self.loop))
+        crossfade_s = _seconds(settings.get("crossfade_s", self.crossfade_s))
+        on = self.enabled if enabled is None else _flag(enabled)
         if "sound" in settings:
             self._named(settings["sound"])
-        self._volume, self._crossfade_s, self._enabled = volume, crossfade_s, on
-        if loop is not self._loop:
-            self._loop = loop
+            self.sound = str(settings["sound"])
+        self.volume, self.crossfade_s, self.enabled = volume, crossfade_s, on
+        changed, self.loop = loop is not self.loop, loop
+        audio_format = self._format
+        if audio_format is None:
+            return
+        if changed:
             for voice in self._voices:
                 voice.loop, voice.frames = loop, self._named(voice.name).frames(audio_format, loop=loop)
         if "sound" in settings:
@@ -223,12 +217,12 @@ class SoundMixer:
             self._gain.go(target, audio_format.samples_in(FADE_S))
 
     def _switch(self, name: str, audio_format: AudioFormat) -> None:
-        if self._loop and any(voice.name == name and voice.fade.target == 1 for voice in self._voices):
+        if self.loop and any(voice.name == name and voice.fade.target == 1 for voice in self._voices):
             return
-        fade = audio_format.samples_in(self._crossfade_s)
+        fade = audio_format.samples_in(self.crossfade_s)
         for voice in self._voices:
             voice.fade.go(0.0, fade)
-        new = _Voice(name, self._named(name).frames(audio_format, loop=self._loop), self._loop, Ramp(0.0))
+        new = _Voice(name, self._named(name).frames(audio_format, loop=self.loop), self.loop, Ramp(0.0))
         new.fade.go(1.0, fade)
         self._voices = [voice for voice in self._voices if not voice.is_over] + [new]
 

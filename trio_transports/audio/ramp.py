@@ -50,8 +50,8 @@ class Ramp:
         if self._at >= self._length:
             return self._target
         share = np.arange(self._at, self._at + samples) / self._length
-        self._at += samples
-        np.minimum(share, 1.0, out=share)
         share *= self._target - self._from
         share += self._from
+        share[self._length - self._at :] = self._target  # exactly, as it will be from then on
+        self._at += samples
         return share
