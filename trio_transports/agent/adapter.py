@@ -100,10 +100,10 @@ class WebSocketAgentAdapter:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         context, self._context = self._context, None
         assert context is not None
-        return await context.__aexit__(kind, error, traceback)
+        await context.__aexit__(kind, error, traceback)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:

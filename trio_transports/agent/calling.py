@@ -9,6 +9,7 @@ Rules
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import final
 
 import trio
@@ -82,11 +83,13 @@ class Exchange:
         while gatherer.ended_by is None:
             arrived = inbox.take_nowait()
             if arrived is None:
-                with trio.move_on_at(gatherer.deadline):
-                    try:
-                        arrived = await inbox.take()
-                    except trio.EndOfChannel:
-                        return self._stream_ended()
+                if inbox.has_ended:
+                    await trio.lowlevel.checkpoint()
+                    return self._stream_ended()
+                with trio.move_on_at(gatherer.deadline) as limit, suppress(trio.EndOfChannel):
+                    arrived = await inbox.take()
+                if arrived is None and not limit.cancelled_caught:
+                    continue
             elif arrived.at > gatherer.deadline:
                 inbox.put_back([arrived])
                 arrived = None

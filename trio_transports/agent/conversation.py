@@ -70,6 +70,7 @@ class Conversation:
     _alarm: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _playback: Playback = field(factory=Playback, init=False)
     _rates: RateConversion = field(init=False)
+    _heard_at: float = field(default=0.0, init=False)
     _said: Converter | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -164,15 +165,15 @@ class Conversation:
     # Audio that came
 
     def _take_audio(self, chunk: AudioChunk, at: float) -> None:
+        self._heard_at = at
         self._playback.audio(chunk.duration_seconds, at)
         for converted in self._rates.process(chunk):
             if converted.data or converted.transcript:
                 self._deliver(converted, at)
 
     def _flush_heard(self) -> None:
-        now = trio.current_time()
-        for held in self._rates.flush():
-            self._deliver(evolve(held, received_at=now), now)
+        for held in self._rates.flush():  # it belongs to the last audio that came
+            self._deliver(evolve(held, received_at=self._heard_at), self._heard_at)
 
     def _deliver(self, chunk: AudioChunk, at: float) -> None:
         if self.recording is not None:
