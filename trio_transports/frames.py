@@ -13,7 +13,7 @@ under one percent of what a frame costs on its way, so values stay frozen.
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias, cast, final
 
-from attrs import Factory, field, frozen
+from attrs import Factory, field, fields, frozen
 from attrs.validators import and_, ge, in_, instance_of, optional
 
 from .audio.format import AudioFormat
@@ -70,6 +70,35 @@ class AudioFrame:
     @property
     def duration_s(self) -> float:
         return self.num_samples / self.sample_rate
+
+
+_set_audio, _set_sample_rate, _set_num_channels, _set_pts, _set_destination, _set_id, _set_name = (
+    getattr(AudioFrame, attribute.name).__set__ for attribute in fields(AudioFrame)
+)
+
+
+def checked_audio_frame(
+    audio: bytes,
+    sample_rate: int,
+    num_channels: int = 1,
+    pts: int | None = None,
+    destination: str | None = None,
+    id: int = 0,  # noqa: A002 - the frame's own field
+    name: str = "",
+) -> AudioFrame:
+    """Make an ``AudioFrame`` of values that were checked already: 0.4 microseconds instead of 0.9.
+
+    For a decoder, which has to check what a peer sent anyway, in terms of the message.
+    """
+    frame = object.__new__(AudioFrame)
+    _set_audio(frame, audio)
+    _set_sample_rate(frame, sample_rate)
+    _set_num_channels(frame, num_channels)
+    _set_pts(frame, pts)
+    _set_destination(frame, destination)
+    _set_id(frame, id)
+    _set_name(frame, name)
+    return frame
 
 
 @final
