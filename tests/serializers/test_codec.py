@@ -15,14 +15,11 @@ from hypothesis import strategies as st
 
 from tests.serializers.strategies import json_values, mutated_bytes, numbers
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
-from trio_transports.frames import JSONValue
 from trio_transports.serializers import Message, codec
 
-ENGINES: dict[str, tuple[Callable[[Message], JSONValue], Callable[[object], str]]] = {
-    "stdlib": (codec._parse_stdlib, codec._write_stdlib)
-}
+ENGINES: dict[str, codec.Engine] = {"stdlib": codec.STDLIB}
 if find_spec("orjson") is not None:
-    ENGINES["orjson"] = (codec._parse_orjson, codec._write_orjson)
+    ENGINES["orjson"] = codec.ORJSON
 quick = settings(max_examples=150, deadline=None)
 
 

@@ -14,7 +14,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import JSONValue
@@ -35,6 +35,7 @@ WHOLE: Final = "$"
 """The path of an error that is about the message as a whole."""
 
 _CONTAINERS: Final = (dict, list)
+_TOO_DEEP: Final = f"JSON nested deeper than {MAX_DEPTH} levels"
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -90,20 +91,15 @@ def _write_orjson(value: object) -> str:
     return orjson.dumps(value).decode()
 
 
-parse: Callable[[Message], JSONValue] = _parse_stdlib if orjson is None else _parse_orjson
-write: Callable[[object], str] = _write_stdlib if orjson is None else _write_orjson
+Engine: TypeAlias = tuple[Callable[[Message], JSONValue], Callable[[object], str]]
+
+STDLIB: Final[Engine] = (_parse_stdlib, _write_stdlib)
+ORJSON: Final[Engine] = (_parse_orjson, _write_orjson)
+
+parse, write = STDLIB if orjson is None else ORJSON
 
 
-def _may_be_deep(message: Message) -> bool:
-    # Counting brackets is cheaper than looking at each value, but only as long as the text is short.
-    if len(message) > 1000:
-        return True
-    if isinstance(message, str):
-        return message.count("[") + message.count("{") > MAX_DEPTH
-    return message.count(b"[") + message.count(b"{") > MAX_DEPTH
-
-
-def _is_too_deep(value: object) -> bool:
+def _is_too_deep(value: JSONValue) -> bool:
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         level = [
@@ -118,16 +114,25 @@ def _is_too_deep(value: object) -> bool:
     return True
 
 
-def loads(message: Message, *, path: str = WHOLE) -> JSONValue:
-    """Read one JSON document; ``path`` is where in the peer's message it stands."""
+def loads_of_any_depth(message: Message, *, path: str = WHOLE) -> JSONValue:
+    """Read one JSON document for a caller that looks at its depth itself: ``check_depth``, or a cheaper way."""
     try:
-        value = parse(message)
+        return parse(message)
     except RecursionError:
-        raise RemoteProtocolError(f"JSON nested deeper than {MAX_DEPTH} levels", path=path) from None
+        raise RemoteProtocolError(_TOO_DEEP, path=path) from None
     except ValueError as exc:
         raise RemoteProtocolError(f"not JSON: {exc}", path=path) from None
-    if len(message) > MAX_DEPTH and type(value) in _CONTAINERS and _may_be_deep(message) and _is_too_deep(value):
-        raise RemoteProtocolError(f"JSON nested deeper than {MAX_DEPTH} levels", path=path)
+
+
+def check_depth(value: JSONValue, *, path: str = WHOLE) -> None:
+    if type(value) in _CONTAINERS and _is_too_deep(value):
+        raise RemoteProtocolError(_TOO_DEEP, path=path)
+
+
+def loads(message: Message, *, path: str = WHOLE) -> JSONValue:
+    """Read one JSON document; ``path`` is where in the peer's message it stands."""
+    value = loads_of_any_depth(message, path=path)
+    check_depth(value, path=path)
     return value
 
 

@@ -27,7 +27,7 @@ from cattrs.gen import make_dict_unstructure_fn, override
 
 from ..audio.format import SAMPLE_WIDTH
 from ..errors import RemoteProtocolError
-from ..frames import AudioFrame, JSONValue, MessageFrame
+from ..frames import AudioFrame, JSONValue, MessageFrame, checked_audio_frame
 from .codec import WHOLE
 
 Rename = Callable[[str], str]
@@ -118,15 +118,7 @@ def audio_frame(
         raise RemoteProtocolError(
             f"{len(audio)} bytes are not whole 16-bit samples of {num_channels} channels", path=f"{dot}audio"
         )
-    return AudioFrame(
-        audio=audio,
-        sample_rate=sample_rate,
-        num_channels=num_channels,
-        pts=pts,
-        destination=destination,
-        id=id,
-        name=name,
-    )
+    return checked_audio_frame(audio, sample_rate, num_channels, pts, destination, id, name)
 
 
 _FREE_JSON: Final = attrs.fields(attrs.resolve_types(MessageFrame)).message.type

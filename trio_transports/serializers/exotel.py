@@ -15,7 +15,7 @@ from attrs.validators import and_, in_, instance_of, optional
 
 from ..audio.format import AudioFormat
 from ..frames import AudioFrame, Frame, InterruptionFrame, JSONValue, MarkFrame, MessageFrame, StartFrame
-from .codec import dumps, loads
+from .codec import dumps
 from .converters import TaggedUnion, make_converter, to_base64
 from .line import (
     ID_RULE,
@@ -34,7 +34,7 @@ from .line import (
     frames_of,
     not_started,
     pcm_frames,
-    quick_payload,
+    read,
 )
 from .protocol import Message
 
@@ -166,8 +166,7 @@ class ExotelFrameSerializer:
         return (dumps(_outgoing.unstructure(command)),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value = loads(message)
-        payload = quick_payload(value)
+        value, payload = read(message)
         if payload is not None:
             return pcm_frames(payload, self._format)
         incoming = _incoming.structure(value)

@@ -57,7 +57,7 @@ from ..frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from .codec import dumps, loads
+from .codec import check_depth, dumps, loads_of_any_depth
 from .converters import TaggedUnion, audio_frame, from_base64, make_converter, to_base64
 from .protocol import Message
 
@@ -134,11 +134,12 @@ class JSONFrameSerializer:
         return (text.encode() if self.binary else text,)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value = loads(message)
+        value = loads_of_any_depth(message)
         if type(value) is dict and len(value) == 4 and value.get("type") == "audio":
-            # The four members that encode writes: no need for the converter.
+            # The four members that encode writes: no need for the converter. Of these three none can hide anything.
             audio, sample_rate, num_channels = value.get("audio"), value.get("sample_rate"), value.get("num_channels")
             if type(audio) is str and type(sample_rate) is int and type(num_channels) is int:
                 return (audio_frame(from_base64(audio, path="audio"), sample_rate, num_channels),)
+        check_depth(value)
         frame = _frames.structure(value)
         return () if frame is None else (frame,)

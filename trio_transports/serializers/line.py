@@ -27,8 +27,9 @@ from ..frames import (
     MarkFrame,
     MessageFrame,
     StartFrame,
+    checked_audio_frame,
 )
-from .codec import dumps
+from .codec import check_depth, dumps, loads_of_any_depth
 from .converters import from_base64
 from .protocol import Message
 
@@ -110,24 +111,25 @@ class Stop:
     """The call, or the stream, has ended."""
 
 
-def quick_payload(value: JSONValue) -> bytes | None:
-    """The payload of a media message of the usual shape; None for anything else, which is the converter's to judge."""
-    if type(value) is dict and value.get("event") == "media":
+def read(message: Message) -> tuple[JSONValue, bytes | None]:
+    """The JSON of a message and, if it is media of the usual shape, its payload: no work for the converter then."""
+    value = loads_of_any_depth(message)
+    # Two objects and no array: it cannot be nested deeply, and none of its members can hide anything.
+    if type(value) is dict and type(message) is str and message.count("{") == 2 and "[" not in message:
         media = value.get("media")
-        if type(media) is dict:
+        if type(media) is dict and value.get("event") == "media":
             payload, track = media.get("payload"), media.get("track", "inbound")
             if type(payload) is str and type(track) is str:
                 data = from_base64(payload, path=_PAYLOAD)
-                return b"" if track == _OWN_VOICE else data
-    return None
+                return value, b"" if track == _OWN_VOICE else data
+    check_depth(value)
+    return value, None
 
 
 def pcm_frames(pcm: bytes, audio_format: AudioFormat, *, path: str = _PAYLOAD) -> Sequence[Frame]:
-    if not pcm:
-        return ()
     if len(pcm) % 2:
         raise RemoteProtocolError(f"{len(pcm)} bytes are not whole 16-bit samples", path=path)
-    return (AudioFrame(audio=pcm, sample_rate=audio_format.sample_rate),)
+    return (checked_audio_frame(pcm, audio_format.sample_rate),) if pcm else ()
 
 
 def check_format(frame: AudioFrame, wanted: AudioFormat) -> None:

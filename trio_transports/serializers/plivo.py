@@ -13,7 +13,7 @@ from attrs import define, evolve, field, frozen
 from ..audio.format import AudioFormat
 from ..audio.g711 import pcm_to_ulaw, ulaw_to_pcm
 from ..frames import AudioFrame, Frame, InterruptionFrame, JSONValue, MarkFrame, MessageFrame, StartFrame
-from .codec import dumps, loads
+from .codec import dumps
 from .converters import TaggedUnion, camel_case, make_converter, to_base64
 from .line import (
     ID_RULE,
@@ -30,7 +30,7 @@ from .line import (
     frames_of,
     not_started,
     pcm_frames,
-    quick_payload,
+    read,
 )
 from .protocol import Message
 
@@ -157,8 +157,7 @@ class PlivoFrameSerializer:
         return (dumps(_outgoing.unstructure(command)),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value = loads(message)
-        payload = quick_payload(value)
+        value, payload = read(message)
         if payload is not None:
             return pcm_frames(ulaw_to_pcm(payload), TELEPHONE)
         incoming = _incoming.structure(value)

@@ -18,7 +18,7 @@ from ..audio.format import AudioFormat
 from ..audio.g711 import alaw_to_pcm, pcm_to_alaw, pcm_to_ulaw, ulaw_to_pcm
 from ..errors import RemoteProtocolError
 from ..frames import AudioFrame, Frame, InterruptionFrame, JSONValue, MarkFrame, MessageFrame, StartFrame
-from .codec import dumps, loads
+from .codec import dumps
 from .converters import TaggedUnion, make_converter, to_base64
 from .line import (
     ID_RULE,
@@ -38,7 +38,7 @@ from .line import (
     frames_of,
     not_started,
     pcm_frames,
-    quick_payload,
+    read,
 )
 from .protocol import Message
 
@@ -162,8 +162,7 @@ class TelnyxFrameSerializer:
         return (dumps(_outgoing.unstructure(command)),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value = loads(message)
-        payload = quick_payload(value)
+        value, payload = read(message)
         if payload is not None:
             return pcm_frames(self._decoded(payload), TELEPHONE)
         incoming = _incoming.structure(value)

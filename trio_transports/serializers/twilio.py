@@ -21,7 +21,7 @@ from ..frames import (
     MessageFrame,
     StartFrame,
 )
-from .codec import dumps, loads
+from .codec import dumps
 from .converters import TaggedUnion, camel_case, make_converter, to_base64
 from .line import (
     ID_RULE,
@@ -41,7 +41,7 @@ from .line import (
     frames_of,
     not_started,
     pcm_frames,
-    quick_payload,
+    read,
 )
 from .protocol import Message
 
@@ -143,8 +143,7 @@ class TwilioFrameSerializer:
         return (dumps(_outgoing.unstructure(command)),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value = loads(message)
-        payload = quick_payload(value)
+        value, payload = read(message)
         if payload is not None:
             return pcm_frames(ulaw_to_pcm(payload), TELEPHONE)
         incoming = _incoming.structure(value)
