@@ -245,9 +245,11 @@ class Connection:
         if self._is_closing or self._is_over:
             return
         self._is_closing = True
-        # A TLS stream has no half-close that would make the peer close in turn: it is waited for only if it may send.
-        is_silent = all(run.websocket is None or run.websocket.peer_said_goodbye for run in self._runs)
-        linger_s = 0 if self._is_secure and is_silent else _LINGER_S
+        websockets = [run.websocket for run in self._runs if run.websocket is not None]
+        # Nothing follows a peer's close frame. And a TLS stream has no half-close that would make a peer close in turn:
+        # there it is waited for only where a close frame is on its way.
+        is_silent = all(websocket.peer_said_goodbye for websocket in websockets)
+        linger_s = 0 if is_silent and (websockets or self._is_secure) else _LINGER_S
         self._reading.deadline = trio.current_time() + linger_s
         if not self._is_secure:
             with trio.move_on_after(linger_s), suppress(trio.BrokenResourceError, trio.ClosedResourceError):

@@ -9,11 +9,13 @@ Rules
 4. The lifespan of the app outlives its connections, in both.
 """
 
+import socket
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from random import randint
+from traceback import walk_tb
 from typing import Any, Final, final
 
 import trio
@@ -105,12 +107,25 @@ def _check(config: Config) -> None:
 
 @contextmanager
 def _bound_sockets(config: Config) -> Iterator[Sockets]:
-    sockets = config.create_sockets()
+    try:
+        sockets = config.create_sockets()
+    except OSError as exc:
+        _close_left_open(exc)
+        raise
     try:
         yield sockets
     finally:
         for sock in (*sockets.secure_sockets, *sockets.insecure_sockets):
             sock.close()
+
+
+def _close_left_open(error: OSError) -> None:
+    """Close what hypercorn has made before an address was refused, and forgotten: only its frames still know it."""
+    for frame, _ in walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            for made in value if isinstance(value, list) else [value]:
+                if isinstance(made, socket.socket):
+                    made.close()
 
 
 @asynccontextmanager

@@ -5,8 +5,8 @@ task makes the writes of a connection, and the session waits for it only as long
 
 Rules
 1. One long-lived task per connection, begun with the first write. It costs two switches of task per write.
-2. A write that nobody waits for any more ends with its socket: the stream that the task is stuck in is found among the
-   frames it awaits, and reset. Where there is none (another server; another task holds the socket's lock), the task
+2. A write that nobody waits for any more ends with its socket: the stream that the task is stuck in, or waits for while
+   another task is stuck in it, is found among the frames that are awaited, and reset. Where there is none, the task
    stays until the server lets go of it, and no session waits for that.
 3. What such a task still meets reaches nobody: its connection was told as lost when it was left.
 """
@@ -23,6 +23,7 @@ from trio.lowlevel import ParkingLot
 from .sockets import reset_socket
 
 _LAST_WORDS_S: Final = 5.0
+_LEFT_BEHIND_S: Final = 60.0
 
 
 @final
@@ -66,21 +67,22 @@ class Writer:
         if self._jobs or last_words is None:
             for job in self._jobs:
                 job.done.set()
-            self._scope.cancel()
-            self.kill()
+            # A write whose socket is gone ends by itself, and lets the server finish what it does then.
+            if not self.kill():
+                self._scope.cancel()
         else:
             self._put(last_words)
         self.stop()
 
-    def kill(self) -> None:
+    def kill(self) -> bool:
         """Reset the socket that the task is stuck in, if it is."""
         if self._task is None or self._ended.is_set():
-            return
-        for frame, _ in self._task.iter_await_frames():
-            stream = frame.f_locals.get("self")
-            if isinstance(stream, trio.SocketStream):
-                reset_socket(stream)
-                return
+            return False
+        stream = _stream_under(self._task)
+        if stream is None:
+            return False
+        reset_socket(stream)
+        return True
 
     def _put(self, event: dict[str, Any]) -> _Job:
         job = _Job(event)
@@ -101,7 +103,9 @@ class Writer:
                         if self._is_stopping:
                             return
                         await self._idle.park()
-                    await self._do(self._jobs[0])
+                    job = self._jobs[0]
+                    if not job.done.is_set():
+                        await self._do(job)
                     self._jobs.popleft()
         finally:
             self._ended.set()
@@ -119,10 +123,23 @@ class Writer:
             job.done.set()
 
 
+def _stream_under(task: trio.lowlevel.Task, *, through_locks: bool = True) -> trio.SocketStream | None:
+    """Find the socket stream that a task waits for, itself or by way of a lock that another task holds."""
+    for frame, _ in task.iter_await_frames():
+        awaited = frame.f_locals.get("self")
+        if isinstance(awaited, trio.SocketStream):
+            return awaited
+        if isinstance(awaited, trio.Lock) and through_locks:
+            holder = awaited.statistics().owner
+            return None if holder is None else _stream_under(holder, through_locks=False)
+    return None
+
+
 def leave_behind(receive: Callable[[], Awaitable[Any]], writer: Writer) -> None:
     """Let go of a connection that cannot be ended from here: read on until the server says that it is over.
 
-    A server whose queue for the app is full would otherwise never get to the end of the connection.
+    A server whose queue for the app is full would otherwise never get to the end of the connection. After
+    ``_LEFT_BEHIND_S`` it is not waited for any more.
     """
 
     async def read() -> None:
@@ -138,8 +155,9 @@ def leave_behind(receive: Callable[[], Awaitable[Any]], writer: Writer) -> None:
         writer.kill()
 
     async def both() -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch)
-            await read()
+        with trio.move_on_after(_LEFT_BEHIND_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch)
+                await read()
 
     trio.lowlevel.spawn_system_task(both, name="trio_transports.wire.asgi left behind")
