@@ -5,6 +5,7 @@ Rules
 2. Subscribers get the messages of one sender in the order they were sent, system messages ahead of data.
 3. ``running`` is the life of the bus: when it ends, every subscription ends after what waits in it was read. A
    ``LocalBus`` also works without it.
+4. A bus that keeps messages can ``hold`` them back until ``release``, so that those who will want them can subscribe.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -37,7 +38,9 @@ class Bus(Protocol):
     @property
     def is_running(self) -> bool: ...
 
-    def running(self) -> AbstractAsyncContextManager[object]: ...
+    def running(self, *, hold: bool = False) -> AbstractAsyncContextManager[object]: ...
+
+    def release(self) -> None: ...
 
 
 @final
@@ -72,7 +75,7 @@ class LocalBus:
         return self._running
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["LocalBus"]:
+    async def running(self, *, hold: bool = False) -> AsyncIterator["LocalBus"]:
         if self._running:
             raise LocalProtocolError("this bus is already running: enter running() once")
         self._running = True
@@ -82,3 +85,6 @@ class LocalBus:
         finally:
             self._running = False
             self._fanout.end()
+
+    def release(self) -> None:
+        """Do nothing: this bus holds nothing back."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, final
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from trio.lowlevel import ParkingLot
 
 MAX_MESSAGES: Final = 1024
@@ -25,11 +25,12 @@ MAX_AUDIO_S: Final = 5.0
 @final
 @frozen
 class Waiting:
-    """One encoded message. ``audio_s`` is 0 for what is not audio."""
+    """One encoded message. ``audio_s`` is 0 for what is not audio; ``at_s`` is when it was put, where that matters."""
 
     data: bytes
     is_system: bool
     audio_s: float = 0.0
+    at_s: float = 0.0
 
 
 @final
@@ -78,6 +79,15 @@ class Outbox:
         self._account(waiting)
         return waiting
 
+    def take_now(self) -> Waiting | None:
+        """Take the next message for good, if there is one."""
+        lane = self._system or self._data
+        if not lane:
+            return None
+        waiting = lane.popleft()
+        self._account(waiting)
+        return waiting
+
     def written(self) -> None:
         self._in_flight = None
         if not self:
@@ -102,8 +112,14 @@ class Outbox:
         """Rewrite what waits, for a peer that reads another form."""
         for lane in (self._system, self._data):
             for index, waiting in enumerate(lane):
-                lane[index] = Waiting(change(waiting.data), waiting.is_system, waiting.audio_s)
+                lane[index] = evolve(waiting, data=change(waiting.data))
         self._bytes = sum(len(waiting.data) for lane in (self._system, self._data) for waiting in lane)
+
+    def drop_stale_audio(self, before_s: float) -> None:
+        """Drop the audio that was put before that time."""
+        stale = [index for index, waiting in enumerate(self._data) if waiting.audio_s > 0 and waiting.at_s < before_s]
+        for index in reversed(stale):
+            self._drop(self._data, index)
 
     def _trim(self) -> None:
         # A bound never drops the last message: one that is larger than a bound is sent all the same.

@@ -101,7 +101,7 @@ class WorkerRunner:
         try:
             async with AsyncExitStack() as stack:
                 if not self.bus.is_running:
-                    await stack.enter_async_context(self.bus.running())
+                    await stack.enter_async_context(self.bus.running(hold=True))
                 async with open_services() as services:
                     services.start_soon(self._listen, subscription.receive_system, name=f"{self.name} system messages")
                     services.start_soon(self._listen, subscription.receive_data, name=f"{self.name} data messages")
@@ -127,6 +127,7 @@ class WorkerRunner:
                     self._auto_end = auto_end
                     if workers:
                         self._check_auto_end()
+                    self.bus.release()
                     nursery.start_soon(self._start_added, additions, nursery)
                     task_status.started()
                     await self._finish.wait()

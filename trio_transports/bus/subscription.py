@@ -5,8 +5,8 @@ Rules
    tasks may use ``receive_system`` and ``receive_data``, so that a long handler holds up no cancellation.
 2. A full lane loses its oldest message. How many were lost is told in their place, by a ``BusGapMessage``. The sender
    and the other subscribers notice nothing.
-3. A bus that may lose nothing puts a message with a ``Receipt`` and waits for room instead. Coming back for the next
-   message says that the one before was handled.
+3. A bus that may lose nothing puts a message with a ``Receipt`` and waits for room instead; such a message is never
+   dropped for another. Coming back for the next message says that the one before was handled.
 4. ``accepts`` is asked before a message is queued. If it raises, this subscription ends with that exception, and nobody
    else is touched.
 """
@@ -56,15 +56,37 @@ class _Lane:
     def is_full(self) -> bool:
         return len(self.waiting) >= self.size
 
-    def drop_oldest(self) -> None:
-        message, receipt = self.waiting.popleft()
+    def put(self, message: BusMessage) -> bool:
+        """Queue ``message``; False if that cost one, be it this one."""
+        if not self.is_full:
+            self.waiting.append((message, None))
+            return True
+        if self.waiting[0][1] is None:
+            oldest, _ = self.waiting.popleft()
+        else:
+            index = next((index for index, (_, receipt) in enumerate(self.waiting) if receipt is None), None)
+            if index is None:
+                self._lose(message)
+                return False
+            oldest, _ = self.waiting[index]
+            del self.waiting[index]
+        self._lose(oldest)
+        self.waiting.append((message, None))
+        return False
+
+    def _lose(self, message: BusMessage) -> None:
         if isinstance(message, BusGapMessage):  # a gap that is itself lost widens the one told in its place
             self.lost += message.missed or 0
             self.unknown = self.unknown or message.missed is None
         else:
             self.lost += 1
-        if receipt is not None:
-            receipt.handled()
+
+    def clear(self) -> None:
+        self.settle()
+        while self.waiting:
+            _, receipt = self.waiting.popleft()
+            if receipt is not None:
+                receipt.handled()
 
     def settle(self) -> None:
         """The message in hand has been handled."""
@@ -128,11 +150,8 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
 
     def put(self, message: BusMessage) -> None:
         """Queue ``message``, which it wants, at the cost of the oldest one waiting."""
-        lane = self._lane(message)
-        if lane.is_full:
-            lane.drop_oldest()
+        if not self._lane(message).put(message):
             self._dropped += 1
-        lane.waiting.append((message, None))
         self._readers.unpark_all()
 
     async def put_with_receipt(self, message: BusMessage, receipt: Receipt) -> None:
@@ -169,9 +188,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         self._closed = True
         self._forget(self)
         for lane in (self._system, self._data):
-            lane.settle()
-            while lane.waiting:
-                lane.drop_oldest()
+            lane.clear()
         self._wake()
 
     async def aclose(self) -> None:

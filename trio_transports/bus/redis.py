@@ -1,0 +1,275 @@
+"""The bus over Redis: one channel for what may be lost, streams for what may not.
+
+Rules
+1. Local subscribers get a message at once, without Redis; other processes get it through Redis. Without a server the
+   workers of one process go on talking to each other.
+2. ``send`` of a message that may be lost does not wait. What waits for Redis is bounded, the oldest data goes first,
+   and a reader elsewhere is told how much it missed.
+3. ``durable`` names the message types that may not be lost (True: all). They go through a stream and reach every
+   process from there, this one too. ``send`` waits until Redis has stored them, however long that takes: cancel it, or
+   not. What Redis itself keeps over its own restart is up to its ``appendonly``.
+4. All processes on one bus must agree on ``durable``, and a Pipecat peer sees only what is not.
+5. ``running`` fails if there is no server within ``connect_timeout``. After that a lost one is waited for.
+6. Every process that is given a ``group`` of its own (its ``name``, by default) reads every stored message; those that
+   share one share the messages.
+"""
+
+import math
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, final
+
+import trio
+from attrs import frozen
+
+from .._nursery import open_services
+from ..errors import LocalProtocolError, TransportError
+from ..frames import AudioFrame
+from ..params import ReconnectPolicy
+from .local import Accepts
+from .messages import BusFrameMessage, BusLocalMessage, BusMessage, BusSystemMessage
+from .outbox import Outbox, Waiting
+from .redis_connection import RedisConnection, RedisServer, keep_connected
+from .redis_readers import ChannelReader, Incoming, StreamReader
+from .redis_writer import Writer
+from .serializer import MessageSerializer, shared_serializer
+from .subscription import DATA_BUFFER, SYSTEM_BUFFER, BusSubscription, Fanout
+
+CHANNEL: Final = "pipecat:bus"
+FLUSH_S: Final = 2.0
+STALE_AUDIO_S: Final = 1.0
+
+_POLICY: Final = ReconnectPolicy(initial_delay=0.1, max_delay=5.0)
+
+
+@final
+@frozen(kw_only=True)
+class RedisBusStatistics:
+    """What one process has counted so far on its bus."""
+
+    published: int
+    stored: int
+    refused: int
+    """Messages that the server would not take."""
+    dropped: int
+    """Messages that did not fit while there was no server, or it was slow."""
+    received: int
+    malformed: int
+    missed: int
+    """Messages of others that are known to be missing."""
+    duplicates: int
+    """Messages of others that came twice; the second was dropped."""
+    connections_lost: int
+    waiting: int
+
+
+@final
+class RedisBus:
+    def __init__(
+        self,
+        url: str = "redis://127.0.0.1:6379",
+        *,
+        channel: str = CHANNEL,
+        serializer: MessageSerializer | None = None,
+        durable: bool | tuple[type[BusMessage], ...] = False,
+        name: str | None = None,
+        group: str | None = None,
+        connect_timeout: float = 10.0,
+        reply_timeout: float = 5.0,
+        reconnect: ReconnectPolicy = _POLICY,
+        outbox_messages: int = 4096,
+        outbox_bytes: int = 16 * 1024 * 1024,
+        stream_max_length: int = 10_000,
+        claim_idle_s: float = 60.0,
+    ) -> None:
+        if durable and name is None:
+            raise ValueError("RedisBus.name is required with durable: it is where this process resumes after a restart")
+        self._server = RedisServer(
+            url=url, connect_timeout=connect_timeout, reply_timeout=reply_timeout, policy=reconnect
+        )
+        self._channel = channel
+        self._serializer = serializer if serializer is not None else shared_serializer()
+        self._durable: tuple[type[BusMessage], ...] = (BusMessage,) if durable is True else durable or ()
+        self._name = name if name is not None else f"bus-{secrets.token_hex(4)}"
+        self._group = group if group is not None else self._name
+        self._claim_idle_s = claim_idle_s
+        self._fanout = Fanout()
+        publisher = secrets.token_hex(8)
+        self._writer = Writer(
+            name=self._name,
+            channel=channel,
+            publisher=publisher,
+            group=self._group,
+            outbox=Outbox(max_messages=outbox_messages, max_bytes=outbox_bytes, max_audio_s=math.inf),
+            stream_max_length=stream_max_length,
+            stale_audio_s=STALE_AUDIO_S,
+        )
+        self._incoming = Incoming(
+            name=self._name, publisher=publisher, serializer=self._serializer, fanout=self._fanout
+        )
+        self._released = trio.Event()
+        self._connections_lost = 0
+        self._last_cause: Exception | None = None
+        self._refusal: TransportError | None = None
+        self._refused = trio.Event()
+        self._was_entered = False
+        self._running = False
+
+    def __repr__(self) -> str:
+        state = "running" if self._running else "not running"
+        return f"<RedisBus {self._name!r} on {self._server}, channel {self._channel!r}, {state}>"
+
+    @property
+    def is_running(self) -> bool:
+        return self._running
+
+    def statistics(self) -> RedisBusStatistics:
+        return RedisBusStatistics(
+            published=self._writer.published,
+            stored=self._writer.stored,
+            refused=self._writer.refused,
+            dropped=self._writer.outbox.dropped,
+            received=self._incoming.received,
+            malformed=self._incoming.malformed,
+            missed=self._incoming.missed,
+            duplicates=self._incoming.duplicates,
+            connections_lost=self._connections_lost,
+            waiting=len(self._writer.outbox),
+        )
+
+    async def send(self, message: BusMessage) -> None:
+        """Send to every subscriber of this bus, here and elsewhere.
+
+        Cancelled, a durable message may have been stored or not; any other was not sent.
+        """
+        if isinstance(message, BusLocalMessage):
+            await trio.lowlevel.checkpoint()
+            self._fanout.deliver(message)
+            return
+        if not self._running:
+            raise LocalProtocolError(f"{self!r}: enter running() before sending")
+        data = self._serializer.encode(message)
+        if isinstance(message, self._durable):
+            await self._writer.store(self._stream(system=isinstance(message, BusSystemMessage)), data)
+            return
+        await trio.lowlevel.checkpoint()
+        self._fanout.deliver(message)
+        audio_s = 0.0
+        if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):
+            audio_s = message.frame.duration_s
+        self._writer.publish(Waiting(data, isinstance(message, BusSystemMessage), audio_s, trio.current_time()))
+
+    def subscribe(
+        self,
+        name: str,
+        *,
+        accepts: Accepts | None = None,
+        data_buffer: int = DATA_BUFFER,
+        system_buffer: int = SYSTEM_BUFFER,
+    ) -> BusSubscription:
+        """Read what is sent from now on; ``accepts`` says of which messages, and must be quick."""
+        return self._fanout.subscribe(name, accepts, data_buffer, system_buffer)
+
+    @asynccontextmanager
+    async def running(self, *, hold: bool = False) -> AsyncIterator["RedisBus"]:
+        """Connect, and stay connected while the body runs; what waits is written before it ends, within two seconds.
+
+        ``hold`` keeps stored messages back until ``release``: a message that nobody here wants counts as handled, so
+        those who will want it must have subscribed.
+        """
+        if self._was_entered:
+            raise LocalProtocolError(f"{self!r} runs once: make another one")
+        self._was_entered = True
+        if not hold:
+            self.release()
+        try:
+            async with open_services() as services:
+                await self._connected(self._start(services.start_soon))
+                self._running = True
+                yield self
+                self._running = False
+                with trio.move_on_after(FLUSH_S):
+                    await self._writer.drained()
+        finally:
+            self._running = False
+            self._fanout.end()
+
+    def release(self) -> None:
+        """Let stored messages come; see ``running``."""
+        self._released.set()
+
+    def _start(self, start_soon: Callable[..., None]) -> list[trio.Event]:
+        """Start a task for each connection; the events are set when each has its first."""
+        ready: list[trio.Event] = []
+
+        def becomes_ready() -> Callable[[], None]:
+            ready.append(trio.Event())
+            return ready[-1].set
+
+        reply_timeout = self._server.reply_timeout
+        channel = ChannelReader(
+            channel=self._channel,
+            reply_timeout=reply_timeout,
+            incoming=self._incoming,
+            on_subscribed=becomes_ready(),
+        )
+        self._writer.on_ready = becomes_ready()
+        users = [("writer", self._writer.use), ("channel", channel.use)]
+        if self._durable:
+            for system in (False, True):
+                stream = StreamReader(
+                    key=self._stream(system=system),
+                    group=self._group,
+                    consumer=self._name,
+                    is_shared=self._group != self._name,
+                    claim_idle_s=self._claim_idle_s,
+                    reply_timeout=reply_timeout,
+                    incoming=self._incoming,
+                    writer=self._writer,
+                    released=self._released,
+                    on_ready=becomes_ready(),
+                )
+                users.append((f"stream {stream.key}", stream.use))
+        for what, use in users:
+            where = f"{self._name} {what}"
+            start_soon(self._keep_connected, use, where, name=where)
+        return ready
+
+    async def _keep_connected(self, use: Callable[[RedisConnection], Awaitable[None]], what: str) -> None:
+        try:
+            await keep_connected(self._server, use, what=what, on_lost=self._lose)
+        except TransportError as exc:
+            self._refusal = exc
+            self._refused.set()
+
+    async def _connected(self, connections: list[trio.Event]) -> None:
+        """Wait for the first connection of each task, or raise what kept it from coming."""
+
+        async def all_connected() -> None:
+            for connection in connections:
+                await connection.wait()
+            nursery.cancel_scope.cancel()
+
+        async def one_refused() -> None:
+            await self._refused.wait()
+            nursery.cancel_scope.cancel()
+
+        with trio.move_on_after(self._server.connect_timeout) as limit:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(all_connected)
+                nursery.start_soon(one_refused)
+        if self._refusal is not None:
+            raise self._refusal
+        if limit.cancelled_caught:
+            raise TransportError(
+                f"no connection to {self._server} within connect_timeout ({self._server.connect_timeout:g} s): "
+                f"{self._last_cause or 'no answer'}"
+            ) from self._last_cause
+
+    def _stream(self, *, system: bool) -> str:
+        return f"{self._channel}:stream:system" if system else f"{self._channel}:stream"
+
+    def _lose(self, cause: Exception) -> None:
+        self._connections_lost += 1
+        self._last_cause = cause
