@@ -16,8 +16,8 @@ from rich.table import Table as RichTable
 from . import catalogue, scenarios
 from .bench import Bench
 from .compare import comparison_table
-from .machine import machine_facts
-from .profile import NoProfiler, profile_tables, run_profile
+from .machine import contention, machine_facts
+from .profile import NoProfiler, profile_tables, run_profile, run_steps
 from .report import write_report
 from .results import Results, load, save
 from .tables import Table, all_tables, does, trouble_tables
@@ -92,7 +92,7 @@ def do_run(console: Console, arguments: argparse.Namespace) -> int:
     started = datetime.now(UTC)
     results = Results(started=started.strftime("%Y-%m-%d %H:%M UTC"), quick=arguments.quick, machine=machine_facts())
     out = arguments.out or RESULTS / f"local-{started:%Y%m%d-%H%M%S}.json"
-    clock = time.monotonic()
+    clock, contended = time.monotonic(), contention()
     with (
         Terminal(console) as progress,
         Bench(
@@ -106,6 +106,7 @@ def do_run(console: Console, arguments: argparse.Namespace) -> int:
         for scenario in chosen:
             scenario.run(bench)
     results.took_s = time.monotonic() - clock
+    results.machine["cores contended"] = f"{(contention() - contended) / results.took_s:.0%} of the time"
     save(results, out)
     promised = promise_table(results)
     for table in (*all_tables(results), *trouble_tables(results), *([promised] if promised else [])):
@@ -145,6 +146,10 @@ def do_report(console: Console, arguments: argparse.Namespace) -> int:
 
 def do_profile(console: Console, arguments: argparse.Namespace) -> int:
     [peer] = catalogue.chosen([arguments.peer], quick=False)
+    if arguments.steps:
+        table = run_steps(peer, sessions=arguments.sessions, seconds=arguments.seconds, arrivals=arguments.arrivals)
+        show(console, table)
+        return 0
     results = Results(started="", quick=True, machine={})
     with (
         Terminal(console) as progress,
@@ -178,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--name", help="of the files; default: that of the results")
     profile = commands.add_parser("profile", help="where a server's time goes (needs py-spy)")
     profile.add_argument("peer")
+    profile.add_argument("--steps", action="store_true", help="count the steps of trio's tasks instead (no py-spy)")
     profile.add_argument("--sessions", type=int, default=50)
     profile.add_argument("--seconds", type=float, default=8.0)
     profile.add_argument("--arrivals", choices=("random", "together"), default="random")

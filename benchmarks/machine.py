@@ -14,6 +14,15 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def contention() -> float:
+    """Seconds since the start of the machine in which something wanted a core and had none; 0 where nobody counts."""
+    try:
+        first = Path("/proc/pressure/cpu").read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return 0.0
+    return float(first.rpartition("total=")[2]) / 1e6
+
+
 def machine_facts() -> dict[str, str]:
     facts = {
         "processor": _processor(),

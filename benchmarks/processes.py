@@ -47,6 +47,15 @@ class Server:
     versions: dict[str, str]
     _process: subprocess.Popen[str]
     _errors: IO[str]
+    _answers: "Lines"
+
+    def ask(self, within_s: float = 10.0) -> dict[str, list[int]]:
+        """What the program counted so far, if it counts."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("?\n")
+        self._process.stdin.flush()
+        answer: dict[str, list[int]] = json.loads(self._answers.read(within_s) or "{}")
+        return answer
 
     @property
     def is_running(self) -> bool:
@@ -88,8 +97,10 @@ def _tail(errors: IO[str]) -> str:
 
 
 @contextmanager
-def _process(interpreter: str, module: str, *arguments: str) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "", "PYTHONUNBUFFERED": "1"}
+def _process(
+    interpreter: str, module: str, *arguments: str, **variables: str
+) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | variables
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [interpreter, "-m", module, *arguments],
@@ -125,17 +136,23 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 @contextmanager
-def serving(peer: Peer, interpreter: str, *, clients: int = 1) -> Iterator[Server]:
-    """Run a peer's server program; ``clients`` matters to one whose transport serves a single client."""
-    with _process(interpreter, f"benchmarks.peers.{peer.program}", str(clients)) as (process, errors):
+def serving(peer: Peer, interpreter: str, *, clients: int = 1, counting: bool = False) -> Iterator[Server]:
+    """Run a peer's server program. ``clients`` matters to one whose transport serves a single client.
+
+    With ``counting`` a program on trio counts the steps of its tasks.
+    """
+    variables = {"TT_BENCH_STEPS": "1"} if counting else {}
+    program = f"benchmarks.peers.{peer.program}"
+    with _process(interpreter, program, str(clients), **variables) as (process, errors):
         assert process.stdout is not None
-        line = Lines(process.stdout).read(START_S)
+        lines = Lines(process.stdout)
+        line = lines.read(START_S)
         if not line:
             process.poll()
             raise DidNotStart(_tail(errors))
         ready: dict[str, Any] = json.loads(line)
         target = Target(ports=tuple(ready["ports"]), pid=ready["pid"])
-        yield Server(peer, target, ready["python"], ready["versions"], process, errors)
+        yield Server(peer, target, ready["python"], ready["versions"], process, errors, lines)
 
 
 def apply_load(job: Job, *, within_s: float) -> Outcome:

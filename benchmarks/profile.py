@@ -1,4 +1,4 @@
-"""Where a server's time goes: py-spy beside a server under the paced echo, added up by function."""
+"""Where a server's time goes under the paced echo: by function, as py-spy sees it, and by step of trio's tasks."""
 
 import shutil
 import subprocess
@@ -15,11 +15,14 @@ from attrs import frozen
 from .bench import Bench
 from .catalogue import Peer
 from .load.jobs import EchoJob
-from .processes import ROOT, apply_load
+from .messages import CHUNK_S
+from .processes import ROOT, apply_load, serving
 from .tables import Table
 
 UNDER_WAY_S = 2.5
 """Until the load has connected and warmed up."""
+LEAST_STEPS = 0.01
+"""For each frame; a task that takes fewer has nothing to do with frames."""
 
 
 class NoProfiler(Exception):
@@ -44,7 +47,7 @@ def read_folded(text: str) -> Profile:
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
-        if not stack or not count.isdigit() or any("_end_with_parent" in frame for frame in frames):
+        if not stack or not count.isdigit() or any("_obey_parent" in frame for frame in frames):
             continue
         samples = int(count)
         total += samples
@@ -90,3 +93,33 @@ def run_profile(bench: Bench, peer: Peer, *, sessions: int, seconds: float, arri
         text = raw.read_text().replace(str(ROOT) + "/", "").replace(sys.prefix + "/", "")
         numbers = outcome.numbers
         return read_folded(text), numbers["server_cpu_s"] / max(1.0, numbers["received"]) * 1e6
+
+
+def run_steps(peer: Peer, *, sessions: int, seconds: float, arrivals: str) -> Table:
+    """How many steps each of a trio server's tasks takes for a frame, and how long they are.
+
+    The instrument itself costs a few microseconds a step; the counts are exact.
+    """
+    with serving(peer, sys.executable, clients=sessions, counting=True) as server, ThreadPoolExecutor(1) as pool:
+        job = EchoJob(target=server.target, sessions=sessions, warm_s=1.0, window_s=seconds + 3, arrivals=arrivals)
+        load = pool.submit(apply_load, job, within_s=seconds + 60)
+        time.sleep(UNDER_WAY_S)
+        before, began = server.ask(), time.monotonic()
+        time.sleep(seconds)
+        after, took_s = server.ask(), time.monotonic() - began
+        load.result()
+    return steps_table(before, after, took_s / CHUNK_S * sessions)
+
+
+def steps_table(before: dict[str, list[int]], after: dict[str, list[int]], frames: float) -> Table:
+    """The difference of two counts, for each frame; what hardly happens is left out."""
+    found = []
+    for name, (count, took_ns) in after.items():
+        was_count, was_ns = before.get(name, [0, 0])
+        steps = (count - was_count) / frames
+        if steps > LEAST_STEPS:
+            found.append((steps, (took_ns - was_ns) / frames / 1e3, name))
+    rows = [(name, f"{steps:.2f}", f"{took_us:.1f}") for steps, took_us, name in sorted(found, reverse=True)]
+    tasks = [(steps, took_us) for steps, took_us, name in found if not name.startswith("(")]
+    rows.append(("all tasks", f"{sum(steps for steps, _ in tasks):.2f}", f"{sum(us for _, us in tasks):.1f}"))
+    return Table(title="trio's steps for a frame", columns=("task", "steps", "us of CPU"), rows=tuple(rows))

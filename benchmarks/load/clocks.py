@@ -19,6 +19,11 @@ def process_cpu_ns(pid: int) -> int:
     return time.clock_gettime_ns(~pid << 3 | 2)
 
 
+def waited_ns(pid: int) -> int:
+    """How long a process's main thread was ready to run and had to wait for a core, so far."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+
+
 def private_bytes(pid: int) -> int:
     """Memory that this process alone holds: what its sessions cost, without what it shares with others."""
     kilobytes = 0

@@ -19,7 +19,7 @@ from array import array
 from typing import Final, final
 
 from ..messages import CHUNK_MS
-from .clocks import Alarm, process_cpu_ns
+from .clocks import Alarm, process_cpu_ns, waited_ns
 from .jobs import EchoJob, Outcome
 from .sessions import Sessions, sessions
 from .verify import EchoCheck, Faults, echo_frames, ring
@@ -106,7 +106,7 @@ class Echo:
         window_ns = start_ns + int(job.warm_s * 1e9)
         end_ns = window_ns + int(job.window_s * 1e9)
         self._counting_from_ns, self._counting_to_ns = window_ns + to_real_ns, end_ns + to_real_ns
-        marks: list[tuple[int, int, int, int, int]] = []
+        marks: list[tuple[int, ...]] = []
         number, due_ns = 0, start_ns
         alarm = Alarm()
         self._held.poll.register(alarm.fd, select.EPOLLIN | select.EPOLLET)
@@ -118,8 +118,16 @@ class Echo:
                     number += 1
                     due_ns = start_ns + number // job.sessions * chunk_ns + phases[number % job.sessions]
                 if now_ns >= (window_ns, end_ns)[len(marks)]:
-                    cpu_ns = process_cpu_ns(job.target.pid)
-                    marks.append((time.monotonic_ns(), cpu_ns, time.process_time_ns(), self.sent, self.received))
+                    marks.append(
+                        (
+                            time.monotonic_ns(),
+                            process_cpu_ns(job.target.pid),
+                            time.process_time_ns(),
+                            waited_ns(job.target.pid),
+                            self.sent,
+                            self.received,
+                        )
+                    )
                 alarm.set(min(due_ns, end_ns))
                 self._turn(0.1, alarm.fd)
         finally:
@@ -147,13 +155,13 @@ class Echo:
 
     def _outcome(
         self,
-        first: tuple[int, int, int, int, int],
-        last: tuple[int, int, int, int, int],
+        first: tuple[int, ...],
+        last: tuple[int, ...],
         missing: int,
         *,
         idle: bool,
     ) -> Outcome:
-        wall_ns, server_ns, load_ns, sent, received = (b - a for a, b in zip(first, last, strict=True))
+        wall_ns, server_ns, load_ns, waited, sent, received = (b - a for a, b in zip(first, last, strict=True))
         if missing and idle:
             self.faults.lost += missing
             self.faults.add(f"{missing} chunks at the end never came back, and the server had nothing to do")
@@ -165,6 +173,7 @@ class Echo:
             "received": received,
             "server_cpu_s": server_ns / 1e9,
             "load_cpu_s": load_ns / 1e9,
+            "server_waited_s": waited / 1e9,
             "round_trip_p50_ms": percentile(trips, 0.5),
             "round_trip_p99_ms": percentile(trips, 0.99),
             "round_trip_max_ms": trips[-1] if trips else 0.0,

@@ -17,7 +17,7 @@ from statistics import fmean, median
 from typing import Final, final
 
 from ..messages import CHUNK_MS, CHUNK_S, chunks_in, command_message
-from .clocks import process_cpu_ns
+from .clocks import process_cpu_ns, waited_ns
 from .echo import BUSY, percentile
 from .jobs import InterruptionJob, Outcome, PlaybackJob
 from .sessions import Sessions, sessions
@@ -85,6 +85,7 @@ def playback(job: PlaybackJob) -> Outcome:
         wanted = chunks_in(job.seconds)
         listening.listen(time.monotonic() + 0.2)
         start = time.monotonic()
+        waited_before_ns = waited_ns(job.target.pid)
         before_ns, load_before_ns = process_cpu_ns(job.target.pid), time.process_time_ns()
         listening.command(spread_s=CHUNK_S, play=job.seconds)
         give_up = start + job.seconds * 1.5 + 3
@@ -108,7 +109,8 @@ def playback(job: PlaybackJob) -> Outcome:
         played = sum(map(len, listening.arrivals_ns))
         return Outcome(
             numbers={
-                "seconds": took_s,
+                "window_s": took_s,
+                "server_waited_s": (waited_ns(job.target.pid) - waited_before_ns) / 1e9,
                 "server_cpu_s": server_s,
                 "load_cpu_s": load_s,
                 "chunks": played,

@@ -1,4 +1,4 @@
-"""What every server program shares: how it says that it is ready, and how it ends with the suite that started it.
+"""What every server program shares: how it says that it is ready, answers the suite, and ends with it.
 
 The work of a program, on each connection:
 1. A message that holds audio is answered with the same audio, as the transport under test would send it.
@@ -14,6 +14,7 @@ import platform
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 
@@ -27,15 +28,21 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _end_with_parent() -> None:
+def _obey_parent(report: Callable[[], object]) -> None:
     # The suite holds the other end of stdin: however it ends, this server does not outlive it.
-    sys.stdin.read()
+    for _ in sys.stdin:
+        print(json.dumps(report()), flush=True)
     os._exit(0)
 
 
 def announce(*ports: int, packages: tuple[str, ...], **facts: str) -> None:
     """Tell the suite where this server listens and what it is made of; the last step before serving."""
-    threading.Thread(target=_end_with_parent, name="end with the suite", daemon=True).start()
+    report: Callable[[], object] = dict
+    if os.environ.get("TT_BENCH_STEPS"):
+        from .steps import install
+
+        report = install().report
+    threading.Thread(target=_obey_parent, args=(report,), name="obey the suite", daemon=True).start()
     ready = {"ports": ports, "pid": os.getpid(), "python": platform.python_version(), "versions": _versions(packages)}
     print(json.dumps(ready | {"facts": facts}), flush=True)
 

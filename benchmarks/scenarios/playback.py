@@ -1,6 +1,6 @@
 """Playing audio: how exactly it keeps time, and how fast it stops."""
 
-from ..bench import Bench, Case
+from ..bench import Bench, Case, disturbance
 from ..load.jobs import InterruptionJob, PlaybackJob
 
 
@@ -21,7 +21,7 @@ def run_pacing(bench: Bench) -> None:
                         if server is None:
                             continue
                         job = PlaybackJob(target=server.target, sessions=sessions, seconds=seconds)
-                        outcome = bench.apply(rounds, "pacing", server, case, job, within_s=90 + sessions)
+                        outcome = bench.apply_calmly(rounds, "pacing", server, case, job, within_s=90 + sessions)
                         if not outcome:
                             continue
                         numbers = outcome.numbers
@@ -33,6 +33,8 @@ def run_pacing(bench: Bench) -> None:
                             rounds.add(peer, case, f"gap error {share}", numbers[f"gap_error_{share}_ms"], unit="ms")
                         cpu_us = numbers["server_cpu_s"] / numbers["chunks"] * 1e6
                         rounds.add(peer, case, "server CPU per chunk", cpu_us, unit="us")
+                        waited = disturbance(outcome) * 100
+                        rounds.add(peer, case, "waited for a core", waited, unit="% of time", better="neither")
 
 
 def run_interruption(bench: Bench) -> None:

@@ -1,11 +1,11 @@
 """Profiles, from stacks that are made up."""
 
-from benchmarks.profile import profile_tables, read_folded
+from benchmarks.profile import profile_tables, read_folded, steps_table
 
 STACKS = """main (a.py:1);run (b.py:2);send (c.py:3) 6
 main (a.py:1);run (b.py:2);run (b.py:2) 2
 main (a.py:1) 2
-bootstrap (t.py:1);_end_with_parent (program.py:9) 50
+bootstrap (t.py:1);_obey_parent (program.py:9) 50
 not a stack
 """
 
@@ -23,3 +23,16 @@ def test_tables() -> None:
     itself, below = profile_tables(read_folded(STACKS), top=1)
     assert itself.rows == (("60.0%", "send (c.py:3)"),)
     assert below.rows == (("100.0%", "main (a.py:1)"),)
+
+
+def test_steps_are_counted_for_each_frame() -> None:
+    """The difference of two counts; what hardly happens and what did not run are left out."""
+    before = {"send": [100, 1_000_000], "main": [7, 5_000]}
+    after = {"send": [300, 9_000_000], "main": [8, 6_000], "receive": [100, 2_000_000], "(waiting for I/O)": [50, 1]}
+    table = steps_table(before, after, frames=200)
+    assert table.rows == (
+        ("send", "1.00", "40.0"),
+        ("receive", "0.50", "10.0"),
+        ("(waiting for I/O)", "0.25", "0.0"),
+        ("all tasks", "1.50", "50.0"),
+    )
