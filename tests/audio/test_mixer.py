@@ -162,6 +162,17 @@ def test_off_and_on() -> None:
     assert np.array_equal(out[fade:], reference[fade : len(out)])
 
 
+def test_ending_unheard() -> None:
+    """A sound that is played once goes on while it is off, and can end there."""
+    for skipped, left in ((3000, 5000), (9000, 0)):
+        mixer = started(SoundMixer(TONE, volume=1, loop=False, enabled=False))
+        bed(mixer, skipped)
+        mixer.control({"loop": False}, enabled=True)
+        out = bed(mixer, 9000)
+        assert np.array_equal(out[800:left], samples(TONE.pcm)[skipped + 800 :])
+        assert not out[left:].any()
+
+
 def test_off_from_the_start() -> None:
     """A mixer that begins disabled is silent until it is enabled."""
     mixer = started(SoundMixer(TONE, enabled=False))

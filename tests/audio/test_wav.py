@@ -1,5 +1,6 @@
 import struct
 import wave
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -62,6 +63,26 @@ def test_streaming_and_wrong_sizes(size: int, riff_size: int) -> None:
 def test_size_too_small() -> None:
     """A data size that is too small loses no audio."""
     assert strip_wav_header(riff(chunk(b"fmt ", FMT), chunk(b"data", PCM, 100))) == PCM
+
+
+def test_a_stray_byte() -> None:
+    """What would split a sample after the audio is not audio."""
+    assert strip_wav_header(riff(chunk(b"fmt ", FMT), chunk(b"data", PCM)) + b"\x00") == PCM
+
+
+@given(channels=st.integers(0, 3), rate=st.sampled_from([0, 8000]), block=st.integers(0, 6), size=st.integers(0, 12))
+def test_plain_headers_are_taken_off_alike(channels: int, rate: int, block: int, size: int) -> None:
+    """The short way for the usual header finds what the walk finds, right or wrong."""
+    fmt = struct.pack("<HHIIHH", 1, channels, rate, 0, block, 16)
+    data = riff(chunk(b"fmt ", fmt), b"data" + struct.pack("<I", size) + bytes(range(12)))
+
+    def outcome(strip: Callable[[bytes], bytes]) -> bytes | str:
+        try:
+            return strip(data)
+        except ValueError as exc:
+            return str(exc)
+
+    assert outcome(strip_wav_header) == outcome(lambda data: split_wav_header(data)[1])
 
 
 def test_chunks_around_the_audio() -> None:

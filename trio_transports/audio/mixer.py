@@ -83,7 +83,8 @@ class _Voice:
             piece = frames.take(np.arange(at, end), axis=0, mode="wrap")
         else:
             piece = np.zeros((samples, frames.shape[1]), _INT16)
-            piece[: length - at] = frames[at:]
+            rest = frames[at:]
+            piece[: len(rest)] = rest
         self.at = end % length if self.loop else end
         share = self.fade.take(samples)
         if isinstance(share, float):
@@ -173,6 +174,7 @@ class SoundMixer:
         if gain.is_steady and gain.target == 0:
             for voice in voices:
                 voice.skip(samples)
+            self._voices = [voice for voice in voices if not voice.is_over]
             return pcm
         bed: Frames | _Floats = voices[0].take(samples)
         for voice in voices[1:]:

@@ -5,13 +5,13 @@ Rules
 2. Chunks are walked by their sizes; those that are not known are skipped. ``fmt `` comes before ``data``.
 3. A data size of 0 or 0xFFFFFFFF comes from a writer that did not know the length: all that follows is audio.
 4. A data size past the end of the message is cut to what is there. One that is too small is believed only if what
-   follows is again chunks (to the byte) or another WAV message; otherwise the size lies and all of it is audio.
-   Sizes are wrong in practice because writers patch them afterwards, or never.
+   follows is again chunks (to the byte), another WAV message, or would split a sample; otherwise the size lies and all
+   of it is audio. Sizes are wrong in practice because writers patch them afterwards, or never.
 5. Everything else is malformed: a ValueError that says what was found and where.
 """
 
 from os import PathLike
-from struct import pack, unpack_from
+from struct import Struct, pack, unpack_from
 from typing import Final, TypeAlias, final
 
 import numpy as np
@@ -27,6 +27,10 @@ _ULAW: Final = 7
 _EXTENSIBLE: Final = 0xFFFE
 _SUBFORMAT_TAIL: Final = bytes.fromhex("000000001000800000aa00389b71")
 _UNKNOWN_SIZES: Final = (0, 0xFFFFFFFF)
+_PLAIN: Final = Struct("<HI4xH2x4xI")  # channels, rate, block, size of a header of 44 bytes
+_PLAIN_SIZE: Final = 44
+_PLAIN_FMT: Final = b"fmt \x10\x00\x00\x00\x01\x00"
+_PLAIN_DATA: Final = b"\x10\x00data"
 _ENCODING_NAMES: Final = {_PCM: "PCM", _FLOAT: "float", _ALAW: "A-law", _ULAW: "mu-law"}
 
 _Path: TypeAlias = "str | PathLike[str]"
@@ -40,6 +44,11 @@ class _Encoding:
     tag: int
     bits: int
     audio_format: AudioFormat
+
+    @property
+    def block(self) -> int:
+        """Bytes of one sample of all channels."""
+        return self.audio_format.num_channels * ((self.bits + 7) // 8)
 
     @property
     def name(self) -> str:
@@ -81,6 +90,11 @@ def strip_wav_header(data: bytes) -> bytes:
     """Return the PCM in ``data``: without its WAV header, or as it is when it has none."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return data
+    if data[12:22] == _PLAIN_FMT and data[34:40] == _PLAIN_DATA and len(data) >= _PLAIN_SIZE:
+        # What nearly all writers write: a peer may put one on every chunk, so it is not walked.
+        channels, rate, block, size = _PLAIN.unpack_from(data, 22)
+        if size == len(data) - _PLAIN_SIZE and channels and rate and block == 2 * channels and not size % block:
+            return data[_PLAIN_SIZE:]
     return split_wav_header(data)[1]
 
 
@@ -128,7 +142,7 @@ def _parse_one(data: bytes, start: int) -> tuple[_Encoding, bytes, int | None]:
         if name == b"data":
             if encoding is None:
                 raise ValueError(f"malformed WAV: the data chunk at byte {at} comes before any 'fmt ' chunk")
-            stop, following = _data_end(data, body, size)
+            stop, following = _data_end(data, body, size, encoding.block)
             return encoding, data[body:stop], following
         if name == b"fmt ":
             encoding = _encoding(data[body : body + size], size, at)
@@ -140,7 +154,7 @@ def _parse_one(data: bytes, start: int) -> tuple[_Encoding, bytes, int | None]:
     raise ValueError(f"malformed WAV: no data chunk in {end - start} bytes")
 
 
-def _data_end(data: bytes, body: int, size: int) -> tuple[int, int | None]:
+def _data_end(data: bytes, body: int, size: int, block: int) -> tuple[int, int | None]:
     """Where the audio ends that begins at ``body``, and where another WAV message begins; rules 3 and 4."""
     end = len(data)
     if size == 0 and (end == body or _is_wav(data, body)):
@@ -151,7 +165,8 @@ def _data_end(data: bytes, body: int, size: int) -> tuple[int, int | None]:
     for following in {stop, stop + size % 2}:
         if _is_wav(data, following):
             return stop, following
-    return (stop, None) if _are_chunks(data, stop + size % 2) else (end, None)
+    believed = _are_chunks(data, stop + size % 2) or (block and (end - body) % block)
+    return (stop if believed else end), None
 
 
 def _is_wav(data: bytes, at: int) -> bool:
@@ -210,8 +225,8 @@ def write_wav(path: _Path, audio_format: AudioFormat, pcm: bytes) -> None:
 
 
 def _to_int16(encoding: _Encoding, audio: bytes) -> bytes:
-    size = encoding.audio_format.num_channels * encoding.bits // 8
-    audio = audio[: len(audio) - len(audio) % size] if size else audio  # a file cut short ends at its last whole sample
+    if encoding.block:  # a file cut short ends at its last whole sample
+        audio = audio[: len(audio) - len(audio) % encoding.block]
     match encoding.tag, encoding.bits:
         case (1, 16):
             return audio
