@@ -96,8 +96,8 @@ class AsgiWire:
     """How this side has begun to end the connection."""
     _ending: ConnectionClosed | None = field(default=None, init=False)
     """How the connection ended."""
-    _is_receiving: bool = field(default=False, init=False)
-    _receiver_left: ParkingLot = field(factory=ParkingLot, init=False)
+    _is_reading: bool = field(default=False, init=False)
+    _reader_left: ParkingLot = field(factory=ParkingLot, init=False)
     _receive_scope: trio.CancelScope | None = field(default=None, init=False)
 
     # -- before the connection is open ---------------------------------------------------------------------------
@@ -146,17 +146,20 @@ class AsgiWire:
     # -- the wire ------------------------------------------------------------------------------------------------
 
     async def receive(self) -> str | bytes:
-        if self._ending is not None or self._closing is not None:
+        if self._ending is not None:
             await trio.lowlevel.checkpoint()
             raise self._closed()
-        if self._is_receiving:
-            raise LocalProtocolError("another task is already receiving from this wire")
-        self._is_receiving = True
+        if self._is_reading:
+            if self._closing is None:
+                raise LocalProtocolError("another task is already receiving from this wire")
+            while self._ending is None:
+                await self._reader_left.park()  # aclose reads to the end
+            raise self._closed()
+        self._is_reading = True
         try:
             message = await self._next_message()
         finally:
-            self._is_receiving = False
-            self._receiver_left.unpark_all()
+            self._stop_reading()
         if message is None:
             with trio.move_on_after(_TOO_BIG_CLOSE_S):
                 await self.aclose(1009, f"a message is over {self._max_message_bytes} bytes")
@@ -218,6 +221,7 @@ class AsgiWire:
         if self._ending is not None:
             return
         self._ending = ending
+        self._reader_left.unpark_all()
         if self.server is not None:
             self.server.abort()
         if self._receive_scope is not None:
@@ -252,10 +256,20 @@ class AsgiWire:
     async def _drain(self) -> None:
         """Read until the connection is over, unless another task does."""
         while self._ending is None:
-            if self._is_receiving:
-                await self._receiver_left.park()
-            elif (await self._next_event())["type"] == "websocket.disconnect":
+            if self._is_reading:
+                await self._reader_left.park()
+                continue
+            self._is_reading = True
+            try:
+                event = await self._next_event()
+            finally:
+                self._stop_reading()
+            if event["type"] == "websocket.disconnect":
                 return
+
+    def _stop_reading(self) -> None:
+        self._is_reading = False
+        self._reader_left.unpark_all()
 
     def _ended_by_peer(self) -> ConnectionClosed | None:
         """What the server knows of an end that this side has not begun, though messages may be left to read."""
@@ -276,6 +290,7 @@ class AsgiWire:
     def _end(self, ending: ConnectionClosed) -> ConnectionClosed:
         if self._ending is None:
             self._ending = ending
+            self._reader_left.unpark_all()
             if self._writer is not None:
                 self._writer.stop()
         return self._closed()

@@ -1,25 +1,28 @@
 """Apps to serve: a page over HTTP, and a WebSocket handed to what a test wants to do with it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, final
+from functools import partial
+from typing import Final, final
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
-from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport, Disconnected, Session
+from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport, AudioFrame, Disconnected, Session
 from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers import JSONFrameSerializer
-from trio_transports.wire.asgi import AsgiWire, asgi_wire
+from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send, asgi_wire
+
+AUDIO_MESSAGE: Final = str(JSONFrameSerializer().encode(AudioFrame(audio=bytes(640), sample_rate=16000))[0]).encode()
 
 
-async def lifespan(receive: Any, send: Any) -> None:
+async def lifespan(receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await send({"type": "lifespan.shutdown.complete"})
 
 
-async def page(send: Any, body: bytes = b"still here") -> None:
+async def page(send: Send, body: bytes = b"still here") -> None:
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -34,10 +37,10 @@ class WireApp:
     max_message_bytes: int = 1024 * 1024
     endings: list[ConnectionClosed] = field(factory=list, init=False)
     running: int = field(default=0, init=False)
-    scopes: list[Any] = field(factory=list, init=False)
+    scopes: list[Scope] = field(factory=list, init=False)
     returned: trio.Event = field(factory=trio.Event, init=False)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
         elif scope["type"] == "http":
@@ -66,9 +69,9 @@ async def read(wire: AsgiWire) -> None:
         await wire.receive()
 
 
-def session_params(**settings: Any) -> AsgiWebsocketParams:
-    settings.setdefault("serializer", JSONFrameSerializer())
-    return AsgiWebsocketParams(audio_in_enabled=True, audio_out_enabled=True, **settings)
+session_params = partial(
+    AsgiWebsocketParams, audio_in_enabled=True, audio_out_enabled=True, serializer=JSONFrameSerializer()
+)
 
 
 @final
@@ -82,7 +85,7 @@ class SessionApp:
     lasted_s: list[float] = field(factory=list, init=False)
     returned: trio.Event = field(factory=trio.Event, init=False)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
         elif scope["type"] == "http":
@@ -100,3 +103,17 @@ class SessionApp:
                         if isinstance(event, Disconnected):
                             self.disconnected.append(event)
                 self.returned.set()
+
+
+async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
+    """Wait for something that tells nobody of itself."""
+    with trio.fail_after(limit_s):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
+async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
+    """Wait for something that tells nobody of itself."""
+    with trio.fail_after(limit_s):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.01)

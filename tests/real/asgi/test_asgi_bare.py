@@ -5,11 +5,10 @@ from contextlib import suppress
 import trio
 import trio.testing
 
-from tests.real.asgi.apps import SessionApp, WireApp, echo, session_params
+from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, echo, session_params, until
 from tests.real.asgi.hosts import hosted
 from tests.real.asgi.raw_peer import BINARY, PING, PONG, TEXT, close_frame, frame, raw_peer
-from trio_transports import AudioFrame, Session
-from trio_transports.serializers import JSONFrameSerializer
+from trio_transports import Session
 from trio_transports.wire.asgi import AsgiWire
 
 
@@ -27,9 +26,8 @@ async def no_system_tasks_of_ours() -> None:
     """Wait until the tasks that a session left behind have ended."""
     root = trio.lowlevel.current_root_task()
     assert root is not None
-    with trio.fail_after(5):
-        while any("trio_transports" in task.name for nursery in root.child_nurseries for task in nursery.child_tasks):
-            await trio.sleep(0.01)
+    nurseries = root.child_nurseries
+    await until(lambda: not any("trio_transports" in task.name for each in nurseries for task in each.child_tasks))
 
 
 async def test_echo_and_close() -> None:
@@ -57,7 +55,7 @@ async def test_echo_and_close() -> None:
 
 
 async def test_a_stalled_peer_costs_its_session_send_timeout() -> None:
-    """A peer that never reads ends its session within send_timeout + close_timeout, though the write cannot be cancelled."""
+    """A peer that never reads ends its session within send_timeout + close_timeout, though the write is shielded."""
     app = SessionApp(talk, session_params(send_timeout=0.5, close_timeout=0.5))
     async with hosted(app, guarded=False) as server, raw_peer(server.port, small_buffers=True) as peer:
         await peer.upgrade()
@@ -138,7 +136,7 @@ async def test_the_end_is_told_on_every_call() -> None:
 
 
 async def test_a_peer_that_floods_past_our_close_leaves_nothing() -> None:
-    """A peer that goes on sending and never answers the close leaves neither task nor socket once the app has returned."""
+    """A peer that sends on and never answers the close leaves neither task nor socket once the app has returned."""
 
     async def leave(_session: Session) -> None:
         return
@@ -168,16 +166,14 @@ async def test_pongs_come_while_the_handler_does_not_read() -> None:
     """A handler that reads nothing holds up neither pongs nor the end: the session reads for it."""
 
     async def sit(session: Session) -> None:
-        while session.is_connected:
-            await trio.sleep(0.01)
+        await until(lambda: not session.is_connected)
 
     app = SessionApp(sit, session_params(audio_in_max_queue_secs=0.1))
-    (audio,) = JSONFrameSerializer().encode(AudioFrame(audio=bytes(640), sample_rate=16000))
     async with hosted(app, guarded=False) as server:
         with trio.fail_after(5):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
-                await peer.send(frame(TEXT, audio.encode() if isinstance(audio, str) else audio) * 200)
+                await peer.send(frame(TEXT, AUDIO_MESSAGE) * 200)
                 await peer.send(frame(PING, b"alive?"))
                 pong = await peer.read_frame()
                 assert pong is not None

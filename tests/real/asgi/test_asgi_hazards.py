@@ -2,7 +2,7 @@
 
 import trio
 
-from tests.real.asgi.apps import SessionApp, WireApp, echo, read, session_params
+from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, echo, read, session_params, until
 from tests.real.asgi.hosts import Hosted, hosted
 from tests.real.asgi.raw_peer import (
     BINARY,
@@ -15,9 +15,8 @@ from tests.real.asgi.raw_peer import (
     raw_peer,
     upgrade_request,
 )
-from trio_transports import AudioFrame, Session
-from trio_transports.serializers import JSONFrameSerializer
-from trio_transports.wire.asgi import AsgiWire
+from trio_transports import Session
+from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send
 
 
 async def still_serves(server: Hosted) -> None:
@@ -44,8 +43,7 @@ async def test_a_byte_right_after_the_upgrade_request_ends_one_connection() -> N
             async with raw_peer(server.port) as peer:
                 await peer.send(upgrade_request() + b"x")
                 await peer.wait_eof()
-            while app.running:
-                await trio.sleep(0.01)
+            await until(lambda: not app.running)
         await still_serves(server)
         assert await server.stop() < 1.5
 
@@ -59,8 +57,7 @@ async def test_a_body_on_the_upgrade_request_ends_one_connection() -> None:
                 async with raw_peer(server.port) as peer:
                     await peer.send(upgrade_request(Content_Length="3") + body)
                     await peer.wait_eof()
-            while app.running:
-                await trio.sleep(0.01)
+            await until(lambda: not app.running)
         assert len(server.log.errors) <= 3
         await still_serves(server)
 
@@ -68,10 +65,9 @@ async def test_a_body_on_the_upgrade_request_ends_one_connection() -> None:
 async def test_a_slow_app_hears_of_the_early_byte() -> None:
     """An app that has not accepted yet when its request is refused is told, instead of waiting for ever."""
 
-    async def app(scope: dict[str, object], receive: object, send: object) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return
-        assert callable(receive)
         assert (await receive())["type"] == "websocket.connect"
         heard.append((await receive())["type"])
         told.set()
@@ -87,7 +83,7 @@ async def test_a_slow_app_hears_of_the_early_byte() -> None:
 
 
 async def test_a_stalled_peer_ends_within_the_write_timeout() -> None:
-    """An app that writes to a peer that never reads is told within the write timeout, though it sets no limit itself."""
+    """An app that writes to a peer that never reads is told within the write timeout, without a limit of its own."""
 
     async def flood(wire: AsgiWire) -> None:
         while True:
@@ -167,17 +163,14 @@ async def test_pongs_come_while_the_handler_does_not_read() -> None:
     """A handler that reads nothing holds up neither pongs nor the peer's close."""
 
     async def sit(session: Session) -> None:
-        with trio.move_on_after(5):
-            while session.is_connected:
-                await trio.sleep(0.01)
+        await until(lambda: not session.is_connected)
 
     app = SessionApp(sit, session_params(audio_in_max_queue_secs=0.1))
-    (audio,) = JSONFrameSerializer().encode(AudioFrame(audio=bytes(640), sample_rate=16000))
     async with hosted(app) as server:
         with trio.fail_after(5):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
-                await peer.send(frame(TEXT, audio.encode() if isinstance(audio, str) else audio) * 200)
+                await peer.send(frame(TEXT, AUDIO_MESSAGE) * 200)
                 await peer.send(frame(PING, b"alive?"))
                 pong = await peer.read_frame()
                 assert pong is not None
@@ -345,14 +338,13 @@ async def test_hypercorns_pings_do_not_outlive_their_connection() -> None:
 async def test_a_silent_peer_is_noticed() -> None:
     """A peer that answers no ping is given up, with the session's own ping_interval and ping_timeout."""
     app = SessionApp(listen, session_params(ping_interval=0.1, ping_timeout=0.2))
-    async with hosted(app) as server:
-        async with raw_peer(server.port) as peer:
-            await peer.upgrade()
-            with trio.fail_after(3):
-                await app.returned.wait()
-                pings = 0
-                while (got := await peer.read_frame()) is not None:
-                    pings += got.opcode == PING
+    async with hosted(app) as server, raw_peer(server.port) as peer:
+        await peer.upgrade()
+        with trio.fail_after(3):
+            await app.returned.wait()
+            pings = 0
+            while (got := await peer.read_frame()) is not None:
+                pings += got.opcode == PING
     assert pings == 1
     assert [(event.code, event.initiator) for event in app.disconnected] == [(1006, "error")]
     assert "ping" in app.disconnected[0].reason

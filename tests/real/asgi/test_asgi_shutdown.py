@@ -1,19 +1,18 @@
 """How ``serve_asgi`` begins and ends."""
 
 import signal
-from collections.abc import Awaitable, Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
 import trio
 from hypercorn.utils import LifespanFailureError
 
-from tests.real.asgi.apps import SessionApp, WireApp, echo, page, read, session_params
-from tests.real.asgi.hosts import hosted, quiet_config
+from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, echo, page, read, session_params
+from tests.real.asgi.hosts import App, hosted, quiet_config
 from tests.real.asgi.raw_peer import TEXT, close_frame, frame, raw_peer, upgrade_request
 from trio_transports import AudioFrame, Session
 from trio_transports.hosting import serve_asgi
-from trio_transports.wire.asgi import AsgiWire
+from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send
 
 
 async def listen(session: Session) -> None:
@@ -24,18 +23,17 @@ async def listen(session: Session) -> None:
 async def test_sessions_are_told_1001() -> None:
     """On shutdown every session sends 1001, its handler sees its input end, and the server does not wait in vain."""
     app = SessionApp(listen, session_params())
-    async with hosted(app, graceful_timeout=5) as server:
-        async with raw_peer(server.port) as one, raw_peer(server.port) as other:
+    async with hosted(app, graceful_timeout=5) as server, raw_peer(server.port) as one, raw_peer(server.port) as other:
+        for peer in (one, other):
+            await peer.upgrade()
+        server.shutdown.set()
+        with trio.fail_after(3):
             for peer in (one, other):
-                await peer.upgrade()
-            server.shutdown.set()
-            with trio.fail_after(3):
-                for peer in (one, other):
-                    closed = await peer.read_to_close()
-                    assert (closed.close_code, closed.close_reason) == (1001, "the server is shutting down")
-                    await peer.send(close_frame(1001))
-                    await peer.wait_eof()
-                await server.ended.wait()
+                closed = await peer.read_to_close()
+                assert (closed.close_code, closed.close_reason) == (1001, "the server is shutting down")
+                await peer.send(close_frame(1001))
+                await peer.wait_eof()
+            await server.ended.wait()
     assert [(event.code, event.initiator) for event in app.disconnected] == [(1001, "local")] * 2
 
 
@@ -65,11 +63,13 @@ async def test_a_stalled_peer_does_not_hold_the_shutdown() -> None:
         while True:
             await wire.send(bytes(60_000))
 
-    async with hosted(WireApp(flood), graceful_timeout=0.5, write_timeout=60) as server:
-        async with raw_peer(server.port, small_buffers=True) as peer:
-            await peer.upgrade()
-            await trio.sleep(0.3)
-            assert await server.stop() < 0.5 + 1.0
+    async with (
+        hosted(WireApp(flood), graceful_timeout=0.5, write_timeout=60) as server,
+        raw_peer(server.port, small_buffers=True) as peer,
+    ):
+        await peer.upgrade()
+        await trio.sleep(0.3)
+        assert await server.stop() < 0.5 + 1.0
 
 
 async def test_an_app_that_ignores_the_shutdown_is_cancelled() -> None:
@@ -100,14 +100,18 @@ async def test_an_app_in_a_shield_loses_its_connection() -> None:
 
 async def test_connections_without_a_request_end_at_once() -> None:
     """Idle, half-sent and finished connections do not hold the shutdown."""
-    async with hosted(WireApp(echo), graceful_timeout=5) as server:
-        async with raw_peer(server.port) as idle, raw_peer(server.port) as half, raw_peer(server.port) as kept:
-            await half.send(b"GET / HTTP/1.1\r\nHo")
-            await kept.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            await kept.read_head()
-            assert await server.stop() < 1.0
-            for peer in (idle, half, kept):
-                await peer.wait_eof()
+    async with (
+        hosted(WireApp(echo), graceful_timeout=5) as server,
+        raw_peer(server.port) as idle,
+        raw_peer(server.port) as half,
+        raw_peer(server.port) as kept,
+    ):
+        await half.send(b"GET / HTTP/1.1\r\nHo")
+        await kept.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await kept.read_head()
+        assert await server.stop() < 1.0
+        for peer in (idle, half, kept):
+            await peer.wait_eof()
 
 
 async def test_cancelling_the_server_says_goodbye_too() -> None:
@@ -119,6 +123,7 @@ async def test_cancelling_the_server_says_goodbye_too() -> None:
         port = int((await nursery.start(serve_asgi, app, config))[0].rsplit(":", 1)[1])
 
         async def call(task_status: trio.TaskStatus[None]) -> None:
+            told = trio.Event()
             with trio.CancelScope(shield=True), trio.fail_after(5):
                 async with raw_peer(port) as peer, trio.open_nursery() as talking:
                     await peer.upgrade()
@@ -126,15 +131,14 @@ async def test_cancelling_the_server_says_goodbye_too() -> None:
 
                     @talking.start_soon
                     async def talk() -> None:
-                        while True:
-                            await peer.send(frame(TEXT, b"x" * 1000))
+                        while not told.is_set():
+                            await peer.send(frame(TEXT, AUDIO_MESSAGE))
                             await trio.sleep(0.001)
+                        await peer.send(close_frame(1001))
 
                     got.append((await peer.read_to_close()).close_code)
-                    talking.cancel_scope.cancel()
-                    with trio.CancelScope(shield=True):
-                        await peer.send(close_frame(1001))
-                        await peer.wait_eof()
+                    told.set()
+                    await peer.wait_eof()
 
         for _ in range(3):
             await nursery.start(call)
@@ -220,7 +224,7 @@ async def test_addresses_are_those_bound() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_unix_socket_is_served(tmp_path: Any) -> None:
+async def test_a_unix_socket_is_served(tmp_path: Path) -> None:
     """A Unix socket works, and its peer has an empty address."""
     app = WireApp(echo)
     path = tmp_path / "asgi.sock"
@@ -237,7 +241,7 @@ async def test_a_taken_port_costs_no_startup() -> None:
     """A port that is taken is an OSError before the app's lifespan begins."""
     seen: list[str] = []
 
-    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
         seen.append(scope["type"])
 
     async with hosted(WireApp(echo)) as server:
@@ -250,7 +254,7 @@ async def test_a_taken_port_costs_no_startup() -> None:
 async def test_a_failed_startup_is_raised_as_it_is() -> None:
     """An app that fails its startup makes serve_asgi raise hypercorn's own error, not a group."""
 
-    async def app(_scope: Any, receive: Any, send: Any) -> None:
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "lifespan.startup.failed", "message": "no database"})
 
@@ -259,19 +263,19 @@ async def test_a_failed_startup_is_raised_as_it_is() -> None:
         await serve_asgi(app, config)
 
 
-async def _returns(scope: Any, _receive: Any, send: Any) -> None:
+async def _returns(scope: Scope, _receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         await page(send)
 
 
-async def _raises(scope: Any, _receive: Any, send: Any) -> None:
+async def _raises(scope: Scope, _receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
     await page(send)
 
 
 @pytest.mark.parametrize("app", [_returns, _raises])
-async def test_an_app_without_lifespan_is_served(app: Callable[[Any, Any, Any], Awaitable[None]]) -> None:
+async def test_an_app_without_lifespan_is_served(app: App) -> None:
     """An app that returns at once from its lifespan, or raises, is served all the same."""
     async with hosted(app) as server, raw_peer(server.port) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -284,7 +288,7 @@ async def test_the_lifespan_outlives_the_sessions(*, cancelled: bool) -> None:
     """The app's lifespan ends after its last session, on shutdown and on cancellation."""
     order: list[str] = []
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             try:
                 await receive()
