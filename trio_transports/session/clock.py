@@ -14,8 +14,8 @@ from typing import final
 
 import trio
 from attrs import define, field
-from trio.lowlevel import ParkingLot
 
+from .sleeper import Sleeper
 from .track import Track
 
 
@@ -36,7 +36,7 @@ class Clock:
     tracks: Sequence[Track]
     timers: Sequence[Timer]
     _alarm_s: float = field(default=inf, init=False)
-    _sleeper: ParkingLot = field(factory=ParkingLot, init=False)
+    _sleeper: Sleeper = field(factory=Sleeper, init=False)
     _ticking: bool = field(default=False, init=False)
     _is_open: bool = field(default=False, init=False)
     _is_stopped: bool = field(default=False, init=False)
@@ -51,7 +51,7 @@ class Clock:
             self._ticking = False
         if next_s < self._alarm_s:
             self._alarm_s = next_s
-            self._sleeper.unpark()
+            self._sleeper.wake()
 
     def open(self) -> None:
         """The tracks may speak from now on."""
@@ -66,8 +66,7 @@ class Clock:
         while True:
             self._alarm_s = inf
             self.tick()
-            with trio.CancelScope(deadline=self._alarm_s):
-                await self._sleeper.park()
+            await self._sleeper.sleep_until(self._alarm_s)
 
     def _do_what_is_due(self, now_s: float) -> float:
         next_s = inf

@@ -48,7 +48,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
     def put_audio(self, frame: AudioFrame) -> None:
         if self._closed:
             return
-        duration_s = frame.duration_s
+        duration_s = _duration_s(frame)
         self._frames.append(frame)
         self._audio_s += duration_s
         while self._audio_s > self._max_audio_s and self._audio_s > duration_s:
@@ -83,7 +83,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
             if self._frames:
                 frame = self._frames.popleft()
                 if isinstance(frame, AudioFrame):
-                    self._audio_s = self._audio_s - frame.duration_s if self._frames else 0.0
+                    self._audio_s = self._audio_s - _duration_s(frame) if self._frames else 0.0
                 else:
                     self._others -= 1
                 if not parked:
@@ -115,3 +115,8 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
                 self._audio_s -= frame.duration_s
                 self._counters.audio_in_dropped_s += frame.duration_s
                 return
+
+
+def _duration_s(frame: AudioFrame) -> float:
+    """``frame.duration_s`` in one step: this is done twice for every frame."""
+    return len(frame.audio) / (2 * frame.num_channels * frame.sample_rate)

@@ -6,7 +6,7 @@ Rules
    there is room again. So an interruption finds nearly everything still on this side of the wire.
 3. Every write has a deadline. A write that passes it, or is cancelled midway, aborts the wire: half a message may be on
    it, and nothing may follow.
-4. The deadline is one scope that stays set between writes and moves at most once in a tenth of ``send_timeout``: setting
+4. The deadline is one scope, set between writes too, that moves at most once in a tenth of ``send_timeout``: setting
    it for each write would cost more than all else here. Fired without a write under way it means nothing.
 5. Goodbye is the task's last act, so that nothing can come after it. From the moment it is asked for, all that is left
    to write shares one deadline, ``close_timeout``.
@@ -24,6 +24,7 @@ from trio.lowlevel import ParkingLot
 from ..errors import ConnectionClosed
 from ..serializers.protocol import Message
 from ..wire.protocol import Wire
+from .sleeper import Sleeper
 from .statistics import Counters
 
 PACED_LIMIT: Final = 4
@@ -54,7 +55,7 @@ class Outbox:
     _urgent: deque[Message] = field(factory=deque, init=False)
     _paced: deque[Paced] = field(factory=deque, init=False)
     _goodbye: tuple[int, str] | None = field(default=None, init=False)
-    _idle: ParkingLot = field(factory=ParkingLot, init=False)
+    _idle: Sleeper = field(factory=Sleeper, init=False)
     _urgent_room: ParkingLot = field(factory=ParkingLot, init=False)
     _clock_waits: bool = field(default=False, init=False)
     _deadline: trio.CancelScope = field(factory=trio.CancelScope, init=False)
@@ -72,8 +73,7 @@ class Outbox:
 
     def put(self, paced: Paced) -> None:
         self._paced.append(paced)
-        if self._idle:
-            self._idle.unpark()
+        self._idle.wake()
 
     def wrote_nothing(self) -> None:
         """Something left the queue without a message: those who wait for an empty queue may look."""
@@ -88,7 +88,7 @@ class Outbox:
         for message in reversed(messages):
             if message not in self._urgent:
                 self._urgent.appendleft(message)
-        self._idle.unpark()
+        self._idle.wake()
 
     async def put_urgent(self, messages: Sequence[Message], closed: Callable[[], ConnectionClosed | None]) -> None:
         """Queue messages behind earlier urgent ones, waiting while ``URGENT_LIMIT`` of them are unsent."""
@@ -99,7 +99,7 @@ class Outbox:
         if error is not None:
             raise error
         self._urgent.extend(messages)
-        self._idle.unpark()
+        self._idle.wake()
 
     def drop_paced(self) -> int:
         dropped = len(self._paced)
@@ -112,7 +112,7 @@ class Outbox:
             self._goodbye = (code, reason)
             self._goodbye_until_s = trio.current_time() + self._close_timeout_s
             self._deadline.deadline = min(self._deadline.deadline, self._goodbye_until_s)
-            self._idle.unpark()
+            self._idle.wake()
 
     def attach(self, wire: Wire | None) -> None:
         """Write to this wire from now on; None: there is none at the moment."""
@@ -121,7 +121,7 @@ class Outbox:
         self.wake()
 
     def wake(self) -> None:
-        self._idle.unpark()
+        self._idle.wake()
         self._urgent_room.unpark_all()
         self._poke_clock()
 
@@ -149,7 +149,7 @@ class Outbox:
             if wire is None:
                 if self._goodbye is not None:
                     return
-                await self._idle.park()
+                await self._idle.sleep()
                 continue
             if self._urgent:
                 message = self._urgent.popleft()
@@ -161,7 +161,7 @@ class Outbox:
                 await wire.aclose(*self._goodbye)
                 return
             else:
-                await self._idle.park()
+                await self._idle.sleep()
                 continue
             if not await self._write(wire, message):
                 continue
