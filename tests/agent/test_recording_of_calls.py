@@ -12,12 +12,12 @@ from trio_transports.agent import AudioChunk
 from trio_transports.agent.protocols import RawPCMProtocol
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import split_wav_header
+from trio_transports.errors import LocalProtocolError
 
 SECOND = b"\1\1" * 24000
 
 
 def sides(adapter: MemoryAdapter) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    assert adapter.recording is not None
     audio_format, pcm = split_wav_header(adapter.recording.wav())
     assert audio_format == AudioFormat(24000, 2)
     stereo = np.frombuffer(pcm, "<i2").reshape(-1, 2)
@@ -30,11 +30,13 @@ def heard(track: npt.NDArray[np.int16]) -> tuple[float, float]:
 
 
 async def test_nothing_is_recorded_unless_asked(autojump_clock: MockClock) -> None:
-    """Before and without."""
+    """The error says how to ask."""
     adapter = MemoryAdapter()
-    assert adapter.recording is None
+    with pytest.raises(LocalProtocolError, match="is not connected"):
+        adapter.recording.wav()
     async with adapter:
-        assert adapter.recording is None
+        with pytest.raises(LocalProtocolError, match="record=True"):
+            adapter.recording.wav()
 
 
 @pytest.mark.parametrize("paced", [True, False])

@@ -289,9 +289,12 @@ class WebSocketAgentAdapter:
         return self._is_running and self._conversation is not None and self._conversation.ending is None
 
     @property
-    def recording(self) -> Recording | None:
-        """Both sides of the present or last conversation; None unless the adapter was made with ``record=True``."""
-        return None if self._conversation is None else self._conversation.recording
+    def recording(self) -> Recording:
+        """Both sides of the present or last conversation, for an adapter made with ``record=True``."""
+        recording = self._connection().recording
+        if recording is None:
+            raise LocalProtocolError(f"nothing is recorded: make the {type(self).__name__} with record=True")
+        return recording
 
     def statistics(self) -> Statistics:
         """What the present or last session has counted."""
