@@ -13,6 +13,7 @@ from trio_transports.audio.resample import Resampler
 
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 PAIRS = tuple(permutations(RATES, 2))
+each_rate = pytest.mark.parametrize("in_rate", RATES)
 COMMON_PAIRS = ((8000, 16000), (16000, 8000), (24000, 8000), (48000, 16000), (16000, 24000), (24000, 16000))
 
 
@@ -21,13 +22,19 @@ def resampled(pcm: bytes, in_rate: int, out_rate: int, num_channels: int = 1) ->
     return resampler.process(pcm) + resampler.flush()
 
 
-@pytest.mark.parametrize(("in_rate", "out_rate"), PAIRS)
-def test_output_does_not_depend_on_the_pieces(in_rate: int, out_rate: int) -> None:
+def others(in_rate: int) -> list[int]:
+    return [rate for rate in RATES if rate != in_rate]
+
+
+@each_rate
+def test_output_does_not_depend_on_the_pieces(in_rate: int) -> None:
     """Random pieces give, to the last bit, what one call gives."""
     pcm = noise(in_rate // 4)
-    one = Resampler(in_rate, out_rate)
-    many = Resampler(in_rate, out_rate)
-    assert b"".join(map(many.process, pieces(pcm, 2, 700))) + many.flush() == one.process(pcm) + one.flush()
+    for out_rate in others(in_rate):
+        one = Resampler(in_rate, out_rate)
+        many = Resampler(in_rate, out_rate)
+        cut = b"".join(map(many.process, pieces(pcm, 2, 700))) + many.flush()
+        assert cut == one.process(pcm) + one.flush(), out_rate
 
 
 @pytest.mark.parametrize(("in_rate", "out_rate"), [(48000, 16000), (44100, 48000)])
@@ -57,40 +64,45 @@ def test_length(pair: tuple[int, int], num_channels: int, sizes: list[int]) -> N
         assert out_bytes == 2 * num_channels * -(-given_samples * ratio // 1)
 
 
-@pytest.mark.parametrize(("in_rate", "out_rate"), [pair for pair in PAIRS if 11025 not in pair])
-def test_twenty_milliseconds_in_are_twenty_out(in_rate: int, out_rate: int) -> None:
+@each_rate
+def test_twenty_milliseconds_in_are_twenty_out(in_rate: int) -> None:
     """Every call with 20 ms returns exactly 20 ms where that is whole samples at both rates."""
-    resampler = Resampler(in_rate, out_rate, 2)
-    for _ in range(30):
-        assert len(resampler.process(bytes(4 * (in_rate // 50)))) == 4 * (out_rate // 50)
+    for out_rate in others(in_rate):
+        if in_rate % 50 == out_rate % 50 == 0:
+            resampler = Resampler(in_rate, out_rate, 2)
+            sizes = {len(resampler.process(bytes(4 * (in_rate // 50)))) for _ in range(30)}
+            assert sizes == {4 * (out_rate // 50)}
 
 
-@pytest.mark.parametrize(("in_rate", "out_rate"), PAIRS)
-def test_passband(in_rate: int, out_rate: int) -> None:
+@each_rate
+def test_passband(in_rate: int) -> None:
     """Tones up to 90 % of the lower Nyquist frequency keep their level within 0.1 dB."""
-    nyquist = min(in_rate, out_rate) / 2
-    for share in (0.02, 0.4, 0.8, 0.9):
-        out = samples(Resampler(in_rate, out_rate).process(sine(share * nyquist, in_rate, 0.4)))
-        assert abs(level_db(out[out_rate // 20 :])) < 0.1
+    for out_rate in others(in_rate):
+        nyquist = min(in_rate, out_rate) / 2
+        for share in (0.02, 0.4, 0.8, 0.9):
+            out = samples(Resampler(in_rate, out_rate).process(sine(share * nyquist, in_rate, 0.4)))
+            assert abs(level_db(out[out_rate // 20 :])) < 0.1, (out_rate, share)
 
 
-@pytest.mark.parametrize(("in_rate", "out_rate"), [pair for pair in PAIRS if pair[0] > pair[1]])
-def test_aliases(in_rate: int, out_rate: int) -> None:
+@each_rate
+def test_aliases(in_rate: int) -> None:
     """A tone anywhere above the lower Nyquist frequency leaves less than -80 dB behind."""
-    nyquist = out_rate / 2
-    for frequency in np.linspace(1.002 * nyquist, in_rate / 2, 6):
-        out = samples(Resampler(in_rate, out_rate).process(sine(frequency, in_rate, 0.3)))
-        assert level_db(out[out_rate // 10 :]) < -80
+    for out_rate in others(in_rate):
+        for frequency in np.linspace(1.002 * out_rate / 2, in_rate / 2, 6) if out_rate < in_rate else ():
+            out = samples(Resampler(in_rate, out_rate).process(sine(frequency, in_rate, 0.3)))
+            assert level_db(out[out_rate // 10 :]) < -80, (out_rate, frequency)
 
 
-@pytest.mark.parametrize(("in_rate", "out_rate"), [pair for pair in PAIRS if pair[0] < pair[1]])
-def test_images(in_rate: int, out_rate: int) -> None:
+@each_rate
+def test_images(in_rate: int) -> None:
     """Going up, nothing above the old Nyquist frequency stands above -80 dB, whatever the tone."""
-    for share in (0.3, 0.9, 0.998):
-        out = samples(Resampler(in_rate, out_rate).process(sine(share * in_rate / 2, in_rate, 1.1)))[out_rate // 10 :]
-        spectrum = np.abs(np.fft.rfft(out * np.blackman(len(out)))) / (0.42 * len(out) / 2) / 30000
-        above = np.fft.rfftfreq(len(out), 1 / out_rate) > in_rate / 2 + 8
-        assert 20 * np.log10(spectrum[above].max()) < -80
+    for out_rate in others(in_rate):
+        for share in (0.3, 0.9, 0.998) if out_rate > in_rate else ():
+            tone = sine(share * in_rate / 2, in_rate, 1.1)
+            out = samples(Resampler(in_rate, out_rate).process(tone))[out_rate // 10 :]
+            spectrum = np.abs(np.fft.rfft(out * np.blackman(len(out)))) / (0.42 * len(out) / 2) / 30000
+            above = np.fft.rfftfreq(len(out), 1 / out_rate) > in_rate / 2 + 8
+            assert 20 * np.log10(spectrum[above].max()) < -80, (out_rate, share)
 
 
 @pytest.mark.parametrize(("in_rate", "out_rate"), COMMON_PAIRS)
