@@ -31,6 +31,8 @@ from coredis import BaseConnection, ConnectionPool  # noqa: E402
 from coredis import exceptions as coredis_exceptions  # noqa: E402
 
 RedisError = coredis_exceptions.RedisError
+GroupExistsError = coredis_exceptions.StreamDuplicateConsumerGroupError
+NoGroupError = coredis_exceptions.StreamConsumerGroupError
 LOST: Final = (coredis_exceptions.ConnectionError, coredis_exceptions.BusyLoadingError, OSError)
 """What says that the connection is gone, or not there yet. A late reply is the builtin TimeoutError, an OSError."""
 

@@ -26,12 +26,13 @@ from attrs import define, field
 from .._nursery import open_services
 from ..errors import RemoteProtocolError
 from .messages import BusGapMessage, BusMessage
-from .redis_connection import LOST, RedisConnection, RedisError
+from .redis_connection import GroupExistsError, NoGroupError, RedisConnection
 from .redis_writer import Writer
 from .sequence import Sequences, unstamp
 from .serializer import MessageSerializer
 from .subscription import Fanout
 
+CHANNEL_LOST: Final = "the connection to Redis was lost: what was published meanwhile is missing"
 KEEPALIVE_S: Final = 15.0
 BLOCK_S: Final = 5.0
 COUNT: Final = 64
@@ -100,7 +101,7 @@ class ChannelReader:
 
     def _begin(self) -> None:
         if self._was_subscribed:
-            self.incoming.tell_gap(None, "the connection to Redis was lost")
+            self.incoming.tell_gap(None, CHANNEL_LOST)
         self._was_subscribed = True
         self.on_subscribed()
 
@@ -184,9 +185,8 @@ class StreamReader:
         start = b"0" if self._had_group else b"$"
         try:
             await connection.request(b"XGROUP", b"CREATE", self.key, self.group, start, b"MKSTREAM")
-        except RedisError as exc:
-            if not str(exc).startswith("BUSYGROUP"):
-                raise
+        except GroupExistsError:
+            pass
         else:
             if self._had_group:
                 self._held.clear()
@@ -195,7 +195,8 @@ class StreamReader:
 
     async def _read(self, connection: RedisConnection, after: bytes) -> list[tuple[bytes, bytes | None]]:
         """The next entries: those of ours that are pending after ``after``, or, for ``>``, what is new."""
-        block: tuple[bytes | int, ...] = (b"BLOCK", int(BLOCK_S * 1000)) if after == b">" else ()
+        block_s = min(BLOCK_S, self.claim_idle_s / 2) if self.is_shared else BLOCK_S
+        block: tuple[bytes | int, ...] = (b"BLOCK", max(1, int(block_s * 1000))) if after == b">" else ()
         try:
             reply = await connection.request(
                 b"XREADGROUP",
@@ -203,11 +204,7 @@ class StreamReader:
                 *(b"STREAMS", self.key, after),
                 timeout_s=BLOCK_S + self.reply_timeout,
             )
-        except LOST:
-            raise
-        except RedisError as exc:
-            if not str(exc).startswith("NOGROUP"):
-                raise
+        except NoGroupError:
             await self._make_group(connection)
             return []
         if not reply:

@@ -1,7 +1,7 @@
 """The bus over a real redis-server, which is killed and restarted midway."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from tests.real.bus.servers import RedisServer, free_port
+from tests.real.bus.waiting import QUICK, data, take, until
 from tests.tools import requires_module
 from trio_transports.bus import (
     BinaryMessageSerializer,
@@ -18,7 +19,6 @@ from trio_transports.bus import (
     BusGapMessage,
     BusJobRequestMessage,
     BusMessage,
-    BusSubscription,
     BusWorkerLocalErrorMessage,
     JSONMessageSerializer,
     Worker,
@@ -26,17 +26,10 @@ from trio_transports.bus import (
 )
 from trio_transports.errors import LocalProtocolError, TransportError
 from trio_transports.frames import AudioFrame, TextFrame
-from trio_transports.params import ReconnectPolicy
 
 requires_module("coredis", extra="redis")
 
 from trio_transports.bus.redis import RedisBus  # noqa: E402
-
-QUICK = ReconnectPolicy(initial_delay=0.02, max_delay=0.2)
-
-
-def data(number: int, source: str = "s") -> BusDataMessage:
-    return BusDataMessage(source=source, id=number)
 
 
 @asynccontextmanager
@@ -48,18 +41,6 @@ async def buses(server: RedisServer, count: int, **options: Any) -> AsyncIterato
         for bus in made:
             await stack.enter_async_context(bus.running())
         yield made
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what nobody announces."""
-    with trio.fail_after(15):
-        while not condition():  # noqa: ASYNC110 - a counter of the bus, or of the server's
-            await trio.sleep(0.01)
-
-
-async def take(subscription: BusSubscription, count: int) -> list[BusMessage]:
-    with trio.fail_after(20):
-        return [await subscription.receive() for _ in range(count)]
 
 
 async def test_messages_reach_every_process_once_and_in_order(redis_server: RedisServer) -> None:
@@ -170,7 +151,7 @@ async def test_a_server_that_comes_back_is_used_again_and_the_gap_is_told(redis_
         gaps = [m for m in got if isinstance(m, BusGapMessage)]
         numbers = [m.id for m in got if not isinstance(m, BusGapMessage)]
         assert gaps[0].missed is None
-        assert gaps[0].reason == "the connection to Redis was lost"
+        assert "the connection to Redis was lost" in gaps[0].reason
         assert numbers == sorted(set(numbers))
         told = sum(gap.missed or 0 for gap in gaps)
         first_after = next(n for n in numbers if n > 0)

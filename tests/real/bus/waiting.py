@@ -1,0 +1,26 @@
+"""What the tests over real servers wait with."""
+
+from collections.abc import Callable
+
+import trio
+
+from trio_transports.bus import BusDataMessage, BusMessage, BusSubscription
+from trio_transports.params import ReconnectPolicy
+
+QUICK = ReconnectPolicy(initial_delay=0.02, max_delay=0.2)
+
+
+def data(number: int, source: str = "s") -> BusDataMessage:
+    return BusDataMessage(source=source, id=number)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nobody announces."""
+    with trio.fail_after(15):
+        while not condition():  # noqa: ASYNC110 - a counter of the bus, or of the server's
+            await trio.sleep(0.01)
+
+
+async def take(subscription: BusSubscription, count: int) -> list[BusMessage]:
+    with trio.fail_after(20):
+        return [await subscription.receive() for _ in range(count)]
