@@ -42,6 +42,7 @@ class Server:
     process: trio.Process
     told: list[dict[str, Any]]
     _lines: trio.MemoryReceiveChannel[dict[str, Any]]
+    _is_interrupted: bool = False
 
     async def next(self, event: str) -> dict[str, Any]:
         """Wait for its next line about this event."""
@@ -53,7 +54,10 @@ class Server:
         raise AssertionError(f"the server ended without telling of {event}: {self.told}")
 
     def interrupt(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+        """Press Ctrl-C, once: a second one would not wait for anything."""
+        if not self._is_interrupted:
+            self._is_interrupted = True
+            self.process.send_signal(signal.SIGINT)
 
 
 @asynccontextmanager

@@ -2,13 +2,27 @@
 
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.real.cli.programs import Outcome, run
+from trio_transports.__main__ import main
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import write_wav
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command that must fail with this exit code, and give its one line."""
+
+    def run_main(code: int, *arguments: str) -> str:
+        assert main(arguments) == code
+        out, err = capsys.readouterr()
+        return the_line(Outcome(code, out, err), code)
+
+    return run_main
 
 
 def the_line(outcome: Outcome, code: int) -> str:
@@ -32,64 +46,66 @@ def busy_port() -> "socket.socket":
     return socket.create_server(("127.0.0.1", 0))
 
 
-async def test_a_wrong_url(wav: str) -> None:
+def test_a_wrong_url(told: Callable[..., str], wav: str) -> None:
     """It says what an address looks like."""
-    line = the_line(await run("call", "127.0.0.1:8765", "--in", wav), 2)
+    line = told(2, "call", "127.0.0.1:8765", "--in", wav)
     assert "'127.0.0.1:8765' is not a WebSocket URL: write ws://host:port/path" in line
 
 
 @pytest.mark.parametrize("command", ["call", "probe"])
-async def test_a_refused_connection(command: str, wav: str, busy_port: "socket.socket") -> None:
+def test_a_refused_connection(told: Callable[..., str], command: str, wav: str, busy_port: "socket.socket") -> None:
     """It names the address and what the system said."""
     port = busy_port.getsockname()[1]
     busy_port.close()
     arguments = ["--in", wav] if command == "call" else []
-    line = the_line(await run(command, f"ws://127.0.0.1:{port}", *arguments), 1)
+    line = told(1, command, f"ws://127.0.0.1:{port}", *arguments)
     assert f"cannot connect to ws://127.0.0.1:{port}" in line
     assert "Connection refused" in line
 
 
 @pytest.mark.parametrize("command", ["call", "probe"])
-async def test_a_server_that_says_nothing(command: str, wav: str, busy_port: "socket.socket") -> None:
+def test_a_server_that_says_nothing(
+    told: Callable[..., str], command: str, wav: str, busy_port: "socket.socket"
+) -> None:
     """The time limit is named."""
     with busy_port:
         url = f"ws://127.0.0.1:{busy_port.getsockname()[1]}"
         arguments = ["--in", wav] if command == "call" else []
-        line = the_line(await run(command, url, *arguments, "--connect-timeout", "0.3"), 1)
+        line = told(1, command, url, *arguments, "--connect-timeout", "0.3")
     assert f"no connection to {url} within" in line
 
 
-async def test_a_bad_wav(tmp_path: Path) -> None:
+def test_a_bad_wav(told: Callable[..., str], tmp_path: Path) -> None:
     """It says what the file is not, before any connection is tried."""
     path = tmp_path / "song.wav"
     path.write_bytes(b"ID3 is what this is")
-    assert "song.wav is not a WAV file" in the_line(await run("call", "ws://127.0.0.1:1", "--in", str(path)), 1)
+    assert "song.wav is not a WAV file" in told(1, "call", "ws://127.0.0.1:1", "--in", str(path))
     write_wav(path, AudioFormat(8000), b"")
-    assert "song.wav holds no audio" in the_line(await run("call", "ws://127.0.0.1:1", "--in", str(path)), 1)
+    assert "song.wav holds no audio" in told(1, "call", "ws://127.0.0.1:1", "--in", str(path))
 
 
-async def test_an_output_that_cannot_be_written(tmp_path: Path, wav: str) -> None:
+def test_an_output_that_cannot_be_written(told: Callable[..., str], tmp_path: Path, wav: str) -> None:
     """It is found out before the call."""
     out = str(tmp_path / "missing" / "b.wav")
-    line = the_line(await run("call", "ws://127.0.0.1:1", "--in", wav, "--out", out), 1)
+    line = told(1, "call", "ws://127.0.0.1:1", "--in", wav, "--out", out)
     assert "there is no folder" in line
-    line = the_line(await run("call", "ws://127.0.0.1:1", "--in", wav, "--out", str(tmp_path)), 1)
+    line = told(1, "call", "ws://127.0.0.1:1", "--in", wav, "--out", str(tmp_path))
     assert "it is a folder" in line
 
 
 @pytest.mark.parametrize("command", ["echo", "demo"])
-async def test_a_busy_port(command: str, busy_port: "socket.socket") -> None:
+def test_a_busy_port(told: Callable[..., str], command: str, busy_port: "socket.socket") -> None:
     """It says what to do."""
     with busy_port:
         port = busy_port.getsockname()[1]
-        line = the_line(await run(command, "--port", str(port)), 1)
+        line = told(1, command, "--port", str(port))
     assert f"127.0.0.1 port {port} is in use: stop what runs there, or choose another port with --port" in line
 
 
 @pytest.mark.parametrize("command", ["echo", "demo"])
-async def test_a_foreign_address(command: str) -> None:
+def test_a_foreign_address(told: Callable[..., str], command: str) -> None:
     """An address that is not this machine's is named."""
-    line = the_line(await run(command, "--host", "203.0.113.7", "--port", "0"), 1)
+    line = told(1, command, "--host", "203.0.113.7", "--port", "0")
     assert "203.0.113.7 is not an address of this machine" in line
 
 

@@ -1,0 +1,216 @@
+"""The page in a real browser, with a microphone that hears speech made by espeak-ng.
+
+With ``TT_SCREENSHOTS`` set to a folder, the pictures that are taken on the way are kept there.
+"""
+
+import os
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.real.demo.chromium import Browser, Page, open_chromium
+from tests.tools import requires
+from trio_transports.audio.wav import read_wav, write_wav
+from trio_transports.demo.app import DemoApp
+from trio_transports.demo.serving import serve_demo
+
+PAUSE_S = 4.0
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of speech with silence around it, which the microphone hears over and over."""
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    words = "Testing, one, two, three, four."
+    subprocess.run([requires("espeak-ng"), "-v", "en-us", "-s", "160", "-w", path, words], check=True)
+    audio_format, pcm = read_wav(path)
+    silence = audio_format.silence(audio_format.samples_in(1.0))
+    write_wav(path, audio_format, silence + pcm + silence * round(PAUSE_S))
+    return path
+
+
+@pytest.fixture
+async def browser(speech: Path, tmp_path: Path) -> AsyncIterator[Browser]:
+    program = requires("chromium", "chromium-browser", "google-chrome")
+    async with open_chromium(program, tmp_path / "profile", speech) as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def visiting(browser: Browser, app: DemoApp | None = None) -> AsyncIterator[Page]:
+    """A page of a fresh server, at desk size; whatever it complains of fails the test."""
+    async with serve_demo("127.0.0.1", 0, app) as url, browser.open_page() as page:
+        await page.show(width=1280, height=900, dark=False)
+        await page.goto(url)
+        yield page
+        assert page.complaints == []
+
+
+async def counter(page: Page, name: str) -> float:
+    value: float = await page.evaluate(f"window.demo.counters().{name}")
+    return value
+
+
+async def text_of(page: Page, element_id: str) -> str:
+    text: str = await page.evaluate(f"document.getElementById({element_id!r}).innerText")
+    return text
+
+
+async def keep(page: Page, name: str, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("TT_SCREENSHOTS", tmp_path))
+    await page.screenshot(folder / f"{name}.png")
+
+
+async def test_a_visit_with_a_microphone(browser: Browser, tmp_path: Path) -> None:
+    """Connect, be heard, hear oneself, barge in, disconnect, come back: all without a complaint."""
+    app = DemoApp()
+    async with visiting(browser, app) as page:
+        await page.click("connect-mic")
+        await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
+        await page.wait_for("window.demo.counters().session")
+        first = await page.evaluate("window.demo.counters().session")
+        assert list(app.hall.bots) == [first]
+
+        await page.wait_for("window.demo.counters().speech >= 1")
+        await page.wait_for("document.getElementById('mood').dataset.kind === 'you'")
+        await page.wait_for("window.demo.counters().answers >= 1")
+        await page.wait_for("window.demo.counters().heard > 20")
+        assert await counter(page, "peak") > 0.05
+        assert await text_of(page, "mood") == "Answering"
+
+        await page.click("barge")
+        await page.wait_for("window.demo.counters().interruptions >= 1")
+        await page.wait_for("document.getElementById('log').innerText.includes('Barge-in: the answer was stopped')")
+        heard = await counter(page, "heard")
+        await trio.sleep(0.3)  # "Stop!" is still being said: the old answer must not be heard any more
+        assert await counter(page, "heard") - heard <= 5
+        await keep(page, "visit", tmp_path)
+
+        assert first in await text_of(page, "sessions")
+        assert "Interruptions\n1" in await text_of(page, "stats")
+        assert float(await text_of(page, "rtt")) < 500
+        assert float(await text_of(page, "jitter")) < 100
+
+        await page.click("disconnect")
+        await page.wait_for("document.getElementById('connection-text').innerText === 'Not connected'")
+        await page.wait_for("document.getElementById('sessions').innerText === 'Nobody is connected'")
+        assert app.hall.bots == {}
+        assert "You disconnected (code 1000" in await text_of(page, "log")
+
+        await page.click("connect-mic")
+        await page.wait_for("window.demo.counters().session")
+        assert await page.evaluate("window.demo.counters().session") != first
+        (bot,) = app.hall.bots.values()
+        with trio.fail_after(5):
+            while bot.session.statistics().audio_received_s < 0.5:  # noqa: ASYNC110 - the session's own counter
+                await trio.sleep(0.02)
+
+
+async def test_a_visit_without_a_microphone_by_keyboard(browser: Browser) -> None:
+    """The page says that there is none and speaks for the visitor; Tab and Enter are enough for all of it."""
+    async with visiting(browser) as page:
+        await page.evaluate(
+            "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('none', 'NotFoundError') }"
+        )
+        await page.press("Tab", 9)
+        assert await page.evaluate("document.activeElement.className") == "skip"
+        await page.press("Tab", 9)
+        assert await page.evaluate("document.activeElement.id") == "connect-mic"
+        ring = await page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+        assert ring == "3px"
+        await page.press("Enter", 13, "\r")
+        await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
+        assert await text_of(page, "notice") == "No microphone: there is none. The buttons speak for you instead."
+        assert await page.evaluate("document.activeElement.id") == "say"
+        # It speaks by itself once, so that there is something to hear.
+        await page.wait_for("window.demo.counters().answers >= 1", timeout_s=12)
+        await page.press("Tab", 9)
+        assert await page.evaluate("document.activeElement.id") == "barge"
+        await page.press("Enter", 13, "\r")
+        await page.wait_for("window.demo.counters().interruptions >= 1")
+        assert await text_of(page, "announce") == "The answer was stopped."
+
+
+async def test_the_bots_settings_reach_it(browser: Browser) -> None:
+    """What is chosen on the page is what the bot does."""
+    app = DemoApp()
+    async with visiting(browser, app) as page:
+        await page.click("connect-sample")
+        await page.wait_for("window.demo.counters().session")
+        (bot,) = app.hall.bots.values()
+        await page.evaluate("document.querySelector('[value=mirror]').click()")
+        await page.evaluate(
+            "(() => { const d = document.getElementById('delay'); d.value = 1000;"
+            " for (const kind of ['input', 'change']) d.dispatchEvent(new Event(kind, {bubbles: true})) })()"
+        )
+        await page.evaluate("document.getElementById('barge-in').click()")
+        with trio.fail_after(5):
+            while (bot.settings.mode, bot.settings.delay_ms, bot.settings.barge_in) != ("mirror", 1000, False):  # noqa: ASYNC110
+                await trio.sleep(0.02)
+        assert await text_of(page, "delay-text") == "1000 ms"
+        # A mirror needs no speech: whatever is heard comes back.
+        await page.wait_for("window.demo.counters().received > 50")
+
+
+async def test_a_server_that_goes_away_is_told(browser: Browser) -> None:
+    """The page says so, and can be used again once the server is back."""
+    async with browser.open_page() as page:
+        await page.show(width=1280, height=900, dark=False)
+        async with serve_demo("127.0.0.1", 0) as url:
+            await page.goto(url)
+            await page.click("connect-sample")
+            await page.wait_for("window.demo.counters().session")
+        await page.wait_for("document.getElementById('connection-text').innerText === 'The server is going away'")
+        assert "code 1001" in await text_of(page, "log")
+        await page.wait_for("document.getElementById('sessions').innerText === 'The server does not answer'")
+        port = int(url.rpartition(":")[2])
+        async with serve_demo("127.0.0.1", port):
+            await page.click("connect-sample")
+            await page.wait_for("window.demo.counters().session")
+            await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
+
+
+async def test_it_fits_every_size_and_theme(browser: Browser, tmp_path: Path) -> None:
+    """Nothing is wider than the screen, everything that can be used has a name, and nothing comes from elsewhere."""
+    async with visiting(browser) as page:
+        await page.click("connect-sample")
+        await page.wait_for("window.demo.counters().speech >= 1")
+        papers = set()
+        for dark in (False, True):
+            for width, height, mobile in ((1280, 900, False), (390, 844, True)):
+                await page.show(width=width, height=height, dark=dark, mobile=mobile)
+                await trio.sleep(0.6)
+                await keep(page, f"{'dark' if dark else 'light'}-{width}", tmp_path)
+                assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            papers.add(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert len(papers) == 2
+        await page.show(width=390, height=844, dark=True, mobile=True, reduced=True)
+        transition = await page.evaluate("getComputedStyle(document.getElementById('say')).transitionDuration")
+        assert transition in ("0s", "1e-05s")
+
+        tree = (await page.call("Accessibility.getFullAXTree"))["nodes"]
+        used = {"button", "slider", "switch", "radio", "image", "log", "table", "region", "form", "RadioGroup"}
+        found: dict[str, list[str]] = {}
+        for node in tree:
+            role = node.get("role", {}).get("value")
+            if role in used and not node.get("ignored"):
+                assert node.get("name", {}).get("value"), node
+                found.setdefault(role, []).append(node["name"]["value"])
+        assert {"Say a sentence", "Barge in", "Disconnect"} <= set(found["button"])
+        assert {"Barge-in"} == set(found["switch"])
+        assert {"Repeats you", "Mirrors you"} == set(found["radio"])
+        assert len(found["slider"]) == 2
+        assert len(found["image"]) == 3
+        levels = await page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map((h) => Number(h.tagName[1]))")
+        assert levels[0] == 1
+        assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
+
+        loaded = await page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)")
+        here = await page.evaluate("location.origin")
+        assert len(loaded) >= 7
+        assert all(name.startswith(here) for name in loaded)

@@ -1,0 +1,113 @@
+"""The demo without a browser, and its pages fetched by hand."""
+
+import json
+
+import pytest
+import trio
+
+from tests.real.cli.programs import run, serving
+from trio_transports.demo.app import load_files
+from trio_transports.demo.self_test import SelfTest
+from trio_transports.demo.serving import serve_demo
+from trio_transports.errors import HandshakeRejected
+from trio_transports.frames import MessageFrame
+from trio_transports.params import WebsocketClientParams
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.transports.client import WebsocketClientTransport
+
+
+async def get(url: str, request: str) -> tuple[str, bytes]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    stream = await trio.open_tcp_stream(host, int(port))
+    async with stream:
+        await stream.send_all(f"{request}\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        with trio.fail_after(5):
+            async for data in stream:
+                answer += data
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head.decode().lower(), body
+
+
+async def test_the_self_test_passes_in_time() -> None:
+    """It is all well within 15 seconds, and exits 0."""
+    outcome = await run("demo", "--self-test", "--json")
+    assert outcome.code == 0, outcome
+    report = json.loads(outcome.out)
+    assert report["ok"] is True
+    assert report["duration_s"] < 15
+    assert set(report["findings"]) == {
+        "page", "echo", "rate", "jitter", "round trip", "barge-in", "hang-up", "shutdown"
+    }  # fmt: skip
+    assert report["findings"]["echo"]["same_samples"] is True
+    assert report["findings"]["shutdown"]["code"] == 1001
+
+
+async def test_a_self_test_that_finds_something_is_not_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that answers late is found out."""
+    monkeypatch.setattr("trio_transports.demo.self_test.WAIT_S", 0.2)
+    test = SelfTest()
+    await test.run()
+    assert not test.is_good
+    assert "BAD  echo        an answer did not come within 0.2 s" in test.in_words()
+    assert "Something is wrong" in test.in_words()
+
+
+async def test_the_command_serves_until_it_is_interrupted() -> None:
+    """It prints its address, answers there, and ends well on SIGINT."""
+    async with serving("demo", "--port", "0") as server:
+        url = (await server.next("ready"))["url"]
+        head, body = await get(url, "GET / HTTP/1.1")
+        assert head.startswith("http/1.1 200")
+        assert body == load_files()["/"][1]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status", "kind"),
+    [
+        ("GET /style.css HTTP/1.1", 200, "text/css"),
+        ("GET /worklet.js HTTP/1.1", 200, "text/javascript"),
+        ("HEAD /hello.wav HTTP/1.1", 200, "audio/wav"),
+        ("GET /status HTTP/1.1", 200, "application/json"),
+        ("GET /page.html HTTP/1.1", 404, "text/plain"),
+        ("GET /../bot.py HTTP/1.1", 404, "text/plain"),
+        ("POST / HTTP/1.1", 405, "text/plain"),
+    ],
+)
+async def test_what_is_served(request_line: str, status: int, kind: str) -> None:
+    """The page's own files and nothing else, with headers that keep others out."""
+    async with serve_demo("127.0.0.1", 0) as url:
+        head, body = await get(url, request_line)
+    assert head.startswith(f"http/1.1 {status}")
+    assert f"content-type: {kind}" in head
+    assert "content-security-policy: default-src 'self'" in head
+    assert bool(body) is not request_line.startswith("HEAD")
+
+
+@pytest.mark.parametrize("path", ["/", "/ws?pcm=7", "/ws?pcm=fast", "/ws?pcm=9999999", "/ws?pcm=", "/other"])
+async def test_a_websocket_elsewhere_or_at_a_wrong_rate_is_refused(path: str) -> None:
+    """With an HTTP status, before any session."""
+    async with serve_demo("127.0.0.1", 0) as url:
+        transport = WebsocketClientTransport(url.replace("http", "ws") + path)
+        with pytest.raises(HandshakeRejected, match="HTTP status 403"):
+            async with transport.session():
+                pass
+
+
+@pytest.mark.parametrize(("origin", "is_let_in"), [("same", True), ("http://evil.example", False), (None, True)])
+async def test_only_the_page_itself_may_connect_from_a_browser(origin: str | None, is_let_in: bool) -> None:
+    """Another site's origin is refused; a program, which sends none, is not."""
+    async with serve_demo("127.0.0.1", 0) as url:
+        headers = None if origin is None else {"Origin": url if origin == "same" else origin}
+        params = WebsocketClientParams(serializer=JSONFrameSerializer(), additional_headers=headers)
+        transport = WebsocketClientTransport(url.replace("http", "ws") + "/ws", params)
+        if is_let_in:
+            async with transport.session() as session:
+                hello = await session.input.receive()
+                assert isinstance(hello, MessageFrame)
+                assert isinstance(hello.message, dict)
+                assert hello.message["type"] == "hello"
+            return
+        with pytest.raises(HandshakeRejected, match="HTTP status 403"):
+            async with transport.session():
+                pass
