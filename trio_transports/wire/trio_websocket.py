@@ -212,7 +212,7 @@ async def _engine(
             services.start_soon(_run_engine, open_wire, owned, opening, what, name="websocket engine")
             wire = await opening.outcome()
             if settings.ping_interval_s is not None:
-                services.start_soon(_keep_alive, wire, settings.ping_interval_s, settings.ping_timeout_s, name="ping")
+                services.start_soon(keep_alive, wire, settings.ping_interval_s, settings.ping_timeout_s, name="ping")
             yield wire
     finally:
         owned.close()
@@ -291,7 +291,8 @@ def _first_leaf(group: BaseExceptionGroup[Exception]) -> Exception:
     return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-async def _keep_alive(wire: TrioWebsocketWire, interval_s: float, timeout_s: float) -> None:
+async def keep_alive(wire: TrioWebsocketWire, interval_s: float, timeout_s: float) -> None:
+    """Ping until the connection is dead, and abort it when a pong is missing."""
     while True:
         await trio.sleep(interval_s)
         with trio.move_on_after(timeout_s) as limit:
