@@ -59,28 +59,47 @@ _PCM_TO_ULAW: Final = _ulaw_encode_table()
 _ALAW_TO_PCM: Final = _alaw_decode_table()
 _PCM_TO_ALAW: Final = _alaw_encode_table()
 
+# A packet of 20 ms decodes faster as two translations, of low and of high bytes, than by numpy's take: 0.8 against 1.0
+# microseconds on its own, and half as much among other work, where numpy's code is not in the cache.
+_SHORT_BYTES: Final = 320
+_ULAW_LOW, _ULAW_HIGH = _ULAW_TO_PCM.tobytes()[::2], _ULAW_TO_PCM.tobytes()[1::2]
+_ALAW_LOW, _ALAW_HIGH = _ALAW_TO_PCM.tobytes()[::2], _ALAW_TO_PCM.tobytes()[1::2]
+
 
 def pcm_to_ulaw(pcm: bytes) -> bytes:
     """Encode 16-bit PCM as mu-law, one byte for each number."""
-    return _encode(pcm, _PCM_TO_ULAW)
+    if len(pcm) % 2:
+        raise _odd(pcm)
+    return _PCM_TO_ULAW.take(np.frombuffer(pcm, _UINT16)).tobytes()
 
 
 def ulaw_to_pcm(ulaw: bytes) -> bytes:
     """Decode mu-law to 16-bit PCM."""
-    return _ULAW_TO_PCM.take(np.frombuffer(ulaw, _UINT8)).tobytes()
+    if len(ulaw) > _SHORT_BYTES:
+        return _ULAW_TO_PCM.take(np.frombuffer(ulaw, _UINT8)).tobytes()
+    return _interleaved(ulaw.translate(_ULAW_LOW), ulaw.translate(_ULAW_HIGH))
 
 
 def pcm_to_alaw(pcm: bytes) -> bytes:
     """Encode 16-bit PCM as A-law, one byte for each number."""
-    return _encode(pcm, _PCM_TO_ALAW)
+    if len(pcm) % 2:
+        raise _odd(pcm)
+    return _PCM_TO_ALAW.take(np.frombuffer(pcm, _UINT16)).tobytes()
 
 
 def alaw_to_pcm(alaw: bytes) -> bytes:
     """Decode A-law to 16-bit PCM."""
-    return _ALAW_TO_PCM.take(np.frombuffer(alaw, _UINT8)).tobytes()
+    if len(alaw) > _SHORT_BYTES:
+        return _ALAW_TO_PCM.take(np.frombuffer(alaw, _UINT8)).tobytes()
+    return _interleaved(alaw.translate(_ALAW_LOW), alaw.translate(_ALAW_HIGH))
 
 
-def _encode(pcm: bytes, table: npt.NDArray[np.uint8]) -> bytes:
-    if len(pcm) % 2:
-        raise ValueError(f"{len(pcm)} bytes are not whole 16-bit samples: pass an even number of bytes")
-    return table.take(np.frombuffer(pcm, _UINT16)).tobytes()
+def _odd(pcm: bytes) -> ValueError:
+    return ValueError(f"{len(pcm)} bytes are not whole 16-bit samples: pass an even number of bytes")
+
+
+def _interleaved(low: bytes, high: bytes) -> bytes:
+    pcm = bytearray(2 * len(low))
+    pcm[::2] = low
+    pcm[1::2] = high
+    return bytes(pcm)
