@@ -5,7 +5,6 @@ import math
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from trio_transports.errors import LocalProtocolError, RemoteProtocolError
 from trio_transports.serializers import Message, codec
 
 ENGINES: dict[str, codec.Engine] = {"stdlib": codec.STDLIB}
-if find_spec("orjson") is not None:
+if codec.ORJSON is not None:
     ENGINES["orjson"] = codec.ORJSON
 quick = settings(max_examples=150, deadline=None)
 

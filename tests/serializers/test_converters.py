@@ -1,15 +1,18 @@
 """Strictness between JSON values and attrs classes."""
 
+import pickle
 import tracemalloc
 from collections.abc import Mapping
+from copy import copy
 from typing import Literal
 
 import pytest
-from attrs import Factory, field, frozen
+from attrs import Factory, evolve, field, frozen
+from attrs.exceptions import FrozenInstanceError
 from attrs.validators import ge
 
 from trio_transports.errors import RemoteProtocolError
-from trio_transports.frames import JSONValue
+from trio_transports.frames import AudioFrame, JSONValue, checked_audio_frame
 from trio_transports.serializers.codec import dumps, loads
 from trio_transports.serializers.converters import (
     MAX_CHANNELS,
@@ -270,3 +273,19 @@ def test_audio_that_is_none(audio: bytes, rate: int, channels: int, path: str) -
     with pytest.raises(RemoteProtocolError) as caught:
         audio_frame(audio, rate, channels, path="frame")
     assert caught.value.path == path
+
+
+def test_a_frame_of_checked_values_is_like_any_other() -> None:
+    """A frame made without checks is equal, hashes alike, is frozen, and can be copied, evolved and pickled."""
+    made = AudioFrame(audio=b"abcd", sample_rate=8000, num_channels=2, pts=1, destination="d", id=7, name="n")
+    checked = checked_audio_frame(b"abcd", 8000, 2, 1, "d", 7, "n")
+    assert type(checked) is AudioFrame
+    assert checked == made
+    assert hash(checked) == hash(made)
+    assert repr(checked) == repr(made)
+    assert checked.duration_s == made.duration_s
+    assert copy(checked) == pickle.loads(pickle.dumps(checked)) == made
+    assert evolve(checked, pts=2) == evolve(made, pts=2)
+    assert checked_audio_frame(b"ab", 8000) == AudioFrame(audio=b"ab", sample_rate=8000)
+    with pytest.raises(FrozenInstanceError):
+        checked.pts = 3  # type: ignore[misc]

@@ -76,11 +76,6 @@ def _parse_stdlib(message: Message) -> JSONValue:
     return value
 
 
-def _parse_orjson(message: Message) -> JSONValue:
-    value: JSONValue = orjson.loads(message)
-    return value
-
-
 def _write_stdlib(value: object) -> str:
     text = _encoder.encode(value)
     text.encode()
@@ -94,9 +89,9 @@ def _write_orjson(value: object) -> str:
 Engine: TypeAlias = tuple[Callable[[Message], JSONValue], Callable[[object], str]]
 
 STDLIB: Final[Engine] = (_parse_stdlib, _write_stdlib)
-ORJSON: Final[Engine] = (_parse_orjson, _write_orjson)
+ORJSON: Final[Engine | None] = None if orjson is None else (orjson.loads, _write_orjson)
 
-parse, write = STDLIB if orjson is None else ORJSON
+parse, write = ORJSON or STDLIB
 
 
 def _is_too_deep(value: JSONValue) -> bool:

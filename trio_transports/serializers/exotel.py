@@ -28,13 +28,13 @@ from .line import (
     Media,
     Stop,
     check_first,
-    check_format,
     check_id,
     custom_message,
     frames_of,
     not_started,
     pcm_frames,
     read,
+    wrong_format,
 )
 from .protocol import Message
 
@@ -145,7 +145,8 @@ class ExotelFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            check_format(frame, self._format)
+            if frame.sample_rate != self._format.sample_rate or frame.num_channels != 1:
+                raise wrong_format(frame, self._format)
             if self.stream_id is None:
                 raise not_started("audio")
             return (f'{self._media_head}{to_base64(frame.audio)}"}}}}',) if frame.audio else ()

@@ -12,7 +12,16 @@ from attrs import define, evolve, field, frozen
 
 from ..audio.format import AudioFormat
 from ..audio.g711 import pcm_to_ulaw, ulaw_to_pcm
-from ..frames import AudioFrame, Frame, InterruptionFrame, JSONValue, MarkFrame, MessageFrame, StartFrame
+from ..frames import (
+    AudioFrame,
+    Frame,
+    InterruptionFrame,
+    JSONValue,
+    MarkFrame,
+    MessageFrame,
+    StartFrame,
+    checked_audio_frame,
+)
 from .codec import dumps
 from .converters import TaggedUnion, camel_case, make_converter, to_base64
 from .line import (
@@ -20,17 +29,17 @@ from .line import (
     PACKET_MS,
     PACKET_MS_RULE,
     TELEPHONE,
+    TELEPHONE_RATE,
     Dtmf,
     Media,
     Stop,
     check_first,
-    check_format,
     check_id,
     custom_message,
     frames_of,
     not_started,
-    pcm_frames,
     read,
+    wrong_format,
 )
 from .protocol import Message
 
@@ -136,7 +145,8 @@ class PlivoFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            check_format(frame, TELEPHONE)
+            if frame.sample_rate != TELEPHONE_RATE or frame.num_channels != 1:
+                raise wrong_format(frame, TELEPHONE)
             if self.stream_id is None:
                 raise not_started("audio")
             return (f"{_MEDIA_HEAD}{to_base64(pcm_to_ulaw(frame.audio))}{self._media_tail}",) if frame.audio else ()
@@ -158,8 +168,8 @@ class PlivoFrameSerializer:
 
     def decode(self, message: Message) -> Sequence[Frame]:
         value, payload = read(message)
-        if payload is not None:
-            return pcm_frames(ulaw_to_pcm(payload), TELEPHONE)
+        if payload:
+            return (checked_audio_frame(ulaw_to_pcm(payload), TELEPHONE_RATE),)
         incoming = _incoming.structure(value)
         if isinstance(incoming, Start):
             return self._started(incoming)

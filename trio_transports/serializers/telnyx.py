@@ -17,7 +17,16 @@ from attrs.validators import in_, optional
 from ..audio.format import AudioFormat
 from ..audio.g711 import alaw_to_pcm, pcm_to_alaw, pcm_to_ulaw, ulaw_to_pcm
 from ..errors import RemoteProtocolError
-from ..frames import AudioFrame, Frame, InterruptionFrame, JSONValue, MarkFrame, MessageFrame, StartFrame
+from ..frames import (
+    AudioFrame,
+    Frame,
+    InterruptionFrame,
+    JSONValue,
+    MarkFrame,
+    MessageFrame,
+    StartFrame,
+    checked_audio_frame,
+)
 from .codec import dumps
 from .converters import TaggedUnion, make_converter, to_base64
 from .line import (
@@ -25,6 +34,7 @@ from .line import (
     PACKET_MS,
     PACKET_MS_RULE,
     TELEPHONE,
+    TELEPHONE_RATE,
     Connected,
     Dtmf,
     Mark,
@@ -32,13 +42,12 @@ from .line import (
     Media,
     Stop,
     check_first,
-    check_format,
     check_id,
     custom_message,
     frames_of,
     not_started,
-    pcm_frames,
     read,
+    wrong_format,
 )
 from .protocol import Message
 
@@ -141,7 +150,8 @@ class TelnyxFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            check_format(frame, TELEPHONE)
+            if frame.sample_rate != TELEPHONE_RATE or frame.num_channels != 1:
+                raise wrong_format(frame, TELEPHONE)
             if self.stream_id is None:
                 raise not_started("audio")
             return (f'{_MEDIA_HEAD}{to_base64(self._to_line(frame.audio))}"}}}}',) if frame.audio else ()
@@ -163,8 +173,8 @@ class TelnyxFrameSerializer:
 
     def decode(self, message: Message) -> Sequence[Frame]:
         value, payload = read(message)
-        if payload is not None:
-            return pcm_frames(self._decoded(payload), TELEPHONE)
+        if payload and self._from_line is not None:
+            return (checked_audio_frame(self._from_line(payload), TELEPHONE_RATE),)
         incoming = _incoming.structure(value)
         if isinstance(incoming, Start):
             return self._started(incoming)

@@ -20,6 +20,7 @@ from ..frames import (
     MarkFrame,
     MessageFrame,
     StartFrame,
+    checked_audio_frame,
 )
 from .codec import dumps
 from .converters import TaggedUnion, camel_case, make_converter, to_base64
@@ -28,6 +29,7 @@ from .line import (
     PACKET_MS,
     PACKET_MS_RULE,
     TELEPHONE,
+    TELEPHONE_RATE,
     Connected,
     Dtmf,
     Mark,
@@ -35,13 +37,12 @@ from .line import (
     Media,
     Stop,
     check_first,
-    check_format,
     check_id,
     custom_message,
     frames_of,
     not_started,
-    pcm_frames,
     read,
+    wrong_format,
 )
 from .protocol import Message
 
@@ -122,7 +123,8 @@ class TwilioFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            check_format(frame, TELEPHONE)
+            if frame.sample_rate != TELEPHONE_RATE or frame.num_channels != 1:
+                raise wrong_format(frame, TELEPHONE)
             if self.stream_id is None:
                 raise not_started("audio")
             return (f'{self._media_head}{to_base64(pcm_to_ulaw(frame.audio))}"}}}}',) if frame.audio else ()
@@ -144,8 +146,8 @@ class TwilioFrameSerializer:
 
     def decode(self, message: Message) -> Sequence[Frame]:
         value, payload = read(message)
-        if payload is not None:
-            return pcm_frames(ulaw_to_pcm(payload), TELEPHONE)
+        if payload:
+            return (checked_audio_frame(ulaw_to_pcm(payload), TELEPHONE_RATE),)
         incoming = _incoming.structure(value)
         if isinstance(incoming, Start):
             return self._started(incoming.start)

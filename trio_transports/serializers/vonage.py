@@ -24,11 +24,11 @@ from .line import (
     PACKET_MS,
     PACKET_MS_RULE,
     check_first,
-    check_format,
     custom_message,
     key_pressed,
     not_started,
     pcm_frames,
+    wrong_format,
 )
 from .protocol import Message
 
@@ -123,7 +123,8 @@ class VonageFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            check_format(frame, self._format)
+            if frame.sample_rate != self._format.sample_rate or frame.num_channels != 1:
+                raise wrong_format(frame, self._format)
             if not self.is_ready:
                 raise not_started("audio")
             return (frame.audio,) if frame.audio else ()
