@@ -14,7 +14,7 @@ async def open_listeners(host: str | None, port: int) -> list[trio.SocketListene
     for attempt in range(1, _TRIES + 1):
         listeners: list[trio.SocketListener] = []
         try:
-            for address in await _addresses(host):
+            for address in await _addresses(host, port):
                 wanted = port or (listener_address(listeners[0])[1] if listeners else 0)
                 listeners += await trio.open_tcp_listeners(wanted, host=address)
         except OSError as exc:
@@ -33,7 +33,7 @@ def listener_address(listener: trio.SocketListener) -> tuple[str, int]:
     return str(host), int(port)
 
 
-async def _addresses(host: str | None) -> list[str]:
-    found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+async def _addresses(host: str | None, port: int) -> list[str]:
+    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     addresses = dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found)
     return [address for address in addresses if ":" not in address or socket.has_ipv6]
