@@ -36,6 +36,6 @@ def pipecat_python(*, make: bool, say: Callable[[str], None] = print) -> str:
         )
     say(f"building an environment with Pipecat {PIPECAT_VERSION}, once; this takes a few minutes")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "-qq", *REQUIREMENTS], check=True)
     done.touch()
     return str(python)

@@ -15,7 +15,6 @@ from attrs import frozen
 from .bench import Bench
 from .catalogue import Peer
 from .load.jobs import EchoJob
-from .messages import CHUNK_S
 from .processes import ROOT, apply_load, serving
 from .tables import Table
 
@@ -107,8 +106,8 @@ def run_steps(peer: Peer, *, sessions: int, seconds: float, arrivals: str) -> Ta
         before, began = server.ask(), time.monotonic()
         time.sleep(seconds)
         after, took_s = server.ask(), time.monotonic() - began
-        load.result()
-    return steps_table(before, after, took_s / CHUNK_S * sessions)
+        numbers = load.result().numbers
+    return steps_table(before, after, numbers["received"] / numbers["window_s"] * took_s)
 
 
 def steps_table(before: dict[str, list[int]], after: dict[str, list[int]], frames: float) -> Table:
