@@ -13,8 +13,9 @@ from typing import Final, TypeAlias, cast, final
 import trio
 from attrs import define, field
 from hypercorn.config import Config
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
-from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope
+from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope, WebsocketScope
 
 from ..errors import ConnectionClosed
 from ..wire.asgi import EXTENSION
@@ -35,36 +36,19 @@ class AppRun:
     _config: Config
     _scope: Scope
     _send: SendToPeer
-    _queue: AppQueue
-    websocket: HostedWebsocket | None
+    _stream: HTTPStream | WSStream
     _abort: Callable[[], None]
     _finish_timeout_s: float
+    _start_soon: StartSoon
+    _queue: AppQueue = field(init=False)
+    websocket: HostedWebsocket | None = field(default=None, init=False)
     _cancel: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
-    @classmethod
-    def of(
-        cls,
-        app: AppWrapper,
-        config: Config,
-        scope: Scope,
-        send: SendToPeer,
-        *,
-        abort_stream: Callable[[int], None],
-        start_soon: StartSoon,
-        finish_timeout_s: float,
-    ) -> "AppRun":
-        queue = AppQueue(max(1, config.max_app_queue_size))
-        # The bound method's owner is hypercorn's stream: the one way to it from here.
-        stream = send.__self__  # type: ignore[attr-defined]
-
-        def abort() -> None:
-            abort_stream(stream.stream_id)
-
-        websocket: HostedWebsocket | None = None
-        if scope["type"] == "websocket":
-            websocket = HostedWebsocket(cast(WSStream, stream), queue, abort, start_soon)
-            scope["extensions"][EXTENSION] = {"connection": websocket}
-        return cls(app, config, scope, send, queue, websocket, abort, finish_timeout_s)
+    def __attrs_post_init__(self) -> None:
+        self._queue = AppQueue(max(1, self._config.max_app_queue_size))
+        if isinstance(self._stream, WSStream):
+            self.websocket = HostedWebsocket(self._stream, self._queue, self._abort, self._start_soon)
+            cast(WebsocketScope, self._scope)["extensions"][EXTENSION] = {"connection": self.websocket}
 
     async def put(self, event: ASGIEvent) -> None:
         if event["type"] == "websocket.disconnect":

@@ -8,21 +8,19 @@ Rules
    with unread data resets it, and a reset destroys a close frame that is still on its way.
 4. Timers are the reader's deadline (keep-alive, lingering), not tasks, and what hypercorn starts besides the app ends
    with the connection: none of its sleeps is waited for.
-5. On HTTP/2, where streams share the socket, a cancelled write of one is not allowed to end the others: it is shielded
-   (and bounded by the socket's deadline), and aborting a WebSocket resets its stream alone.
+5. On HTTP/2, where streams share the socket, a cancelled write of one is not allowed to end the others: it is shielded,
+   and bounded by the socket's deadline.
 """
 
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import Any, Final, TypeAlias, cast, final
 
 import trio
 from attrs import define, field, frozen
-from h2.errors import ErrorCodes
-from h2.events import StreamReset
-from h2.exceptions import ProtocolError
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
@@ -34,6 +32,7 @@ from trio.lowlevel import ParkingLot
 
 from .app_run import AppRun, SendToPeer
 from .boundary import boundary
+from .h2 import bound_stream, reset_stream
 from .stream import GuardedStream
 
 _RECEIVE_BYTES: Final = 64 * 1024
@@ -73,6 +72,7 @@ class Connection:
     _stream: "GuardedStream | trio.SSLStream[GuardedStream]" = field(init=False)
     _protocol: ProtocolWrapper | None = field(default=None, init=False)
     _start_soon: Callable[..., None] = field(init=False)
+    _reader: trio.lowlevel.Task = field(init=False)
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _writing: trio.Lock = field(factory=trio.Lock, init=False)
     _runs: set[AppRun] = field(factory=set, init=False)
@@ -83,6 +83,7 @@ class Connection:
     _is_shutting_down: bool = field(default=False, init=False)
 
     async def run(self) -> None:
+        self._reader = trio.lowlevel.current_task()
         try:
             address = self._socket.socket.getpeername()
         except OSError:  # gone before it could be asked
@@ -201,7 +202,7 @@ class Connection:
             self._set_idle(event.idle)
 
     async def _write(self, data: bytes) -> bool:
-        if not self._is_multiplexed:
+        if self._h2 is None:
             return await self._write_cancellably(data)
         with trio.CancelScope(shield=True):
             written = await self._write_cancellably(data)
@@ -259,21 +260,26 @@ class Connection:
     # -- the app -------------------------------------------------------------------------------------------------
 
     @property
-    def _is_multiplexed(self) -> bool:
-        return self._protocol is not None and isinstance(self._protocol.protocol, H2Protocol)
+    def _h2(self) -> H2Protocol | None:
+        protocol = None if self._protocol is None else self._protocol.protocol
+        return protocol if isinstance(protocol, H2Protocol) else None
 
     async def _spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: SendToPeer) -> _Put:
-        run = AppRun.of(
+        stream = send.__self__  # type: ignore[attr-defined]  # the bound method's owner: the only way to it from here
+        run = AppRun(
             app,
             config,
             scope,
             send,
-            abort_stream=self._abort_stream,
-            start_soon=self._start_soon,
-            finish_timeout_s=self._host.write_timeout_s,
+            stream,
+            partial(self._abort_stream, stream.stream_id),
+            self._host.write_timeout_s,
+            self._start_soon,
         )
         if self._is_shutting_down and run.websocket is not None:
             run.websocket.shut_down()
+        if self._h2 is not None:
+            bound_stream(self._h2, stream.stream_id, lambda: trio.lowlevel.current_task() is self._reader)
         self._runs.add(run)
         self._start_soon(self._run, run)
         return cast(_Put, run.put)
@@ -289,17 +295,8 @@ class Connection:
     def _abort_stream(self, stream_id: int) -> None:
         if self._is_over:
             return
-        if self._is_multiplexed:
-            self._start_soon(self._reset_stream, stream_id)
+        protocol = self._h2
+        if protocol is not None:
+            self._start_soon(reset_stream, protocol, stream_id)
         else:
             self._socket.abort()
-
-    async def _reset_stream(self, stream_id: int) -> None:
-        assert self._protocol is not None
-        protocol = self._protocol.protocol
-        assert isinstance(protocol, H2Protocol)
-        with suppress(ProtocolError):  # it has ended meanwhile
-            protocol.connection.reset_stream(stream_id, ErrorCodes.CANCEL)
-        if stream_id in protocol.stream_buffers:
-            await protocol.stream_buffers[stream_id].close()
-        await protocol._handle_events([StreamReset(stream_id=stream_id)])

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final, final
 
 import trio
-from attrs import define, evolve, field
+from attrs import define, field
 
 from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport, AudioFrame, Disconnected, Session
 from trio_transports.errors import ConnectionClosed
@@ -103,13 +103,6 @@ class SessionApp:
                         if isinstance(event, Disconnected):
                             self.disconnected.append(event)
                 self.returned.set()
-
-
-async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
-    """Wait for something that tells nobody of itself."""
-    with trio.fail_after(limit_s):
-        while not condition():  # noqa: ASYNC110
-            await trio.sleep(0.01)
 
 
 async def until(condition: Callable[[], object], limit_s: float = 5) -> None:

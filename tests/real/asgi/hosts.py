@@ -1,7 +1,7 @@
 """An app on a real socket, under ``serve_asgi`` or a bare hypercorn, with its log at hand."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, final
 
@@ -61,10 +61,15 @@ def quiet_config(**settings: object) -> tuple[Config, LogLines]:
 
 @asynccontextmanager
 async def hosted(
-    app: App, *, guarded: bool = True, write_timeout: float = 1.0, **settings: object
+    app: App,
+    *,
+    guarded: bool = True,
+    write_timeout: float = 1.0,
+    tls: Mapping[str, str] | None = None,
+    **settings: object,
 ) -> AsyncIterator[Hosted]:
     """Serve ``app`` for as long as the body runs, then shut it down and wait for that."""
-    config, log = quiet_config(**settings)
+    config, log = quiet_config(**settings, **(tls or {}))
     shutdown = trio.Event()
     ended = trio.Event()
 

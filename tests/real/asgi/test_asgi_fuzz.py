@@ -72,9 +72,9 @@ async def still_serves(server: Hosted) -> None:
 @pytest.mark.parametrize(
     ("strings", "upgraded", "connections"),
     [
-        (instead, False, _STRINGS * 2 // 5),
-        (before, False, _STRINGS * 2 // 5),
-        (after, True, _STRINGS // 5 // _PER_CONNECTION),
+        (instead, False, _STRINGS // 5),
+        (before, False, _STRINGS // 5),
+        (after, True, _STRINGS * 3 // 5 // _PER_CONNECTION),
     ],
 )
 async def test_the_server_outlives_any_bytes(
