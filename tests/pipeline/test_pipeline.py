@@ -15,6 +15,7 @@ from trio_transports.frames import (
     InterruptionFrame,
     MessageFrame,
     TextFrame,
+    UserStartedSpeakingFrame,
 )
 from trio_transports.pipeline import FrameFunction, Pipeline, Stage
 
@@ -402,6 +403,28 @@ async def test_functions_see_interruptions_but_cannot_hold_them() -> None:
             await bench.settle()
             bench.feed.close()
         assert bench.received() == [InterruptionFrame(), MessageFrame(message="sorry")], stages
+
+
+async def test_speech_interrupts_when_it_is_allowed_to() -> None:
+    """The interruption comes before the frame that caused it; functions see both; without leave there is none."""
+    seen: list[Frame] = []
+
+    def watch(frame: Frame) -> Frame:
+        seen.append(frame)
+        return frame
+
+    speech = UserStartedSpeakingFrame(at_s=1.0)
+    for is_allowed, expected in ((True, [InterruptionFrame(), speech]), (False, [speech])):
+        seen.clear()
+        bench = Bench()
+        async with trio.open_nursery() as nursery:
+            pipeline = Pipeline([watch, copy], allow_interruptions=is_allowed)
+            nursery.start_soon(pipeline.run, bench.source, bench.sink)
+            await bench.feed.send(speech)
+            await bench.settle()
+            bench.feed.close()
+        assert seen == expected
+        assert bench.received() == expected
 
 
 async def test_a_stage_that_returns_early_ends_the_pipeline() -> None:

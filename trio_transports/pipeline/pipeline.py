@@ -17,10 +17,13 @@ Rules
 4. An interruption enters every link after it at the same moment, ahead of all that is queued, and the audio queued
    there is dropped; so is the audio that a stage waits to send, and the one on its way into the output. Other frames
    keep their order behind it. Nobody needs to pass it on, and passing it on does not repeat it.
-5. Audio that a stage sends before it has read the interruption waiting for it is from before, and is dropped.
-6. A stage that returns (or closes its output) ends the input of the next. One that returns before its input has ended
+5. With ``allow_interruptions`` the user's speech interrupts: an interruption is put before each
+   ``UserStartedSpeakingFrame`` of the input. This is exact, while a session that interrupts by itself (its own
+   parameter of that name) is some scheduling steps ahead of the pipeline, in which one more chunk can leave.
+6. Audio that a stage sends before it has read the interruption waiting for it is from before, and is dropped.
+7. A stage that returns (or closes its output) ends the input of the next. One that returns before its input has ended
    ends the pipeline in good order: the input is read no further, and a stage before it that still sends is stopped.
-7. A crash in a stage cancels the others and leaves ``run`` as itself, not in a group.
+8. A crash in a stage cancels the others and leaves ``run`` as itself, not in a group.
 """
 
 import logging
@@ -31,7 +34,7 @@ from typing import final
 
 import trio
 
-from ..frames import AudioFrame, Frame, InterruptionFrame
+from ..frames import AudioFrame, Frame, InterruptionFrame, UserStartedSpeakingFrame
 from .link import Input, Link, Links, Output, StageGone
 from .stage import AsyncStage, FrameFunction, Stage, check_stage, is_async, name_of, through
 
@@ -51,6 +54,7 @@ class Pipeline:
         *,
         max_queued_frames: int = 64,
         audio_max_queue_secs: float | None = 5.0,
+        allow_interruptions: bool = False,
     ) -> None:
         self.stages: tuple[Stage, ...] = tuple(stages)
         for stage in self.stages:
@@ -63,6 +67,7 @@ class Pipeline:
             raise ValueError(f"Pipeline.audio_max_queue_secs must be above 0 or None, not {audio_max_queue_secs!r}")
         self._max_queued_frames = max_queued_frames
         self._audio_max_queue_secs = audio_max_queue_secs
+        self._allow_interruptions = allow_interruptions
 
     def __repr__(self) -> str:
         return f"Pipeline([{', '.join(map(name_of, self.stages))}])"
@@ -121,7 +126,11 @@ class Pipeline:
         with links.source:
             try:
                 async for frame in source:
-                    for each in through(functions, frame):
+                    if self._allow_interruptions and isinstance(frame, UserStartedSpeakingFrame):
+                        frames = (*through(functions, InterruptionFrame()), *through(functions, frame))
+                    else:
+                        frames = through(functions, frame)
+                    for each in frames:
                         if isinstance(each, InterruptionFrame):
                             links.interrupt(0, each)
                         elif limit_s is None or not isinstance(each, AudioFrame):
@@ -143,7 +152,7 @@ async def _run_stage(stage: AsyncStage, links: Links, index: int) -> None:
     try:
         await stage(Input(links.all[index], lambda: links.leave(index)), Output(links, after))
     except StageGone:
-        # Rule 6: it found out by sending. Anything else that is broken is the stage's own crash.
+        # Rule 7: it found out by sending. Anything else that is broken is the stage's own crash.
         if after.is_read:
             raise
     links.leave(index)

@@ -61,9 +61,9 @@ def _results(function: FrameFunction, frame: Frame) -> Sequence[Frame]:
     )
 
 
-def through(functions: Sequence[FrameFunction], frame: Frame) -> Sequence[Frame]:
+def through(functions: Sequence[FrameFunction], frame: Frame) -> tuple[Frame, ...]:
     """Give what comes out of a run of functions; an interruption passes them all, whatever they give for it."""
-    frames: Sequence[Frame] = (frame,)
+    frames: tuple[Frame, ...] = (frame,)
     for function in functions:
         following: list[Frame] = []
         for each in frames:
@@ -71,5 +71,5 @@ def through(functions: Sequence[FrameFunction], frame: Frame) -> Sequence[Frame]
             if isinstance(each, InterruptionFrame) and not any(result is each for result in results):
                 following.append(each)
             following.extend(results)
-        frames = following
+        frames = tuple(following)
     return frames
