@@ -316,6 +316,7 @@ PLIVO = Conversation(
         Out(AudioFrame(audio=b"", sample_rate=8000)),
         Out(MarkFrame(mark="greeting"), ('{"event":"checkpoint","streamId":"PL1","name":"greeting"}',)),
         In('{"event":"playedStream","streamId":"PL1","name":"greeting"}', (MarkFrame(mark="greeting"),)),
+        In('{"event":"played","streamId":"PL1","name":"greeting"}', (MarkFrame(mark="greeting"),)),
         Out(InterruptionFrame(), ('{"event":"clearAudio","streamId":"PL1"}',)),
         In('{"event":"clearedAudio","sequenceNumber":9,"streamId":"PL1"}'),
         In(

@@ -99,6 +99,7 @@ def structure(value: object) -> Everything:
         ("by_name", [], "by_name"),
         ("by_name", {"x": 5}, "by_name.x"),
         ("by_name", {"x": {"count": None}}, "by_name.x.count"),
+        ("by_name", {"a\nb": 1}, "by_name.a\\nb"),
         ("bounded", 0, "bounded"),
         ("from", 5, "from"),
     ],

@@ -240,6 +240,12 @@ def test_telnyx_unknown_encodings(name: str) -> None:
         TelnyxFrameSerializer(**{name: "OPUS"})  # type: ignore[arg-type]
 
 
+def test_telnyx_is_given_both_or_none() -> None:
+    """A stream whose start message was read elsewhere needs the code that it announced, said at once."""
+    with pytest.raises(ValueError, match="receive_encoding must be given with stream_id"):
+        TelnyxFrameSerializer(stream_id="ST1")
+
+
 @pytest.mark.parametrize("make", [ExotelFrameSerializer, VonageFrameSerializer])
 @pytest.mark.parametrize("rate", [0, 8001, 44100, "8000", 8000.0, True])
 def test_odd_line_rates_are_refused(make: Callable[..., object], rate: object) -> None:

@@ -224,7 +224,7 @@ def _mapping_hook(converter: Converter) -> Callable[[Any], Callable[[object, obj
                 try:
                     structured[key] = hook(item, item_kind)
                 except RemoteProtocolError as exc:
-                    raise within(key[:100], exc) from None
+                    raise within(ascii(key[:100])[1:-1], exc) from None  # it may hold anything, line breaks too
             return structured
 
         return structure

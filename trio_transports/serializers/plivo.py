@@ -97,6 +97,7 @@ _incoming: Final[TaggedUnion[Incoming]] = TaggedUnion(
         "media": Media,
         "dtmf": Dtmf,
         "playedStream": PlayedStream,
+        "played": PlayedStream,  # what older versions call it
         "clearedAudio": ClearedAudio,
         "stop": Stop,
     },

@@ -111,9 +111,9 @@ _ENCODING_PATH: Final = "start.media_format.encoding"
 @final
 @define(eq=False, kw_only=True)
 class TelnyxFrameSerializer:
-    """One Telnyx stream; ``stream_id`` is given only when the start message was read elsewhere.
+    """One Telnyx stream; ``receive_encoding`` None takes the code that the start message announces.
 
-    ``receive_encoding`` None takes the code that the start message announces.
+    ``stream_id`` is given only when the start message was read elsewhere, and ``receive_encoding`` with it.
     """
 
     send_encoding: str = field(default="PCMU", validator=in_(tuple(_ENCODERS)))
@@ -127,6 +127,11 @@ class TelnyxFrameSerializer:
     _from_line: Callable[[bytes], bytes] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
+        if self.stream_id is not None and self.receive_encoding is None:
+            raise ValueError(
+                "TelnyxFrameSerializer.receive_encoding must be given with stream_id: "
+                "the start message, which was read elsewhere, says PCMU or PCMA"
+            )
         self._given_stream_id = self.stream_id
         self._to_line = _ENCODERS[self.send_encoding]
         if self.receive_encoding is not None:
