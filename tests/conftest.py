@@ -17,11 +17,18 @@ from pathlib import Path
 
 import pytest
 import trio
+from hypothesis import settings
+
+from tests.tools import in_ci
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # How long an example takes says how busy the machine is. In CI, Hypothesis has a profile of its own that knows it.
+    if not in_ci():
+        settings.register_profile("no deadline", deadline=None)
+        settings.load_profile("no deadline")
     config.addinivalue_line("markers", "leaves_system_task(why): the test's subject outlives its body by design")
 
 

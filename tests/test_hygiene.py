@@ -48,7 +48,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("untidy")
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "tests").mkdir()
-    shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests")
+    for module in ("conftest.py", "tools.py"):
+        shutil.copy(ROOT / "tests" / module, folder / "tests")
     (folder / "tests" / "test_untidy.py").write_text(UNTIDY)
     command = [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--tb=line"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60).stdout
