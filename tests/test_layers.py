@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 
 # From the ground up. What is written first knows nothing of what comes after it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "_extras", "_nursery"),
+    ("errors", "_extras"),
     ("audio", "vad"),
     ("frames",),
     ("serializers",),
     ("params",),
-    ("wire",),
+    ("_nursery", "wire"),
     ("session",),
     ("transports", "hosting"),
     ("bus", "agent", "pipeline", "telephony"),
