@@ -5,8 +5,8 @@ Rules
    passes it aborts the connection: a peer that stopped reading costs its own connection and nothing else.
 2. A message that cannot be read is counted, logged once for each connection, and skipped. ``max_malformed`` of them in
    a row close the connection with 1008.
-3. The link ends when the connection does, whichever side ended it; ``ending`` then says how. Cancelling it says goodbye
-   within ``close_timeout``, then aborts.
+3. The link ends when the connection does, whichever side ended it; ``ending`` then says how. Cancelling it finishes the
+   write under way and says goodbye, both within ``close_timeout``, then aborts.
 """
 
 import logging
@@ -62,6 +62,12 @@ class Counters:
         return ProxyStatistics(**counted, waiting=waiting)
 
 
+def _set_event() -> trio.Event:
+    event = trio.Event()
+    event.set()
+    return event
+
+
 @final
 @define(eq=False, kw_only=True)
 class Link:
@@ -77,13 +83,19 @@ class Link:
     ending: ConnectionClosed | None = field(default=None, init=False)
     _goodbye: tuple[int, str] = field(default=(1001, "the proxy was cancelled"), init=False)
     _has_logged: bool = field(default=False, init=False)
+    _is_ending: bool = field(default=False, init=False)
+    _written: trio.Event = field(factory=_set_event, init=False)
+    _close_by_s: float = field(default=0.0, init=False)
 
     async def run(self) -> None:
         """Run until the connection has ended."""
         try:
             async with open_services() as services:
                 services.start_soon(self._write, name=f"{self.name} writer")
-                await self._read()
+                try:
+                    await self._read()
+                finally:
+                    await self._finish_writing()
         except ConnectionClosed as exc:
             self.ending = self.ending or exc
         except Exception:
@@ -93,9 +105,9 @@ class Link:
             self.outbox.put_back()
             await self._close()
 
-    async def finish(self, reason: str) -> None:
-        """Write what waits; the goodbye that follows is a good one. Cancelled, the rest is not written."""
-        self._goodbye = (1000, reason)
+    async def finish(self, reason: str, code: int = 1000) -> None:
+        """Write what waits; ``code`` and ``reason`` are what the end then says. Cancelled, the rest is not written."""
+        self._goodbye = (code, reason)
         await self.outbox.wait_empty()
 
     async def _read(self) -> None:
@@ -121,8 +133,9 @@ class Link:
             log.warning("%s: %s sent what cannot be read; more is only counted: %s", self.name, self.wire.peer, exc)
 
     async def _write(self) -> None:
-        while True:
+        while not self._is_ending:
             waiting = await self.outbox.take()
+            self._written = trio.Event()
             try:
                 with trio.fail_after(self.send_timeout):
                     await self.wire.send(waiting.data)
@@ -133,13 +146,22 @@ class Link:
                 self.ending = ConnectionClosed(1006, reason, initiator="error")
                 self.wire.abort()
                 return
+            finally:
+                self._written.set()
             self.outbox.written()
             self.counters.sent += 1
+
+    async def _finish_writing(self) -> None:
+        # A write that is cancelled midway leaves half a frame behind, and nothing could be said after it.
+        self._is_ending = True
+        self._close_by_s = trio.current_time() + self.close_timeout
+        with trio.CancelScope(shield=True, deadline=self._close_by_s):
+            await self._written.wait()
 
     async def _close(self) -> None:
         code, reason = self._goodbye
         if self.ending is None:
             self.ending = ConnectionClosed(code, reason, initiator="local" if code < 1011 else "error")
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + self.close_timeout):
+        with trio.CancelScope(shield=True, deadline=self._close_by_s):
             await self.wire.aclose(code, reason)
         self.wire.abort()

@@ -9,13 +9,19 @@ Rules
 3. The worker lives as long as the connection. ``await runner.run_worker(proxy)`` in the endpoint that owns it.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import final
 
+import trio
+
+from ..errors import ConnectionClosed
 from .messages import BusMessage
 from .proxy import Proxy, ProxySettings
 from .serializer import MessageSerializer
 from .server_wire import ServerSide, open_server_wire
+
+log = logging.getLogger(__name__)
 
 
 @final
@@ -44,5 +50,17 @@ class WebSocketProxyServer(Proxy):
     async def main(self) -> None:
         with self._events.activity():
             self.watch(self._local)
-            async with open_server_wire(self._websocket, self._subprotocols, self._settings) as wire:
-                await self._serve(wire)
+            try:
+                async with open_server_wire(
+                    self._websocket, self._subprotocols, self._settings, self._shut_down
+                ) as wire:
+                    await self._serve(wire)
+            except ConnectionClosed as exc:
+                log.info("%s: the client was gone before the handshake ended: %s", self.name, exc)
+
+    async def _shut_down(self) -> None:
+        """The server that holds the connection shuts down: write what waits, say goodbye, and end."""
+        if self._link is not None:
+            with trio.move_on_after(self._settings.close_timeout):
+                await self._link.finish("the server is shutting down", code=1001)
+        self.stop()
