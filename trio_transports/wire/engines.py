@@ -6,7 +6,7 @@ from typing import Final, Protocol, final
 
 from attrs import frozen
 
-from . import trio_websocket
+from . import direct, trio_websocket
 from .peer import Peer
 from .protocol import Wire
 from .refusal import Refusal
@@ -52,6 +52,7 @@ class Engine:
 
 ENGINES: Final = {
     "trio-websocket": Engine(trio_websocket.connect_wire, trio_websocket.accept_wire),
+    "direct": Engine(direct.connect_wire, direct.accept_wire),
 }
 
 

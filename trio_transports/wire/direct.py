@@ -1,0 +1,317 @@
+"""WebSocket connections straight on the stream: the lean engine, for both sides.
+
+Rules
+1. No task of its own is on a message's way: ``receive`` reads and parses in its caller, ``send`` writes in its own, as
+   one system call when the kernel takes the frame whole. Such a send is a point of cancellation, not of scheduling.
+2. Bytes that the kernel did not take stand in one backlog, in order. A pong that cannot be written joins it, and a
+   newer pong replaces one that still waits, so a peer cannot fill memory with pings.
+3. A cancelled send aborts when part of a frame may be on the stream.
+4. The keeper, the engine's one task, pings, misses pongs, and writes a backlog that no sender is writing.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, final
+
+import trio
+from attrs import define, field
+from trio.lowlevel import ParkingLot
+
+from .._nursery import open_services
+from ..errors import ConnectionClosed, Initiator
+from .closing import sendable_close
+from .peer import Peer
+from .protocol import BytesLike, Wire
+from .refusal import Refusal
+from .rfc6455 import Close, Opcode, Parser, Ping, Pong, Received, Violation, encode_close, encode_frame
+from .settings import WireSettings
+from .stream import OwnedStream, TCPStream, peer_address
+from .upgrade import upgrade_as_client, upgrade_as_server
+
+_LINGER_S: Final = 1.0
+_STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+@final
+@define(eq=False)
+class DirectWire:
+    """Made by ``connect_wire`` and ``accept_wire``."""
+
+    peer: Peer
+    _stream: OwnedStream
+    _parser: Parser
+    _masks: bool
+    _arrived: deque[str | bytes] = field(factory=deque, init=False)
+    _backlog: deque[bytes] = field(factory=deque, init=False)
+    _waiting_pong: bytes | None = field(default=None, init=False)
+    _is_flushing: bool = field(default=False, init=False)
+    _flushed: ParkingLot = field(factory=ParkingLot, init=False)
+    _keeper: ParkingLot = field(factory=ParkingLot, init=False)
+    _is_reading: bool = field(default=False, init=False)
+    _readers: ParkingLot = field(factory=ParkingLot, init=False)
+    _goodbye: ConnectionClosed | None = field(default=None, init=False)
+    _ending: ConnectionClosed | None = field(default=None, init=False)
+    _ponged: ParkingLot = field(factory=ParkingLot, init=False)
+
+    async def receive(self) -> str | bytes:
+        if self._arrived and self._goodbye is None:
+            await trio.lowlevel.checkpoint()
+            if self._arrived:
+                return self._arrived.popleft()
+        while True:
+            if self._arrived:
+                message = self._arrived.popleft()
+                if self._goodbye is None:
+                    return message
+            elif self._ending is not None:
+                await trio.lowlevel.checkpoint()
+                raise self._closed()
+            else:
+                await self._read()
+
+    async def send(self, message: str | BytesLike) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._ending is not None or self._goodbye is not None:
+            raise self._closed()
+        if isinstance(message, str):
+            frame = encode_frame(Opcode.TEXT, message.encode(), masked=self._masks)
+        else:
+            frame = encode_frame(
+                Opcode.BINARY, message if isinstance(message, bytes) else bytes(message), masked=self._masks
+            )
+        await self._write(frame)
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        code, reason = sendable_close(code, reason)
+        try:
+            if self._ending is None and self._goodbye is None:
+                self._goodbye = ConnectionClosed(code, reason, initiator="local")
+                await self._write(encode_close(code, reason, masked=self._masks))
+                while self._ending is None:
+                    await self._read()
+        except ConnectionClosed:
+            return  # it ended while goodbye was being said
+        except trio.Cancelled:
+            self.abort()
+            raise
+        await trio.lowlevel.checkpoint()
+
+    def abort(self) -> None:
+        self._end(ConnectionClosed(1006, "aborted", initiator="local"))
+        self._stream.abort()
+
+    def fail(self, reason: str) -> None:
+        """Record why this side ends the connection, and end it."""
+        self._end(ConnectionClosed(1006, reason, initiator="error"))
+        self._stream.abort()
+
+    # Reading
+
+    def take_first(self, data: bytes) -> None:
+        """Take what came with the handshake."""
+        if data:
+            self._take(data)
+
+    async def _read(self) -> None:
+        """Read once; or, while another task does (``receive`` and ``aclose`` may overlap), wait until it has."""
+        if self._is_reading:
+            await self._readers.park()
+            return
+        self._is_reading = True
+        try:
+            try:
+                data = await self._stream.receive_some()
+            except _STREAM_ERRORS:
+                data = b""
+            if data:
+                self._take(data)
+            else:
+                self._end(ConnectionClosed(1006, "the connection was lost", initiator="error"))
+            if self._ending is not None and self._ending.code == 1009 and self._ending.initiator == "local":
+                await self._let_the_peer_read_the_close()
+        finally:
+            self._is_reading = False
+            if self._readers:
+                self._readers.unpark_all()
+
+    def _take(self, data: bytes) -> None:
+        try:
+            for received in self._parser.feed(data):
+                if isinstance(received, str | bytes):
+                    self._arrived.append(received)
+                else:
+                    self._control(received)
+        except Violation as violation:
+            self._put(encode_close(violation.code, violation.reason, masked=self._masks))
+            initiator: Initiator = "local" if violation.code == 1009 else "error"
+            self._end(ConnectionClosed(violation.code, violation.reason, initiator=initiator))
+
+    def _control(self, received: Received) -> None:
+        match received:
+            case Ping(payload):
+                self._pong(payload)
+            case Pong():
+                self._ponged.unpark_all()
+            case Close(code, reason):
+                if self._goodbye is None:
+                    echoed = 1000 if code == 1005 else code
+                    self._put(encode_close(echoed, "", masked=self._masks))
+                self._end(ConnectionClosed(code, reason, initiator="remote"))
+                if not self._backlog:
+                    self._stream.close()
+
+    async def _let_the_peer_read_the_close(self) -> None:
+        """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
+        with trio.move_on_after(_LINGER_S):
+            try:
+                while await self._stream.receive_some():
+                    pass
+            except _STREAM_ERRORS:
+                return
+
+    # Writing
+
+    async def _write(self, frame: bytes) -> None:
+        try:
+            if not self._backlog:
+                written = self._stream.write_now(frame)
+                if written == len(frame):
+                    return
+                frame = frame[written:]
+            self._backlog.append(frame)
+            await self._flush()
+        except _STREAM_ERRORS as exc:
+            self._end(ConnectionClosed(1006, "the connection was lost", initiator="error"))
+            raise self._closed() from exc
+
+    def _put(self, frame: bytes) -> None:
+        """Write a control frame without waiting; what the kernel does not take now the keeper writes."""
+        try:
+            written = 0 if self._backlog else self._stream.write_now(frame)
+        except _STREAM_ERRORS:
+            return  # the next read tells the end
+        if written < len(frame):
+            self._backlog.append(frame[written:])
+            self._keeper.unpark_all()
+
+    def _pong(self, payload: bytes) -> None:
+        frame = encode_frame(Opcode.PONG, payload, masked=self._masks)
+        if not self._backlog:
+            self._put(frame)
+        else:
+            self._waiting_pong = frame
+
+    async def _flush(self) -> None:
+        """Write the backlog, or wait for the task that does."""
+        while self._backlog:
+            if self._is_flushing:
+                await self._flushed.park()
+                continue
+            self._is_flushing = True
+            try:
+                await self._stream.send_all(self._backlog[0])
+                self._backlog.popleft()
+                if not self._backlog and self._waiting_pong is not None:
+                    self._backlog.append(self._waiting_pong)
+                    self._waiting_pong = None
+            except trio.Cancelled:
+                self.abort()
+                raise
+            finally:
+                self._is_flushing = False
+                self._flushed.unpark_all()
+        if self._ending is not None:
+            self._stream.close()
+
+    def _end(self, ending: ConnectionClosed) -> None:
+        if self._ending is None:
+            self._ending = self._goodbye or ending
+            self._keeper.unpark_all()
+
+    def _closed(self) -> ConnectionClosed:
+        ending = self._ending or self._goodbye or ConnectionClosed()
+        return ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator)
+
+    # The keeper
+
+    async def keep(self, settings: WireSettings) -> None:
+        """Write what no sender writes, and see that the peer is alive, until the connection has ended."""
+        interval_s = settings.ping_interval_s or float("inf")
+        next_ping_s = trio.current_time() + interval_s
+        while self._ending is None or self._backlog:
+            with trio.CancelScope(deadline=next_ping_s):
+                if not self._backlog:
+                    await self._keeper.park()
+            try:
+                await self._flush()
+            except _STREAM_ERRORS:
+                return
+            if self._ending is None and trio.current_time() >= next_ping_s:
+                self._put(encode_frame(Opcode.PING, b"alive?", masked=self._masks))
+                with trio.move_on_after(settings.ping_timeout_s) as limit:
+                    await self._ponged.park()
+                if limit.cancelled_caught and self._ending is None:
+                    self.fail(f"no pong within {settings.ping_timeout_s:g} s of a ping")
+                next_ping_s = trio.current_time() + interval_s
+
+
+@asynccontextmanager
+async def connect_wire(
+    stream: TCPStream,
+    *,
+    url: str,
+    host: str,
+    resource: str,
+    headers: Sequence[tuple[str, str]] = (),
+    subprotocols: Sequence[str] = (),
+    settings: WireSettings,
+) -> AsyncIterator[Wire]:
+    """Upgrade a connected stream, as its client. The caller sets the time limit until the body starts."""
+    owned = OwnedStream(stream)
+    try:
+        address, port = peer_address(stream)
+        found, chosen, trailing = await upgrade_as_client(
+            owned, url=url, host=host, resource=resource, headers=headers, subprotocols=subprotocols
+        )
+        path, _, query = resource.partition("?")
+        peer = Peer(address=address, port=port, path=path, query_string=query, headers=found, subprotocol=chosen)
+        wire = DirectWire(peer, owned, Parser(from_client=False, max_message_bytes=settings.max_message_bytes), True)
+        async with _kept(wire, owned, trailing, settings):
+            yield wire
+    finally:
+        owned.close()
+
+
+@asynccontextmanager
+async def accept_wire(
+    stream: TCPStream,
+    *,
+    admit: Callable[[Peer], Awaitable[Refusal | None]],
+    subprotocols: Sequence[str] = (),
+    settings: WireSettings,
+) -> AsyncIterator[Wire]:
+    """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; else raise HandshakeRejected."""
+    owned = OwnedStream(stream)
+    try:
+        address, port = peer_address(stream)
+        try:
+            peer, trailing = await upgrade_as_server(
+                owned, address=address, port=port, admit=admit, subprotocols=subprotocols
+            )
+        except _STREAM_ERRORS as exc:
+            raise ConnectionClosed(1006, "the handshake was cut off", initiator="error") from exc
+        wire = DirectWire(peer, owned, Parser(from_client=True, max_message_bytes=settings.max_message_bytes), False)
+        async with _kept(wire, owned, trailing, settings):
+            yield wire
+    finally:
+        owned.close()
+
+
+@asynccontextmanager
+async def _kept(wire: DirectWire, owned: OwnedStream, trailing: bytes, settings: WireSettings) -> AsyncIterator[None]:
+    owned.opened()
+    wire.take_first(trailing)
+    async with open_services() as services:
+        services.start_soon(wire.keep, settings, name="keeper")
+        yield

@@ -1,0 +1,199 @@
+"""WebSocket frames as bytes, without I/O (RFC 6455, section 5).
+
+Rules
+1. ``Parser.feed`` takes bytes cut anywhere and gives what they complete: whole messages and control frames, in order.
+2. Anything the RFC forbids raises ``Violation`` with the close code that says so: 1002, 1007 for text that is not
+   UTF-8, 1009 for a message over the limit, which is told from the header, before its bytes are kept.
+3. Extensions are not offered, so no reserved bit may be set.
+"""
+
+import os
+import struct
+from enum import IntEnum
+from typing import Final, TypeAlias, final
+
+from attrs import define, field, frozen
+
+
+class Opcode(IntEnum):
+    CONTINUATION = 0
+    TEXT = 1
+    BINARY = 2
+    CLOSE = 8
+    PING = 9
+    PONG = 10
+
+
+@final
+@frozen
+class Ping:
+    payload: bytes
+
+
+@final
+@frozen
+class Pong:
+    payload: bytes
+
+
+@final
+@frozen
+class Close:
+    """``code`` is 1005 when the frame had none."""
+
+    code: int
+    reason: str
+
+
+Received: TypeAlias = str | bytes | Ping | Pong | Close
+
+
+class Violation(Exception):
+    """What the peer did that the RFC forbids; it never leaves the engine."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(code, reason)
+
+
+_FIN: Final = 0x80
+_RESERVED: Final = 0x70
+_MASKED: Final = 0x80
+_MAX_CONTROL_BYTES: Final = 125
+_U16: Final = struct.Struct("!H")
+_U64: Final = struct.Struct("!Q")
+_HEADER_16: Final = struct.Struct("!BBH")
+_HEADER_64: Final = struct.Struct("!BBQ")
+
+
+def encode_frame(opcode: int, payload: bytes, *, masked: bool) -> bytes:
+    """One whole frame. A client masks what it sends, a server does not."""
+    size, first = len(payload), _FIN | opcode
+    mask_bit = _MASKED if masked else 0
+    if size < 126:
+        header = bytes((first, mask_bit | size))
+    elif size < 65536:
+        header = _HEADER_16.pack(first, mask_bit | 126, size)
+    else:
+        header = _HEADER_64.pack(first, mask_bit | 127, size)
+    if not masked:
+        return header + payload
+    mask = os.urandom(4)
+    return header + mask + apply_mask(payload, mask)
+
+
+def encode_close(code: int, reason: str, *, masked: bool) -> bytes:
+    return encode_frame(Opcode.CLOSE, _U16.pack(code) + reason.encode(), masked=masked)
+
+
+def apply_mask(payload: bytes, mask: bytes) -> bytes:
+    """XOR with the repeated mask, as one operation on two large integers."""
+    size = len(payload)
+    keys = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(keys, "little")).to_bytes(size, "little")
+
+
+@final
+@define(eq=False)
+class Parser:
+    """Reads one direction of one connection. After a ``Violation`` it must not be fed again."""
+
+    from_client: bool
+    max_message_bytes: int
+    _buffer: bytes = field(default=b"", init=False)
+    _parts: list[bytes] = field(factory=list, init=False)
+    _parts_bytes: int = field(default=0, init=False)
+    _opcode: int = field(default=0, init=False)
+    """Of the message whose parts are being gathered; 0: there is none."""
+
+    def feed(self, data: bytes) -> list[Received]:
+        buffer = self._buffer + data if self._buffer else data
+        received: list[Received] = []
+        start, end = 0, len(buffer)
+        while end - start >= 2:
+            first, second = buffer[start], buffer[start + 1]
+            size, body = second & 0x7F, start + 2
+            if size == 126:
+                if end < body + 2:
+                    self._check_header(first, second, 0)
+                    break
+                size = _U16.unpack_from(buffer, body)[0]
+                body += 2
+            elif size == 127:
+                if end < body + 8:
+                    self._check_header(first, second, 0)
+                    break
+                size = _U64.unpack_from(buffer, body)[0]
+                body += 8
+            self._check_header(first, second, size)
+            mask_at = body
+            if self.from_client:
+                body += 4
+            if end < body + size:
+                break
+            payload = buffer[body : body + size]
+            if self.from_client:
+                payload = apply_mask(payload, buffer[mask_at:body])
+            start = body + size
+            event = self._take(first, payload)
+            if event is not None:
+                received.append(event)
+        self._buffer = buffer[start:]
+        return received
+
+    def _check_header(self, first: int, second: int, size: int) -> None:
+        opcode = first & 0x0F
+        if first & _RESERVED:
+            raise Violation(1002, "a reserved bit is set")
+        if bool(second & _MASKED) is not self.from_client:
+            raise Violation(1002, "a frame is not masked" if self.from_client else "a frame is masked")
+        if opcode >= Opcode.CLOSE:
+            if opcode > Opcode.PONG:
+                raise Violation(1002, f"opcode {opcode} is not known")
+            if not first & _FIN or (second & 0x7F) > _MAX_CONTROL_BYTES:
+                raise Violation(1002, "a control frame is fragmented or too long")
+        elif opcode > Opcode.BINARY:
+            raise Violation(1002, f"opcode {opcode} is not known")
+        elif (opcode == Opcode.CONTINUATION) is not bool(self._opcode):
+            raise Violation(1002, "a message is interrupted by another, or continued without a beginning")
+        elif self._parts_bytes + size > self.max_message_bytes:
+            raise Violation(1009, f"message over {self.max_message_bytes} bytes")
+
+    def _take(self, first: int, payload: bytes) -> Received | None:
+        opcode = first & 0x0F
+        if opcode >= Opcode.CLOSE:
+            return _control(opcode, payload)
+        if first & _FIN and not self._opcode:
+            return payload if opcode == Opcode.BINARY else _text(payload)
+        if opcode:
+            self._opcode = opcode
+        self._parts.append(payload)
+        self._parts_bytes += len(payload)
+        if not first & _FIN:
+            return None
+        whole, kind = b"".join(self._parts), self._opcode
+        self._parts, self._parts_bytes, self._opcode = [], 0, 0
+        return whole if kind == Opcode.BINARY else _text(whole)
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise Violation(1007, "text that is not UTF-8") from None
+
+
+def _control(opcode: int, payload: bytes) -> Ping | Pong | Close:
+    if opcode == Opcode.PING:
+        return Ping(payload)
+    if opcode == Opcode.PONG:
+        return Pong(payload)
+    if not payload:
+        return Close(1005, "")
+    if len(payload) == 1:
+        raise Violation(1002, "a close frame of one byte")
+    code = _U16.unpack_from(payload)[0]
+    if not (1000 <= code <= 1014 or 3000 <= code <= 4999) or code in (1004, 1005, 1006):
+        raise Violation(1002, f"close code {code} may not be sent")
+    return Close(code, _text(payload[2:]))

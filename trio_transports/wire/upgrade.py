@@ -1,0 +1,200 @@
+"""The opening handshake over a stream, both sides, with h11 for the HTTP in it (RFC 6455, section 4).
+
+Rules
+1. Every header must be right before a byte of WebSocket is believed. What is wrong gets an HTTP answer that says so
+   (400, 405, 426), or, on the client's side, an error.
+2. Bytes that follow the handshake in the same packet belong to the connection and are returned.
+3. An answer other than 101 is read to its end, as far as ``stream.HANDSHAKE_LIMIT_BYTES`` allows, for the error.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import h11
+import trio
+
+from ..errors import ConnectionClosed, HandshakeRejected, TransportError
+from .peer import Peer
+from .refusal import Refusal
+from .stream import OwnedStream
+
+_MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+async def upgrade_as_client(
+    stream: OwnedStream,
+    *,
+    url: str,
+    host: str,
+    resource: str,
+    headers: Sequence[tuple[str, str]],
+    subprotocols: Sequence[str],
+) -> tuple[Pairs, str | None, bytes]:
+    """Ask for a WebSocket; return the response's headers, the subprotocol and what followed."""
+    key = base64.b64encode(os.urandom(16))
+    asked = [
+        ("Host", host),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", key.decode()),
+        ("Sec-WebSocket-Version", "13"),
+        *([("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []),
+        *headers,
+    ]
+    http = h11.Connection(h11.CLIENT)
+    try:
+        request = http.send(h11.Request(method="GET", target=resource, headers=asked))
+        end = http.send(h11.EndOfMessage())
+    except h11.LocalProtocolError as exc:
+        raise TransportError(f"the handshake with {url} cannot be written: {exc}") from exc
+    await stream.send_all((request or b"") + (end or b""))
+    try:
+        response = await _next_event(http, stream)
+        if isinstance(response, h11.InformationalResponse) and response.status_code == 101:
+            found = _decoded(response.headers)
+            _check_acceptance(found, key, subprotocols, url)
+            return found, _one(found, "sec-websocket-protocol"), http.trailing_data[0]
+        if isinstance(response, h11.Response):
+            body = await _body(http, stream)
+            raise HandshakeRejected(response.status_code, headers=_decoded(response.headers), body=body, url=url)
+    except h11.RemoteProtocolError as exc:
+        raise TransportError(f"the handshake with {url} failed: the answer is not HTTP ({exc})") from exc
+    raise TransportError(f"the handshake with {url} was cut off")
+
+
+async def upgrade_as_server(
+    stream: OwnedStream,
+    *,
+    address: str,
+    port: int | None,
+    admit: Callable[[Peer], Awaitable[Refusal | None]],
+    subprotocols: Sequence[str],
+) -> tuple[Peer, bytes]:
+    """Answer a request for a WebSocket; return who asked and what followed, or raise HandshakeRejected."""
+    http = h11.Connection(h11.SERVER)
+    try:
+        request = await _next_event(http, stream)
+    except h11.RemoteProtocolError as exc:
+        await _refuse(http, stream, Refusal(status=exc.error_status_hint, body=str(exc)))
+        raise ConnectionClosed(1006, f"not HTTP: {exc}", initiator="error") from exc
+    if not isinstance(request, h11.Request):
+        raise ConnectionClosed(1006, "the handshake was cut off", initiator="error")
+    found = _decoded(request.headers)
+    refusal = _fault(request, found)
+    path, _, query = request.target.decode("latin-1").partition("?")
+    offered = _tokens(found, "sec-websocket-protocol", lower=False)
+    chosen = next((name for name in subprotocols if name in offered), None)
+    peer = Peer(address=address, port=port, path=path, query_string=query, headers=found, subprotocol=chosen)
+    if refusal is None:
+        refusal = await admit(peer)
+    if refusal is not None:
+        await _refuse(http, stream, refusal)
+        raise HandshakeRejected(refusal.status, body=refusal.body.encode())
+    trailing = _after_the_request(http)
+    answer = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
+    answer.append(("Sec-WebSocket-Accept", _acceptance((_one(found, "sec-websocket-key") or "").encode())))
+    if chosen is not None:
+        answer.append(("Sec-WebSocket-Protocol", chosen))
+    await stream.send_all(http.send(h11.InformationalResponse(status_code=101, headers=answer)) or b"")
+    return peer, trailing
+
+
+def _fault(request: h11.Request, headers: Pairs) -> Refusal | None:
+    """What is wrong with a request for a WebSocket."""
+    if request.method != b"GET":
+        return Refusal(status=405, body="a WebSocket is asked for with GET", headers=(("Allow", "GET"),))
+    upgrade = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
+    if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(headers, "connection"):
+        return Refusal(status=426, body="this is a WebSocket server: ask for an upgrade", headers=upgrade)
+    if _one(headers, "sec-websocket-version") != "13":
+        return Refusal(status=426, body="this server speaks version 13", headers=upgrade)
+    try:
+        key = base64.b64decode(_one(headers, "sec-websocket-key") or "", validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 16:
+        return Refusal(status=400, body="Sec-WebSocket-Key must be 16 bytes in base64")
+    if (_one(headers, "content-length") or "0") != "0" or _one(headers, "transfer-encoding"):
+        return Refusal(status=400, body="a request for a WebSocket has no body")
+    return None
+
+
+def _check_acceptance(headers: Pairs, key: bytes, offered: Sequence[str], url: str) -> None:
+    if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(headers, "connection"):
+        raise TransportError(f"the handshake with {url} failed: the answer does not upgrade to a WebSocket")
+    if _one(headers, "sec-websocket-accept") != _acceptance(key):
+        raise TransportError(f"the handshake with {url} failed: Sec-WebSocket-Accept does not fit the key")
+    if _one(headers, "sec-websocket-extensions"):
+        raise TransportError(f"the handshake with {url} failed: the server uses an extension that was not offered")
+    chosen = _one(headers, "sec-websocket-protocol")
+    if chosen is not None and chosen not in offered:
+        raise TransportError(f"the handshake with {url} failed: subprotocol {chosen!r} was not offered")
+
+
+def _acceptance(key: bytes) -> str:
+    return base64.b64encode(hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest()).decode()
+
+
+async def _next_event(http: h11.Connection, stream: OwnedStream) -> object:
+    while True:
+        event = http.next_event()
+        if event is not h11.NEED_DATA:
+            if isinstance(event, h11.InformationalResponse) and event.status_code != 101:
+                continue
+            return event
+        try:
+            http.receive_data(await stream.receive_some())
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return h11.ConnectionClosed()
+
+
+async def _body(http: h11.Connection, stream: OwnedStream) -> bytes:
+    body = b""
+    try:
+        while isinstance(event := await _next_event(http, stream), h11.Data):
+            body += event.data
+    except h11.RemoteProtocolError:
+        return body  # cut off: what came of it is still worth showing
+    return body
+
+
+def _after_the_request(http: h11.Connection) -> bytes:
+    while not isinstance(http.next_event(), h11.EndOfMessage):
+        pass
+    http.next_event()
+    return http.trailing_data[0]
+
+
+async def _refuse(http: h11.Connection, stream: OwnedStream, refusal: Refusal) -> None:
+    body = refusal.body.encode()
+    headers = [
+        *refusal.headers,
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+        ("Connection", "close"),
+    ]
+    response = http.send(h11.Response(status_code=refusal.status, headers=headers)) or b""
+    data = http.send(h11.Data(data=body)) or b""
+    try:
+        await stream.send_all(response + data + (http.send(h11.EndOfMessage()) or b""))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return  # the caller did not wait for the answer
+
+
+def _decoded(headers: object) -> Pairs:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)  # type: ignore[attr-defined]
+
+
+def _one(headers: Pairs, name: str) -> str | None:
+    return next((value for key, value in headers if key == name), None)
+
+
+def _tokens(headers: Pairs, name: str, *, lower: bool = True) -> list[str]:
+    joined = ",".join(value for key, value in headers if key == name)
+    return [token.strip() for token in (joined.lower() if lower else joined).split(",") if token.strip()]
