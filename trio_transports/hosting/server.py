@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from random import randint
 from traceback import walk_tb
-from typing import Any, Final, final
+from typing import Any, Final, TypeAlias, cast, final
 
 import trio
 from attrs import define, field
@@ -33,11 +33,12 @@ from .stream import GuardedStream
 
 _LAST_S: Final = 0.5
 
-ShutdownTrigger = Callable[[], Awaitable[object]]
+AsgiApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+ShutdownTrigger: TypeAlias = Callable[[], Awaitable[object]]
 
 
 async def serve_asgi(
-    app: ASGIFramework,
+    app: AsgiApp,
     config: Config,
     *,
     shutdown_trigger: ShutdownTrigger | None = None,
@@ -51,19 +52,23 @@ async def serve_asgi(
     has been shut down: by ``shutdown_trigger`` returning, by Ctrl-C, by ``config.max_requests``. Cancelling it also
     lets sessions say goodbye, and takes ``config.graceful_timeout`` at most.
 
-    Every field of hypercorn's ``Config`` that its trio worker reads works, but ``quic_bind`` (HTTP/3 is refused with a
-    ValueError) and permessage-deflate, which is never agreed on.
+    Every field of hypercorn's ``Config`` that its trio worker reads works, but ``quic_bind``: HTTP/3 is refused with a
+    ValueError. permessage-deflate is never agreed on. ``workers`` above 1 lets that many processes bind the same
+    address; starting them is up to you (``demo.workers_app`` shows how).
 
     What it leans on of hypercorn, beyond its public API (``pyproject.toml`` pins the range, and
-    ``tests/real/asgi/test_asgi_hypercorn_names.py`` fails when one of them changes): ``hypercorn.protocol`` with
-    ``ProtocolWrapper`` and its ``protocol``, ``H2Protocol`` with ``connection``, ``stream_buffers`` and
-    ``_handle_events``; ``hypercorn.protocol.ws_stream`` with ``Handshake``, ``ASGIWebsocketState`` and ``WSStream``'s
-    ``scope``, ``handshake``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send`` and ``app_send`` (whose
-    ``__self__`` is the stream); that a task group is ``spawn_app`` and ``spawn``; that a ping is answered with its
-    ``response()``; ``hypercorn.protocol.events.Data``; ``hypercorn.events``; ``hypercorn.trio.lifespan.Lifespan``,
-    ``hypercorn.trio.worker_context.WorkerContext``, ``hypercorn.trio.statsd.StatsdLogger``; ``hypercorn.utils``'
-    ``wrap_app``, ``parse_socket_addr`` and ``repr_socket_addr``; ``Config``'s ``create_sockets`` and
-    ``create_ssl_context``.
+    ``tests/real/asgi/test_asgi_hypercorn_names.py`` fails when one of them changes):
+
+    - ``hypercorn.protocol``: ``ProtocolWrapper`` and its ``protocol``; that a task group is ``spawn_app`` and ``spawn``
+    - ``hypercorn.protocol.ws_stream``: ``Handshake``, ``ASGIWebsocketState``, and of ``WSStream``: ``scope``,
+      ``handshake``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send``, and that ``app_send`` is a bound
+      method (also ``HTTPStream``'s); that a ping is answered with its ``response()``
+    - ``hypercorn.protocol.h2``: ``StreamBuffer``, and of ``H2Protocol``: ``connection``, ``stream_buffers`` and
+      ``_handle_events``
+    - ``hypercorn.protocol.events.Data``; ``hypercorn.events``
+    - ``hypercorn.trio``: ``lifespan.Lifespan``, ``worker_context.WorkerContext``, ``statsd.StatsdLogger``
+    - ``hypercorn.utils``: ``wrap_app``, ``parse_socket_addr``, ``repr_socket_addr``
+    - ``hypercorn.config.Config``: ``create_sockets``, ``create_ssl_context``, ``set_statsd_logger_class``
     """
     _check(config)
     if write_timeout <= 0:
@@ -71,7 +76,7 @@ async def serve_asgi(
     config.set_statsd_logger_class(StatsdLogger)
     max_requests = config.max_requests
     host = Host(
-        app=wrap_app(app, config.wsgi_max_body_size, "asgi"),
+        app=wrap_app(cast(ASGIFramework, app), config.wsgi_max_body_size, "asgi"),
         config=config,
         context=WorkerContext(None if max_requests is None else max_requests + randint(0, config.max_requests_jitter)),
         state={},
@@ -100,7 +105,7 @@ async def serve_asgi(
 def _check(config: Config) -> None:
     if config.quic_bind:
         raise ValueError("serve_asgi does not serve HTTP/3: leave config.quic_bind empty")
-    for name, default in (("debug", False), ("workers", 1), ("use_reloader", False)):
+    for name, default in (("debug", False), ("use_reloader", False)):
         if getattr(config, name) != default:
             warnings.warn(f"config.{name} has no effect on serve_asgi", RuntimeWarning, stacklevel=3)
 

@@ -116,6 +116,12 @@ class RawPeer:
         while await self._more():
             self._buffer.clear()
 
+    async def read_rest(self) -> bytes:
+        """All that comes until the end of the connection."""
+        while await self._more():
+            pass
+        return bytes(self._buffer)
+
     async def _more(self) -> bool:
         try:
             data = await self.stream.receive_some()

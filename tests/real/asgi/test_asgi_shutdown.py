@@ -336,8 +336,8 @@ async def test_what_cannot_work_is_refused() -> None:
     config, _ = quiet_config()
     with pytest.raises(ValueError, match="write_timeout"):
         await serve_asgi(WireApp(echo), config, write_timeout=0)
-    config, _ = quiet_config(workers=4)
-    with pytest.warns(RuntimeWarning, match=r"config\.workers has no effect"), trio.move_on_after(0.05):
+    config, _ = quiet_config(debug=True)
+    with pytest.warns(RuntimeWarning, match=r"config\.debug has no effect"), trio.move_on_after(0.05):
         await serve_asgi(WireApp(echo), config)
 
 
