@@ -1,4 +1,4 @@
-"""Our standalone server, one session for each caller."""
+"""Our standalone server on its default engine, one session for each caller."""
 
 import trio
 
@@ -10,7 +10,7 @@ from .ours import PACKAGES, handle
 from .program import announce
 
 
-async def main() -> None:
+async def main(engine: str = "trio-websocket") -> None:
     params = WebsocketServerParams(
         audio_in_enabled=True,
         audio_in_sample_rate=SAMPLE_RATE,
@@ -19,7 +19,7 @@ async def main() -> None:
         audio_out_10ms_chunks=2,
         serializer=ProtobufFrameSerializer(),
     )
-    transport = WebsocketServerTransport(params, host="127.0.0.1", port=0)
+    transport = WebsocketServerTransport(params, host="127.0.0.1", port=0, engine=engine)
     async with trio.open_nursery() as nursery:
         ready: ServerReady = await nursery.start(transport.serve, handle)
         announce(ready.port, packages=PACKAGES)
