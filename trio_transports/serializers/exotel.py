@@ -34,7 +34,7 @@ from .line import (
     not_started,
     pcm_frames,
     read,
-    wrong_format,
+    unsent,
 )
 from .protocol import Message
 
@@ -145,11 +145,15 @@ class ExotelFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            if frame.sample_rate != self._format.sample_rate or frame.num_channels != 1:
-                raise wrong_format(frame, self._format)
-            if self.stream_id is None:
-                raise not_started("audio")
-            return (f'{self._media_head}{to_base64(frame.audio)}"}}}}',) if frame.audio else ()
+            audio, line = frame.audio, self._format
+            if (
+                audio
+                and frame.sample_rate == line.sample_rate
+                and frame.num_channels == 1
+                and self.stream_id is not None
+            ):
+                return (f'{self._media_head}{to_base64(audio)}"}}}}',)
+            return unsent(frame, line, is_ready=self.is_ready)
         match frame:
             case InterruptionFrame():
                 return self._command(Clear(stream_sid=self.stream_id)) if self.stream_id is not None else ()
@@ -167,10 +171,10 @@ class ExotelFrameSerializer:
         return (dumps(_outgoing.unstructure(command)),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value, payload = read(message)
-        if payload is not None:
-            return pcm_frames(payload, self._format)
-        incoming = _incoming.structure(value)
+        heard = read(message)
+        if isinstance(heard, bytes):
+            return pcm_frames(heard, self._format)
+        incoming = _incoming.structure(heard)
         if isinstance(incoming, Start):
             return self._started(incoming.start)
         return frames_of(incoming, _as_it_is, self._format)

@@ -11,7 +11,7 @@ Rules
 
 from binascii import a2b_base64
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, cast
 
 from attrs import frozen
 from attrs.validators import and_, ge, instance_of, optional
@@ -30,7 +30,7 @@ from ..frames import (
     StartFrame,
     checked_audio_frame,
 )
-from .codec import check_depth, dumps, loads_of_any_depth
+from .codec import MAX_DEPTH, check_depth, dumps, loads_of_any_depth
 from .protocol import Message
 
 TELEPHONE_RATE: Final = 8000
@@ -113,26 +113,26 @@ class Stop:
     """The call, or the stream, has ended."""
 
 
-def read(message: Message) -> tuple[JSONValue, bytes | None]:
-    """The JSON of a message and, if it is the caller's voice in the usual shape, its payload: the hot path.
+def read(message: Message) -> "JSONValue | bytes":
+    """The payload of the caller's voice in its usual shape: the hot path; or else the JSON of the message.
 
     Whatever is unusual or wrong about it is left to the converter, which says what.
     """
     value: Any = loads_of_any_depth(message)
     try:
         media = value["media"]
+        payload = media["payload"]
         if (
             value["event"] == "media"
             and media.get("track", _CALLER) == _CALLER
-            # Two objects and no array: nothing in it is nested deeply.
-            and message.rfind("{") == message.find("{", 1)  # type: ignore[arg-type]
-            and "[" not in message
+            # So short beside the payload, it has no room for deep nesting.
+            and len(message) - len(payload) < 2 * MAX_DEPTH
         ):
-            return value, a2b_base64(media["payload"], strict_mode=True)
+            return a2b_base64(payload, strict_mode=True)
     except (KeyError, TypeError, AttributeError, ValueError):
         pass
     check_depth(value)
-    return value, None
+    return cast("JSONValue", value)
 
 
 def pcm_frames(pcm: bytes, audio_format: AudioFormat, *, path: str = _PAYLOAD) -> Sequence[Frame]:
@@ -141,8 +141,13 @@ def pcm_frames(pcm: bytes, audio_format: AudioFormat, *, path: str = _PAYLOAD) -
     return (checked_audio_frame(pcm, audio_format.sample_rate),) if pcm else ()
 
 
-def wrong_format(frame: AudioFrame, wanted: AudioFormat) -> LocalProtocolError:
-    return LocalProtocolError(f"the line carries {wanted}, not {frame.format}: convert the audio before encoding it")
+def unsent(frame: AudioFrame, wanted: AudioFormat, *, is_ready: bool) -> Sequence[Message]:
+    """Why audio did not leave: an error, or there is none in it."""
+    if frame.sample_rate != wanted.sample_rate or frame.num_channels != 1:
+        raise LocalProtocolError(f"the line carries {wanted}, not {frame.format}: convert the audio before encoding it")
+    if not is_ready:
+        raise not_started("audio")
+    return ()
 
 
 def key_pressed(digit: str, *, path: str) -> DTMFFrame:

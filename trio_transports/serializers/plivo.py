@@ -39,7 +39,7 @@ from .line import (
     frames_of,
     not_started,
     read,
-    wrong_format,
+    unsent,
 )
 from .protocol import Message
 
@@ -146,11 +146,10 @@ class PlivoFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            if frame.sample_rate != TELEPHONE_RATE or frame.num_channels != 1:
-                raise wrong_format(frame, TELEPHONE)
-            if self.stream_id is None:
-                raise not_started("audio")
-            return (f"{_MEDIA_HEAD}{to_base64(pcm_to_ulaw(frame.audio))}{self._media_tail}",) if frame.audio else ()
+            audio = frame.audio
+            if audio and frame.sample_rate == TELEPHONE_RATE and frame.num_channels == 1 and self.stream_id is not None:
+                return (f"{_MEDIA_HEAD}{to_base64(pcm_to_ulaw(audio))}{self._media_tail}",)
+            return unsent(frame, TELEPHONE, is_ready=self.is_ready)
         match frame:
             case InterruptionFrame():
                 return self._command(ClearAudio(stream_id=self.stream_id)) if self.stream_id is not None else ()
@@ -168,10 +167,10 @@ class PlivoFrameSerializer:
         return (dumps(_outgoing.unstructure(command)),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value, payload = read(message)
-        if payload:
-            return (checked_audio_frame(ulaw_to_pcm(payload), TELEPHONE_RATE),)
-        incoming = _incoming.structure(value)
+        heard = read(message)
+        if isinstance(heard, bytes):
+            return (checked_audio_frame(ulaw_to_pcm(heard), TELEPHONE_RATE),) if heard else ()
+        incoming = _incoming.structure(heard)
         if isinstance(incoming, Start):
             return self._started(incoming)
         if isinstance(incoming, PlayedStream):

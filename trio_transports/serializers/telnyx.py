@@ -47,7 +47,7 @@ from .line import (
     frames_of,
     not_started,
     read,
-    wrong_format,
+    unsent,
 )
 from .protocol import Message
 
@@ -155,11 +155,10 @@ class TelnyxFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            if frame.sample_rate != TELEPHONE_RATE or frame.num_channels != 1:
-                raise wrong_format(frame, TELEPHONE)
-            if self.stream_id is None:
-                raise not_started("audio")
-            return (f'{_MEDIA_HEAD}{to_base64(self._to_line(frame.audio))}"}}}}',) if frame.audio else ()
+            audio = frame.audio
+            if audio and frame.sample_rate == TELEPHONE_RATE and frame.num_channels == 1 and self.stream_id is not None:
+                return (f'{_MEDIA_HEAD}{to_base64(self._to_line(audio))}"}}}}',)
+            return unsent(frame, TELEPHONE, is_ready=self.is_ready)
         match frame:
             case InterruptionFrame():
                 return self._command(Clear()) if self.stream_id is not None else ()
@@ -177,14 +176,15 @@ class TelnyxFrameSerializer:
         return (dumps(_outgoing.unstructure(command)),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value, payload = read(message)
-        if payload and self._from_line is not None:
-            return (checked_audio_frame(self._from_line(payload), TELEPHONE_RATE),)
-        incoming = _incoming.structure(value)
+        heard = read(message)
+        if isinstance(heard, bytes):
+            pcm = self._decoded(heard)
+            return (checked_audio_frame(pcm, TELEPHONE_RATE),) if pcm else ()
+        incoming = _incoming.structure(heard)
         if isinstance(incoming, Start):
             return self._started(incoming)
         if isinstance(incoming, Error):
-            return (MessageFrame(message=value),)
+            return (MessageFrame(message=heard),)
         return frames_of(incoming, self._decoded, TELEPHONE)
 
     def _decoded(self, payload: bytes) -> bytes:

@@ -42,7 +42,7 @@ from .line import (
     frames_of,
     not_started,
     read,
-    wrong_format,
+    unsent,
 )
 from .protocol import Message
 
@@ -123,11 +123,10 @@ class TwilioFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            if frame.sample_rate != TELEPHONE_RATE or frame.num_channels != 1:
-                raise wrong_format(frame, TELEPHONE)
-            if self.stream_id is None:
-                raise not_started("audio")
-            return (f'{self._media_head}{to_base64(pcm_to_ulaw(frame.audio))}"}}}}',) if frame.audio else ()
+            audio = frame.audio
+            if audio and frame.sample_rate == TELEPHONE_RATE and frame.num_channels == 1 and self.stream_id is not None:
+                return (f'{self._media_head}{to_base64(pcm_to_ulaw(audio))}"}}}}',)
+            return unsent(frame, TELEPHONE, is_ready=self.is_ready)
         match frame:
             case InterruptionFrame():
                 return self._command(Clear(stream_sid=self.stream_id)) if self.stream_id is not None else ()
@@ -145,10 +144,10 @@ class TwilioFrameSerializer:
         return (dumps(_outgoing.unstructure(command)),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        value, payload = read(message)
-        if payload:
-            return (checked_audio_frame(ulaw_to_pcm(payload), TELEPHONE_RATE),)
-        incoming = _incoming.structure(value)
+        heard = read(message)
+        if isinstance(heard, bytes):
+            return (checked_audio_frame(ulaw_to_pcm(heard), TELEPHONE_RATE),) if heard else ()
+        incoming = _incoming.structure(heard)
         if isinstance(incoming, Start):
             return self._started(incoming.start)
         return frames_of(incoming, ulaw_to_pcm, TELEPHONE)

@@ -26,9 +26,8 @@ from .line import (
     check_first,
     custom_message,
     key_pressed,
-    not_started,
     pcm_frames,
-    wrong_format,
+    unsent,
 )
 from .protocol import Message
 
@@ -123,11 +122,10 @@ class VonageFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
-            if frame.sample_rate != self._format.sample_rate or frame.num_channels != 1:
-                raise wrong_format(frame, self._format)
-            if not self.is_ready:
-                raise not_started("audio")
-            return (frame.audio,) if frame.audio else ()
+            audio, line = frame.audio, self._format
+            if audio and frame.sample_rate == line.sample_rate and frame.num_channels == 1 and self.is_ready:
+                return (audio,)
+            return unsent(frame, line, is_ready=self.is_ready)
         match frame:
             case InterruptionFrame():
                 return (dumps(_outgoing.unstructure(Clear())),)
