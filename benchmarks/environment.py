@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PIPECAT_VERSION = "1.14.0"
-REQUIREMENTS = (f"pipecat-ai[websocket]=={PIPECAT_VERSION}", "uvicorn", "uvloop; platform_system != 'Windows'")
+REQUIREMENTS = (f"pipecat-ai[redis,websocket]=={PIPECAT_VERSION}", "uvicorn", "uvloop; platform_system != 'Windows'")
 VENV = Path(__file__).parent / ".venvs" / f"pipecat-{PIPECAT_VERSION}"
 VARIABLE = "TT_PIPECAT_PYTHON"
 
