@@ -14,9 +14,9 @@ def data(number: int, source: str = "s") -> BusDataMessage:
     return BusDataMessage(source=source, id=number)
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], *, within_s: float = 15) -> None:
     """Wait for what nobody announces."""
-    with trio.fail_after(15):
+    with trio.fail_after(within_s):
         while not condition():  # noqa: ASYNC110 - a counter of the bus, or of the server's
             await trio.sleep(0.01)
 
