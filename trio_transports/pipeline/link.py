@@ -24,78 +24,96 @@ class Link:
     capacity: int
     before: "Link | None"
     frames: deque[Frame] = field(factory=deque, init=False)
-    audio_s: float = field(default=0.0, init=False)
     interruption: InterruptionFrame | None = field(default=None, init=False)
     """Waiting to be read. A second one takes the place of the first: nothing lies between them."""
     delivered: InterruptionFrame | None = field(default=None, init=False)
     interruptions: int = field(default=0, init=False)
     delivery: trio.CancelScope | None = field(default=None, init=False)
-    """Set by the output's task around a send that an interruption may overtake."""
+    """Set by the output's task, whose sending an interruption may overtake."""
     is_ended: bool = field(default=False, init=False)
     is_read: bool = field(default=True, init=False)
+    _live_s: float = field(default=0.0, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _writers: ParkingLot = field(factory=ParkingLot, init=False)
-
-    def _append(self, frame: Frame) -> None:
-        if isinstance(frame, AudioFrame):
-            self.audio_s += frame.duration_s
-        self.frames.append(frame)
-        self._readers.unpark()
-
-    def drop_oldest_audio(self, limit_s: float) -> float:
-        """Drop until no more than ``limit_s`` is queued; give the seconds dropped."""
-        before_s = self.audio_s
-        while self.audio_s > limit_s + 1e-6:  # a sum of floats
-            oldest = next(index for index, frame in enumerate(self.frames) if isinstance(frame, AudioFrame))
-            audio = self.frames[oldest]
-            assert isinstance(audio, AudioFrame)
-            self.audio_s -= audio.duration_s
-            del self.frames[oldest]
-        return before_s - self.audio_s
 
     def interrupt(self, frame: InterruptionFrame) -> None:
         self.interruption = frame
         self.interruptions += 1
         self.frames = deque(each for each in self.frames if not isinstance(each, AudioFrame))
-        self.audio_s = 0.0
+        self._live_s = 0.0
         if self.delivery is not None:
             self.delivery.cancel()
         self._readers.unpark()
         self._writers.unpark_all()
 
+    def _check(self) -> None:
+        if self.is_ended:
+            raise trio.ClosedResourceError("this stage has closed its output")
+        if not self.is_read:
+            raise StageGone("the next stage has returned: nothing reads what is sent")
+
     def _is_stale(self, since: int) -> bool:
         return self.interruptions != since or (self.before is not None and self.before.interruption is not None)
 
-    async def put(self, frame: Frame, *, wait: bool = True) -> None:
-        since = self.interruptions
-        await trio.lowlevel.checkpoint()
+    async def put(self, frame: Frame) -> None:
+        """Queue a frame, when there is room. Cancelled, it has queued nothing."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        since, parked = self.interruptions, False
         while True:
-            if self.is_ended:
-                raise trio.ClosedResourceError("this stage has closed its output")
-            if not self.is_read:
-                raise StageGone("the next stage has returned: nothing reads what is sent")
+            self._check()
             if isinstance(frame, AudioFrame) and self._is_stale(since):
-                return
-            if not wait or len(self.frames) < self.capacity:
-                self._append(frame)
-                return
+                break
+            if len(self.frames) < self.capacity:
+                self.frames.append(frame)
+                if self._readers:
+                    self._readers.unpark()
+                break
             await self._writers.park()
+            parked = True
+        if not parked:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def put_live(self, frame: AudioFrame, limit_s: float) -> bool:
+        """Queue audio without waiting for room; True when older audio had to be dropped for it."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._check()
+        self.frames.append(frame)
+        self._live_s += frame.duration_s
+        if self._readers:
+            self._readers.unpark()
+        is_late = self._live_s > limit_s + 1e-6  # a sum of floats
+        while self._live_s > limit_s + 1e-6:
+            oldest = next(index for index, each in enumerate(self.frames) if isinstance(each, AudioFrame))
+            dropped = self.frames[oldest]
+            assert isinstance(dropped, AudioFrame)
+            self._live_s -= dropped.duration_s
+            del self.frames[oldest]
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return is_late
 
     async def take(self) -> Frame:
-        await trio.lowlevel.checkpoint()
+        """Wait for the next frame; an interruption comes first. Cancelled, it has taken nothing."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        parked = False
         while self.is_read:
             if self.interruption is not None:
+                frame: Frame = self.interruption
                 self.delivered, self.interruption = self.interruption, None
-                return self.delivered
-            if self.frames:
+            elif self.frames:
                 frame = self.frames.popleft()
-                if isinstance(frame, AudioFrame):
-                    self.audio_s = self.audio_s - frame.duration_s if self.frames else 0.0
-                self._writers.unpark()
-                return frame
-            if self.is_ended:
+                if self._live_s and isinstance(frame, AudioFrame):
+                    self._live_s = max(0.0, self._live_s - frame.duration_s) if self.frames else 0.0
+                if self._writers:
+                    self._writers.unpark()
+            elif self.is_ended:
                 raise trio.EndOfChannel
-            await self._readers.park()
+            else:
+                await self._readers.park()
+                parked = True
+                continue
+            if not parked:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return frame
         raise trio.ClosedResourceError("this stage has closed its input")
 
     def end(self) -> None:

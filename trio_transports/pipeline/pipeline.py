@@ -135,13 +135,11 @@ class Pipeline:
                             links.interrupt(0, each)
                         elif limit_s is None or not isinstance(each, AudioFrame):
                             await link.put(each)
-                        else:
-                            await link.put(each, wait=False)
-                            if link.audio_s > limit_s and link.drop_oldest_audio(limit_s) and not has_warned:
-                                has_warned = True
-                                _log.warning(
-                                    "%r is over %g s of audio behind its input: the oldest is dropped", self, limit_s
-                                )
+                        elif await link.put_live(each, limit_s) and not has_warned:
+                            has_warned = True
+                            _log.warning(
+                                "%r is over %g s of audio behind its input: the oldest is dropped", self, limit_s
+                            )
             except StageGone:
                 pass
         link.end()
@@ -172,28 +170,32 @@ async def _run_functions(
 async def _write(output: trio.abc.SendChannel[Frame], functions: Sequence[FrameFunction], links: Links) -> None:
     link = links.all[-1]
     waiting: deque[Frame] = deque()
+    is_over = False
+    while not is_over:
+        # An interruption cancels whatever is being sent, and is then the next that is taken.
+        with trio.CancelScope() as link.delivery:
+            await _deliver(output, functions, link, waiting)
+            is_over = True
+
+
+async def _deliver(
+    output: trio.abc.SendChannel[Frame], functions: Sequence[FrameFunction], link: Link, waiting: deque[Frame]
+) -> None:
+    """Write until the link has ended. Cancelled, the frame it was sending is still the first of ``waiting``."""
     while True:
-        if link.interruption is not None or not waiting:
-            try:
-                frame = await link.take()
-            except trio.EndOfChannel:
-                return
-            results = through(functions, frame)
-            if isinstance(frame, InterruptionFrame):
-                waiting = deque((*results, *(each for each in waiting if not isinstance(each, AudioFrame))))
-            else:
-                waiting.extend(results)
-        elif isinstance(waiting[0], InterruptionFrame):
-            await output.send(waiting.popleft())
-        elif await _send_unless_overtaken(waiting[0], output, link):
+        if waiting and link.interruption is None:
+            await output.send(waiting[0])
             waiting.popleft()
-
-
-async def _send_unless_overtaken(frame: Frame, output: trio.abc.SendChannel[Frame], link: Link) -> bool:
-    with trio.CancelScope() as scope:
-        link.delivery = scope
+            continue
         try:
-            await output.send(frame)
-        finally:
-            link.delivery = None
-    return not scope.cancelled_caught
+            frame = await link.take()
+        except trio.EndOfChannel:
+            return
+        results = through(functions, frame)
+        if isinstance(frame, InterruptionFrame):
+            # An earlier interruption that could not be sent in time has become this one.
+            kept = [each for each in waiting if not isinstance(each, AudioFrame | InterruptionFrame)]
+            waiting.clear()
+            waiting.extend((*results, *kept))
+        else:
+            waiting.extend(results)
