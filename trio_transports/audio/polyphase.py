@@ -200,6 +200,6 @@ class Points:
         result = np.empty((len(buffer), len(at)))
         for channel, samples in enumerate(buffer):
             windows = samples[places]
-            low, high = np.einsum("ot,ot->o", windows, before), np.einsum("ot,ot->o", windows, after)
+            low, high = np.einsum("ij,ij->i", windows, before), np.einsum("ij,ij->i", windows, after)
             result[channel] = low + share * (high - low)
         return result
