@@ -160,7 +160,8 @@ def frames_of(message: object, to_pcm: Callable[[bytes], bytes], audio_format: A
     """The frames of a message that most dialects have; none for one that brings no news."""
     match message:
         case Media(media=media):
-            return pcm_frames(to_pcm(media.payload if media.track != _OWN_VOICE else b""), audio_format)
+            heard = media.payload if media.track != _OWN_VOICE else b""
+            return pcm_frames(to_pcm(heard), audio_format) if heard else ()
         case Dtmf(dtmf=key):
             return (key_pressed(key.digit, path="dtmf.digit"),)
         case Mark(mark=mark):

@@ -178,8 +178,8 @@ class TelnyxFrameSerializer:
     def decode(self, message: Message) -> Sequence[Frame]:
         heard = read(message)
         if isinstance(heard, bytes):
-            pcm = self._decoded(heard)
-            return (checked_audio_frame(pcm, TELEPHONE_RATE),) if pcm else ()
+            from_line = self._from_line or self._decoded
+            return (checked_audio_frame(from_line(heard), TELEPHONE_RATE),) if heard else ()
         incoming = _incoming.structure(heard)
         if isinstance(incoming, Start):
             return self._started(incoming)
