@@ -1,9 +1,9 @@
 """What 20 ms of audio cost each piece of the audio path, beside the native libraries that do the same.
 
-Every piece is given its own 20 ms over and over, as a call would. The resamplers: libsamplerate (``sinc_best``, and the
-one in use among real-time systems, ``sinc_fastest``) and soxr (HQ), which is not given credit or blame for handing its
-output out in bursts of up to 100 ms; ``samplerate`` and ``soxr`` come with the ``bench`` extra. G.711's reference, audioop, is in the standard library up to 3.12. What is not installed
-is left out of the table.
+Every piece is given its own 20 ms over and over, as a call would. The resamplers: libsamplerate (``sinc_best``, and
+``sinc_fastest``, which real-time systems use) and soxr (HQ) stream as ours does. Not measured here is that soxr hands
+its output out in bursts of up to 100 ms. ``samplerate`` and ``soxr`` come with the ``bench`` extra. G.711's reference,
+audioop, is in the standard library up to 3.12. What is not installed is left out of the table.
 """
 
 import warnings
