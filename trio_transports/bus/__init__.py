@@ -2,9 +2,13 @@
 
 from .binary import BUS_SUBPROTOCOL as BUS_SUBPROTOCOL
 from .binary import BinaryMessageSerializer as BinaryMessageSerializer
+from .bridging import LIFECYCLE_FRAMES as LIFECYCLE_FRAMES
+from .bridging import bridge as bridge
 from .events import Connected as Connected
 from .events import Disconnected as Disconnected
 from .events import ProxyEvent as ProxyEvent
+from .frame_worker import BridgedCall as BridgedCall
+from .frame_worker import FrameWorker as FrameWorker
 from .link import ProxyStatistics as ProxyStatistics
 from .local import Bus as Bus
 from .local import LocalBus as LocalBus

@@ -1,0 +1,374 @@
+"""A session's frames over a bus: the caller here, the handler somewhere else."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from trio_transports.bus import (
+    LIFECYCLE_FRAMES,
+    BridgedCall,
+    BusDataMessage,
+    BusFrameMessage,
+    BusMessage,
+    FrameWorker,
+    LocalBus,
+    bridge,
+)
+from trio_transports.bus.bridging import MAX_FRAMES, Waiting
+from trio_transports.errors import ConnectionClosed
+from trio_transports.frames import (
+    AudioFrame,
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    MessageFrame,
+    StartFrame,
+    TextFrame,
+)
+from trio_transports.params import WebsocketServerParams
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.testing import memory_session
+
+
+def audio(seconds: float = 0.02, fill: int = 0) -> AudioFrame:
+    return AudioFrame(audio=bytes([fill, fill]) * round(16000 * seconds), sample_rate=16000)
+
+
+class Ends:
+    """A session's two channels, in memory."""
+
+    def __init__(self, output_buffer: float = 1000) -> None:
+        self.caller_sends, self.input = trio.open_memory_channel[Frame](1000)
+        self.output, self.caller_hears = trio.open_memory_channel[Frame](output_buffer)
+
+
+async def echo(call: BridgedCall) -> None:
+    async for frame in call.input:
+        if isinstance(frame, AudioFrame | TextFrame):
+            await call.output.send(frame)
+
+
+@asynccontextmanager
+async def working(worker: FrameWorker) -> AsyncIterator[LocalBus]:
+    bus = LocalBus()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(worker.run, bus)
+        yield bus
+        worker.stop()
+
+
+async def test_a_caller_is_served_by_a_worker(autojump_clock: trio.testing.MockClock) -> None:
+    """Frames of a caller reach the worker's handler, its answers the caller, and each side's end ends the other."""
+    told: list[StartFrame] = []
+
+    async def handler(call: BridgedCall) -> None:
+        told.append(call.start)
+        await echo(call)
+
+    async with working(FrameWorker("worker", handler)) as bus:
+        session = Ends()
+        async with trio.open_nursery() as nursery:
+            start = StartFrame(stream_id="call-1", from_number="+1")
+
+            async def run() -> None:
+                await bridge(session, bus, name="call-1", worker="worker", start=start)
+
+            nursery.start_soon(run)
+            for frame in (audio(fill=1), TextFrame(text="hello"), audio(fill=2)):
+                await session.caller_sends.send(frame)
+            got = [await session.caller_hears.receive() for _ in range(3)]
+            assert got == [audio(fill=1), TextFrame(text="hello"), audio(fill=2)]
+            await session.caller_sends.aclose()
+        assert told == [start]
+        await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_real_session_is_bridged(autojump_clock: trio.testing.MockClock) -> None:
+    """The session of a transport is served over the bus by a handler that is written like a session's own."""
+    params = WebsocketServerParams(audio_in_enabled=True, audio_out_enabled=True, serializer=JSONFrameSerializer())
+    async with (
+        working(FrameWorker("worker", echo)) as bus,
+        memory_session(params) as (session, peer),
+        trio.open_nursery() as nursery,
+    ):
+
+        async def run() -> None:
+            await bridge(session, bus, name="call", worker="worker")
+
+        nursery.start_soon(run)
+        await peer.send(TextFrame(text="hello"))
+        assert await peer.recorder.wait_for(TextFrame) == TextFrame(text="hello")
+        await peer.send(audio(0.2, fill=3))
+        await peer.recorder.until(lambda recorder: len(recorder.audio) >= 0.2 * 16000 * 2)
+        assert any(peer.recorder.audio)
+        await peer.close()
+
+
+async def test_many_callers_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """Each of several callers has a handler of its own, and hears only its own answers."""
+
+    async def handler(call: BridgedCall) -> None:
+        async for frame in call.input:
+            if isinstance(frame, TextFrame):
+                await call.output.send(TextFrame(text=f"{call.id} said {frame.text}"))
+
+    async with working(FrameWorker("worker", handler)) as bus:
+        sessions = [Ends() for _ in range(20)]
+        async with trio.open_nursery() as nursery:
+
+            async def run(number: int) -> None:
+                await bridge(sessions[number], bus, name=f"call-{number}", worker="worker")
+
+            for number, session in enumerate(sessions):
+                nursery.start_soon(run, number)
+                await session.caller_sends.send(TextFrame(text="hello"))
+            for number, session in enumerate(sessions):
+                assert await session.caller_hears.receive() == TextFrame(text=f"call-{number} said hello")
+                await session.caller_sends.aclose()
+
+
+@pytest.mark.parametrize("how", ["returns", "ends", "fails", "cancels"])
+async def test_the_worker_ends_the_call(
+    how: str, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However the handler ends, the caller is told once, the bridge returns, and other calls go on."""
+    caplog.set_level(logging.CRITICAL)
+
+    async def handler(call: BridgedCall) -> None:
+        frame = await call.input.receive()
+        if how == "ends":
+            await call.output.end("enough")
+            await call.output.end("again")
+            await trio.sleep(5)
+        elif how == "cancels":
+            call.scope.cancel()
+            await trio.sleep_forever()
+        elif how == "fails":
+            raise ZeroDivisionError(frame)
+
+    async with working(FrameWorker("worker", handler)) as bus:
+        session, other = Ends(), Ends()
+        async with trio.open_nursery() as nursery:
+
+            async def run_other() -> None:
+                await bridge(other, bus, name="other", worker="worker")
+
+            nursery.start_soon(run_other)
+            await session.caller_sends.send(TextFrame(text="x"))
+            with trio.fail_after(1):
+                await bridge(session, bus, name="call", worker="worker")
+            await session.output.aclose()
+            heard = [frame async for frame in session.caller_hears]
+            expected = {
+                "returns": EndFrame(),
+                "ends": EndFrame(reason="enough"),
+                "fails": CancelFrame(reason="the handler failed"),
+                "cancels": CancelFrame(reason="the call was cancelled"),
+            }
+            assert heard == [expected[how]]
+            assert other.caller_hears.statistics().current_buffer_used == 0
+            await other.caller_sends.aclose()
+
+
+async def test_the_handler_learns_that_the_call_is_over(autojump_clock: trio.testing.MockClock) -> None:
+    """After the caller is gone the handler's input ends once it is read, and sending raises ConnectionClosed."""
+    log: list[object] = []
+
+    async def handler(call: BridgedCall) -> None:
+        log.extend([frame async for frame in call.input])
+        with pytest.raises(ConnectionClosed):
+            await call.output.send(TextFrame(text="too late"))
+        await call.output.end()
+        log.append("over")
+
+    async with working(FrameWorker("worker", handler)) as bus:
+        session = Ends()
+        await session.caller_sends.send(TextFrame(text="x"))
+        await session.caller_sends.aclose()
+        await bridge(session, bus, name="call", worker="worker")
+        await trio.testing.wait_all_tasks_blocked()
+    assert log == [TextFrame(text="x"), EndFrame(), "over"]
+
+
+async def test_cancelling_the_session_tells_the_worker(autojump_clock: trio.testing.MockClock) -> None:
+    """A bridge that is cancelled tells the worker a CancelFrame, and leaves nothing on the bus."""
+    got: list[Frame] = []
+
+    async def handler(call: BridgedCall) -> None:
+        got.extend([frame async for frame in call.input])
+
+    async with working(FrameWorker("worker", handler)) as bus:
+        with trio.move_on_after(1):
+            await bridge(Ends(), bus, name="call", worker="worker")
+        await trio.testing.wait_all_tasks_blocked()
+        assert repr(bus) == "<LocalBus with 1 subscribers>"
+    assert got == [CancelFrame(reason="the bridge was cancelled or failed")]
+
+
+async def test_an_interruption_overtakes_what_waits(autojump_clock: trio.testing.MockClock) -> None:
+    """The worker's interruption reaches a session whose output is full at once, and nothing sent before follows it."""
+    bus = LocalBus()
+    session = Ends(output_buffer=2)
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await bridge(session, bus, name="call", worker="worker")
+
+        nursery.start_soon(run)
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(50):
+            await bus.send(BusFrameMessage(source="worker", target="call", frame=audio(fill=number)))
+        await trio.testing.wait_all_tasks_blocked()
+        await bus.send(BusFrameMessage(source="worker", target="call", frame=InterruptionFrame()))
+        await bus.send(BusFrameMessage(source="worker", target="call", frame=audio(fill=99)))
+        heard = [await session.caller_hears.receive() for _ in range(4)]
+        assert heard == [audio(fill=0), audio(fill=1), InterruptionFrame(), audio(fill=99)]
+        await session.caller_sends.aclose()
+
+
+async def test_what_waits_for_a_session_is_bounded() -> None:
+    """Past a minute of audio or a thousand other frames the oldest of its kind is dropped and counted."""
+    waiting = Waiting()
+    for number in range(70):
+        waiting.put(audio(1.0, fill=number))
+    for number in range(MAX_FRAMES + 5):
+        waiting.put(TextFrame(text=str(number)))
+    assert waiting.dropped == 15
+    assert await waiting.get() == audio(1.0, fill=10)
+    for _ in range(59):
+        await waiting.get()
+    assert await waiting.get() == TextFrame(text="5")
+
+
+async def test_a_worker_does_not_run_ahead(autojump_clock: trio.testing.MockClock) -> None:
+    """Audio is sent at most ``max_ahead_s`` ahead of its playing time; an interruption starts anew."""
+    log: list[float] = []
+
+    async def handler(call: BridgedCall) -> None:
+        began_s = trio.current_time()
+        for _ in range(5):
+            await call.output.send(audio(1.0))
+            log.append(trio.current_time() - began_s)
+        await call.output.interrupt()
+        await call.output.send(audio(1.0))
+        log.append(trio.current_time() - began_s)
+
+    async with working(FrameWorker("worker", handler, max_ahead_s=2)) as bus:
+        session = Ends()
+        await bridge(session, bus, name="call", worker="worker")
+    assert log == pytest.approx([0, 0, 1, 2, 3, 3])
+
+
+async def test_frames_can_be_kept_off_the_bus(autojump_clock: trio.testing.MockClock) -> None:
+    """With LIFECYCLE_FRAMES excluded a Pipecat pipeline is neither started nor ended by a caller."""
+    bus = LocalBus()
+    reader = bus.subscribe("reader")
+    session = Ends()
+    for frame in (StartFrame(), TextFrame(text="x"), EndFrame()):
+        await session.caller_sends.send(frame)
+    await session.caller_sends.aclose()
+    await bridge(session, bus, name="call", worker=None, bridge="b", exclude_frames=LIFECYCLE_FRAMES)
+    assert reader.statistics().waiting_data == 1
+    message = await reader.receive()
+    assert message == BusFrameMessage(source="call", bridge="b", frame=TextFrame(text="x"), role="input")
+
+
+async def test_a_worker_for_unannounced_calls(autojump_clock: trio.testing.MockClock) -> None:
+    """With ``announced=False`` a call begins with the first frame of a source; otherwise strays are ignored."""
+    for announced, answers in ((False, 1), (True, 0)):
+        async with working(FrameWorker("worker", echo, announced=announced)) as bus:
+            reader = bus.subscribe("call", accepts=lambda message: message.target == "call")
+            await bus.send(BusFrameMessage(source="call", target="worker", frame=TextFrame(text="x")))
+            await trio.testing.wait_all_tasks_blocked()
+            assert reader.statistics().waiting_data == answers
+
+
+async def test_calls_are_bounded(autojump_clock: trio.testing.MockClock) -> None:
+    """Past ``max_calls`` a caller is told that all are taken; a flood of calls costs no more than that."""
+
+    async def handler(call: BridgedCall) -> None:
+        await trio.sleep_forever()
+
+    worker = FrameWorker("worker", handler, max_calls=3)
+    async with working(worker) as bus:
+        refused = bus.subscribe("refused", accepts=lambda message: (message.target or "").startswith("call"))
+        for number in range(100):
+            for frame in (StartFrame(), EndFrame()):
+                await bus.send(BusFrameMessage(source=f"call-{number}", target="worker", frame=frame))
+            await trio.testing.wait_all_tasks_blocked()
+        messages = [await refused.receive() for _ in range(97)]
+        frames = {m.frame for m in messages if isinstance(m, BusFrameMessage)}
+        assert frames == {CancelFrame(reason="all 3 calls are taken")}
+
+
+async def test_a_caller_that_died_without_a_word(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call that brings no frame for ``idle_timeout`` is over for its handler."""
+    ended: list[float] = []
+
+    async def handler(call: BridgedCall) -> None:
+        async for _ in call.input:
+            pass
+        ended.append(trio.current_time())
+
+    worker = FrameWorker("worker", handler, idle_timeout=40)
+    async with working(worker) as bus:
+        began_s = trio.current_time()
+        await bus.send(BusFrameMessage(source="call", target="worker", frame=StartFrame()))
+        await trio.sleep(30)
+        await bus.send(BusFrameMessage(source="call", target="worker", frame=audio()))
+        await trio.sleep(100)
+        assert worker.calls == ()
+    assert 70 <= ended[0] - began_s <= 80
+
+
+async def test_a_handler_that_reads_nothing_loses_its_call(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More than a thousand unread frames end the call; unread audio is dropped, as in a session."""
+
+    async def handler(call: BridgedCall) -> None:
+        await trio.sleep_forever()
+
+    worker = FrameWorker("worker", handler)
+    async with working(worker) as bus:
+        reader = bus.subscribe("call", accepts=lambda message: message.target == "call")
+        await bus.send(BusFrameMessage(source="call", target="worker", frame=StartFrame()))
+        for number in range(1100):
+            await bus.send(BusFrameMessage(source="call", target="worker", frame=audio()))
+            await bus.send(BusFrameMessage(source="call", target="worker", frame=MessageFrame(message=number)))
+        message = await reader.receive()
+        assert isinstance(message, BusFrameMessage)
+        assert message.frame == CancelFrame(reason="the call was cancelled")
+        assert worker.calls == ()
+
+
+async def test_a_bridge_hears_only_its_worker(autojump_clock: trio.testing.MockClock) -> None:
+    """Frames of another worker, of another bridge or for another call do not reach the caller."""
+    bus = LocalBus()
+    session = Ends()
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await bridge(session, bus, name="call", worker="worker", bridge="b")
+
+        nursery.start_soon(run)
+        await trio.testing.wait_all_tasks_blocked()
+        strays: list[BusMessage] = [
+            BusFrameMessage(source="other", target="call", frame=audio(), bridge="b"),
+            BusFrameMessage(source="worker", target="other", frame=audio(), bridge="b"),
+            BusFrameMessage(source="worker", target="call", frame=audio(), bridge="c"),
+            BusFrameMessage(source="call", target="call", frame=audio(), bridge="b"),
+            BusDataMessage(source="worker", target="call"),
+        ]
+        for message in strays:
+            await bus.send(message)
+        await bus.send(BusFrameMessage(source="worker", target="call", frame=TextFrame(text="x"), bridge="b"))
+        assert await session.caller_hears.receive() == TextFrame(text="x")
+        await session.caller_sends.aclose()

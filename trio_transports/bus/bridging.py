@@ -1,0 +1,187 @@
+"""A session's frames onto the bus and back: the call is here, and who serves it is a worker somewhere else.
+
+Rules
+1. ``bridge`` runs in the session's handler, under a name of its own on the bus. What comes from the caller goes to
+   ``worker`` with the role "input"; what ``worker`` sends to the name goes to the caller.
+2. The worker is told a ``StartFrame`` first and, when the session is over, an ``EndFrame`` (a ``CancelFrame`` if the
+   bridge was cancelled or failed). A worker that sends one of the two ends the call. ``exclude_frames`` keeps frames
+   off the bus: ``LIFECYCLE_FRAMES`` for a Pipecat pipeline, which would end with the first caller.
+3. An ``InterruptionFrame`` of the worker's overtakes what it sent before and still waits here, which is dropped.
+4. What waits here for the session is bounded: ``MAX_AUDIO_S`` of audio and ``MAX_FRAMES`` others, the oldest dropped.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, final
+
+import trio
+from attrs import define, field
+from trio.lowlevel import ParkingLot
+
+from .._nursery import open_services
+from ..errors import ConnectionClosed
+from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, StartFrame
+from .local import Bus
+from .messages import BusFrameMessage, BusMessage
+from .subscription import BusSubscription
+
+MAX_AUDIO_S: Final = 60.0
+MAX_FRAMES: Final = 1024
+GOODBYE_S: Final = 1.0
+LIFECYCLE_FRAMES: Final = (StartFrame, EndFrame, CancelFrame)
+
+FrameTypes = Sequence[type[Any]]
+
+
+class Bridged(Protocol):
+    """A session, or whatever else takes frames on one channel and gives them on another."""
+
+    @property
+    def input(self) -> trio.abc.ReceiveChannel[Frame]: ...
+
+    @property
+    def output(self) -> trio.abc.SendChannel[Frame]: ...
+
+
+async def bridge(
+    session: Bridged,
+    bus: Bus,
+    *,
+    name: str,
+    worker: str | None,
+    bridge: str | None = None,
+    start: StartFrame | None = None,
+    exclude_frames: FrameTypes = (),
+) -> None:
+    """Join ``session`` to ``worker`` until one of them ends the call.
+
+    ``name`` must be the call's own: it is whom the worker answers. ``worker`` None is every worker that listens to
+    ``bridge``, Pipecat's name for one of several bridges. ``start`` is what the worker is told of the caller.
+    """
+    ends = _Ends(session, bus, name, worker, bridge, tuple(exclude_frames))
+    subscription = bus.subscribe(name, accepts=ends.accepts)
+    goodbye: Frame = CancelFrame(reason="the bridge was cancelled or failed")
+    try:
+        await ends.to_bus(start if start is not None else StartFrame(stream_id=name))
+        async with open_services() as services:
+            services.start_soon(ends.read_bus, subscription, name=f"{name} from the bus")
+            services.start_soon(ends.write_session, name=f"{name} to the session")
+            with ends.scope:
+                async for frame in session.input:
+                    await ends.to_bus(frame)
+        goodbye = EndFrame()
+    finally:
+        subscription.close()
+        if not ends.worker_ended:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
+                await ends.to_bus(goodbye)
+
+
+@final
+@define(eq=False)
+class _Ends:
+    """What joins the two ends of one bridge."""
+
+    _session: Bridged
+    _bus: Bus
+    _name: str
+    _worker: str | None
+    _bridge: str | None
+    _excluded: tuple[type[Any], ...]
+    scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    worker_ended: bool = field(default=False, init=False)
+    _waiting: "Waiting" = field(init=False)
+    _sending: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._waiting = Waiting()
+
+    def accepts(self, message: BusMessage) -> bool:
+        return (
+            isinstance(message, BusFrameMessage)
+            and message.source != self._name
+            and (self._worker is None or message.source == self._worker)
+            and (message.target == self._name or (message.target is None and self._bridge is not None))
+            and (self._bridge is None or message.bridge == self._bridge)
+        )
+
+    async def to_bus(self, frame: Frame) -> None:
+        if isinstance(frame, self._excluded):
+            return
+        await self._bus.send(
+            BusFrameMessage(source=self._name, target=self._worker, frame=frame, bridge=self._bridge, role="input")
+        )
+
+    async def read_bus(self, subscription: BusSubscription) -> None:
+        """Take what the worker sends, without ever waiting for the session."""
+        async for message in subscription:
+            if not isinstance(message, BusFrameMessage) or isinstance(message.frame, self._excluded):
+                continue
+            if isinstance(message.frame, InterruptionFrame):
+                self._waiting.clear()
+                self._sending.cancel()
+            self._waiting.put(message.frame)
+        self.scope.cancel()  # the bus has ended
+
+    async def write_session(self) -> None:
+        while True:
+            frame = await self._waiting.get()
+            try:
+                with trio.CancelScope() as self._sending:
+                    await self._session.output.send(frame)
+            except (ConnectionClosed, trio.ClosedResourceError):
+                return  # the session is over; its input says so too
+            if isinstance(frame, EndFrame | CancelFrame):
+                self.worker_ended = True
+                self.scope.cancel()
+                return
+
+
+@final
+class Waiting:
+    """Frames on their way to a session: one reader, and a bound that drops the oldest."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque()
+        self._audio_s = 0.0
+        self._others = 0
+        self._reader = ParkingLot()
+        self.dropped = 0
+
+    def put(self, frame: Frame) -> None:
+        self._frames.append(frame)
+        self._count(frame, 1)
+        while self._audio_s > MAX_AUDIO_S and self._drop(audio=True):
+            pass
+        while self._others > MAX_FRAMES and self._drop(audio=False):
+            pass
+        self._reader.unpark()
+
+    async def get(self) -> Frame:
+        await trio.lowlevel.checkpoint()
+        while not self._frames:
+            await self._reader.park()
+        frame = self._frames.popleft()
+        self._count(frame, -1)
+        return frame
+
+    def clear(self) -> None:
+        self.dropped += len(self._frames)
+        self._frames.clear()
+        self._audio_s, self._others = 0.0, 0
+
+    def _count(self, frame: Frame, sign: int) -> None:
+        if isinstance(frame, AudioFrame):
+            self._audio_s = self._audio_s + sign * frame.duration_s if self._frames else 0.0
+        else:
+            self._others += sign
+
+    def _drop(self, *, audio: bool) -> bool:
+        """Drop the oldest of its kind, unless it is the newest frame of all."""
+        for index, frame in enumerate(self._frames):
+            if isinstance(frame, AudioFrame) is audio and index + 1 < len(self._frames):
+                del self._frames[index]
+                self._count(frame, -1)
+                self.dropped += 1
+                return True
+        return False

@@ -1,0 +1,251 @@
+"""A worker that serves bridged sessions: one handler call, in one nursery, for each caller.
+
+Rules
+1. A call begins with its ``StartFrame`` (or, with ``announced=False``, with the first frame of a source that is not
+   known), and runs ``handler`` with an object that has a session's ``input`` and ``output``.
+2. The call ends for the handler as a session does: its ``input`` ends after an ``EndFrame`` or ``CancelFrame`` of the
+   other side, or after ``idle_timeout`` without any frame (the other side may have died without a word).
+3. When the handler returns the other side is told an ``EndFrame``, when it fails a ``CancelFrame``; the failure is
+   logged, and the other calls go on.
+4. Past ``max_calls`` a new call is answered with a ``CancelFrame``.
+5. Audio is not sent more than ``max_ahead_s`` ahead of the time it takes to play: ``send`` waits. An interruption
+   starts anew.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias, final
+
+import trio
+from attrs import define, field
+
+from ..errors import ConnectionClosed
+from ..frames import (
+    AudioFrame,
+    CancelFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    JSONValue,
+    MessageFrame,
+    StartFrame,
+)
+from ..session.inbox import Inbox
+from ..session.statistics import Counters
+from ..transports.server import is_normal_end
+from .messages import BusFrameMessage, BusMessage
+from .worker import Worker
+
+INBOX_AUDIO_S: Final = 5.0
+IDLE_TIMEOUT: Final = 300.0
+MAX_AHEAD_S: Final = 30.0
+MAX_CALLS: Final = 1000
+GOODBYE_S: Final = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@final
+@define(eq=False)
+class CallOutput(trio.abc.SendChannel[Frame]):
+    """The handler's way to the caller."""
+
+    _worker: Worker
+    _target: str
+    _bridge: str | None
+    _max_ahead_s: float
+    _ended: bool = field(default=False, init=False)
+    _gone: bool = field(default=False, init=False)
+    _plays_until_s: float = field(default=0.0, init=False)
+
+    async def send(self, frame: Frame) -> None:
+        """Send a frame; with audio, wait while too much is ahead. Cancelled, it was not sent."""
+        if self._gone:
+            await trio.lowlevel.checkpoint()
+            raise ConnectionClosed(1000, "the call is over", initiator="remote")
+        if self._ended:
+            await trio.lowlevel.checkpoint()
+            raise trio.ClosedResourceError("the call's output was ended")
+        now_s = trio.current_time()
+        if isinstance(frame, AudioFrame):
+            until_s = max(now_s, self._plays_until_s) + frame.duration_s
+            if until_s - now_s > self._max_ahead_s:
+                await trio.sleep(until_s - now_s - self._max_ahead_s)
+            self._plays_until_s = until_s
+        elif isinstance(frame, InterruptionFrame):
+            self._plays_until_s = now_s
+        await self._worker.send(
+            BusFrameMessage(source=self._worker.name, target=self._target, frame=frame, bridge=self._bridge)
+        )
+        if isinstance(frame, EndFrame | CancelFrame):
+            self._ended = True
+
+    async def send_message(self, message: JSONValue, urgent: bool = False) -> None:
+        await self.send(MessageFrame(message=message, urgent=urgent))
+
+    async def interrupt(self) -> None:
+        await self.send(InterruptionFrame())
+
+    async def end(self, reason: str | None = None) -> None:
+        """End the call in good order: what was sent is played first. A second call does nothing."""
+        if self._ended or self._gone:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self.send(EndFrame(reason=reason))
+
+    async def aclose(self) -> None:
+        await self.end()
+
+    async def say_goodbye(self, frame: Frame) -> None:
+        """Tell the other side that the call is over, unless one of the two has."""
+        if not self._ended and not self._gone:
+            await self.send(frame)
+
+    def over(self) -> None:
+        """The other side has ended the call."""
+        self._gone = True
+
+
+@final
+@define(eq=False)
+class BridgedCall:
+    """One session that is somewhere else. ``id`` is its name on the bus; ``start`` what was told of the caller."""
+
+    id: str
+    start: StartFrame
+    input: Inbox
+    output: CallOutput
+    last_frame_s: float
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+
+    def __repr__(self) -> str:
+        return f"<BridgedCall {self.id!r}>"
+
+
+CallHandler: TypeAlias = Callable[[BridgedCall], Awaitable[None]]
+
+
+@final
+class FrameWorker(Worker):
+    def __init__(
+        self,
+        name: str,
+        handler: CallHandler,
+        *,
+        bridge: str | None = None,
+        announced: bool = True,
+        max_calls: int = MAX_CALLS,
+        idle_timeout: float = IDLE_TIMEOUT,
+        max_ahead_s: float = MAX_AHEAD_S,
+        parent: str | None = None,
+        active: bool = True,
+    ) -> None:
+        super().__init__(name, active=active, parent=parent, bridged=True)
+        self._handler = handler
+        self._bridge = bridge
+        self._announced = announced
+        self._max_calls = max_calls
+        self._idle_timeout = idle_timeout
+        self._max_ahead_s = max_ahead_s
+        self._calls: dict[str, BridgedCall] = {}
+        self._handled: set[BridgedCall] = set()
+        """Calls whose handler runs, among them some that are over for the other side."""
+        self._begin, self._begun = trio.open_memory_channel[BridgedCall](max_calls)
+
+    @property
+    def calls(self) -> tuple[BridgedCall, ...]:
+        return tuple(self._calls.values())
+
+    def accepts(self, message: BusMessage) -> bool:
+        return (
+            isinstance(message, BusFrameMessage)
+            and message.source != self.name
+            and (message.target == self.name or (message.target is None and self._bridge is not None))
+            and (self._bridge is None or message.bridge == self._bridge)
+        )
+
+    async def main(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch_idle)
+            while True:
+                nursery.start_soon(self._serve, await self._begun.receive())
+
+    async def on_bus_message(self, message: BusMessage) -> None:
+        if not isinstance(message, BusFrameMessage):
+            return
+        call = self._calls.get(message.source)
+        if call is None:
+            await self._new_call(message)
+        else:
+            self._to_call(call, message.frame)
+
+    async def on_end(self, reason: str | None) -> None:
+        for call in self.calls:
+            await call.output.end(reason)
+
+    async def _new_call(self, message: BusFrameMessage) -> None:
+        is_start = isinstance(message.frame, StartFrame)
+        if isinstance(message.frame, EndFrame | CancelFrame) or (self._announced and not is_start):
+            return  # the rest of a call that is over
+        if len(self._handled) >= self._max_calls:
+            busy = CancelFrame(reason=f"all {self._max_calls} calls are taken")
+            await self.send(BusFrameMessage(source=self.name, target=message.source, frame=busy, bridge=self._bridge))
+            return
+        call = BridgedCall(
+            id=message.source,
+            start=message.frame if isinstance(message.frame, StartFrame) else StartFrame(stream_id=message.source),
+            input=Inbox(INBOX_AUDIO_S, Counters(), True),
+            output=CallOutput(self, message.source, self._bridge, self._max_ahead_s),
+            last_frame_s=trio.current_time(),
+        )
+        self._calls[call.id] = call
+        self._handled.add(call)
+        if not is_start:
+            self._to_call(call, message.frame)
+        self._begin.send_nowait(call)
+
+    def _to_call(self, call: BridgedCall, frame: Frame) -> None:
+        call.last_frame_s = trio.current_time()
+        if isinstance(frame, AudioFrame):
+            call.input.put_audio(frame)
+        elif not call.input.put(frame):
+            log.warning("%s: the handler of %r reads nothing; its call is ended", self.name, call.id)
+            call.scope.cancel()
+        if isinstance(frame, EndFrame | CancelFrame):
+            self._end_input(call)
+
+    def _end_input(self, call: BridgedCall) -> None:
+        # From here on the name is free: the caller may come back with a call of the same name.
+        if self._calls.get(call.id) is call:
+            del self._calls[call.id]
+        call.output.over()
+        call.input.end()
+
+    async def _serve(self, call: BridgedCall) -> None:
+        goodbye: Frame = CancelFrame(reason="the call was cancelled")
+        try:
+            with call.scope:
+                await self._handler(call)
+            if not call.scope.cancelled_caught:
+                goodbye = EndFrame()
+        except Exception as exc:  # the boundary between one call and the worker
+            if not is_normal_end(exc):
+                log.exception("%s: the handler of %r failed; its call has ended", self.name, call.id)
+                goodbye = CancelFrame(reason="the handler failed")
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
+                await call.output.say_goodbye(goodbye)
+            self._end_input(call)
+            call.input.shut()
+            self._handled.discard(call)
+
+    async def _watch_idle(self) -> None:
+        while True:
+            await trio.sleep(self._idle_timeout / 4)
+            silent_since_s = trio.current_time() - self._idle_timeout
+            for call in self.calls:
+                if call.last_frame_s < silent_since_s:
+                    log.warning(
+                        "%s: nothing from %r for %g s; its call is over", self.name, call.id, self._idle_timeout
+                    )
+                    self._end_input(call)
