@@ -27,9 +27,12 @@ class Services:
     _scopes: list[trio.CancelScope] = field(factory=list)
 
     def start_soon(self, function: Callable[[*Ts], Awaitable[Any]], *args: *Ts, name: str) -> None:
+        # Known from now on, not from the task's first step: a body may end before that, and then cancels it as well.
+        scope = trio.CancelScope(shield=True)
+        self._scopes.append(scope)
+
         async def service() -> None:
-            with trio.CancelScope(shield=True) as scope:
-                self._scopes.append(scope)
+            with scope:
                 try:
                     await function(*args)
                 except BaseException:
