@@ -36,12 +36,15 @@ class Profile:
     itself: Counter[str]
     below: Counter[str]
     total: int
+    modules: Counter[str]
+    """By the module of this library that was nearest in the stack, or of the engine where none was."""
 
 
 def read_folded(text: str) -> Profile:
     """Add up folded stacks (``outer;inner count``); a function that calls itself counts once in a stack."""
     itself: Counter[str] = Counter()
     below: Counter[str] = Counter()
+    modules: Counter[str] = Counter()
     total = 0
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
@@ -51,9 +54,20 @@ def read_folded(text: str) -> Profile:
         samples = int(count)
         total += samples
         itself[frames[-1]] += samples
+        modules[_module(frames)] += samples
         for frame in set(frames):
             below[frame] += samples
-    return Profile(itself, below, total)
+    return Profile(itself, below, total, modules)
+
+
+def _module(frames: list[str]) -> str:
+    """Where a stack belongs: the innermost file of ours in it, then the innermost of an installed package."""
+    files = [frame.rpartition("(")[2].partition(":")[0] for frame in reversed(frames)]
+    ours = next((file for file in files if file.startswith(("trio_transports/", "benchmarks/peers/ours."))), None)
+    if ours:
+        return ours
+    packages = (file.partition("site-packages/")[2] for file in files)
+    return next((package for package in packages if package), files[0])
 
 
 def profile_tables(profile: Profile, top: int) -> list[Table]:
@@ -61,7 +75,11 @@ def profile_tables(profile: Profile, top: int) -> list[Table]:
         rows = tuple((f"{samples / profile.total:.1%}", name) for name, samples in counts.most_common(top))
         return Table(title=title, columns=("share", "function"), rows=rows)
 
-    return [table("itself", profile.itself), table("with what it calls", profile.below)]
+    return [
+        table("itself", profile.itself),
+        table("with what it calls", profile.below),
+        table("by module of ours, with what it calls outside", profile.modules),
+    ]
 
 
 def _py_spy() -> str:

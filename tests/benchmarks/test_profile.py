@@ -18,9 +18,18 @@ def test_samples_are_added_up() -> None:
     assert profile.below == {"main (a.py:1)": 10, "run (b.py:2)": 8, "send (c.py:3)": 6}
 
 
+def test_samples_belong_to_the_nearest_module_of_ours() -> None:
+    """What a module of ours calls in an engine is its own cost; a stack without us is the engine's."""
+    stacks = (
+        "run (lib/site-packages/trio/_run.py:1);put (trio_transports/session/outbox.py:9);write (os.py:3) 5\n"
+        "run (lib/site-packages/trio/_run.py:1);sleep (time.py:3) 2\n"
+    )
+    assert read_folded(stacks).modules == {"trio_transports/session/outbox.py": 5, "trio/_run.py": 2}
+
+
 def test_tables() -> None:
     """The dearest first."""
-    itself, below = profile_tables(read_folded(STACKS), top=1)
+    itself, below, _ = profile_tables(read_folded(STACKS), top=1)
     assert itself.rows == (("60.0%", "send (c.py:3)"),)
     assert below.rows == (("100.0%", "main (a.py:1)"),)
 
