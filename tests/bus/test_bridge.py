@@ -226,6 +226,7 @@ async def test_an_interruption_overtakes_what_waits(autojump_clock: trio.testing
         await trio.testing.wait_all_tasks_blocked()
         await bus.send(BusFrameMessage(source="worker", target="call", frame=InterruptionFrame()))
         await bus.send(BusFrameMessage(source="worker", target="call", frame=audio(fill=99)))
+        await trio.testing.wait_all_tasks_blocked()
         heard = [await session.caller_hears.receive() for _ in range(4)]
         assert heard == [audio(fill=0), audio(fill=1), InterruptionFrame(), audio(fill=99)]
         await session.caller_sends.aclose()
