@@ -133,6 +133,7 @@ class AsgiWire:
         else:
             await self._write({"type": "websocket.close", "code": 1008, "reason": ""})
         self._end(ConnectionClosed(1006, f"refused with HTTP status {refusal.status}", initiator="local"))
+        await self._settle()
 
     async def _connect(self) -> None:
         """Take the server's ``websocket.connect``, once."""
@@ -173,7 +174,9 @@ class AsgiWire:
             if self._ending is not None:  # aborted meanwhile
                 raise self._closed()
             if event["type"] == "websocket.disconnect":
-                raise self._end(self._told_ending(event))
+                closed = self._end(self._told_ending(event))
+                await self._settle()
+                raise closed
             if event["type"] == "websocket.receive" and self._closing is None:
                 message: str | bytes | None = event.get("bytes")
                 if message is None:
@@ -211,8 +214,7 @@ class AsgiWire:
             self.abort()
             raise
         self._end(self._closing)
-        if self._writer is not None:
-            await self._writer.stopped()
+        await self._settle()
 
     def abort(self) -> None:
         self._break_off(self._closing or ConnectionClosed(1006, "aborted", initiator="local"))
@@ -294,6 +296,11 @@ class AsgiWire:
             if self._writer is not None:
                 self._writer.stop()
         return self._closed()
+
+    async def _settle(self) -> None:
+        """Leave no task of the wire's own behind, not even for a moment."""
+        if self._writer is not None:
+            await self._writer.stopped()
 
     def _closed(self) -> ConnectionClosed:
         ending = self._ending or self._closing or self._ended_by_peer()

@@ -59,6 +59,11 @@ class Writer:
         self._idle.unpark()
 
     async def stopped(self) -> None:
+        """Wait for the task to end after ``stop``, unless it is in a write: that may last."""
+        if self._task is not None and not self._jobs:
+            await self._ended.wait()
+
+    async def ended(self) -> None:
         if self._task is not None:
             await self._ended.wait()
 
@@ -151,7 +156,7 @@ def leave_behind(receive: Callable[[], Awaitable[Any]], writer: Writer) -> None:
 
     async def watch() -> None:
         with trio.move_on_after(_LAST_WORDS_S):
-            await writer.stopped()
+            await writer.ended()
         writer.kill()
 
     async def both() -> None:
