@@ -33,7 +33,7 @@ def test_two_methods_are_enough() -> None:
     """Every hook has a default that works."""
     protocol = Minimal()
     assert protocol.input_format == AudioFormat(24000)
-    assert protocol.capabilities is None
+    assert protocol.agent_capabilities is None
     assert not protocol.is_continuous
     hooks = [protocol.on_open(), protocol.on_close(), protocol.encode_end(), protocol.encode_interrupt()]
     assert hooks == [()] * 4

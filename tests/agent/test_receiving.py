@@ -19,9 +19,11 @@ from trio_transports.agent import (
     Reply,
     Transcript,
     TurnEnded,
+    silent_chunk,
 )
 from trio_transports.audio.format import AudioFormat
 from trio_transports.errors import ConnectionClosed
+from trio_transports.params import WebsocketClientParams
 
 
 class Wordy(Plain):
@@ -190,8 +192,19 @@ async def test_a_decode_error_comes_out_as_itself(autojump_clock: MockClock) -> 
             await adapter.recv_audio(timeout=1.0)
         assert error.value.__notes__ == ["while decoding the text message 'bad'"]
         assert (await adapter.recv_audio(timeout=1.0)).data == b"cd"
-        assert adapter.is_connected
-        assert adapter.statistics().malformed_messages == 0
+        assert adapter.statistics().malformed_messages == 1
+
+
+async def test_an_agent_that_talks_nonsense_is_listened_to(autojump_clock: MockClock) -> None:
+    """However many messages in a row the protocol fails on: that is the user's to judge."""
+    async with MemoryAdapter(Wordy()) as adapter:
+        for _ in range(300):
+            await adapter.agent.send("bad")
+        await adapter.agent.send(b"ab")
+        for _ in range(300):
+            with pytest.raises(KeyError):
+                await adapter.recv_audio(timeout=1.0)
+        assert (await adapter.recv_audio(timeout=1.0)).data == b"ab"
 
 
 async def test_half_a_sample_in_a_users_protocol_is_told(autojump_clock: MockClock) -> None:
@@ -300,6 +313,7 @@ async def test_unread_audio_is_bounded(autojump_clock: MockClock) -> None:
         for number in range(20):
             await adapter.agent.send(bytes([number, 0]) * 2400)
         await trio.sleep(1.0)
+        assert adapter.statistics().audio_in_dropped_s == pytest.approx(1.0)
         assert (await adapter.recv_audio(timeout=1.0)).data[0] == 10
 
 
@@ -324,6 +338,39 @@ async def test_one_adapter_many_conversations(autojump_clock: MockClock) -> None
                 await adapter.run()
             with pytest.raises(Exception, match="one connection at a time"):
                 await adapter.__aenter__()
+
+
+async def test_a_limit_of_this_side_is_a_loss(autojump_clock: MockClock) -> None:
+    """It is not what the caller wanted, although this side closed."""
+    params = WebsocketClientParams(idle_timeout=3.0)
+    async with MemoryAdapter(params=params) as adapter:
+        with pytest.raises(AgentConnectionLost, match="idle timeout") as lost:
+            await adapter.recv_audio(timeout=60.0)
+        assert lost.value.close_code == 1001
+
+
+async def test_the_goodbye_is_a_conversation_too(autojump_clock: MockClock) -> None:
+    """While what is queued goes out, marks are still answered and audio is still heard."""
+    received: list[tuple[float, str | bytes]] = []
+    async with trio.open_nursery() as nursery:
+        adapter = MemoryAdapter(Wordy())
+        await nursery.start(adapter.run)
+
+        async def listen() -> None:
+            received.extend(await all_messages(adapter.agent))
+
+        async def speak() -> None:
+            await trio.sleep(1.0)
+            await adapter.agent.send(bytes(480))
+            await adapter.agent.send("mark 1")
+
+        nursery.start_soon(listen)
+        nursery.start_soon(speak)
+        await adapter.send_audio(silent_chunk(3.0))
+        await adapter.disconnect()
+    assert len([message for _, message in received if isinstance(message, bytes)]) == 150
+    assert "mark 1" in [message for _, message in received]
+    assert (await adapter.recv_audio()).data == bytes(480)
 
 
 async def test_disconnect_by_hand(autojump_clock: MockClock) -> None:

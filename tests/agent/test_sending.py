@@ -281,3 +281,19 @@ async def test_only_chunks_are_sent(autojump_clock: MockClock) -> None:
     async with MemoryAdapter() as adapter:
         with pytest.raises(TypeError, match="takes an AudioChunk, not bytes"):
             await adapter.send_audio(RAMP)  # type: ignore[arg-type]
+
+
+async def test_nothing_is_sent_after_disconnect(autojump_clock: MockClock) -> None:
+    """While the goodbye is being said, the error tells why; afterwards, that it is over."""
+    async with trio.open_nursery() as nursery:
+        adapter = MemoryAdapter()
+        await nursery.start(adapter.run)
+        await adapter.send_audio(silent_chunk(2.0))
+        nursery.start_soon(adapter.disconnect)
+        await trio.sleep(1.0)
+        with pytest.raises(LocalProtocolError, match="disconnect"):
+            await adapter.send_audio(AudioChunk(RAMP))
+        with pytest.raises(LocalProtocolError, match="disconnect"):
+            await adapter.drain()
+    with pytest.raises(AgentFinished):
+        await adapter.send_message("x")

@@ -9,7 +9,7 @@ import trio
 
 from .._nursery import open_services
 from ..audio.format import AudioFormat
-from ..errors import ConnectionClosed, LocalProtocolError, TransportError
+from ..errors import LocalProtocolError, TransportError
 from ..params import WebsocketClientParams
 from ..serializers.protocol import Message, per_session
 from ..session.broadcast import Broadcast, Subscription
@@ -78,7 +78,7 @@ class WebSocketAgentAdapter:
         self._params = checked(params)
         self._events: Broadcast[AgentEvent] = Broadcast()
         self._conversation: Conversation | None = None
-        self._is_running = False
+        self._running: Conversation | None = None
         self._context: AbstractAsyncContextManager[None] | None = None
         # Subclasses declare it for the class, as they always did; the instance knows what its protocol can.
         declared = type(self).capabilities
@@ -129,20 +129,18 @@ class WebSocketAgentAdapter:
     async def disconnect(self) -> None:
         """Send what is queued and the protocol's last messages, close, and wait for that. Not connected: nothing."""
         await trio.lowlevel.checkpoint()
-        if self._is_running and self._conversation is not None:
-            await self._conversation.disconnect()
+        if self._running is not None:
+            await self._running.disconnect()
 
     async def _converse(self, started: Callable[[], None]) -> None:
-        if self._is_running:
+        if self._running is not None:
             raise LocalProtocolError(f"{type(self).__name__} is connected already: one connection at a time")
-        self._is_running = True
-        conversation = self._new_conversation()
+        conversation = self._running = self._new_conversation()
         try:
             with self._events.activity():
                 await self._hold(conversation, started)
         finally:
-            self._is_running = False
-            conversation.end(ConnectionClosed(1006, "ended before it was open", initiator="local"))
+            self._running = None
             conversation.over.set()
 
     async def _hold(self, conversation: Conversation, started: Callable[[], None]) -> None:
@@ -151,6 +149,9 @@ class WebSocketAgentAdapter:
             async with self._open_session(session_params(self._params, conversation, self._max_unread_s)) as session:
                 self._conversation = conversation
                 await conversation.run(session, started)
+        except trio.Cancelled:
+            conversation.leave()
+            raise
         except (TransportError, OSError, trio.TooSlowError) as exc:
             if session is not None:
                 raise
@@ -286,7 +287,7 @@ class WebSocketAgentAdapter:
 
     @property
     def is_connected(self) -> bool:
-        return self._is_running and self._conversation is not None and self._conversation.ending is None
+        return self._running is not None and self._running is self._conversation and self._running.ending is None
 
     @property
     def recording(self) -> Recording:

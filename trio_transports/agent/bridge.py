@@ -51,6 +51,8 @@ class Bridge:
     _numbers: "count[int]" = field(factory=count, init=False)
     _noted: deque[tuple[int, float, Noted]] = field(factory=deque, init=False)
     _finished: dict[int, tuple[Message, ...]] = field(factory=dict, init=False)
+    undecoded: int = field(default=0, init=False)
+    """Messages on which the protocol failed."""
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -76,6 +78,7 @@ class Bridge:
             where = f"{type(self.protocol).__name__}.decode"
             heard: list[Heard] = listed(self.protocol.decode(message), HEARD_KINDS, where)
         except Exception as exc:  # the user's code; it is raised to the user from recv_audio
+            self.undecoded += 1
             exc.add_note(f"while decoding the {head(message)}")
             return (self._note(exc),)
         return [self._note(item) for item in heard]

@@ -15,6 +15,7 @@ from typing import final
 import trio
 from attrs import define, evolve, field
 
+from .._nursery import open_services
 from ..audio.convert import Converter
 from ..audio.format import AudioFormat
 from ..errors import ConnectionClosed, LocalProtocolError
@@ -65,6 +66,7 @@ class Conversation:
     _stop: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _ended_at: float | None = field(default=None, init=False)
     _hung_up: bool = field(default=False, init=False)
+    _is_leaving: bool = field(default=False, init=False)
     _senders: list[list[Exception]] = field(factory=list, init=False)
     _unread_fault: Exception | None = field(default=None, init=False)
     _alarm: trio.CancelScope = field(factory=trio.CancelScope, init=False)
@@ -90,7 +92,9 @@ class Conversation:
             await self._listen(session)
             await self.learn_ending(session)
         if self._stop.cancelled_caught:
-            await self._say_goodbye(session)
+            async with open_services() as services:  # what comes meanwhile is heard, and answered where that is owed
+                services.start_soon(self._listen, session, name="listen")
+                await self._say_goodbye(session)
 
     async def _open(self, session: Session) -> None:
         first = outgoing(self.protocol.on_open(), f"{type(self.protocol).__name__}.on_open")
@@ -158,7 +162,7 @@ class Conversation:
             try:
                 if last:
                     await session.output.send(self.bridge.finished(last))
-                await session.output.send(EndFrame())
+                await session.output.drain()
             except ConnectionClosed:
                 return
 
@@ -249,12 +253,12 @@ class Conversation:
             await session.output.send(frame)
         except ConnectionClosed as closed:
             raise self.outcome(closed) from None
-        except trio.ClosedResourceError:
-            raise LocalProtocolError("disconnect() was called: nothing more can be sent") from None
 
     def _open_session(self) -> Session:
         if self._session is None or self.ending is not None:
             raise self.outcome()
+        if self._is_leaving:
+            raise LocalProtocolError("disconnect() was called: nothing more can be sent")
         return self._session
 
     def _encoding_failed(self, fault: Exception) -> None:
@@ -300,8 +304,13 @@ class Conversation:
 
     # The end
 
+    def leave(self) -> None:
+        """Say that it is this side's will to end."""
+        self._is_leaving = True
+
     async def disconnect(self) -> None:
         """End the conversation in good order, and wait for that."""
+        self.leave()
         self._stop.cancel()
         await self.over.wait()
 
@@ -322,17 +331,24 @@ class Conversation:
             self.has_ended.set()
 
     def statistics(self) -> Statistics:
+        """What the session counted, and what was dropped or failed on this side of it."""
         if self._session is None:
             raise self.outcome()
-        return self._session.statistics()
+        counted = self._session.statistics()
+        return evolve(
+            counted,
+            audio_in_dropped_s=counted.audio_in_dropped_s + self.inbox.dropped_audio_s,
+            frames_dropped=counted.frames_dropped + self.inbox.dropped_notes,
+            malformed_messages=counted.malformed_messages + self.bridge.undecoded,
+        )
 
     def outcome(self, ending: ConnectionClosed | None = None) -> AgentFinished | AgentConnectionLost:
         """Make the error that says how it ended; a new one each time, so tracebacks stay apart."""
         known = self.ending or ending
         elapsed_s = (trio.current_time() if self._ended_at is None else self._ended_at) - self.dialled_at
         code, reason = (None, "") if known is None else (known.code, known.reason)
-        if self._hung_up or known is None or code in CLEAN_CLOSE_CODES:
-            by_agent = self._hung_up or (known is not None and known.initiator != "local")
+        by_agent = self._hung_up or (known is not None and known.initiator != "local")
+        if self._hung_up or known is None or (code in CLEAN_CLOSE_CODES and (by_agent or self._is_leaving)):
             what = f"{'the agent' if by_agent else 'this side'} finished the conversation"
             return AgentFinished(what, peer=self.url, elapsed_s=elapsed_s, close_code=code, reason=reason)
         what = f"the connection broke ({known})"

@@ -2,9 +2,9 @@
 
 Rules
 1. Silence means that the connection lives: messages or answered pings say so. A peer that answers no ping is lost.
-2. Finished means that a closing handshake with a code for good order took place, whoever began it; or that the agent
-   says it hung up, whether it closed the connection or not.
-3. Everything else that ends a connection is a loss, with the code that names the fault (1006: no handshake at all).
+2. Finished means that the agent closed with a code for good order, or says that it hung up, or that the caller left.
+3. Everything else that ends a connection is a loss, with the code that names the fault (1006: no handshake at all);
+   also a limit of this side's, such as ``idle_timeout`` or ``max_message_bytes``.
 4. Each says with whom, how long after dialling, and with which close code; None where the connection was not closed.
 """
 

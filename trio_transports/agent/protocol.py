@@ -32,7 +32,7 @@ class WebSocketProtocol(ABC):
     """
 
     @property
-    def capabilities(self) -> AdapterCapabilities | None:
+    def agent_capabilities(self) -> AdapterCapabilities | None:
         """What such an agent can do; None leaves it to the adapter's class and to which hooks are overridden."""
         return None
 

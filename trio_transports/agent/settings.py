@@ -58,7 +58,7 @@ def session_params(
 
 def capabilities_of(declared: AdapterCapabilities | None, protocol: WebSocketProtocol) -> AdapterCapabilities:
     """What a subclass declares, else the protocol; what can be interrupted or dialled is the protocol's to know."""
-    told = protocol.capabilities
+    told = protocol.agent_capabilities
     own = type(protocol)
     if told is None:
         told = AdapterCapabilities(

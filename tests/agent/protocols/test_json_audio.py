@@ -91,8 +91,8 @@ def test_documents_to_send() -> None:
     assert sent == [['{"hello":1}'], ['{"bye":1}'], ['{"done":1}'], ['{"stop":1}']]
     plain = JSONAudioProtocol()
     assert not any([plain.on_open(), plain.on_close(), plain.encode_end(), plain.encode_interrupt()])
-    assert protocol.capabilities.interruption
-    assert not plain.capabilities.interruption
+    assert protocol.agent_capabilities.interruption
+    assert not plain.agent_capabilities.interruption
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,8 @@ def test_the_callers_format() -> None:
     caller = protocol()
     assert caller.input_format == AudioFormat(8000)
     assert caller.is_continuous
-    assert caller.capabilities.dtmf
-    assert not caller.capabilities.interruption
+    assert caller.agent_capabilities.dtmf
+    assert not caller.agent_capabilities.interruption
     with pytest.raises(ValueError, match="one of 0123456789"):
         caller.encode_dtmf("12")
 

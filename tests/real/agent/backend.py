@@ -21,6 +21,7 @@ class Backend:
 
     connection: trio_websocket.WebSocketConnection
     stream: trio.SocketStream
+    headers: tuple[tuple[bytes, bytes], ...] = ()
     received: list[str | bytes] = field(factory=list, init=False)
 
     async def receive(self) -> str | bytes:
@@ -67,7 +68,7 @@ async def backend(behave: Behaviour) -> AsyncIterator[str]:
             async with trio.open_nursery() as nursery:
                 request = await trio_websocket.wrap_server_stream(nursery, stream)
                 connection = await request.accept()
-                await behave(Backend(connection, stream))
+                await behave(Backend(connection, stream, tuple(request.headers)))
                 await connection.aclose()
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:

@@ -136,7 +136,7 @@ class JSONAudioProtocol(WebSocketProtocol):
         return evolve(self)
 
     @property
-    def capabilities(self) -> AdapterCapabilities:
+    def agent_capabilities(self) -> AdapterCapabilities:
         return AdapterCapabilities(
             streaming_transcripts=self.transcript_key is not None,
             interruption=self.interrupt is not None,

@@ -76,7 +76,7 @@ class OpenAIRealtimeProtocol(WebSocketProtocol):
         return self.server_vad
 
     @property
-    def capabilities(self) -> AdapterCapabilities:
+    def agent_capabilities(self) -> AdapterCapabilities:
         return AdapterCapabilities(
             streaming_transcripts=True,
             native_vad=self.server_vad,

@@ -50,7 +50,7 @@ class PipecatProtocol(WebSocketProtocol):
     _serializer: ProtobufFrameSerializer = field(factory=ProtobufFrameSerializer, init=False)
 
     @property
-    def capabilities(self) -> AdapterCapabilities:
+    def agent_capabilities(self) -> AdapterCapabilities:
         return AdapterCapabilities(
             streaming_transcripts=True,
             native_vad=self.is_continuous,

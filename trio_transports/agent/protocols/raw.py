@@ -41,7 +41,7 @@ class RawPCMProtocol(WebSocketProtocol):
         return evolve(self)
 
     @property
-    def capabilities(self) -> AdapterCapabilities:
+    def agent_capabilities(self) -> AdapterCapabilities:
         return AdapterCapabilities(
             interruption=self.interrupt is not None,
             input_formats=(pcm16(self.input_format),),

@@ -62,7 +62,7 @@ class TwilioMediaStreamProtocol(WebSocketProtocol):
         return TELEPHONE
 
     @property
-    def capabilities(self) -> AdapterCapabilities:
+    def agent_capabilities(self) -> AdapterCapabilities:
         return AdapterCapabilities(
             native_vad=True, dtmf=True, input_formats=("mulaw/8000",), output_formats=("mulaw/8000",)
         )
