@@ -77,7 +77,10 @@ def ulaw_to_pcm(ulaw: bytes) -> bytes:
     """Decode mu-law to 16-bit PCM."""
     if len(ulaw) > _SHORT_BYTES:
         return _ULAW_TO_PCM.take(np.frombuffer(ulaw, _UINT8)).tobytes()
-    return _interleaved(ulaw.translate(_ULAW_LOW), ulaw.translate(_ULAW_HIGH))
+    pcm = bytearray(2 * len(ulaw))
+    pcm[::2] = ulaw.translate(_ULAW_LOW)
+    pcm[1::2] = ulaw.translate(_ULAW_HIGH)
+    return bytes(pcm)
 
 
 def pcm_to_alaw(pcm: bytes) -> bytes:
@@ -91,15 +94,11 @@ def alaw_to_pcm(alaw: bytes) -> bytes:
     """Decode A-law to 16-bit PCM."""
     if len(alaw) > _SHORT_BYTES:
         return _ALAW_TO_PCM.take(np.frombuffer(alaw, _UINT8)).tobytes()
-    return _interleaved(alaw.translate(_ALAW_LOW), alaw.translate(_ALAW_HIGH))
+    pcm = bytearray(2 * len(alaw))
+    pcm[::2] = alaw.translate(_ALAW_LOW)
+    pcm[1::2] = alaw.translate(_ALAW_HIGH)
+    return bytes(pcm)
 
 
 def _odd(pcm: bytes) -> ValueError:
     return ValueError(f"{len(pcm)} bytes are not whole 16-bit samples: pass an even number of bytes")
-
-
-def _interleaved(low: bytes, high: bytes) -> bytes:
-    pcm = bytearray(2 * len(low))
-    pcm[::2] = low
-    pcm[1::2] = high
-    return bytes(pcm)
