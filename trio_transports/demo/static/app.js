@@ -153,7 +153,7 @@ function played({ peak, playing }) {
   if (audible && !answering) {
     answering = true;
     seen.answers += 1;
-    timeline.startBand("bot", now);
+    timeline.startBand("bot", now - 60);
     if (mood !== "you") setMood("bot", "Answering");
   } else if (answering && now > heldUntil.bot) {
     answering = false;

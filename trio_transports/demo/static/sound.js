@@ -14,6 +14,7 @@ export class Sound {
 
   async open() {
     this.context = new AudioContext({ latencyHint: "interactive" });
+    const running = this.context.resume(); // while the visitor's click still counts
     if (!this.context.audioWorklet) throw new Error("this browser allows sound only on https or on localhost");
     await this.context.audioWorklet.addModule("worklet.js");
     this.capture = new AudioWorkletNode(this.context, "capture", { channelCount: 1, channelCountMode: "explicit" });
@@ -24,7 +25,7 @@ export class Sound {
     this.player.connect(this.volume).connect(this.context.destination);
     // A capture that leads nowhere might never be run; it has no output of its own, so this is silent.
     this.capture.connect(this.context.destination);
-    await this.context.resume();
+    await running;
   }
 
   async openMicrophone() {
