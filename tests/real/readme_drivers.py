@@ -10,6 +10,8 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TypeAlias
 from unittest.mock import patch
@@ -19,8 +21,9 @@ import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket, wrap_client_stream
 
 from tests.real.telephony.provider import Provider, listening
-from trio_transports.telephony import TwilioHangUp
-from trio_transports.telephony.twilio_signature import twilio_signature
+from trio_transports import ServerReady, TextFrame, WebsocketClientParams, WebsocketClientTransport
+from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+from trio_transports.telephony import TwilioHangUp, twilio_signature
 
 Driver: TypeAlias = Callable[[ModuleType], Awaitable[None]]
 
@@ -38,7 +41,8 @@ async def serving(snippet: ModuleType) -> AsyncIterator[str]:
     """The snippet's server on a free port, until the block ends."""
     async with trio.open_nursery() as nursery:
         ready = await nursery.start(partial(snippet.main, 0))
-        yield f"ws://127.0.0.1:{ready.port}"
+        # A transport tells an event, serve_asgi a list of addresses.
+        yield f"ws://127.0.0.1:{ready.port}" if isinstance(ready, ServerReady) else ready[0].replace("http", "ws")
         nursery.cancel_scope.cancel()
 
 
@@ -60,10 +64,10 @@ async def peer(handler: Callable[[WebSocketConnection], Awaitable[None]]) -> Asy
 @asynccontextmanager
 async def calling(url: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> AsyncIterator[WebSocketConnection]:
     """A plain WebSocket client that owns its socket, so that it is closed whoever leaves first."""
-    port = urlsplit(url).port
-    assert port is not None
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream, trio.open_nursery() as nursery:
-        yield await wrap_client_stream(nursery, stream, f"127.0.0.1:{port}", "/", extra_headers=list(headers))
+    parts = urlsplit(url)
+    assert parts.port is not None
+    async with await trio.open_tcp_stream("127.0.0.1", parts.port) as stream, trio.open_nursery() as nursery:
+        yield await wrap_client_stream(nursery, stream, parts.netloc, parts.path or "/", extra_headers=list(headers))
         nursery.cancel_scope.cancel()
 
 
@@ -84,17 +88,83 @@ def audio_of(message: str | bytes) -> bytes:
     return b64decode(document["audio"]) if document["type"] == "audio" else b""
 
 
-@driver
-async def server(snippet: ModuleType) -> None:
-    """What is said comes back, sample for sample."""
+async def hears_its_own_words(url: str) -> None:
     said = bytes(range(1, 256)) * 2 + b"\x01\x02"
-    async with serving(snippet) as url, calling(url) as caller:
+    async with calling(url) as caller:
         document = {"type": "audio", "audio": b64encode(said).decode(), "sample_rate": 16000}
         await caller.send_message(json.dumps(document))
         heard = b""
         while len(heard) < len(said):
             heard += audio_of(await caller.get_message())
-        assert heard.startswith(said)
+    assert heard.startswith(said)
+
+
+@driver
+async def server(snippet: ModuleType) -> None:
+    """What is said comes back, sample for sample."""
+    async with serving(snippet) as url:
+        await hears_its_own_words(url)
+
+
+@driver
+async def fastapi(snippet: ModuleType) -> None:
+    """What is said comes back from the endpoint too."""
+    async with serving(snippet) as url:
+        await hears_its_own_words(f"{url}/ws")
+
+
+@driver
+async def pipeline(snippet: ModuleType) -> None:
+    """Text is shouted back."""
+    params = WebsocketClientParams(serializer=ProtobufFrameSerializer())
+    async with serving(snippet) as url, WebsocketClientTransport(url, params).session() as session:
+        await session.output.send(TextFrame(text="hello"))
+        async for frame in session.input:
+            if isinstance(frame, TextFrame):
+                assert frame.text == "HELLO"
+                return
+
+
+@driver
+async def serializer(snippet: ModuleType) -> None:
+    """Raw PCM goes in and out, whatever else is sent."""
+    said = bytes(range(1, 256)) * 2 + b"\x01\x02"
+    async with serving(snippet) as url, calling(url) as caller:
+        await caller.send_message("not audio")
+        await caller.send_message(said)
+        heard = b""
+        while len(heard) < len(said):
+            message = await caller.get_message()
+            assert isinstance(message, bytes)
+            heard += message
+    assert len(heard) % 2 == 0
+    assert any(heard)
+
+
+@driver
+async def agent(snippet: ModuleType) -> None:
+    """It hears the agent's whole answer and keeps a recording of both sides."""
+
+    async def answer_once(connection: WebSocketConnection) -> None:
+        heard = 0
+        while heard < 24000:
+            heard += len(b64decode(json.loads(await connection.get_message())["speech"]))
+        await connection.send_message(json.dumps({"thinking": True}))
+        await connection.send_message(json.dumps({"speech": b64encode(b"\x10\x10" * 12000).decode()}))
+        await connection.get_message()
+
+    with TemporaryDirectory() as folder:
+        recording = Path(folder) / "conversation.wav"
+        async with peer(answer_once) as url:
+            answer = await snippet.main(url, str(recording))
+        assert answer.audio.data == b"\x10\x10" * 12000
+        assert recording.stat().st_size > 24000 * 2 * 2 * 0.7  # about a second, stereo
+
+
+@driver
+async def proxy(snippet: ModuleType) -> None:
+    """The word comes back from the other machine."""
+    assert await snippet.main(0) == "hello"
 
 
 @driver
