@@ -1,18 +1,17 @@
 """The real Pipecat at the other end: its serializer, its proxies both ways, its Redis bus."""
 
-import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import attrs
 import trio
 import trio_websocket
-from attrs import define, field
 
+from tests.real.bus.programs import Program, running
 from tests.real.bus.servers import RedisServer, free_port
 from tests.real.bus.waiting import QUICK, until
 from tests.tools import missing, pipecat_python, requires_module
@@ -56,38 +55,8 @@ PCM = bytes(range(64)) * 10
 AUDIO = AudioFrame(audio=PCM, sample_rate=16000)
 
 
-@final
-@define(eq=False)
-class PipecatPeer:
-    """A process that prints JSON lines."""
-
-    process: trio.Process
-    events: list[dict[str, Any]] = field(factory=list)
-
-    async def read(self) -> None:
-        buffer = b""
-        assert self.process.stdout is not None
-        async for chunk in self.process.stdout:
-            *lines, buffer = (buffer + chunk).split(b"\n")
-            self.events += [json.loads(line) for line in lines if line.startswith(b"{")]
-
-    def told(self, event: str) -> list[dict[str, Any]]:
-        return [told for told in self.events if told["event"] == event]
-
-
-@asynccontextmanager
-async def pipecat(*arguments: str) -> AsyncIterator[PipecatPeer]:
-    python = pipecat_python()
-    async with trio.open_nursery() as nursery:
-        process = await nursery.start(
-            partial(trio.run_process, [python, PEER, *arguments], stdout=subprocess.PIPE, check=False)
-        )
-        peer = PipecatPeer(process)
-        nursery.start_soon(peer.read)
-        try:
-            yield peer
-        finally:
-            process.kill()
+def pipecat(*arguments: str) -> AbstractAsyncContextManager[Program]:
+    return running(pipecat_python(), PEER, *arguments)
 
 
 MESSAGES: list[BusMessage] = [
