@@ -1,0 +1,82 @@
+"""What waits for one run of the app."""
+
+from typing import Any
+
+import trio
+import trio.testing
+
+from trio_transports.hosting.app_queue import AppQueue
+
+
+def event(number: int) -> dict[str, Any]:
+    return {"type": "websocket.receive", "text": str(number)}
+
+
+GONE = {"type": "websocket.disconnect", "code": 1006}
+
+
+async def test_events_keep_their_order(autojump_clock: trio.testing.MockClock) -> None:
+    """Events come out as they went in, however often receiving them is cancelled."""
+    queue = AppQueue(3)
+    got: list[str] = []
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def put() -> None:
+            for number in range(100):
+                await queue.put(event(number))
+                await trio.sleep(0.01)
+            queue.disconnect(GONE)
+
+        while len(got) < 100:
+            with trio.move_on_after(0.003):
+                got.append((await queue.receive())["text"])
+    assert got == [str(number) for number in range(100)]
+
+
+async def test_a_full_queue_holds_its_writer(autojump_clock: trio.testing.MockClock) -> None:
+    """Putting into a full queue waits for room."""
+    queue = AppQueue(2)
+    for number in range(2):
+        await queue.put(event(number))
+    with trio.move_on_after(1) as limit:
+        await queue.put(event(2))
+    assert limit.cancelled_caught
+    await queue.receive()
+    await queue.put(event(3))
+
+
+async def test_the_end_needs_no_room(autojump_clock: trio.testing.MockClock) -> None:
+    """The disconnect is put at once, comes after what was queued, is given for ever, and frees a waiting writer."""
+    queue = AppQueue(1)
+    await queue.put(event(0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(queue.put, event(1))
+        await trio.testing.wait_all_tasks_blocked()
+        queue.disconnect(GONE)
+        queue.disconnect({"type": "websocket.disconnect", "code": 1000})
+    assert [await queue.receive() for _ in range(3)] == [event(0), GONE, GONE]
+
+
+async def test_an_app_that_has_returned_holds_nobody(autojump_clock: trio.testing.MockClock) -> None:
+    """Once the app has returned, putting never waits."""
+    queue = AppQueue(1)
+    await queue.put(event(0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(queue.put, event(1))
+        await trio.testing.wait_all_tasks_blocked()
+        queue.app_returned()
+    for number in range(10):
+        await queue.put(event(number))
+
+
+async def test_receiving_is_a_checkpoint() -> None:
+    """A receive that need not wait lets others run, and can be cancelled."""
+    queue = AppQueue(1)
+    queue.disconnect(GONE)
+    with trio.testing.assert_checkpoints():
+        await queue.receive()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await queue.receive()
+    assert scope.cancelled_caught

@@ -1,0 +1,90 @@
+"""Who is let in."""
+
+import pytest
+import trio
+
+from trio_transports.transports.admission import Authorize, admit
+from trio_transports.wire import Peer
+from trio_transports.wire.refusal import Refusal
+
+
+def caller(origin: str | None = None) -> Peer:
+    return Peer(address="10.0.0.7", headers=() if origin is None else (("Origin", origin),))
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "is_in"),
+    [
+        ("https://good.example", ["https://good.example"], True),
+        ("HTTPS://GOOD.example", ["https://good.example"], True),
+        ("https://good.example:443", ["https://good.example"], True),
+        ("http://good.example", ["http://good.example:80"], True),
+        ("https://good.example:8443", ["https://good.example"], False),
+        ("http://good.example", ["https://good.example"], False),
+        ("https://evil.good.example", ["https://good.example"], False),
+        ("https://good.example.evil", ["https://good.example"], False),
+        ("https://good.example@evil.example", ["https://good.example"], False),
+        ("https://[::1]:8000", ["https://[::1]:8000"], True),
+        ("https://good.example:port", ["https://good.example"], False),
+        ("null", ["https://good.example"], False),
+        ("null", ["null"], True),
+        ("https://any.example", ["*"], True),
+        ("", ["https://good.example"], False),
+        ("https://good.example", [], False),
+        (None, ["https://good.example"], True),
+        (None, [], True),
+        ("https://any.example", None, True),
+    ],
+)
+async def test_origins(origin: str | None, allowed: list[str] | None, *, is_in: bool) -> None:
+    """An origin is let in by scheme, host and port, in any case; who names none is no browser."""
+    refusal = await admit(caller(origin), allowed_origins=allowed)
+    assert refusal == (None if is_in else Refusal(status=403, body="origin not allowed"))
+
+
+def answering(answer: object) -> Authorize:
+    async def authorize(_peer: Peer) -> bool | int | Refusal | None:
+        await trio.lowlevel.checkpoint()
+        return answer  # type: ignore[return-value]
+
+    return authorize
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [(None, None), (True, None), (False, 401), (402, 402), (Refusal(status=418), 418)]
+)
+async def test_answers_of_authorize(answer: object, status: int | None) -> None:
+    """None and True let in; False, a status and a Refusal do not."""
+    refusal = await admit(caller(), authorize=answering(answer))
+    assert (refusal.status if refusal else None) == status
+
+
+@pytest.mark.parametrize("answer", [0, 200, 1000, "yes", object()])
+async def test_an_answer_that_means_nothing_lets_nobody_in(answer: object, caplog: pytest.LogCaptureFixture) -> None:
+    """What authorize may not answer is logged, and the caller gets 500."""
+    refusal = await admit(caller(), authorize=answering(answer))
+    assert refusal is not None
+    assert refusal.status == 500
+    assert "authorize answered" in caplog.text
+
+
+async def test_a_crash_of_authorize_lets_nobody_in(caplog: pytest.LogCaptureFixture) -> None:
+    """An authorize that raises is logged with its traceback, and the caller gets 500 without a word of it."""
+
+    async def authorize(_peer: Peer) -> None:
+        raise RuntimeError("the secret database is down")
+
+    refusal = await admit(caller(), authorize=authorize)
+    assert refusal == Refusal(status=500, body="internal error")
+    assert "the secret database is down" in caplog.text
+
+
+async def test_an_origin_is_refused_before_anything_is_asked() -> None:
+    """Authorize is not called for a page that is not allowed."""
+    asked: list[Peer] = []
+
+    async def authorize(peer: Peer) -> None:
+        asked.append(peer)
+
+    await admit(caller("https://evil.example"), allowed_origins=["https://good.example"], authorize=authorize)
+    assert asked == []
