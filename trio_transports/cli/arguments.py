@@ -100,7 +100,7 @@ def _echo(commands: _Commands) -> None:
         "Every frame goes back to the client that sent it: audio in pace and at its own sample rate, the rest in\n"
         "order.\n\n"
         "  %(prog)s --port 8766\n"
-        "  %(prog)s --serializer twilio --host 0.0.0.0      a Twilio media stream hears itself",
+        "  %(prog)s --serializer telephone --host 0.0.0.0      callers of any of the five providers hear themselves",
         "echo",
     )
     _listen(made, port=8765)

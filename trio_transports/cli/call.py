@@ -3,13 +3,15 @@
 Rules
 1. The file leaves in pace, as a microphone would give it. The last frame is padded with silence to a whole one.
 2. What is heard is recorded from its first frame on, in the format of the file; the time before that is only told.
-3. The call ends when nothing was heard for ``tail`` seconds after the file's end, ``limit`` seconds after it, or
+3. Ctrl-C hangs up: what was heard is recorded and reported, and the exit code is that of an interruption.
+4. The call ends when nothing was heard for ``tail`` seconds after the file's end, ``limit`` seconds after it, or
    when the server ends it. If that is before the whole file was said it is a failure; what was heard is kept.
 """
 
 import base64
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -39,7 +41,7 @@ from ..session.session import Session
 from ..transports.client import WebsocketClientTransport
 from .dialects import make_serializer
 from .dialling import header_map, parse_url, tls
-from .failure import Failure
+from .failure import INTERRUPTED, Failure
 from .failure import run as run_trio
 from .meters import Meters
 
@@ -71,15 +73,23 @@ class Call:
     other_frames: int = field(default=0, init=False)
     said_bytes: int = field(default=0, init=False)
     started_at_s: float = field(default=0.0, init=False)
+    is_interrupted: bool = field(default=False, init=False)
 
     async def run(self, session: Session) -> None:
-        """Talk and listen until rule 3 ends it."""
+        """Talk and listen until rule 3 or 4 ends it."""
         self.started_at_s = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.meters.run)
             nursery.start_soon(self._talk_then_wait, session, nursery.cancel_scope)
+            nursery.start_soon(self._until_interrupted, nursery.cancel_scope)
             await self._listen(session)
             nursery.cancel_scope.cancel()
+
+    async def _until_interrupted(self, scope: trio.CancelScope) -> None:
+        with trio.open_signal_receiver(signal.SIGINT) as signals:
+            async for _ in signals:
+                self.is_interrupted = True
+                scope.cancel()
 
     async def _listen(self, session: Session) -> None:
         async for frame in session.input:
@@ -197,7 +207,7 @@ def run(
     elif not quiet:
         print(_in_words(report, recording))
     if complaint is None:
-        return 0
+        return INTERRUPTED if call.is_interrupted else 0
     print(f"trio-transports: {complaint}", file=sys.stderr)
     return 1
 

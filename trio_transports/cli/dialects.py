@@ -30,6 +30,7 @@ DIALECTS: Final = {
     "plivo": Dialect("plivo", "PlivoFrameSerializer"),
     "exotel": Dialect("exotel", "ExotelFrameSerializer"),
     "vonage": Dialect("vonage", "VonageFrameSerializer"),
+    "telephone": Dialect("detect", "DetectingFrameSerializer"),
 }
 PCM: Final = "pcm"
 """Bare PCM in binary messages, as the demo's page speaks it; its format must be told."""

@@ -59,11 +59,20 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     """Run a command's trio program; what goes wrong in an expected way comes out as a Failure."""
     try:
         return trio.run(main)
-    except Exception as exc:
+    except BaseException as exc:
+        if _is_interrupt(exc):
+            raise KeyboardInterrupt from None
         failure = failure_of(exc)
         if failure is None:
             raise
         raise failure from exc
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Ctrl-C arrives in some task, and so in groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_is_interrupt, error.exceptions))
+    return isinstance(error, KeyboardInterrupt)
 
 
 def cannot_listen(error: OSError, host: str, port: int) -> Failure:

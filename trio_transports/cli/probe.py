@@ -14,6 +14,7 @@ from typing import Final, Protocol, cast, final
 
 import numpy as np
 import trio
+import trio_websocket
 from attrs import define, field, frozen
 
 from ..audio.format import AudioFormat
@@ -108,6 +109,8 @@ class Probe:
                     await self._talk(wire)
             except ConnectionClosed as exc:
                 self.ended_early = exc
+            except trio_websocket.ConnectionClosed:
+                await trio.sleep_forever()  # a ping into a closed connection; the receiver tells how it ended
             if self.ended_early is None:
                 started_at_s = trio.current_time()
                 with trio.move_on_after(CLOSE_TIMEOUT_S) as limit:

@@ -1,13 +1,17 @@
 """``call`` against ``echo``: what is recorded is what was said."""
 
+import base64
 import json
 import os
 import pty
+import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trio
+from trio_websocket import WebSocketRequest, open_websocket_url, serve_websocket
 
 from tests.real.cli.programs import PROGRAM, run, serving
 from tests.tools import requires_module
@@ -135,3 +139,61 @@ async def test_meters_are_drawn_on_a_terminal_only(tmp_path: Path) -> None:
     assert drawn.count(b"you ") >= 4
     assert b"\x1b[33m" in drawn or b"\x1b[31m" in drawn
     assert drawn.endswith(b"\r\x1b[K")
+
+
+async def test_a_telephone_hears_itself() -> None:
+    """The echo finds out which provider calls, and answers in its protocol, byte for byte."""
+    payload = base64.b64encode(bytes(range(128, 256)) + bytes(range(128, 160))).decode()
+    async with serving("echo", "--port", "0", "--serializer", "telephone") as server:
+        url = (await server.next("ready"))["url"]
+        async with open_websocket_url(url) as caller:
+            start = {"streamSid": "MZ1", "callSid": "CA1", "accountSid": "AC1", "customParameters": {}}
+            for message in (
+                {"event": "connected", "protocol": "Call", "version": "1.0.0"},
+                {"event": "start", "streamSid": "MZ1", "start": start},
+                {"event": "media", "streamSid": "MZ1", "media": {"payload": payload, "track": "inbound"}},
+            ):
+                await caller.send_message(json.dumps(message))
+            with trio.fail_after(5):
+                while (answer := json.loads(await caller.get_message()))["event"] != "media":
+                    pass
+    assert answer == {"event": "media", "streamSid": "MZ1", "media": {"payload": payload}}
+
+
+async def test_ctrl_c_hangs_up_and_keeps_the_recording(tmp_path: Path) -> None:
+    """The server sees a proper goodbye, and what was heard so far is on disk."""
+    write_wav(tmp_path / "a.wav", AudioFormat(16000), noise(AudioFormat(16000), 20))
+    async with serving("echo", "--port", "0") as server, trio.open_nursery() as nursery:
+        url = (await server.next("ready"))["url"]
+        command = [*PROGRAM, "call", url, "--in", str(tmp_path / "a.wav"), "--out", str(tmp_path / "b.wav"), "--json"]
+        with (tmp_path / "report.json").open("wb") as output:
+            call = await nursery.start(partial(trio.run_process, command, stdout=output, check=False))
+            await server.next("connected")
+            await trio.sleep(0.7)
+            call.send_signal(signal.SIGINT)
+            with trio.fail_after(5):
+                assert await call.wait() == 130
+        gone = await server.next("disconnected")
+    assert gone["code"] in (1000, 1001)
+    assert gone["initiator"] == "remote"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert 0.2 < report["heard_s"] < 3
+    assert read_wav(tmp_path / "b.wav")[0] == AudioFormat(16000)
+
+
+async def test_a_probe_that_is_cut_short_says_so() -> None:
+    """A server that closes in the middle is one line with its code and reason, and exit code 1."""
+
+    async def accept(request: WebSocketRequest) -> None:
+        connection = await request.accept()
+        await trio.sleep(0.1)
+        await connection.aclose(1011, "overloaded")
+
+    async with trio.open_nursery() as nursery:
+        serve = partial(serve_websocket, accept, "127.0.0.1", 0, ssl_context=None)
+        listening = await nursery.start(serve)
+        probed = await run("probe", f"ws://127.0.0.1:{listening.port}", "--interval", "0.05")
+        nursery.cancel_scope.cancel()
+    assert probed.code == 1
+    assert probed.err == "trio-transports: the probe was cut short: closed by the peer, code 1011: overloaded\n"
+    assert "closing     not answered" in probed.out
