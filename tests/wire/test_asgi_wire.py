@@ -77,6 +77,7 @@ class Guard:
     server: Server
     ending: ConnectionClosed | None = None
     aborted: int = 0
+    limit_bytes: int = 0
 
     def abort(self) -> None:
         self.aborted += 1
@@ -89,6 +90,9 @@ class Guard:
 
     def on_shutdown(self, _callback: object) -> Callable[[], None]:
         return lambda: None
+
+    def limit_messages(self, max_bytes: int) -> None:
+        self.limit_bytes = max_bytes
 
     def keep_alive(self, interval_s: float, timeout_s: float) -> None:
         raise AssertionError("the wire does not ask for keepalive by itself")
@@ -433,6 +437,7 @@ async def test_under_a_guard_no_task_is_made() -> None:
         scope.cancel()
         await wire.send("never")
     assert guard.aborted == 1
+    assert guard.limit_bytes == 1024 * 1024
     assert (await closed_by(wire.receive)).code == 1006
     assert server.sent_kinds == ["accept"]
 

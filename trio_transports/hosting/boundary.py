@@ -1,5 +1,6 @@
 """Where one connection's failures stop: logged once with their traceback, and the server goes on."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,6 +8,8 @@ import trio
 from hypercorn.logging import Logger
 
 from ..errors import ConnectionClosed, HandshakeRejected
+
+logger = logging.getLogger("trio_transports.hosting")
 
 _ENDINGS = (ConnectionClosed, HandshakeRejected)
 
@@ -35,7 +38,10 @@ async def _tell(log: Logger, exc: Exception, message: str, *args: object) -> Non
         fault = exc.split(_ENDINGS)[1]
     elif isinstance(exc, _ENDINGS):
         fault = None
-    if fault is None:
-        await log.info(f"{message}: %s", *args, exc)
-    else:
-        await log.error(message, *args, exc_info=fault)
+    try:
+        if fault is None:
+            await log.info(f"{message}: %s", *args, exc)
+        else:
+            await log.error(message, *args, exc_info=fault)
+    except Exception:  # a logger of the user's, or one that sends over a network, ends nothing either
+        logger.exception("the server's own logger failed to say: " + message, *args)

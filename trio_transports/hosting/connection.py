@@ -252,7 +252,7 @@ class Connection:
         is_silent = all(websocket.peer_said_goodbye for websocket in websockets)
         linger_s = 0 if is_silent and (websockets or self._is_secure) else _LINGER_S
         self._reading.deadline = trio.current_time() + linger_s
-        if not self._is_secure:
+        if linger_s and not self._is_secure:
             with trio.move_on_after(linger_s), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 async with self._writing:
                     await self._socket.send_eof()

@@ -61,8 +61,8 @@ async def serve_asgi(
 
     - ``hypercorn.protocol``: ``ProtocolWrapper`` and its ``protocol``; that a task group is ``spawn_app`` and ``spawn``
     - ``hypercorn.protocol.ws_stream``: ``Handshake``, ``ASGIWebsocketState``, and of ``WSStream``: ``scope``,
-      ``handshake``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send``, and that ``app_send`` is a bound
-      method (also ``HTTPStream``'s); that a ping is answered with its ``response()``
+      ``handshake``, ``buffer`` with its ``max_length``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send``,
+      and that ``app_send`` is a bound method (also ``HTTPStream``'s); that a ping is answered with its ``response()``
     - ``hypercorn.protocol.h2``: ``StreamBuffer``, and of ``H2Protocol``: ``connection``, ``stream_buffers`` and
       ``_handle_events``
     - ``hypercorn.protocol.events.Data``; ``hypercorn.events``

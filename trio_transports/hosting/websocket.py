@@ -4,8 +4,8 @@ Rules
 1. permessage-deflate is never agreed on: hypercorn inflates before it looks at the size, and audio does not shrink.
 2. How the connection ended is read off the frames: hypercorn itself reports every end that the peer began as 1006.
 3. A peer that breaks the protocol is told so (1002, 1007) before the connection closes.
-4. A message over hypercorn's own limit is answered with 1009, and the app hears of it at once, not when the peer likes.
-   What the peer still sends after a close from this side is thrown away instead of gathered.
+4. A message over hypercorn's limit, or that of the app's wire, is answered with 1009, and the app hears of it at once,
+   not when the peer likes. What the peer still sends after a close from this side is thrown away instead of gathered.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
@@ -120,6 +120,11 @@ class HostedWebsocket:
         else:
             self._told.append(callback)
         return lambda: self._told.remove(callback) if callback in self._told else None
+
+    def limit_messages(self, max_bytes: int) -> None:
+        """Refuse a longer message as it comes in, before there is as much of it as hypercorn would gather."""
+        buffer = self._stream.buffer
+        buffer.max_length = min(buffer.max_length, max_bytes)
 
     def keep_alive(self, interval_s: float, timeout_s: float) -> None:
         """Ping the peer from now on, and end the connection when it leaves one unanswered."""

@@ -48,6 +48,8 @@ class ServerConnection(Protocol):
 
     def on_shutdown(self, callback: Callable[[], Awaitable[object]]) -> Callable[[], None]: ...
 
+    def limit_messages(self, max_bytes: int) -> None: ...
+
     def keep_alive(self, interval_s: float, timeout_s: float) -> None: ...
 
 
@@ -324,7 +326,9 @@ def asgi_wire(source: AsgiSource, *, max_message_bytes: int = 1024 * 1024, is_ac
         raise LocalProtocolError(f"this WebSocket is already closed (its state is {state})")
     if is_accepted is None:
         is_accepted = state == "CONNECTED"
-    server = ((scope.get("extensions") or {}).get(EXTENSION) or {}).get("connection")
+    server: ServerConnection | None = ((scope.get("extensions") or {}).get(EXTENSION) or {}).get("connection")
+    if server is not None:
+        server.limit_messages(max_message_bytes)
     return AsgiWire(
         peer=_peer_of(scope),
         server=server,

@@ -281,6 +281,21 @@ async def test_a_message_over_the_sessions_limit_is_1009() -> None:
     assert [(event.code, event.initiator) for event in app.disconnected] == [(1009, "local")]
 
 
+async def test_a_message_over_the_limit_is_refused_before_it_is_whole() -> None:
+    """A message that never ends is refused at the session's limit, not gathered up to the server's."""
+    app = SessionApp(listen, session_params(max_message_bytes=1000))
+    async with hosted(app) as server:
+        with trio.fail_after(5):
+            async with raw_peer(server.port) as peer:
+                await peer.upgrade()
+                await peer.send(frame(BINARY, bytes(600), fin=False) + frame(0, bytes(600), fin=False))
+                assert (await peer.read_to_close()).close_code == 1009
+                await peer.send(frame(0, bytes(60_000), fin=False) * 20 + close_frame(1009))
+                await peer.wait_eof()
+            await app.returned.wait()
+    assert [(event.code, event.initiator) for event in app.disconnected] == [(1009, "local")]
+
+
 async def test_a_message_over_the_servers_limit_is_told_at_once() -> None:
     """The app hears of hypercorn's own 1009 at once, though the peer never answers it and goes on sending."""
     app = WireApp(read)

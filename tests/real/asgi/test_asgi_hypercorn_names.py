@@ -62,7 +62,16 @@ _CALLS: Final = {
 _ASSUMED: Final = {
     "a stream has the attributes that the guard reads or replaces": (
         "hypercorn.protocol.ws_stream:WSStream",
-        ["self.scope", "self.handshake", "self.connection", "self.state", "self.closed", "self.stream_id", "self.send"],
+        [
+            "self.buffer = WebsocketBuffer(",
+            "self.scope",
+            "self.handshake",
+            "self.connection",
+            "self.state",
+            "self.closed",
+            "self.stream_id",
+            "self.send",
+        ],
     ),
     "the app's send is a bound method of its stream": (
         "hypercorn.protocol.ws_stream:WSStream.handle",
@@ -71,6 +80,10 @@ _ASSUMED: Final = {
     "the app's send is a bound method of its HTTP stream": (
         "hypercorn.protocol.http_stream:HTTPStream.handle",
         ["self.app_send"],
+    ),
+    "a message is limited as it comes in": (
+        "hypercorn.protocol.ws_stream:WebsocketBuffer.extend",
+        ["if self.length > self.max_length:", "raise FrameTooLargeError()"],
     ),
     "accepting goes through the handshake": (
         "hypercorn.protocol.ws_stream:WSStream._accept",
