@@ -218,7 +218,7 @@ class Bench:
     ) -> Outcome | None:
         """Apply a load until nobody else took the server's core, a few times at most; the calmest outcome counts."""
         calmest: Outcome | None = None
-        for _ in range(2 if self.quick else 4):
+        for _ in range(1 if self.quick else 3):
             outcome = self.apply(rounds, scenario, server, case, job, within_s=within_s, overload=overload)
             if outcome is None or disturbance(outcome) <= CALM:
                 return outcome

@@ -74,16 +74,6 @@ PEERS = (
         needs=("google.protobuf",),
     ),
     Peer(
-        name="ours-server-direct",
-        title="trio_transports WebsocketServerTransport, engine='direct'",
-        program="ours_server_direct",
-        decodes=True,
-        paces=True,
-        ours=True,
-        quick=True,
-        needs=("google.protobuf",),
-    ),
-    Peer(
         name="ours-asgi",
         title="trio_transports AsgiWebsocketTransport, FastAPI on serve_asgi",
         program="ours_asgi",

@@ -131,12 +131,12 @@ PROMISES = (
         for base, limit in ((BASELINE, 0.5), ("trio-websocket", 1.5))
     ),
     *(
-        _echo("ours-server-direct", base, limit, case)
+        _echo("ours-direct", base, limit, case)
         for case in ("", TOGETHER)
         for base, limit in ((BASELINE, 0.33), ("trio-websocket", 1.0))
     ),
     *_promises("ours-server"),
-    *_promises("ours-server-direct"),
+    *_promises("ours-direct"),
     *_promises("ours-asgi"),
 )
 

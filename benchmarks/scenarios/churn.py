@@ -7,7 +7,7 @@ WORKERS = 8
 
 
 def run(bench: Bench) -> None:
-    warm_s, window_s = (0.3, 1.0) if bench.quick else (0.5, 3.0)
+    warm_s, window_s = (0.2, 0.8) if bench.quick else (0.5, 3.0)
     case = Case(name=f"{WORKERS} callers at once")
     with bench.collecting("churn") as rounds:
         all_rounds = bench.rounds(2, 3)

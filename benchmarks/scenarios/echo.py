@@ -5,7 +5,7 @@ Rules of the search for capacity
    round trip is at most one chunk, 20 ms. A transport that paces what it sends may by design hold a chunk until its
    time has come, so it is allowed one chunk more.
 2. A level that is not held is tried again when the server had to wait for a core: the time went to somebody else.
-3. Levels grow by a quarter; the last level held is the result. A server is one process on one core.
+3. Levels grow by a quarter (in a quick run by more than half); the last level held is the result. A server is one process on one core.
 """
 
 from ..bench import CALM, Bench, Case, Rounds, disturbance
@@ -14,7 +14,7 @@ from ..load.jobs import EchoJob, Outcome
 from ..messages import CHUNK_MS
 from ..processes import Server
 
-QUICK = ((10, "random"), (50, "random"))
+QUICK = ((50, "random"), (50, "together"))
 FULL = ((1, "random"), (10, "random"), (50, "random"), (50, "together"), (100, "random"))
 MOST = 1000
 KEEPING_UP = 0.97
@@ -44,7 +44,7 @@ def _record(bench: Bench, rounds: Rounds, peer: Peer, case: Case, outcome: Outco
 
 def run_echo(bench: Bench) -> None:
     levels = QUICK if bench.quick else FULL
-    warm_s, window_s = (0.4, 1.0) if bench.quick else (0.8, 3.0)
+    warm_s, window_s = (0.3, 0.8) if bench.quick else (0.8, 3.0)
     with bench.collecting("echo") as rounds:
         all_rounds = bench.rounds(2, 3)
         bench.progress.scenario("echo", len(levels) * len(all_rounds) * len(bench.peers))
@@ -88,17 +88,17 @@ def why_not_held(outcome: Outcome, peer: Peer) -> str:
     return ""
 
 
-def _levels(first: int) -> list[int]:
+def _levels(first: int, growth: float) -> list[int]:
     levels = [first]
     while levels[-1] < MOST:
-        levels.append(round(levels[-1] * 1.25 / 5) * 5)
+        levels.append(round(levels[-1] * growth / 5) * 5)
     return levels
 
 
 def _try_level(bench: Bench, rounds: Rounds, server: Server, case: Case, job: EchoJob) -> Outcome | None:
     """One level, again where somebody else took the server's time; None when the peer was wrong."""
     outcome = None
-    for _ in range(3):
+    for _ in range(2 if bench.quick else 3):
         within_s = 60.0 + job.sessions
         outcome = bench.apply(rounds, "capacity", server, case, job, within_s=within_s, overload=True)
         if outcome is None or not why_not_held(outcome, server.peer) or disturbance(outcome) <= CALM:
@@ -109,7 +109,7 @@ def _try_level(bench: Bench, rounds: Rounds, server: Server, case: Case, job: Ec
 def _climb(bench: Bench, rounds: Rounds, server: Server, levels: list[int]) -> int:
     """The last level held, 0 for none."""
     held, peer = 0, server.peer
-    warm_s, window_s = (0.4, 1.0) if bench.quick else (0.8, 2.0)
+    warm_s, window_s = (0.3, 0.7) if bench.quick else (0.8, 2.0)
     for sessions in levels:
         bench.progress.step(f"{peer.name}, {sessions} sessions")
         case = Case(sessions=sessions, name="search")
@@ -128,7 +128,7 @@ def _climb(bench: Bench, rounds: Rounds, server: Server, levels: list[int]) -> i
 
 
 def run_capacity(bench: Bench) -> None:
-    levels = _levels(60)
+    levels = _levels(60, 1.6 if bench.quick else 1.25)
     peers = [peer for peer in bench.peers if not peer.one_client]
     with bench.collecting("capacity") as rounds:
         bench.progress.scenario("capacity", len(peers) * 5)

@@ -19,7 +19,9 @@ def run(bench: Bench) -> None:
                     if server is None:
                         continue
                     settle_s = 0.4 if bench.quick else 1.0
-                    job = HoldJob(target=server.target, few=few, many=many, talk_s=1.0, settle_s=settle_s)
+                    job = HoldJob(
+                        target=server.target, few=few, many=many, talk_s=0.5 if bench.quick else 1.0, settle_s=settle_s
+                    )
                     outcome = bench.apply(rounds, "memory", server, case, job, within_s=120)
                     if outcome:
                         numbers = outcome.numbers

@@ -6,7 +6,7 @@ from ..load.jobs import InterruptionJob, PlaybackJob
 
 def run_pacing(bench: Bench) -> None:
     levels = (60,) if bench.quick else (1, 60, 200)
-    seconds = 3.0 if bench.quick else 8.0
+    seconds = 2.5 if bench.quick else 8.0
     with bench.collecting("pacing") as rounds:
         all_rounds = bench.rounds(1, 2)
         bench.progress.scenario("pacing", len(levels) * len(all_rounds) * len(bench.peers))
@@ -52,7 +52,7 @@ def run_interruption(bench: Bench) -> None:
                     with bench.server("interruption", peer, clients=sessions) as server:
                         if server is None:
                             continue
-                        job = InterruptionJob(target=server.target, sessions=sessions, after_s=0.6, quiet_s=1.0)
+                        job = InterruptionJob(target=server.target, sessions=sessions, after_s=0.4, quiet_s=0.8)
                         outcome = bench.apply(rounds, "interruption", server, case, job, within_s=60 + sessions)
                         if outcome:
                             for share in ("p50", "p99", "max"):
