@@ -13,7 +13,7 @@ from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
 from ..params import MixerSource, TransportParams, WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
-from ..serializers.protocol import FrameSerializer, per_session
+from ..serializers.protocol import FixedChunk, FrameSerializer, PlaybackMarks, per_session
 from ..vad.analyzer import VADAnalyzer
 from ..wire.protocol import Wire
 from .clock import Clock
@@ -104,11 +104,12 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
         outbox,
         counters,
         control_filter=lambda frame: inbound.control_filter(frame),
+        shape=lambda: (output_format(params, serializer), track_settings(params, serializer)),
         audio_is_enabled=params.audio_out_enabled,
         max_queue_s=params.audio_out_max_queue_secs,
         end_silence_s=params.audio_out_end_silence_secs,
         max_stale_s=max_stale_s,
-        awaits_marks=bool(getattr(serializer, "has_marks", False)),
+        awaits_marks=lambda: isinstance(serializer, PlaybackMarks) and serializer.has_marks,
         mark_timeout_s=params.send_timeout,
     )
     inbound = Inbound(
@@ -135,7 +136,8 @@ def output_format(params: TransportParams, serializer: FrameSerializer) -> Audio
 
 def track_settings(params: TransportParams, serializer: FrameSerializer) -> TrackSettings:
     return TrackSettings(
-        chunk_ms=getattr(serializer, "chunk_ms", None) or 10 * params.audio_out_10ms_chunks,
+        chunk_ms=(serializer.chunk_ms if isinstance(serializer, FixedChunk) else None)
+        or 10 * params.audio_out_10ms_chunks,
         add_wav_header=params.add_wav_header,
         packet_bytes=params.fixed_audio_packet_size,
         auto_silence=params.audio_out_auto_silence,

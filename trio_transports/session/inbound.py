@@ -10,7 +10,7 @@ Rules
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, final
 
 import trio
@@ -65,18 +65,35 @@ class Inbound:
     _analyzer_rate: int | None = field(default=None, init=False)
     _converter: Converter | None = field(default=None, init=False)
     _delivers_audio: bool = field(init=False)
+    _slow_filter: AudioFilter | None = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         params = self._params
+        self._slow_filter = self._filter if self._filter is not None and self._filter.slow else None
         self._delivers_audio = params.audio_in_passthrough and (not params.vad_enabled or params.vad_audio_passthrough)
 
-    async def take(self, message: Message) -> None:
-        """Put the frames of one message into the inbox."""
-        for frame in self._decode(message):
+    def take(self, message: Message) -> Awaitable[None] | None:
+        """Put the frames of one message into the inbox; what is returned, for a slow filter, must be awaited first."""
+        frames = self._decode(message)
+        if self._slow_filter is not None:
+            return self._take_slowly(frames, self._slow_filter)
+        for frame in frames:
             if type(frame) is AudioFrame:
-                await self._take_audio(frame)
+                self._take_audio(frame)
             else:
                 self._take_other(frame)
+        return None
+
+    async def _take_slowly(self, frames: Sequence[Frame], slow_filter: AudioFilter) -> None:
+        for frame in frames:
+            if type(frame) is not AudioFrame:
+                self._take_other(frame)
+                continue
+            heard = self._heard(frame)
+            if heard is not None:
+                self._start_filter(heard, slow_filter)
+                # Not abandoned on cancellation: the thread ends its piece, then the receive task ends.
+                self._use(heard, await trio.to_thread.run_sync(slow_filter.filter, heard.audio))
 
     def control_filter(self, frame: FilterControlFrame) -> None:
         if self._filter is not None:
@@ -120,23 +137,34 @@ class Inbound:
         if not self._inbox.put(frame):
             self._close(1008, f"{MAX_FRAMES} frames wait unread by the handler")
 
-    async def _take_audio(self, frame: AudioFrame) -> None:
+    def _take_audio(self, frame: AudioFrame) -> None:
+        heard = self._heard(frame)
+        if heard is None:
+            return
+        if self._filter is None:
+            self._use(heard, heard.audio)
+        else:
+            self._start_filter(heard, self._filter)
+            self._use(heard, self._filter.filter(heard.audio))
+
+    def _heard(self, frame: AudioFrame) -> AudioFrame | None:
+        """The frame as PCM, if audio is wanted at all."""
         if not (self._params.audio_in_enabled and self._inbox.audio_is_on):
-            return
-        pcm = frame.audio
-        if pcm.startswith(b"RIFF"):
+            return None
+        if frame.audio.startswith(b"RIFF"):
             frame = self._without_wav_header(frame)
-            pcm = frame.audio
         self._counters.audio_received_s += frame.duration_s
-        if self._filter is None and self._analyzer is None and self._is_wanted(frame):
-            if self._delivers_audio:
-                self._inbox.put_audio(frame)
-            return
-        if self._filter is not None:
-            pcm = await self._filtered(frame, self._filter)
+        return frame
+
+    def _use(self, frame: AudioFrame, pcm: bytes) -> None:
+        """Listen to the (filtered) audio of a frame, and give it to the handler."""
         if self._analyzer is not None:
             self._listen(frame, pcm, self._analyzer)
-        if self._delivers_audio:
+        if not self._delivers_audio:
+            return
+        if pcm is frame.audio and self._is_wanted(frame):
+            self._inbox.put_audio(frame)
+        else:
             self._deliver(frame, pcm)
 
     def _without_wav_header(self, frame: AudioFrame) -> AudioFrame:
@@ -155,16 +183,12 @@ class Inbound:
             params.audio_in_sample_rate is None or frame.sample_rate == params.audio_in_sample_rate
         )
 
-    async def _filtered(self, frame: AudioFrame, audio_filter: AudioFilter) -> bytes:
+    def _start_filter(self, frame: AudioFrame, audio_filter: AudioFilter) -> None:
         if self._filter_format != frame.format:
             if self._filter_format is not None:
                 audio_filter.stop()
             self._filter_format = frame.format
             audio_filter.start(frame.format)
-        if audio_filter.slow:
-            # Not abandoned on cancellation: the thread ends its piece, then the receive task ends.
-            return await trio.to_thread.run_sync(audio_filter.filter, frame.audio)
-        return audio_filter.filter(frame.audio)
 
     def _listen(self, frame: AudioFrame, pcm: bytes, analyzer: VADAnalyzer) -> None:
         if self._analyzer_rate != frame.sample_rate:

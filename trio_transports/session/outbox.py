@@ -1,4 +1,4 @@
-"""The send task, the only writer of the wire, and the short queue in front of it.
+"""The outbox, the only writer of the wire: a short queue, and the send task that waits where a write has to.
 
 Rules
 1. Urgent messages go before paced ones; each kind keeps its order.
@@ -23,7 +23,7 @@ from trio.lowlevel import ParkingLot
 
 from ..errors import ConnectionClosed
 from ..serializers.protocol import Message
-from ..wire.protocol import Wire
+from ..wire.protocol import SendsNow, Wire
 from .sleeper import Sleeper
 from .statistics import Counters
 
@@ -52,6 +52,7 @@ class Outbox:
     _wire: Wire | None
     _on_room: Callable[[], None]
     _on_written: Callable[[], None]
+    _writes_now: Callable[[Message], bool] | None = field(default=None, init=False)
     _urgent: deque[Message] = field(factory=deque, init=False)
     _paced: deque[Paced] = field(factory=deque, init=False)
     _goodbye: tuple[int, str] | None = field(default=None, init=False)
@@ -64,6 +65,9 @@ class Outbox:
     is_stuck: bool = field(default=False, init=False)
     """The last write passed its deadline, and the wire was aborted for it."""
 
+    def __attrs_post_init__(self) -> None:
+        self._use(self._wire)
+
     def has_room(self) -> bool:
         """Whether the clock may hand over; when not, it is poked as soon as it may."""
         if self._wire is not None and len(self._paced) < PACED_LIMIT:
@@ -72,6 +76,17 @@ class Outbox:
         return False
 
     def put(self, paced: Paced) -> None:
+        """Take a message over; on a wire that can, it is written here and now if nothing else waits or is written."""
+        if self._writes_now is not None and self.is_empty and self._goodbye is None:
+            try:
+                written = self._writes_now(paced.message)
+            except ConnectionClosed:
+                return  # the receive task tells the end, and with it what was not written
+            if written:
+                self._count(paced.message)
+                paced.written(paced.covers)
+                self._on_written()
+                return
         self._paced.append(paced)
         self._idle.wake()
 
@@ -116,7 +131,7 @@ class Outbox:
 
     def attach(self, wire: Wire | None) -> None:
         """Write to this wire from now on; None: there is none at the moment."""
-        self._wire = wire
+        self._use(wire)
         self.is_stuck = False
         self.wake()
 
@@ -124,6 +139,14 @@ class Outbox:
         self._idle.wake()
         self._urgent_room.unpark_all()
         self._poke_clock()
+
+    def _use(self, wire: Wire | None) -> None:
+        self._wire = wire
+        self._writes_now = wire.send_now if isinstance(wire, SendsNow) else None
+
+    def _count(self, message: Message) -> None:
+        self._counters.messages_sent += 1
+        self._counters.bytes_sent += len(message)
 
     async def run(self) -> None:
         while True:
@@ -135,7 +158,8 @@ class Outbox:
             said_goodbye_too_long = trio.current_time() >= self._goodbye_until_s
             if wrote_too_long or said_goodbye_too_long:
                 self.is_stuck = not said_goodbye_too_long
-                wire, self._wire = self._wire, None
+                wire = self._wire
+                self._use(None)
                 if wire is not None:
                     wire.abort()
                 if said_goodbye_too_long:
@@ -183,11 +207,10 @@ class Outbox:
             # The receive task tells the end; here it only means that there is nothing to write to.
             self.is_writing = False
             if self._wire is wire:
-                self._wire = None
+                self._use(None)
             return False
         self.is_writing = False
-        self._counters.messages_sent += 1
-        self._counters.bytes_sent += len(message)
+        self._count(message)
         return True
 
     def _poke_clock(self) -> None:

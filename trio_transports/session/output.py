@@ -18,6 +18,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from ..audio.format import AudioFormat
 from ..errors import ConnectionClosed, LocalProtocolError
 from ..frames import (
     AudioFrame,
@@ -36,9 +37,9 @@ from ..frames import (
 from ..serializers.protocol import FrameSerializer, Message
 from .clock import Clock
 from .outbox import Outbox
-from .state import ENDING, Life
+from .state import Life
 from .statistics import Counters
-from .track import Track
+from .track import Track, TrackSettings
 
 MAX_QUEUED_MESSAGES: Final = 1024
 _DRAIN_MARK: Final = "trio-transports-drain-"
@@ -56,11 +57,12 @@ class Output(trio.abc.SendChannel[Frame]):
     _outbox: Outbox
     _counters: Counters
     _control_filter: Callable[[FilterControlFrame], None]
+    _shape: Callable[[], tuple[AudioFormat, TrackSettings]]
     _audio_is_enabled: bool
     _max_queue_s: float
     _end_silence_s: float
     _max_stale_s: float
-    _awaits_marks: bool
+    _awaits_marks: Callable[[], bool]
     _mark_timeout_s: float
     _ready: trio.Event = field(factory=trio.Event, init=False)
     _ended: bool = field(default=False, init=False)
@@ -70,29 +72,19 @@ class Output(trio.abc.SendChannel[Frame]):
     _mark_numbers: "count[int]" = field(factory=count, init=False)
 
     async def send(self, frame: Frame) -> None:
-        """Queue a frame. Cancelled while waiting for room, it has queued nothing."""
+        """Queue a frame. Cancelled while waiting for room, it has queued nothing.
+
+        Audio that is due and leaves at once is a point of cancellation; every other send is one of scheduling too. In
+        its own duration there is one such chunk, so a task that only sends cannot hold up the others.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._check_open()
         if type(frame) is AudioFrame:
-            await self._queue_audio(frame)
-        elif isinstance(frame, MessageFrame) and frame.urgent:
-            await self._ready.wait()
-            await self._outbox.put_urgent(self._encode(frame), self._closed_error)
-        elif isinstance(frame, InterruptionFrame):
-            self.interrupt_now()
-        elif isinstance(frame, EndFrame):
-            await self._queue_messages(frame)
-            await self.end()
-        elif isinstance(frame, CancelFrame):
-            self._drop_everything()
-            self._outbox.put_first(self._encode(frame))
-            self._ended = True
-        elif isinstance(frame, MixerControlFrame):
-            self._control_mixer(frame)
-        elif isinstance(frame, FilterControlFrame):
-            self._control_filter(frame)
-        else:
-            await self._queue_messages(frame)
+            track = await self._queue_audio(frame)
+            if track.queued_s:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return
+        self._check_open()
+        await self._send_other(frame)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_message(self, message: JSONValue, urgent: bool = False) -> None:
@@ -105,7 +97,7 @@ class Output(trio.abc.SendChannel[Frame]):
         Cancelling it does not take the audio back.
         """
         await trio.lowlevel.checkpoint()
-        if self._life.state in ENDING:
+        if self._life.is_ending:
             return False
         self._check_open()
         outcome: list[bool] = []
@@ -142,7 +134,7 @@ class Output(trio.abc.SendChannel[Frame]):
         while not self._is_drained:
             await self._drained.park()
             self._check_connected()
-        if self._awaits_marks and self._ready.is_set() and self._life.state not in ENDING:
+        if self._awaits_marks() and self._ready.is_set() and not self._life.is_ending:
             await self._wait_until_played()
 
     async def end(self) -> None:
@@ -170,10 +162,8 @@ class Output(trio.abc.SendChannel[Frame]):
 
     def ready(self) -> None:
         """The dialect can address its peer, and knows in which format."""
-        native = self._serializer.audio_format
-        if native is not None:
-            for track in self._tracks.values():
-                track.reshape(native)
+        for track in self._tracks.values():
+            track.reshape(*self._shape())
         self._ready.set()
         self._clock.open()
 
@@ -234,10 +224,10 @@ class Output(trio.abc.SendChannel[Frame]):
         return self._outbox.is_empty and all(track.is_empty for track in self._tracks.values())
 
     def _closed_error(self) -> ConnectionClosed | None:
-        return self._life.closed_error() if self._life.state in ENDING else None
+        return self._life.closed_error() if self._life.is_ending else None
 
     def _check_connected(self) -> None:
-        if self._life.state in ENDING:
+        if self._life.is_ending:
             raise self._life.closed_error()
 
     def _check_open(self) -> None:
@@ -245,9 +235,32 @@ class Output(trio.abc.SendChannel[Frame]):
         if self._ended:
             raise trio.ClosedResourceError("session.output was ended by this side: no frame can follow")
 
+    async def _send_other(self, frame: Frame) -> None:
+        match frame:
+            case MessageFrame(urgent=True):
+                await self._ready.wait()
+                await self._outbox.put_urgent(self._encode(frame), self._closed_error)
+            case InterruptionFrame():
+                self.interrupt_now()
+            case EndFrame():
+                await self._queue_messages(frame)
+                await self.end()
+            case CancelFrame():
+                self._drop_everything()
+                self._outbox.put_first(self._encode(frame))
+                self._ended = True
+            case MixerControlFrame():
+                self._control_mixer(frame)
+            case FilterControlFrame():
+                self._control_filter(frame)
+            case _:
+                await self._queue_messages(frame)
+
     async def _queue_audio(self, frame: AudioFrame, *, tick: bool = True) -> Track:
         if not self._audio_is_enabled:
             raise LocalProtocolError("audio was sent but audio_out_enabled is False: set it in the parameters")
+        if self._life.is_ending or self._ended:
+            self._check_open()
         track = self._track(frame.destination)
         if not self._ready.is_set() or track.queued_s >= self._max_queue_s:
             await self._wait_for_room(lambda: track.queued_s < self._max_queue_s)

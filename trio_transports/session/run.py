@@ -32,7 +32,7 @@ from .broadcast import Broadcast
 from .clock import Timer
 from .events import Connected, Disconnected, Event, IdleTimeout, SessionTimeout
 from .session import Session
-from .state import OVER, State
+from .state import State
 
 logger = logging.getLogger("trio_transports.session")
 
@@ -135,10 +135,13 @@ class Run:
             counters.bytes_received += len(message)
             if messages is not None and messages.has_subscribers:
                 messages.emit(message)
-            if parts.life.state is not State.CLOSING:
-                await parts.inbound.take(message)
-                if not parts.output.is_ready:
-                    self._open_when_ready()
+            if parts.life.is_ending:
+                continue
+            slow = parts.inbound.take(message)
+            if slow is not None:
+                await slow
+            if not parts.output.is_ready:
+                self._open_when_ready()
 
     def _may_redial(self, ending: ConnectionClosed) -> bool:
         return self.parts.life.state is State.OPEN and ending.initiator != "local" and ending.code in WORTH_A_REDIAL
@@ -192,7 +195,7 @@ class Run:
 
     async def leave(self, error: BaseException) -> None:
         """End after the body raised or was cancelled: nothing more is said than goodbye."""
-        if self.parts.life.state not in OVER:
+        if not self.parts.life.is_over:
             await self.close(*((1001, "going away") if _is_cancellation(error) else (1011, "internal error")))
 
     async def close(self, code: int, reason: str) -> None:

@@ -46,6 +46,9 @@ class Life:
 
     state: State = field(default=State.OPEN, init=False)
     ending: ConnectionClosed | None = field(default=None, init=False)
+    is_ending: bool = field(default=False, init=False)
+    """Nothing can be sent any more."""
+    is_over: bool = field(default=False, init=False)
     has_wire: bool = field(default=True, init=False)
     """False while a reconnecting client has no connection."""
 
@@ -53,6 +56,8 @@ class Life:
         if state not in TRANSITIONS[self.state]:
             return False
         self.state = state
+        self.is_ending = state in ENDING
+        self.is_over = state in OVER
         return True
 
     def ended(self, ending: ConnectionClosed) -> None:

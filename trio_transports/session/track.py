@@ -24,7 +24,7 @@ from ..audio.format import AudioFormat
 from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
 from ..audio.wav import add_wav_header
-from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame
+from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame, checked_audio_frame
 from ..serializers.protocol import FrameSerializer, Message
 from .outbox import Outbox, Paced
 from .statistics import Counters
@@ -114,12 +114,12 @@ class Track:
         if self.mixer is not None:
             self.mixer.start(self.format)
 
-    def reshape(self, audio_format: AudioFormat) -> None:
-        """Take another format: the dialect learned it from the peer's start message, before anything was queued."""
-        if audio_format != self.format:
+    def reshape(self, audio_format: AudioFormat, settings: TrackSettings) -> None:
+        """Take the form that the dialect learned from the peer's start message, before anything was queued."""
+        if (audio_format, settings) != (self.format, self.settings):
             if self.mixer is not None:
                 self.mixer.stop()
-            self.format = audio_format
+            self.format, self.settings = audio_format, settings
             self.schedule.sample_rate = audio_format.sample_rate
             self._shape()
 
@@ -325,14 +325,9 @@ class Track:
     def _encode(self, pcm: bytes) -> Sequence[Message]:
         if self.settings.add_wav_header:
             pcm = add_wav_header(pcm, self.format)
-        return self.serializer.encode(
-            AudioFrame(
-                audio=pcm,
-                sample_rate=self.format.sample_rate,
-                num_channels=self.format.num_channels,
-                destination=self.name,
-            )
-        )
+        audio_format = self.format
+        frame = checked_audio_frame(pcm, audio_format.sample_rate, audio_format.num_channels, destination=self.name)
+        return self.serializer.encode(frame)
 
     def _packetize(self, messages: Sequence[Message], packets: Chunker) -> Sequence[Message]:
         ready: list[Message] = []

@@ -72,15 +72,24 @@ class DirectWire:
 
     async def send(self, message: str | BytesLike) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._ending is not None or self._goodbye is not None:
-            raise self._closed()
-        if isinstance(message, str):
-            frame = encode_frame(Opcode.TEXT, message.encode(), masked=self._masks)
-        else:
-            frame = encode_frame(
-                Opcode.BINARY, message if isinstance(message, bytes) else bytes(message), masked=self._masks
-            )
-        await self._write(frame)
+        await self._write(self._frame(message))
+
+    def send_now(self, message: str | bytes) -> bool:
+        """Write the message if the kernel takes all of it; what it took of a part is left to the keeper."""
+        if self._backlog or self._is_flushing:
+            return False
+        frame = self._frame(message)
+        try:
+            written = self._stream.write_now(frame)
+        except _STREAM_ERRORS as exc:
+            self._end(ConnectionClosed(1006, "the connection was lost", initiator="error"))
+            raise self._closed() from exc
+        if not written:
+            return False
+        if written < len(frame):
+            self._backlog.append(frame[written:])
+            self._keeper.unpark_all()
+        return True
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         code, reason = sendable_close(code, reason)
@@ -172,6 +181,14 @@ class DirectWire:
 
     # Writing
 
+    def _frame(self, message: str | BytesLike) -> bytes:
+        if self._ending is not None or self._goodbye is not None:
+            raise self._closed()
+        if isinstance(message, str):
+            return encode_frame(Opcode.TEXT, message.encode(), masked=self._masks)
+        payload = message if isinstance(message, bytes) else bytes(message)
+        return encode_frame(Opcode.BINARY, payload, masked=self._masks)
+
     async def _write(self, frame: bytes) -> None:
         try:
             if not self._backlog:
@@ -243,9 +260,7 @@ class DirectWire:
             with trio.CancelScope(deadline=next_ping_s):
                 if not self._backlog:
                     await self._keeper.park()
-            try:
-                await self._flush()
-            except _STREAM_ERRORS:
+            if not await self._flushed_in_time(settings.ping_timeout_s):
                 return
             if self._ending is None and trio.current_time() >= next_ping_s:
                 self._put(encode_frame(Opcode.PING, b"alive?", masked=self._masks))
@@ -254,6 +269,15 @@ class DirectWire:
                 if limit.cancelled_caught and self._ending is None:
                     self.fail(f"no pong within {settings.ping_timeout_s:g} s of a ping")
                 next_ping_s = trio.current_time() + interval_s
+
+    async def _flushed_in_time(self, limit_s: float) -> bool:
+        """Write the backlog; a peer that takes none of it for that long, or has gone, ends the connection."""
+        with trio.move_on_after(limit_s) as limit:
+            try:
+                await self._flush()
+            except _STREAM_ERRORS:
+                return False
+        return not limit.cancelled_caught
 
 
 @asynccontextmanager

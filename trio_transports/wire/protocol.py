@@ -14,7 +14,7 @@ Rules (``testing.check_wire`` shows each on every wire)
 6. A message over the size limit ends the connection with 1009 on both sides.
 """
 
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from .peer import Peer
 
@@ -34,3 +34,11 @@ class Wire(Protocol):
     async def aclose(self, code: int = 1000, reason: str = "") -> None: ...
 
     def abort(self) -> None: ...
+
+
+@runtime_checkable
+class SendsNow(Protocol):
+    """What a wire may offer besides: writing without a task that waits."""
+
+    def send_now(self, message: str | bytes) -> bool:
+        """Write the whole message if that needs no waiting; False: nothing was written, use ``send``."""

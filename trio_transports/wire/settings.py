@@ -21,5 +21,5 @@ class WireSettings:
         return cls(
             max_message_bytes=params.max_message_bytes,
             ping_interval_s=params.ping_interval,
-            ping_timeout_s=params.ping_timeout or 0,
+            ping_timeout_s=params.ping_timeout or params.send_timeout,
         )
