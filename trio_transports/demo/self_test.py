@@ -1,7 +1,7 @@
 """The demo without a browser: a real client talks to the real server over loopback, and looks at what it gets.
 
-It does what a visitor does: loads the page, says something and hears it, talks over the answer, hangs up; then the
-server is shut down under a second caller. Each finding is compared with a bound that a slow machine still holds.
+It does what visitors do: loads the page; then one caller says something and hears it, while another talks over its
+answer; both hang up. At last the server is shut down under a third. Each finding is compared with a bound that a slow machine still holds.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -130,8 +130,9 @@ class SelfTest:
         app = DemoApp()
         async with trio.open_nursery() as nursery, serve_demo("127.0.0.1", 0, app) as url:
             await self._find("page", partial(self._page, url))
-            await self._find("echo", partial(self._echo, url))
-            await self._find("barge-in", partial(self._barge_in, url))
+            async with trio.open_nursery() as callers:
+                callers.start_soon(self._find, "echo", partial(self._echo, url))
+                callers.start_soon(self._find, "barge-in", partial(self._barge_in, url))
             await self._find("hang-up", partial(self._hang_up, app))
             # It is still connected when the server's block ends.
             await nursery.start(self._find, "shutdown", partial(self._shutdown, url))
