@@ -1,7 +1,8 @@
 """The demo without a browser: a real client talks to the real server over loopback, and looks at what it gets.
 
 It does what visitors do: loads the page; then one caller says something and hears it, while another talks over its
-answer; both hang up. At last the server is shut down under a third. Each finding is compared with a bound that a slow machine still holds.
+answer; both hang up. At last the server is shut down under a third. Each finding is compared with a bound that a slow
+machine still holds.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
