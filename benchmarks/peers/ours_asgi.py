@@ -38,7 +38,7 @@ async def main() -> None:
     config.bind = [f"fd://{listener.fileno()}"]
     config.errorlog = None
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve_asgi, app, config))  # type: ignore[arg-type]
+        await nursery.start(partial(serve_asgi, app, config))
         announce(listener.getsockname()[1], packages=(*PACKAGES, "fastapi", "starlette"))
 
 

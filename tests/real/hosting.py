@@ -63,7 +63,7 @@ async def hosted(way_in: str, handler: Handler, **params: object) -> AsyncIterat
             config = Config()
             config.bind = ["127.0.0.1:0"]
             config.graceful_timeout = 3
-            serve = partial(serve_asgi, app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+            serve = partial(serve_asgi, app, config, shutdown_trigger=stop.wait)
             (address, *_) = await nursery.start(serve)
             host.url = f"ws://127.0.0.1:{str(address).rsplit(':', 1)[1]}/call"
             yield host

@@ -72,7 +72,7 @@ class Place:
         return f"ws://127.0.0.1:{self.ready.port}/call"
 
     def client(self, params: WebsocketClientParams | None = None, **changes: object) -> WebsocketClientTransport:
-        chosen = client_params(**changes) if params is None else evolve(params, **changes)
+        chosen = client_params(**changes) if params is None else evolve(params, **changes)  # type: ignore[arg-type]
         return WebsocketClientTransport(self.url, chosen, engine=self.transport.engine)
 
     async def raw(self) -> trio.SocketStream:
