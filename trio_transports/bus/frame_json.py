@@ -145,8 +145,9 @@ class FrameTable:
             raise RemoteProtocolError(str(exc.args[0]), path=DATA) from None
 
     def role(self, name: str) -> FrameRole | None:
-        """The role that a frame of this (known) name has by its name alone."""
-        return self._kinds[name].role
+        """The role that a frame of this name has by its name alone."""
+        kind = self._kinds.get(name)
+        return None if kind is None else kind.role
 
     def _shape(self, cls: type) -> Callable[[object], object]:
         hook = self._converter.get_structure_hook(cls)

@@ -128,11 +128,13 @@ class JSONMessageSerializer:
         cls, read = self._readers.get(name, (None, None))
         if cls is None or read is None or not issubclass(cls, BusMessage):
             raise refuse_name(name)
+        if cls is BusFrameMessage:
+            self._tell_role(content)
         try:
             message: BusMessage = read(content, cls)
         except RemoteProtocolError as exc:
             raise within(DATA, exc) from None
-        return self._with_role(message, content) if isinstance(message, BusFrameMessage) else message
+        return message
 
     def check_size(self, data: bytes | str, *, local: bool = False) -> None:
         """Refuse what is over the limit; ``local`` says whose fault it would be."""
@@ -143,10 +145,13 @@ class JSONMessageSerializer:
             raise LocalProtocolError(f"{what}: send less, or make the serializers on both sides with a larger one")
         raise RemoteProtocolError(what)
 
-    def _with_role(self, message: BusFrameMessage, content: Any) -> BusFrameMessage:  # noqa: ANN401 - was checked above
-        if "role" not in content and self._frames.role(content["frame"][TYPE]) == "input":
-            return attrs.evolve(message, role="input")
-        return message
+    def _tell_role(self, content: object) -> None:
+        """Add the role that the frame's name tells, to a document that is ours: it was just parsed."""
+        if isinstance(content, dict) and "role" not in content:
+            frame = content.get("frame")
+            name = frame.get(TYPE) if isinstance(frame, dict) else None
+            if isinstance(name, str) and self._frames.role(name) == "input":
+                content["role"] = "input"
 
     def _make_converter(self) -> Converter:
         converter = make_converter()
