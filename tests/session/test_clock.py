@@ -243,6 +243,19 @@ async def test_interruption_is_told_with_nothing_queued(autojump_clock: MockCloc
         await peer.recorder.wait_for(InterruptionFrame)
 
 
+async def test_audio_that_waited_for_room_is_dropped_by_an_interruption(autojump_clock: MockClock) -> None:
+    """A send held back by a full queue belongs to what was interrupted: it returns, and nothing of it leaves."""
+    async with memory_session(params(audio_out_max_queue_secs=1, audio_out_auto_silence=False)) as (session, peer):
+        await session.output.send(seconds(1.5))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.output.send, audio(CHUNK_BYTES, start=99))
+            await trio.sleep(0.1)
+            await session.output.interrupt()
+        await trio.sleep(3)
+        after = [type(heard.frame) for heard in peer.recorder.heard]
+    assert AudioFrame not in after[after.index(InterruptionFrame) :]
+
+
 async def test_interruption_overtakes_a_stalled_peer_backlog(autojump_clock: MockClock) -> None:
     """With a peer that reads slowly at most the message being written comes before the interruption."""
     async with memory_session(params(), buffer_messages=1) as (session, peer):

@@ -80,7 +80,7 @@ class Output(trio.abc.SendChannel[Frame]):
         await trio.lowlevel.checkpoint_if_cancelled()
         if type(frame) is AudioFrame:
             track = await self._queue_audio(frame)
-            if track.queued_s:
+            if track is None or track.queued_s:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return
         self._check_open()
@@ -108,6 +108,8 @@ class Output(trio.abc.SendChannel[Frame]):
             settled.set()
 
         track = await self._queue_audio(frame, tick=False)
+        if track is None:
+            return False
         track.expect(settle)
         self._clock.tick()
         await settled.wait()
@@ -256,14 +258,19 @@ class Output(trio.abc.SendChannel[Frame]):
             case _:
                 await self._queue_messages(frame)
 
-    async def _queue_audio(self, frame: AudioFrame, *, tick: bool = True) -> Track:
+    async def _queue_audio(self, frame: AudioFrame, *, tick: bool = True) -> Track | None:
+        """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
         if not self._audio_is_enabled:
             raise LocalProtocolError("audio was sent but audio_out_enabled is False: set it in the parameters")
         if self._life.is_ending or self._ended:
             self._check_open()
         track = self._track(frame.destination)
         if not self._ready.is_set() or track.queued_s >= self._max_queue_s:
+            interruptions = self._counters.interruptions
             await self._wait_for_room(lambda: track.queued_s < self._max_queue_s)
+            if self._counters.interruptions != interruptions:
+                self._counters.audio_out_dropped_s += frame.duration_s
+                return None
         if track.push(frame, trio.current_time()) and tick:
             self._clock.tick()
         return track

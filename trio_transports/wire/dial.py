@@ -46,7 +46,7 @@ async def dial(address: Address, ssl_context: ssl.SSLContext | None) -> TCPStrea
     try:
         stream = await trio.open_tcp_stream(address.host, address.port)
     except OSError as exc:
-        raise TransportError(f"cannot connect to {address.url}: {exc}") from exc
+        raise TransportError(f"cannot connect to {address.url}: {_reason(exc)}") from exc
     if not address.is_secure:
         return stream
     context = ssl_context or ssl.create_default_context()
@@ -60,3 +60,11 @@ async def dial(address: Address, ssl_context: ssl.SSLContext | None) -> TCPStrea
         await trio.aclose_forcefully(secure)
         raise
     return secure
+
+
+def _reason(error: OSError) -> str:
+    """What the system said: trio puts the attempts, one for each address, into the cause."""
+    cause: BaseException = error.__cause__ or error
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[-1]
+    return (cause.strerror if isinstance(cause, OSError) else None) or str(error)
