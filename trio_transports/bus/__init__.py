@@ -54,6 +54,7 @@ from .registry import WorkerRegistry as WorkerRegistry
 from .runner import WorkerRunner as WorkerRunner
 from .serializer import JSONMessageSerializer as JSONMessageSerializer
 from .serializer import MessageSerializer as MessageSerializer
+from .serving import serve_proxies as serve_proxies
 from .subscription import BusSubscription as BusSubscription
 from .subscription import SubscriptionStatistics as SubscriptionStatistics
 from .worker import Worker as Worker

@@ -30,7 +30,7 @@ from trio_transports.params import ReconnectPolicy
 from trio_transports.serializers import JSONFrameSerializer
 
 JOBS = (BusJobRequestMessage, BusJobResponseMessage)
-JOB_COUNT = 300
+JOB_COUNT = 150
 
 
 def tell(event: str, **fields: object) -> None:

@@ -1,0 +1,181 @@
+"""The standalone server for proxies: many clients, and none that can end it."""
+
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+import trustme
+
+from tests.real.bus.waiting import QUICK
+from trio_transports.bus import (
+    BUS_SUBPROTOCOL,
+    BusFrameMessage,
+    BusMessage,
+    Connected,
+    Disconnected,
+    LocalBus,
+    ProxySettings,
+    WebSocketProxyClient,
+    WebSocketProxyServer,
+    Worker,
+    WorkerRunner,
+    serve_proxies,
+)
+from trio_transports.errors import HandshakeRejected
+from trio_transports.frames import TextFrame
+from trio_transports.wire import Peer, Wire
+
+
+class Echo(Worker):
+    async def on_bus_message(self, message: BusMessage) -> None:
+        if isinstance(message, BusFrameMessage):
+            await self.send(BusFrameMessage(source=self.name, target=message.source, frame=message.frame))
+
+
+def gateway(wire: Wire) -> WebSocketProxyServer:
+    """One proxy for each client; the path says who the client is."""
+    remote = wire.peer.path.strip("/")
+    return WebSocketProxyServer(f"gateway {wire.peer}", websocket=wire, worker_name="far", remote_worker_name=remote)
+
+
+@asynccontextmanager
+async def serving(**options: Any) -> AsyncIterator[tuple[int, WorkerRunner, trio.Nursery]]:  # noqa: ANN401
+    runner = WorkerRunner("server")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runner.run, Echo("far"))
+        given: dict[str, Any] = {"make_proxy": gateway, "host": "127.0.0.1"} | options
+        serve = partial(serve_proxies, runner, **given)
+        async with trio.open_nursery() as server:
+            ready = await server.start(serve)
+            yield ready.port, runner, server
+            server.cancel_scope.cancel()
+        runner.cancel()
+
+
+def client(port: int, name: str, **options: Any) -> WebSocketProxyClient:  # noqa: ANN401 - any option of the proxy
+    return WebSocketProxyClient(
+        f"proxy of {name}",
+        **({"url": f"ws://127.0.0.1:{port}/{name}"} | options),
+        remote_worker_name="far",
+        local_worker_name=name,
+    )
+
+
+async def ask(bus: LocalBus, name: str, text: str) -> None:
+    """Send ``text`` to the worker at the other end, and wait until it is back."""
+    reader = bus.subscribe(name, accepts=lambda message: message.target == name)
+    await bus.send(BusFrameMessage(source=name, target="far", frame=TextFrame(text=text)))
+    while True:
+        message = await reader.receive()
+        if isinstance(message, BusFrameMessage):
+            assert message.frame == TextFrame(text=text)
+            reader.close()
+            return
+
+
+async def test_many_clients_at_once() -> None:
+    """Each of several clients is joined to the worker by a proxy of its own, and gets its own answers."""
+    with trio.fail_after(20):
+        async with serving() as (port, runner, _), trio.open_nursery() as nursery:
+            async with trio.open_nursery() as asking:
+                for number in range(10):
+                    name, bus = f"near-{number}", LocalBus()
+                    proxy = client(port, name)
+                    events = proxy.events()
+                    await nursery.start(proxy.run, bus)
+                    connected = await events.receive()
+                    assert isinstance(connected, Connected)
+                    assert connected.peer.subprotocol == BUS_SUBPROTOCOL
+                    asking.start_soon(ask, bus, name, f"hello from {name}")
+            assert len(runner.workers) == 11
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_proxy_that_cannot_be_made_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """A failure in ``make_proxy``, or a name that is taken, is logged, and the server goes on."""
+    caplog.set_level(logging.ERROR)
+
+    def make(wire: Wire) -> WebSocketProxyServer:
+        if wire.peer.path == "/bad":
+            raise ZeroDivisionError
+        return WebSocketProxyServer("gateway", websocket=wire, worker_name="far", remote_worker_name="near")
+
+    with trio.fail_after(20):
+        async with serving(make_proxy=make) as (port, _, _), trio.open_nursery() as nursery:
+            await nursery.start(client(port, "near").run, bus := LocalBus())
+            await ask(bus, "near", "one")
+            await client(port, "bad").run(LocalBus())
+            await client(port, "second").run(LocalBus())
+            await ask(bus, "near", "two")
+            nursery.cancel_scope.cancel()
+    assert len(caplog.records) == 2
+    assert "ZeroDivisionError" in caplog.text
+    assert "already runs here" in caplog.text
+
+
+async def test_who_is_not_let_in() -> None:
+    """A client that ``authorize`` refuses gets its status, and there is no proxy."""
+
+    async def authorize(peer: Peer) -> bool:
+        return peer.header("Authorization") == "Bearer right"
+
+    with trio.fail_after(20):
+        async with serving(authorize=authorize) as (port, runner, _), trio.open_nursery() as nursery:
+            with pytest.raises(HandshakeRejected) as info:
+                await client(port, "near", reconnect=QUICK).run(LocalBus())
+            assert info.value.status == 401
+            assert len(runner.workers) == 1
+            await nursery.start(client(port, "near", headers={"Authorization": "Bearer right"}).run, bus := LocalBus())
+            await ask(bus, "near", "hello")
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_full_server_says_so() -> None:
+    """A client past ``max_connections`` is told 1013, and those before it are kept."""
+    with trio.fail_after(20):
+        async with serving(max_connections=1) as (port, _, _), trio.open_nursery() as nursery:
+            await nursery.start(client(port, "near").run, bus := LocalBus())
+            await ask(bus, "near", "one")
+            second = client(port, "second")
+            events = second.events()
+            await second.run(LocalBus())
+            told = [event async for event in events]
+            assert [event.code for event in told if isinstance(event, Disconnected)] == [1013]
+            await ask(bus, "near", "two")
+            nursery.cancel_scope.cancel()
+
+
+async def test_cancelling_the_server_tells_every_client() -> None:
+    """A server that is cancelled says 1001 to each client; one with a policy dials again."""
+    with trio.fail_after(20):
+        async with serving() as (port, _, server), trio.open_nursery() as nursery:
+            proxy = client(port, "near")
+            events = proxy.events()
+            await nursery.start(proxy.run, bus := LocalBus())
+            await ask(bus, "near", "hello")
+            server.cancel_scope.cancel()
+            told = [event async for event in events]
+            assert [(e.code, e.initiator) for e in told if isinstance(e, Disconnected)] == [(1001, "remote")]
+
+
+async def test_over_tls() -> None:
+    """With an ``ssl_context`` on both sides the pair is joined over TLS."""
+    authority = trustme.CA()
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(server_context)
+    client_context = ssl.create_default_context()
+    authority.configure_trust(client_context)
+    with trio.fail_after(20):
+        async with (
+            serving(host="localhost", ssl_context=server_context) as (port, _, _),
+            trio.open_nursery() as nursery,
+        ):
+            options = {"url": f"wss://localhost:{port}/near", "settings": ProxySettings(ssl_context=client_context)}
+            await nursery.start(client(port, "near", **options).run, bus := LocalBus())
+            await ask(bus, "near", "hello")
+            nursery.cancel_scope.cancel()
