@@ -1,5 +1,6 @@
 """From a ``ws://`` or ``wss://`` address to a connected byte stream."""
 
+import os
 import ssl
 from typing import final
 from urllib.parse import urlsplit
@@ -67,4 +68,4 @@ def _reason(error: OSError) -> str:
     cause: BaseException = error.__cause__ or error
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[-1]
-    return (cause.strerror if isinstance(cause, OSError) else None) or str(error)
+    return os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(error)
