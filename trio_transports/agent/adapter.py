@@ -254,11 +254,11 @@ class WebSocketAgentAdapter:
             raise connection.silent(timeout, connection.messages - messages)
         return chunk
 
-    def chunks(self) -> "ChunkChannel":
+    def chunks(self) -> ChunkChannel:
         """Make a channel of the audio: ``async for chunk in adapter.chunks()``."""
         return ChunkChannel(self._connection())
 
-    def events(self, buffer: int = 1024) -> "Subscription[AgentEvent]":
+    def events(self, buffer: int = 1024) -> Subscription[AgentEvent]:
         """Subscribe to what the agent tells besides audio; the channel ends with the connection."""
         return self._events.subscribe(buffer)
 

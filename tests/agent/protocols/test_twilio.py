@@ -14,7 +14,7 @@ from trio_transports.agent.protocols import TwilioMediaStreamProtocol
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.g711 import pcm_to_ulaw, ulaw_to_pcm
 from trio_transports.errors import RemoteProtocolError
-from trio_transports.frames import AudioFrame, DTMFFrame, EndFrame, InterruptionFrame, MarkFrame, StartFrame
+from trio_transports.frames import AudioFrame, DTMFFrame, EndFrame, InterruptionFrame, JSONValue, MarkFrame, StartFrame
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 
 SID = "MZ" + "1" * 32
@@ -111,7 +111,9 @@ def test_another_stream_is_refused() -> None:
 
 def test_other_events_are_handed_on() -> None:
     """An agent may send more than a provider knows."""
-    assert list(protocol().decode('{"event":"custom","a":1}')) == [AgentMessage({"event": "custom", "a": 1})]
+    messages: list[JSONValue] = [{"event": "custom", "a": 1}, {"a": 1}, {"event": None}]
+    for message in messages:
+        assert list(protocol().decode(json.dumps(message))) == [AgentMessage(message)]
 
 
 def test_the_callers_format() -> None:
