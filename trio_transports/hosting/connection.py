@@ -251,11 +251,12 @@ class Connection:
         # there it is waited for only where a close frame is on its way.
         is_silent = all(websocket.peer_said_goodbye for websocket in websockets)
         linger_s = 0 if is_silent and (websockets or self._is_secure) else _LINGER_S
-        self._reading.deadline = trio.current_time() + linger_s
-        if linger_s and not self._is_secure:
-            with trio.move_on_after(linger_s), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                async with self._writing:
+        with trio.move_on_after(_LINGER_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            # Behind what is being written: the reader may be about to answer the peer's close, and is not cut short.
+            async with self._writing:
+                if linger_s and not self._is_secure:
                     await self._socket.send_eof()
+        self._reading.deadline = trio.current_time() + linger_s
 
     # -- the app -------------------------------------------------------------------------------------------------
 

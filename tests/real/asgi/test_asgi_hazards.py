@@ -195,6 +195,29 @@ async def test_the_peers_close_code_is_told() -> None:
     assert (closed.code, closed.reason, closed.initiator) == (4321, "bye", "remote")
 
 
+async def test_a_close_right_behind_messages_is_answered() -> None:
+    """A peer that closes while answers are on their way to it has its close answered, every time."""
+    app = WireApp(echo)
+    async with hosted(app, write_timeout=5) as server:
+
+        async def call() -> None:
+            for _ in range(20):
+                async with raw_peer(server.port) as peer:
+                    await peer.upgrade()
+                    await peer.send(frame(BINARY, bytes(640)) * 3)
+                    assert await peer.read_frame() is not None
+                    await peer.send(close_frame(4000))
+                    assert (await peer.read_to_close()).close_code == 4000
+                    assert await peer.stream.receive_some() == b""
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(25):
+                    nursery.start_soon(call)
+        assert server.log.errors == []
+    assert {closed.code for closed in app.endings} == {4000}
+
+
 async def test_a_lost_connection_is_1006() -> None:
     """A peer that vanishes without a close frame is told as 1006, a lost connection."""
     app = WireApp(read)
