@@ -38,7 +38,11 @@ class WebSocketProtocol(ABC):
 
     @property
     def is_continuous(self) -> bool:
-        """True for a line that never falls silent, like a telephone's: between turns the adapter sends silence."""
+        """True for a line that never falls silent, like a telephone's: between turns the adapter sends silence.
+
+        An agent that finds the end of the caller's turn by listening needs that; one that is told by ``encode_end``
+        does not.
+        """
         return False
 
     @property

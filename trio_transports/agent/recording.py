@@ -1,7 +1,7 @@
 """A recording of a conversation as it was heard: the caller on the left, the agent on the right.
 
 Rules
-1. Both sides stand on one timeline, that of the adapter's clock; it begins with the connection.
+1. Both sides stand on one timeline, that of the adapter's clock; it begins when the adapter dials.
 2. A piece is placed when it was sent or came, but never over an earlier one of its side: what comes faster than real
    time is played one after the other. Gaps are silence.
 3. Either side may come in any format, also a changing one.
