@@ -38,9 +38,7 @@ class Fixture:
         self.now = 0.0
         self.sent: list[bytes] = []
         self.faults: list[Exception] = []
-        self.bridge = Bridge(
-            Talkative(), 20, now=lambda: self.now, on_sent=self.sent.append, on_fault=self.faults.append
-        )
+        self.bridge = Bridge(Talkative(), now=lambda: self.now, on_sent=self.sent.append, on_fault=self.faults.append)
 
     def hear(self, message: str | bytes) -> Sequence[Frame]:
         return self.bridge.decode(message)
@@ -111,7 +109,7 @@ def test_the_note_shows_the_head_of_the_message(message: str | bytes, note: str)
         def decode_response(self, message: str | bytes) -> AudioChunk | None:
             raise ValueError("no")
 
-    bridge = Bridge(Failing(), 20, now=float, on_sent=lambda _: None, on_fault=faults.append)
+    bridge = Bridge(Failing(), now=float, on_sent=lambda _: None, on_fault=faults.append)
     recalled = bridge.recall(bridge.decode(message)[0])
     assert recalled is not None
     assert isinstance(recalled[1], ValueError)

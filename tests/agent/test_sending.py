@@ -17,6 +17,7 @@ from trio_transports.agent import (
 from trio_transports.agent.protocols import RawPCMProtocol
 from trio_transports.audio.format import AudioFormat
 from trio_transports.errors import LocalProtocolError
+from trio_transports.params import WebsocketClientParams
 
 RAMP = bytes(range(256)) * 30  # 160 ms at 24 kHz
 
@@ -297,3 +298,36 @@ async def test_nothing_is_sent_after_disconnect(autojump_clock: MockClock) -> No
             await adapter.drain()
     with pytest.raises(AgentFinished):
         await adapter.send_message("x")
+
+
+async def test_a_protocol_chooses_its_pace(autojump_clock: MockClock) -> None:
+    """One that wants 100 ms at a time is given that."""
+
+    class Slow(Plain):
+        @property
+        def chunk_ms(self) -> int:
+            return 100
+
+    async def send(adapter: MemoryAdapter) -> None:
+        await adapter.send_audio(AudioChunk(bytes(14400)))
+
+    received = await messages_of(MemoryAdapter(Slow()), send)
+    assert [(at, len(message)) for at, message in received] == [(0.0, 4800), (0.1, 4800), (0.2, 4800)]
+
+
+async def test_sending_waits_while_too_much_is_queued(autojump_clock: MockClock) -> None:
+    """Cancelled then, it has sent nothing; several may wait."""
+    params = WebsocketClientParams(audio_out_max_queue_secs=0.5)
+    adapter = MemoryAdapter(params=params)
+
+    async def send(adapter: MemoryAdapter) -> None:
+        await adapter.send_audio(AudioChunk(b"\1\1" * 24000))
+        with trio.move_on_after(0.1) as given_up:
+            await adapter.send_audio(AudioChunk(b"\2\2" * 480))
+        assert given_up.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(adapter.send_audio, AudioChunk(b"\3\3" * 480))
+
+    received = await messages_of(adapter, send)
+    assert [message[:1] for _, message in received] == [b"\1"] * 50 + [b"\3"] * 2

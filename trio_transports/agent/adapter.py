@@ -190,7 +190,7 @@ class WebSocketAgentAdapter:
     async def send_audio(self, chunk: AudioChunk, *, paced: bool | None = None) -> None:
         """Send audio of any rate; it returns when the audio is queued, and waits while more than a minute is.
 
-        Paced, it leaves in real time, in 20 ms messages, the last one completed with silence. Not paced, it leaves at
+        Paced, it leaves in real time, 20 ms at a time, the last piece completed with silence. Not paced, it leaves at
         once, in one message as the protocol makes it. Either way the order of the calls is kept. Cancelled while
         waiting, it has sent nothing. The protocol's own error comes out here, or where the audio was queued, from the
         next ``recv_audio``.

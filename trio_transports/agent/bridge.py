@@ -44,7 +44,6 @@ class Bridge:
     """One connection's serializer. ``on_sent`` and ``on_fault`` are told of audio that leaves and of what failed."""
 
     protocol: WebSocketProtocol
-    chunk_ms: int
     _now: Callable[[], float]
     _on_sent: Callable[[bytes], None]
     _on_fault: Callable[[Exception], None]
@@ -57,6 +56,10 @@ class Bridge:
     @property
     def audio_format(self) -> AudioFormat:
         return self.protocol.input_format
+
+    @property
+    def chunk_ms(self) -> int:
+        return self.protocol.chunk_ms
 
     # For the session
 

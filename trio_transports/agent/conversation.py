@@ -34,7 +34,13 @@ from .rates import RateConversion
 from .recording import Recording
 from .turn import Answer
 
-CHUNK_MS = 20
+
+@final
+@define(eq=False)
+class _Sender:
+    """A send_audio under way, and what failed meanwhile."""
+
+    fault: Exception | None = None
 
 
 @final
@@ -67,7 +73,7 @@ class Conversation:
     _ended_at: float | None = field(default=None, init=False)
     _hung_up: bool = field(default=False, init=False)
     _is_leaving: bool = field(default=False, init=False)
-    _senders: list[list[Exception]] = field(factory=list, init=False)
+    _senders: list[_Sender] = field(factory=list, init=False)
     _unread_fault: Exception | None = field(default=None, init=False)
     _alarm: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _playback: Playback = field(factory=Playback, init=False)
@@ -79,7 +85,7 @@ class Conversation:
         self.inbox = AgentInbox(self.max_unread_s)
         self._rates = RateConversion(self.audio_format)
         self.bridge = Bridge(
-            self.protocol, CHUNK_MS, now=trio.current_time, on_sent=self._record_caller, on_fault=self._encoding_failed
+            self.protocol, now=trio.current_time, on_sent=self._record_caller, on_fault=self._encoding_failed
         )
 
     # The session's body
@@ -99,7 +105,7 @@ class Conversation:
     async def _open(self, session: Session) -> None:
         first = outgoing(self.protocol.on_open(), f"{type(self.protocol).__name__}.on_open")
         native = self.protocol.input_format
-        silence = native.silence(native.samples_in(CHUNK_MS / 1000))
+        silence = native.silence(native.samples_in(self.protocol.chunk_ms / 1000))
         try:
             if first:
                 await session.output.send(self.bridge.finished(first))
@@ -198,14 +204,14 @@ class Conversation:
             await self._send_at_once(self._native(chunk))
             return
         frame = AudioFrame(audio=chunk.data, sample_rate=chunk.sample_rate, num_channels=chunk.num_channels)
-        faults: list[Exception] = []
-        self._senders.append(faults)
+        sender = _Sender()
+        self._senders.append(sender)
         try:
             await self._send(frame)
         finally:
-            self._senders.remove(faults)
-        if faults:
-            raise faults[0]
+            self._senders.remove(sender)
+        if sender.fault is not None:
+            raise sender.fault
 
     async def flush_at_once(self) -> None:
         """Send what the resampler still holds of audio that was sent at once."""
@@ -264,7 +270,7 @@ class Conversation:
     def _encoding_failed(self, fault: Exception) -> None:
         """Give a failed encoding to the send_audio under way, else to the next recv_audio; there one is enough."""
         if self._senders:
-            self._senders[-1].append(fault)
+            self._senders[-1].fault = fault
         elif self._unread_fault is None:
             self._unread_fault = fault
             self.inbox.put(fault, trio.current_time())

@@ -50,6 +50,11 @@ class WebSocketProtocol(ABC):
         """The PCM that ``encode_audio`` is given; the adapter converts to it."""
         return AGENT_FORMAT
 
+    @property
+    def chunk_ms(self) -> int:
+        """How much audio ``encode_audio`` is given at a time when it is paced, in milliseconds."""
+        return 20
+
     @abstractmethod
     def encode_audio(self, audio: bytes) -> Messages:
         """Convert PCM16 in ``input_format`` to what the server expects: one message, or several."""
