@@ -4,8 +4,9 @@ Rules
 1. Who is not let in (``allowed_origins``, ``authorize``) is refused with an HTTP status, and no session begins. Where
    the app has accepted already, it is too late for a status: the caller is sent 1008.
 2. Under ``hosting.serve_asgi`` a session hears of the server's shutdown, and closes with 1001 within ``close_timeout``.
-3. Keepalive needs ``serve_asgi`` too. Under another server that server's own pings are all there is, and
-   ``idle_timeout`` is what ends a session whose peer has gone without a word.
+3. Keepalive and the peer's own close code need ``serve_asgi`` too. Under another server that server's pings are all
+   there is, and ``idle_timeout`` is what ends a session whose peer has gone without a word; and under a bare hypercorn
+   ``Disconnected`` says 1006 of every end that the peer began, since hypercorn does.
 4. A transport is for one WebSocket, and that for one session.
 """
 
