@@ -5,8 +5,8 @@ Rules of the search for capacity
    round trip is at most one chunk, 20 ms. A transport that paces what it sends may by design hold a chunk until its
    time has come, so it is allowed one chunk more.
 2. A level that is not held is tried again when the server had to wait for a core: the time went to somebody else.
-3. Levels grow by a quarter (in a quick run by more than half); the last level held is the result. A server is one process on
-   one core.
+3. Levels grow by a quarter (in a quick run by more than half); the last level held is the result. A server is one
+   process on one core.
 """
 
 from ..bench import CALM, Bench, Case, Rounds, disturbance
