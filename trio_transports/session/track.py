@@ -23,10 +23,10 @@ from ..audio.convert import Converter
 from ..audio.format import AudioFormat
 from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
-from ..audio.wav import add_wav_header
-from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame, checked_audio_frame
+from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame
 from ..serializers.protocol import FrameSerializer, Message
 from .outbox import Outbox, Paced
+from .packer import Packer
 from .statistics import Counters
 
 SPEECH_ENDS_AFTER_S: Final = 0.35
@@ -85,7 +85,7 @@ class Track:
     _chunk_samples: int = field(init=False)
     _chunk_s: float = field(init=False)
     _chunker: Chunker = field(init=False)
-    _packets: Chunker | None = field(init=False)
+    _packer: Packer = field(init=False)
     _parts: deque[tuple[float, Message]] = field(factory=deque, init=False)
     _parts_cover: int = field(default=0, init=False)
     _marks: deque[Mark] = field(factory=deque, init=False)
@@ -103,7 +103,8 @@ class Track:
     _is_speaking: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._packets = Chunker(self.settings.packet_bytes) if self.settings.packet_bytes else None
+        settings = self.settings
+        self._packer = Packer(self.serializer, self.name, settings.add_wav_header, settings.packet_bytes)
         self._shape()
 
     def _shape(self) -> None:
@@ -137,7 +138,7 @@ class Track:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._chunker.pending_bytes or self._marks or self._parts or self._packets_pending)
+        return not (self._chunker.pending_bytes or self._marks or self._parts or self._packer.holds_audio)
 
     # Filling the queue. What answers True wants the clock to look at the track now.
 
@@ -179,8 +180,7 @@ class Track:
         self._drop_queue()
         self._parts.clear()
         self._marks.clear()
-        if self._packets is not None:
-            self._packets.clear()
+        self._packer.clear()
         for converter in self._converters.values():
             converter.reset()
         self._silence_s = 0.0
@@ -243,7 +243,7 @@ class Track:
 
     def _flush_at_s(self) -> float:
         """When a partial chunk (or packet) is completed; rule 5. A gap that is about to be filled is filled with it."""
-        if not (self._chunker.pending_bytes or self._packets_pending):
+        if not (self._chunker.pending_bytes or self._packer.holds_audio):
             return inf
         if self.is_ending:
             return -inf
@@ -267,10 +267,6 @@ class Track:
     @property
     def _fills_gaps(self) -> bool:
         return self.mixer is None and self.settings.auto_silence and self.schedule.is_running and not self.is_ending
-
-    @property
-    def _packets_pending(self) -> int:
-        return self._packets.pending_bytes if self._packets is not None else 0
 
     def _fill(self, now_s: float) -> None:
         if self.mixer is None:
@@ -306,52 +302,25 @@ class Track:
         self.counters.audio_sent_s += self._chunk_s
         if self.mixer is not None:
             pcm = self.mixer.mix(pcm)
-        messages = self._encode(pcm)
-        if self._packets is not None:
-            messages = self._packetize(messages, self._packets)
+        messages = self._packer.pack(pcm, self.format)
         # While some of this chunk waits for its packet to fill, none of it counts as delivered.
-        covers = self._written if self._packets_pending else self._taken
+        covers = self._written if self._packer.holds_audio else self._taken
         if len(messages) == 1:
             self._hand_over(messages[0], covers)
         elif messages:
             self._parts_cover = covers
             self._parts.extend((due_s + i * self._chunk_s / len(messages), m) for i, m in enumerate(messages))
-        elif not self._packets_pending:
+        elif not self._packer.holds_audio:
             # The dialect has no message for audio, or keeps it back: nothing was delivered that could be told.
             self.counters.unsupported_frames += 1
             self._settle_up_to(self._taken, delivered=False)
             self.outbox.wrote_nothing()
 
-    def _encode(self, pcm: bytes) -> Sequence[Message]:
-        if self.settings.add_wav_header:
-            pcm = add_wav_header(pcm, self.format)
-        audio_format = self.format
-        frame = checked_audio_frame(pcm, audio_format.sample_rate, audio_format.num_channels, destination=self.name)
-        return self.serializer.encode(frame)
-
-    def _packetize(self, messages: Sequence[Message], packets: Chunker) -> Sequence[Message]:
-        ready: list[Message] = []
-        for message in messages:
-            if isinstance(message, str):
-                ready.append(message)
-                continue
-            packets.push(message)
-            while (packet := packets.pop()) is not None:
-                ready.append(packet)
-        return ready
-
     def _complete_packet(self) -> None:
-        """Fill the last packet up with silence in the dialect's own bytes, which need not be zeros."""
-        packets = self._packets
-        assert packets is not None
-        missing = packets.size_bytes - packets.partial_bytes
-        encoded = self._encode(bytes(self._chunker.size_bytes))
-        silence = b"".join(part for part in encoded if isinstance(part, bytes)) or bytes(1)
-        packets.push((silence * (missing // len(silence) + 1))[:missing])
-        self._hand_over(packets.pop() or b"", self._taken)
+        self._hand_over(self._packer.complete(bytes(self._chunker.size_bytes), self.format), self._taken)
 
     def _pass_mark(self) -> None:
-        if self._marks[0].ends_utterance and self._packets_pending:
+        if self._marks[0].ends_utterance and self._packer.holds_audio:
             self._complete_packet()
         mark = self._marks.popleft()
         for message in mark.messages:
