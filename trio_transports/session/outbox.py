@@ -34,7 +34,7 @@ URGENT_LIMIT: Final = 256
 @final
 @frozen
 class Paced:
-    """A message whose place in time the clock chose; ``written(covers)`` is called once it is on the wire."""
+    """A message whose time has come, waiting for the write before it."""
 
     message: Message
     written: Callable[[int], None]
@@ -75,19 +75,22 @@ class Outbox:
         self._clock_waits = True
         return False
 
-    def put(self, paced: Paced) -> None:
-        """Take a message over; on a wire that can, it is written here and now if nothing else waits or is written."""
-        if self._writes_now is not None and self.is_empty and self._goodbye is None:
+    def put(self, message: Message, written: Callable[[int], None], covers: int) -> None:
+        """Take a message over, and call ``written(covers)`` once it is on the wire.
+
+        On a wire that can, it is written here and now, if nothing else waits or is being written.
+        """
+        if self._writes_now is not None and self._goodbye is None and self.is_empty:
             try:
-                written = self._writes_now(paced.message)
+                is_written = self._writes_now(message)
             except ConnectionClosed:
                 return  # the receive task tells the end, and with it what was not written
-            if written:
-                self._count(paced.message)
-                paced.written(paced.covers)
+            if is_written:
+                self._count(message)
+                written(covers)
                 self._on_written()
                 return
-        self._paced.append(paced)
+        self._paced.append(Paced(message, written, covers))
         self._idle.wake()
 
     def wrote_nothing(self) -> None:

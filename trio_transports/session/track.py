@@ -25,7 +25,7 @@ from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
 from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame
 from ..serializers.protocol import FrameSerializer, Message
-from .outbox import Outbox, Paced
+from .outbox import Outbox
 from .packer import Packer
 from .statistics import Counters
 
@@ -329,7 +329,7 @@ class Track:
             self._stop_speaking()
 
     def _hand_over(self, message: Message, covers: int) -> None:
-        self.outbox.put(Paced(message, self._settle_written, covers))
+        self.outbox.put(message, self._settle_written, covers)
 
     def _settle_written(self, covers: int) -> None:
         if covers > self._written:
