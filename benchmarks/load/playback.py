@@ -2,8 +2,9 @@
 
 Rules
 1. Sessions ask one after another, spread over 20 ms, so that their chunks do not all fall due at one moment.
-2. A session's rate is the slope of a least-squares line through (chunk number, arrival): late single chunks hardly move
-   it, a drift does. 0 is exactly real time; +1e-3 is a thousandth too slow.
+2. A session's rate is the slope between the most punctual chunk of the first quarter and that of the last. A stall that
+   is made up for does not move it; a drift, or a stall after which all is late for ever, does. 0 is exactly real time;
+   +1e-3 is a thousandth too slow.
 3. A gap's error is how far the time between two chunks is from 20 ms.
 4. Listening goes on for three seconds and half the playback after the last chunk was due. Chunks that had not come by
    then are lost if the server had time to spare, and only behind if it was working.
@@ -13,7 +14,7 @@ import time
 from array import array
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import fmean, median
+from statistics import median
 from typing import Final, final
 
 from ..messages import CHUNK_MS, CHUNK_S, chunks_in, command_message
@@ -29,12 +30,11 @@ PATIENCE_S: Final = 5.0
 
 def rate_error(arrivals_ns: Sequence[int]) -> float:
     """How far from real time chunks of 20 ms came, as a share: 0 is exact, +1e-3 a thousandth too slow."""
-    count = len(arrivals_ns)
-    middle = (count - 1) / 2
-    mean = fmean(arrivals_ns[at] - arrivals_ns[0] for at in range(count))
-    above = sum((at - middle) * (arrivals_ns[at] - arrivals_ns[0] - mean) for at in range(count))
-    below = sum((at - middle) ** 2 for at in range(count))
-    return above / below / (CHUNK_MS * 1e6) - 1
+    late_ns = [arrived - arrivals_ns[0] - at * CHUNK_MS * 1_000_000 for at, arrived in enumerate(arrivals_ns)]
+    quarter = max(1, len(late_ns) // 4)
+    first = min(range(quarter), key=late_ns.__getitem__)
+    last = min(range(len(late_ns) - quarter, len(late_ns)), key=late_ns.__getitem__)
+    return (late_ns[last] - late_ns[first]) / ((last - first) * CHUNK_MS * 1e6)
 
 
 def gap_errors_ms(arrivals_ns: Sequence[int]) -> list[float]:

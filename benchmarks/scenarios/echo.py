@@ -104,7 +104,7 @@ def _levels(first: int, growth: float) -> list[int]:
 def _try_level(bench: Bench, rounds: Rounds, server: Server, case: Case, job: EchoJob) -> Outcome | None:
     """One level, again where somebody else took the server's time; None when the peer was wrong."""
     outcome = None
-    for _ in range(2 if bench.quick else 3):
+    for _ in range(1 if bench.quick else 3):
         within_s = 60.0 + job.sessions
         outcome = bench.apply(rounds, "capacity", server, case, job, within_s=within_s, overload=True)
         if outcome is None or not why_not_held(outcome, server.peer) or disturbance(outcome) <= CALM:

@@ -22,11 +22,20 @@ def test_rate_is_found_to_a_millionth(error: float) -> None:
     assert rate_error(arrivals(200, 20_000_000 * (1 + error))) == pytest.approx(error, abs=1e-7)
 
 
-def test_one_late_chunk_is_not_a_drift() -> None:
-    """A single stall of half a chunk moves the rate by less than what is promised of it."""
+def test_a_stall_that_is_made_up_for_is_not_a_drift() -> None:
+    """A machine that stood still for a while moves the rate of nobody who catches up."""
     stalled = arrivals(400, 20_000_000)
-    stalled[200] += 10_000_000
-    assert abs(rate_error(stalled)) < 1e-6
+    for at in range(390, 396):
+        stalled[at] = stalled[396]
+    assert abs(rate_error(stalled)) < 1e-9
+
+
+def test_a_stall_after_which_all_is_late_is_a_drift() -> None:
+    """A clock that starts anew after a stall has lost that time."""
+    stalled = arrivals(400, 20_000_000)
+    for at in range(200, 400):
+        stalled[at] += 60_000_000
+    assert 0.06 / 8 < rate_error(stalled) < 0.06 / 4
 
 
 def test_gaps() -> None:
