@@ -61,7 +61,11 @@ def growth_plot(results: Results, metric: str, up: str) -> str | None:
     if not order:
         return None
     return svg.lines(
-        f"{metric} by number of sessions", "paced echo sessions", up, {name: [*series[name].items()] for name in order}
+        f"{metric} by number of sessions",
+        "paced echo sessions",
+        up,
+        {name: [*series[name].items()] for name in order},
+        {peer.name: at for at, peer in enumerate(PEERS)},
     )
 
 

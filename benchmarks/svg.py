@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
 
-from .summary import number
-
 WIDTH = 760
 STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f; }
@@ -15,14 +13,15 @@ STYLE = """
   .grid { stroke: #8c959f; stroke-opacity: .25; stroke-width: 1; }
   .ours { fill: #0969da; } .rival { fill: #cf7c00; } .floor { fill: #8c959f; }
   .line { fill: none; stroke-width: 2; }
-  .s0 { stroke: #0969da; } .s1 { stroke: #54aeff; } .s2 { stroke: #cf7c00; } .s3 { stroke: #e8b25a; }
-  .s4 { stroke: #6e7781; } .s5 { stroke: #8250df; } .s6 { stroke: #1a7f37; } .s7 { stroke: #bf3989; }
-  .s8 { stroke: #57ab5a; } .s9 { stroke: #c93c37; }
+  .s0 { stroke: #0969da; } .s1 { stroke: #54aeff; } .s2 { stroke: #0a3069; } .s3 { stroke: #cf7c00; }
+  .s4 { stroke: #e8b25a; } .s5 { stroke: #953800; } .s6 { stroke: #6e7781; } .s7 { stroke: #8250df; }
+  .s8 { stroke: #1a7f37; } .s9 { stroke: #57ab5a; } .s10 { stroke: #bf3989; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; } .quiet { fill: #9198a1; }
     .ours { fill: #58a6ff; } .rival { fill: #f0a33a; }
-    .s0 { stroke: #58a6ff; } .s1 { stroke: #a5d6ff; } .s2 { stroke: #f0a33a; } .s3 { stroke: #ffd58f; }
-    .s4 { stroke: #9198a1; } .s5 { stroke: #bc8cff; } .s6 { stroke: #3fb950; } .s7 { stroke: #f778ba; }
+    .s0 { stroke: #58a6ff; } .s1 { stroke: #a5d6ff; } .s2 { stroke: #388bfd; } .s3 { stroke: #f0a33a; }
+    .s4 { stroke: #ffd58f; } .s5 { stroke: #db6d28; } .s6 { stroke: #9198a1; } .s7 { stroke: #bc8cff; }
+    .s8 { stroke: #3fb950; } .s9 { stroke: #7ee787; } .s10 { stroke: #f778ba; }
   }
 """
 
@@ -68,8 +67,14 @@ def ticks(highest: float) -> list[float]:
     return [step * at for at in range(ceil(highest / step) + 1)]
 
 
-def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
-    """Lines through (x, y) points, one for each name, with a legend below."""
+def lines(
+    title: str,
+    across: str,
+    up: str,
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    colours: Mapping[str, int],
+) -> str:
+    """Lines through (x, y) points, one for each name in its own colour (0 to 10), with a legend below."""
     left, right, top, plot = 64, WIDTH - 16, 56, 300
     points = [point for one in series.values() for point in one]
     x_ticks = ticks(max((x for x, _ in points), default=1.0))
@@ -82,12 +87,10 @@ def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[
     for y in y_ticks:
         _, pixel = at(0, y)
         body.append(f'<path class="grid" d="M{left} {pixel:.1f}H{right}"/>')
-        body.append(f'<text class="quiet" x="{left - 6}" y="{pixel + 4:.1f}" text-anchor="end">{number(y)}</text>')
+        body.append(f'<text class="quiet" x="{left - 6}" y="{pixel + 4:.1f}" text-anchor="end">{y:g}</text>')
     for x in x_ticks:
         pixel, _ = at(x, 0)
-        body.append(
-            f'<text class="quiet" x="{pixel:.1f}" y="{top + plot + 16}" text-anchor="middle">{number(x)}</text>'
-        )
+        body.append(f'<text class="quiet" x="{pixel:.1f}" y="{top + plot + 16}" text-anchor="middle">{x:g}</text>')
     body.append(f'<path class="axis" d="M{left} {top}V{top + plot}H{right}"/>')
     body.append(
         f'<text class="quiet" x="{(left + right) / 2:.0f}" y="{top + plot + 34}" text-anchor="middle">'
@@ -95,7 +98,7 @@ def lines(title: str, across: str, up: str, series: Mapping[str, Sequence[tuple[
     )
     for index, (name, one) in enumerate(series.items()):
         path = "L".join("{:.1f} {:.1f}".format(*at(x, y)) for x, y in sorted(one))
-        kind = f"s{index % 10}"
+        kind = f"s{colours.get(name, 6)}"
         body.append(f'<path class="line {kind}" d="M{path}"/>')
         x, y = 12 + index % 3 * 245, top + plot + 58 + index // 3 * 20
         body.append(f'<path class="line {kind}" d="M{x} {y - 4}h22"/><text x="{x + 28}" y="{y}">{escape(name)}</text>')
