@@ -396,6 +396,19 @@ async def test_runners_on_one_bus_learn_each_others_workers(autojump_clock: trio
         second.cancel()
 
 
+async def test_nobody_else_makes_a_runner_speak(autojump_clock: trio.testing.MockClock) -> None:
+    """A claim to be ready on a runner, by a worker that it does not run, is not answered with its registry."""
+    runner = WorkerRunner("r")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runner.run, Recorder("w"))
+        await trio.testing.wait_all_tasks_blocked()
+        reader = runner.bus.subscribe("reader")
+        await runner.bus.send(BusWorkerReadyMessage(source="stranger", target="w", runner="r"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert reader.statistics().waiting_system == 0
+        runner.end()
+
+
 def test_the_registry_is_bounded_and_speaks_for_itself_only() -> None:
     """A peer cannot fill the registry without limit, nor register a worker in this runner's name."""
     registry = WorkerRegistry("r")

@@ -209,7 +209,7 @@ class FrameWorker(Worker):
         if isinstance(frame, AudioFrame):
             call.input.put_audio(frame)
         elif not call.input.put(frame):
-            log.warning("%s: the handler of %r reads nothing; its call is ended", self.name, call.id)
+            log.warning("%s: the handler of %r reads nothing; its call is ended", self.name, call.id[:100])
             call.scope.cancel()
         if isinstance(frame, EndFrame | CancelFrame):
             self._end_input(call)
@@ -230,7 +230,7 @@ class FrameWorker(Worker):
                 goodbye = EndFrame()
         except Exception as exc:  # the boundary between one call and the worker
             if not is_normal_end(exc):
-                log.exception("%s: the handler of %r failed; its call has ended", self.name, call.id)
+                log.exception("%s: the handler of %r failed; its call has ended", self.name, call.id[:100])
                 goodbye = CancelFrame(reason="the handler failed")
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
@@ -246,6 +246,6 @@ class FrameWorker(Worker):
             for call in self.calls:
                 if call.last_frame_s < silent_since_s:
                     log.warning(
-                        "%s: nothing from %r for %g s; its call is over", self.name, call.id, self._idle_timeout
+                        "%s: nothing from %r for %g s; its call is over", self.name, call.id[:100], self._idle_timeout
                     )
                     self._end_input(call)

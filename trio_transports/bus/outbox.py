@@ -17,9 +17,10 @@ import trio
 from attrs import define, evolve, field, frozen
 from trio.lowlevel import ParkingLot
 
-MAX_MESSAGES: Final = 1024
-MAX_BYTES: Final = 4 * 1024 * 1024
-MAX_AUDIO_S: Final = 5.0
+MAX_MESSAGES: Final = 4096
+MAX_BYTES: Final = 16 * 1024 * 1024
+MAX_AUDIO_S: Final = 60.0
+"""Room for what a bot says at once: it may be made much faster than it plays."""
 
 
 @final
@@ -46,6 +47,7 @@ class Outbox:
     _data: deque[Waiting] = field(factory=deque, init=False)
     _bytes: int = field(default=0, init=False)
     _audio_s: float = field(default=0.0, init=False)
+    _audio_count: int = field(default=0, init=False)
     _in_flight: Waiting | None = field(default=None, init=False)
     _writer: ParkingLot = field(factory=ParkingLot, init=False)
     _emptied: ParkingLot = field(factory=ParkingLot, init=False)
@@ -59,8 +61,7 @@ class Outbox:
 
     def put(self, waiting: Waiting) -> None:
         (self._system if waiting.is_system else self._data).append(waiting)
-        self._bytes += len(waiting.data)
-        self._audio_s += waiting.audio_s
+        self._count(waiting)
         self._trim()
         self._writer.unpark()
 
@@ -98,8 +99,7 @@ class Outbox:
         waiting, self._in_flight = self._in_flight, None
         if waiting is not None:
             (self._system if waiting.is_system else self._data).appendleft(waiting)
-            self._bytes += len(waiting.data)
-            self._audio_s += waiting.audio_s
+            self._count(waiting)
             self._trim()
 
     async def wait_empty(self) -> None:
@@ -123,7 +123,7 @@ class Outbox:
 
     def _trim(self) -> None:
         # A bound never drops the last message: one that is larger than a bound is sent all the same.
-        while self._audio_s > self.max_audio_s and sum(waiting.audio_s > 0 for waiting in self._data) > 1:
+        while self._audio_s > self.max_audio_s and self._audio_count > 1:
             index = next(index for index, waiting in enumerate(self._data) if waiting.audio_s > 0)
             self._drop(self._data, index)
         while len(self) > 1 and (len(self) > self.max_messages or self._bytes > self.max_bytes):
@@ -134,7 +134,13 @@ class Outbox:
         del lane[index]
         self.dropped += 1
 
+    def _count(self, put: Waiting) -> None:
+        self._bytes += len(put.data)
+        self._audio_s += put.audio_s
+        self._audio_count += put.audio_s > 0
+
     def _account(self, gone: Waiting) -> None:
         self._bytes -= len(gone.data)
+        self._audio_count -= gone.audio_s > 0
         # No negative zero or dust of rounding stays behind when nothing waits.
         self._audio_s = self._audio_s - gone.audio_s if self else 0.0

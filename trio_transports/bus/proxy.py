@@ -111,7 +111,6 @@ class Proxy(Worker):
         )
         self._link: Link | None = None
         self._told: WorkerReadyData | None = None
-        self._has_logged = False
 
     @property
     def is_connected(self) -> bool:
@@ -203,8 +202,7 @@ class Proxy(Worker):
             await self.send(message)
             return
         self._counters.refused += 1
-        if not self._has_logged:
-            self._has_logged = True
+        if self._counters.refused == 1:
             log.warning(
                 "%s: refused a %s from %r to %r by the routing rules; more are only counted",
                 self.name,
@@ -217,8 +215,9 @@ class Proxy(Worker):
         try:
             data = self._serializer.encode(message)
         except LocalProtocolError as exc:
+            if not self._counters.unsendable:
+                log.warning("%s: a message cannot be written; more are only counted: %s", self.name, exc)
             self._counters.unsendable += 1
-            log.warning("%s: a message was not sent: %s", self.name, exc)
             return
         audio_s = 0.0
         if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):

@@ -3,8 +3,9 @@
 Rules
 1. Local subscribers get a message at once, without Redis; other processes get it through Redis. Without a server the
    workers of one process go on talking to each other.
-2. ``send`` of a message that may be lost does not wait. What waits for Redis is bounded, the oldest data goes first,
-   and a reader elsewhere is told how much it missed.
+2. ``send`` of a message that may be lost waits no longer than Redis needs to take what was sent before, and not at all
+   while there is no server. What waits for one is bounded, the oldest data goes first, and a reader elsewhere is told
+   how much it missed.
 3. ``durable`` names the message types that may not be lost (True: all). They go through a stream and reach every
    process from there, this one too. ``send`` waits until Redis has stored them, however long that takes: cancel it, or
    not. What Redis itself keeps over its own restart is up to its ``appendonly``.
@@ -153,7 +154,10 @@ class RedisBus:
         if isinstance(message, self._durable):
             await self._writer.store(self._stream(system=isinstance(message, BusSystemMessage)), data)
             return
-        await trio.lowlevel.checkpoint()
+        if isinstance(message, BusSystemMessage):
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._writer.wait_for_room()
         self._fanout.deliver(message)
         audio_s = 0.0
         if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):
@@ -193,6 +197,7 @@ class RedisBus:
                     await self._writer.drained()
         finally:
             self._running = False
+            self._writer.close()
             self._fanout.end()
 
     def release(self) -> None:

@@ -4,14 +4,15 @@ Rules
 1. A connection is opened and closed around the code that uses it, with a pool of its own: a pool that lives longer
    gives away a place for each connection that dies in use, and after 64 of them waits for ever.
 2. Every reply has a deadline. A connection that misses one is lost.
-3. Whether anybody listens is tried before coredis is asked to connect: it logs a traceback for each attempt that fails,
-   and drops its streams unclosed.
+3. The stream is connected before coredis has anything to do with it: an attempt of its own that fails it logs with a
+   traceback, each time, and leaves streams unclosed.
 4. ``keep_connected`` runs its user on one connection after another, with backoff between them. Until the first one
    was made a refusal that is not a lost connection (a wrong password) is raised; later it is waited out too.
 """
 
 import logging
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, TypeAlias, final
@@ -26,9 +27,11 @@ from ..params import ReconnectPolicy
 
 require("coredis", extra="redis", needed_by="trio_transports.bus.redis")
 
-from anyio import CapacityLimiter  # noqa: E402
+from anyio import CapacityLimiter, aclose_forcefully, connect_tcp, connect_unix  # noqa: E402
+from anyio.abc import ByteStream  # noqa: E402
 from coredis import BaseConnection, ConnectionPool  # noqa: E402
 from coredis import exceptions as coredis_exceptions  # noqa: E402
+from coredis.connection import TCPLocation, UnixDomainSocketLocation  # noqa: E402
 
 RedisError = coredis_exceptions.RedisError
 GroupExistsError = coredis_exceptions.StreamDuplicateConsumerGroupError
@@ -99,39 +102,51 @@ class RedisConnection:
                     self._budget.release_on_behalf_of(self)
 
 
-async def _knock(server: RedisServer) -> None:
-    parts = urlsplit(server.url)
-    if parts.scheme == "unix":
-        return
-    with trio.move_on_after(server.connect_timeout) as limit:
-        stream = await trio.open_tcp_stream(parts.hostname or "localhost", parts.port or 6379)
-        await trio.aclose_forcefully(stream)
-    if limit.cancelled_caught:
-        raise TimeoutError(f"no answer from {server}")
+async def _dial(server: RedisServer, location: object, ssl_context: ssl.SSLContext | None) -> ByteStream:
+    with trio.move_on_after(server.connect_timeout):
+        if isinstance(location, UnixDomainSocketLocation):
+            return await connect_unix(location.path)
+        if not isinstance(location, TCPLocation):
+            raise TransportError(f"{server} is not the address of a Redis server: write redis://host:port/db")
+        if ssl_context is None:
+            return await connect_tcp(location.host, location.port)
+        return await connect_tcp(
+            location.host, location.port, tls=True, ssl_context=ssl_context, tls_standard_compatible=False
+        )
+    raise TimeoutError(f"no answer from {server}")
 
 
 @asynccontextmanager
 async def open_connection(server: RedisServer) -> AsyncIterator[RedisConnection]:
     """Connect, and close when the body ends. Whatever the body raises comes out as it is."""
-    await _knock(server)
     pool = ConnectionPool.from_url(
         server.url,
         max_connections=1,
         stream_timeout=server.reply_timeout,
         connect_timeout=server.connect_timeout,
     )
+    stream = await _dial(server, pool.location, pool.connection_kwargs.get("ssl_context"))
+
+    class Dialled(pool.connection_class):  # type: ignore[name-defined, misc]  # one of coredis's two
+        async def _connect(self) -> ByteStream:
+            return stream
+
     budget = CapacityLimiter(1)
     pool.connection_kwargs["processing_budget"] = budget
+    pool.connection_class = Dialled
     failure: Exception | None = None
-    async with pool:
-        try:
-            connection = await pool.get_connection()
+    try:
+        async with pool:
             try:
-                yield RedisConnection(connection, budget)
-            finally:
-                connection.invalidate()
-        except Exception as exc:  # the pool would wrap it in a group
-            failure = exc
+                connection = await pool.get_connection()
+                try:
+                    yield RedisConnection(connection, budget)
+                finally:
+                    connection.invalidate()
+            except Exception as exc:  # the pool would wrap it in a group
+                failure = exc
+    finally:
+        await aclose_forcefully(stream)
     if failure is not None:
         raise failure
 

@@ -1,9 +1,12 @@
 """What one process writes to Redis: published messages, stored messages, acknowledgements.
 
 Rules
-1. Published messages wait in an ``Outbox``: bounded, the oldest data dropped. A dropped one uses up its number, so that
-   readers are told a gap. After an outage audio older than ``stale_audio_s`` is dropped too.
-2. Stored messages wait for room, then for the server's word that it has them.
+1. Published messages wait in an ``Outbox``. While there is a connection, a sender of data waits for room when more than
+   ``HIGH_WATER`` wait: it is slowed to what Redis takes. While there is none nobody waits: the outbox is bounded, the
+   oldest data dropped, and a dropped one uses up its number, so that readers are told a gap. After an outage audio
+   older than ``stale_audio_s`` is dropped too.
+2. Stored messages wait for room, then for the server's word that it has them. When the bus ends those that have no
+   answer fail.
 3. Commands go out in batches, many on the way at once. Those without an answer when the connection is lost are sent
    again, with the same numbers, on the next one: a reader that has seen a number ignores it.
 4. A command that the server refuses fails alone.
@@ -24,6 +27,7 @@ from .redis_connection import LOST, Argument, RedisConnection, RedisError
 from .sequence import stamp
 
 BATCH: Final = 64
+HIGH_WATER: Final = 512
 MAX_STORING: Final = 1024
 
 log = logging.getLogger(__name__)
@@ -34,7 +38,7 @@ log = logging.getLogger(__name__)
 class _Command:
     arguments: tuple[Argument, ...]
     done: Callable[[], None]
-    failed: Callable[[RedisError], None]
+    failed: Callable[[RedisError | None], None]
 
 
 @final
@@ -43,9 +47,11 @@ class _Storing:
     key: str
     data: bytes
     settled: trio.Event = field(factory=trio.Event)
+    has_failed: bool = False
     error: RedisError | None = None
 
-    def fail(self, error: RedisError) -> None:
+    def fail(self, error: RedisError | None) -> None:
+        self.has_failed = True
         self.error = error
         self.settled.set()
 
@@ -78,21 +84,36 @@ class Writer:
     _wake: trio.Event = field(factory=trio.Event, init=False)
     _idle: ParkingLot = field(factory=ParkingLot, init=False)
     _has_logged: bool = field(default=False, init=False)
+    _is_connected: bool = field(default=False, init=False)
+    _is_closed: bool = field(default=False, init=False)
+    _room_to_publish: ParkingLot = field(factory=ParkingLot, init=False)
 
     def publish(self, waiting: Waiting) -> None:
         self.outbox.put(waiting)
         self._wake.set()
 
+    async def wait_for_room(self) -> None:
+        """Wait until a little waits, or nothing can be written anyway. Cancelling it changes nothing."""
+        await trio.lowlevel.checkpoint()
+        high_water = min(HIGH_WATER, self.outbox.max_messages // 2)
+        while self._is_connected and len(self.outbox) > high_water:
+            await self._room_to_publish.park()
+
     async def store(self, key: str, data: bytes) -> None:
         """Wait until the server has ``data``. Cancelled, it may have it or not."""
         await trio.lowlevel.checkpoint()
-        while len(self._storing) >= MAX_STORING:
+        while len(self._storing) >= MAX_STORING and not self._is_closed:
             await self._room.park()
         storing = _Storing(key, data)
-        self._storing.append(storing)
-        self._wake.set()
+        if self._is_closed:
+            storing.fail(None)
+        else:
+            self._storing.append(storing)
+            self._wake.set()
         await storing.settled.wait()
-        if storing.error is not None:
+        if storing.has_failed:
+            if storing.error is None:
+                raise TransportError(f"the bus has ended, and Redis has not said that a message on {key} is stored")
             raise TransportError(f"Redis did not store a message on {key}: {storing.error}") from storing.error
 
     def acknowledge(self, key: str, entry: bytes, done: Callable[[], None]) -> None:
@@ -108,6 +129,25 @@ class Writer:
         """Write on one connection until it is lost."""
         self.on_ready()
         self.outbox.drop_stale_audio(trio.current_time() - self.stale_audio_s)
+        self._is_connected = True
+        try:
+            await self._write_all(connection)
+        finally:
+            self._is_connected = False
+            self._room_to_publish.unpark_all()
+
+    def close(self) -> None:
+        """Fail what is stored without an answer, and what anybody still wants to store."""
+        self._is_closed = True
+        for command in self._unsettled:
+            command.failed(None)
+        for storing in self._storing:
+            storing.fail(None)
+        self._unsettled.clear()
+        self._storing.clear()
+        self._room.unpark_all()
+
+    async def _write_all(self, connection: RedisConnection) -> None:
         while True:
             if not self._unsettled:
                 self._unsettled.extend(self._next_batch())
@@ -146,6 +186,7 @@ class Writer:
             if waiting is None:
                 break
             yield self._publication(waiting)
+        self._room_to_publish.unpark_all()
 
     def _storage(self, storing: _Storing) -> _Command:
         data = stamp(storing.data, self.publisher, self._number(storing.key))
@@ -170,7 +211,9 @@ class Writer:
     def _count_published(self) -> None:
         self.published += 1
 
-    def _count_refused(self, error: RedisError) -> None:
+    def _count_refused(self, error: RedisError | None) -> None:
+        if error is None:
+            return
         self.refused += 1
         if not self._has_logged:
             self._has_logged = True
@@ -182,7 +225,8 @@ def _acknowledgement(key: str, group: str, batch: list[tuple[bytes, Callable[[],
         for _, settle in batch:
             settle()
 
-    def failed(_: RedisError) -> None:
-        done()  # the stream or the group is gone, and with it what was to be acknowledged
+    def failed(error: RedisError | None) -> None:
+        if error is not None:
+            done()  # the stream or the group is gone, and with it what was to be acknowledged
 
     return _Command((b"XACK", key, group, *(entry for entry, _ in batch)), done, failed)

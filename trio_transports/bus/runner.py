@@ -266,7 +266,8 @@ class WorkerRunner:
             case BusAddWorkerMessage():
                 await self._add_child(message.worker)
             case BusWorkerReadyMessage():
-                if message.runner == self.name and message.parent is None:
+                # Only of our own: anybody can claim to be ready on this runner, and have it tell the others each time.
+                if message.source in self._workers and message.parent is None:
                     await self.bus.send(self.registry.snapshot(self.name))
             case BusWorkerRegistryMessage():
                 if self.registry.learn(message) and self._workers:

@@ -3,8 +3,8 @@
 Rules
 1. System messages wait in one lane, data in the other. ``receive`` empties the system lane first; a reader with two
    tasks may use ``receive_system`` and ``receive_data``, so that a long handler holds up no cancellation.
-2. A full lane loses its oldest message. How many were lost is told in their place, by a ``BusGapMessage``. The sender
-   and the other subscribers notice nothing.
+2. A lane holds so many messages, each no larger than a serializer lets in. A full lane loses its oldest message. How
+   many were lost is told in their place, by a ``BusGapMessage``. The sender and the other subscribers notice nothing.
 3. A bus that may lose nothing puts a message with a ``Receipt`` and waits for room instead; such a message is never
    dropped for another. Coming back for the next message says that the one before was handled.
 4. ``accepts`` is asked before a message is queued. If it raises, this subscription ends with that exception, and nobody

@@ -263,6 +263,26 @@ async def test_what_cannot_be_stored_is_an_error_of_the_sender(durable_redis: Re
         await bus.send(data(1))
 
 
+async def test_a_sender_is_let_go_when_the_bus_ends(durable_redis: RedisServer) -> None:
+    """A message that waits for a server when the bus ends fails in its sender; nobody waits for ever."""
+    errors: list[str] = []
+
+    async def send(bus: RedisBus) -> None:
+        try:
+            await bus.send(data(1))
+        except TransportError as exc:
+            errors.append(str(exc))
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery, bus_named(durable_redis, "a") as bus:
+            durable_redis.kill()
+            await until(lambda: bus.statistics().connections_lost >= 3)
+            for _ in range(3):
+                nursery.start_soon(send, bus)
+            await trio.sleep(0.1)
+    assert errors == ["the bus has ended, and Redis has not said that a message on pipecat:bus:stream is stored"] * 3
+
+
 async def test_a_worker_that_starts_late_gets_what_was_stored(durable_redis: RedisServer) -> None:
     """A runner lets stored messages in only when its first workers have subscribed."""
 
