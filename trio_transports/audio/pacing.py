@@ -19,8 +19,8 @@ from typing import Final, final
 
 from attrs import define, field
 
-EARLY_S: Final = 0.004
-WINDOW: Final = 50
+EARLY_S: Final = 0.005
+WINDOW: Final = 10
 
 
 @final
