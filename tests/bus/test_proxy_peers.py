@@ -1,6 +1,7 @@
 """Proxies with hostile, slow and vanishing peers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import trio
@@ -232,3 +233,35 @@ async def test_a_peer_that_never_answers_does_not_hold_the_end(
     async with running(proxy):
         pass
     assert trio.current_time() - began_s == pytest.approx(2)
+
+
+@MAKERS
+async def test_a_cancellation_at_any_moment_leaves_nothing(
+    make: Callable[..., Proxy], autojump_clock: trio.testing.MockClock
+) -> None:
+    """Cancelled after any number of steps, a proxy has left the bus and its wire is over for both sides."""
+    for steps in range(150):
+        near, far = wire_pair(buffer_messages=1)
+        bus = LocalBus()
+        proxy = make(near)
+        events = proxy.events()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(proxy.run, bus)
+            for step in range(steps):
+                if step % 7 == 3:
+                    await bus.send(data("near", "far"))
+                elif step % 7 == 5 and not far._is_full:
+                    nursery.start_soon(far.send, JSON.encode(data("far", "near")))
+                elif step % 11 == 7 and far._arrived:
+                    await far.receive()
+                else:
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+        assert repr(bus) == "<LocalBus with 0 subscribers>"
+        told = [type(event) for event in [event async for event in events]] if proxy.statistics().connections else []
+        assert told in ([], [Connected, Disconnected])
+        assert not proxy.is_connected
+        near.abort()  # a wire that was never taken is the caller's
+        with suppress(ConnectionClosed):
+            while True:
+                await far.receive()

@@ -334,7 +334,7 @@ async def test_a_flood_stays_in_the_socket(redis_server: RedisServer) -> None:
     await redis_server.wait_until_it_answers()
     address = Server(url=redis_server.url, connect_timeout=5, reply_timeout=5, policy=QUICK)
     total, waiting = 50_000, []
-    subscribed = trio.Event()
+    subscribed, done = trio.Event(), trio.Event()
 
     def handle(push: list[Any]) -> None:
         if push[0] == b"subscribe":
@@ -342,7 +342,7 @@ async def test_a_flood_stays_in_the_socket(redis_server: RedisServer) -> None:
             return
         waiting.append(connection._connection._push_message_buffer_in.statistics().current_buffer_used)
         if len(waiting) == total:
-            nursery.cancel_scope.cancel()
+            done.set()
 
     with trio.fail_after(60):
         async with open_connection(address) as connection, trio.open_nursery() as nursery:
@@ -350,5 +350,6 @@ async def test_a_flood_stays_in_the_socket(redis_server: RedisServer) -> None:
             nursery.start_soon(connection.pushes, handle)
             await subscribed.wait()
             await trio.run_process([sys.executable, "-c", FLOOD, str(redis_server.port), str(total)])
-            await trio.sleep_forever()
+            await done.wait()
+            nursery.cancel_scope.cancel()
     assert max(waiting) < 2500  # without a bound all but the first few would wait here

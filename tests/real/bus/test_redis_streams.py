@@ -283,6 +283,23 @@ async def test_a_sender_is_let_go_when_the_bus_ends(durable_redis: RedisServer) 
     assert errors == ["the bus has ended, and Redis has not said that a message on pipecat:bus:stream is stored"] * 3
 
 
+async def test_a_cancellation_at_any_moment_leaves_nothing(durable_redis: RedisServer) -> None:
+    """Cancelled while it connects, sends, stores or reads, a bus closes its connections, and nobody waits for it."""
+    await durable_redis.wait_until_it_answers()
+    for step in range(40):
+        bus = RedisBus(durable_redis.url, name="a", durable=JOBS, reconnect=QUICK)
+        reader = bus.subscribe("reader")
+        with trio.move_on_after(0.002 * step):
+            async with bus.running(), trio.open_nursery() as nursery:
+                nursery.start_soon(reader.receive)
+                for number in range(1000):
+                    nursery.start_soon(bus.send, data(number))
+                    await bus.send(job(number))
+        assert [bus.is_running] == [False]
+    async with bus_named(durable_redis, "a", durable=JOBS) as last:
+        await last.send(job(1))
+
+
 async def test_a_worker_that_starts_late_gets_what_was_stored(durable_redis: RedisServer) -> None:
     """A runner lets stored messages in only when its first workers have subscribed."""
 
