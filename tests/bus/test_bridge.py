@@ -8,7 +8,9 @@ import pytest
 import trio
 import trio.testing
 
+from tests.bus.proxies import client, wire_pair
 from trio_transports.bus import (
+    BUS_SUBPROTOCOL,
     LIFECYCLE_FRAMES,
     BridgedCall,
     BusDataMessage,
@@ -16,6 +18,7 @@ from trio_transports.bus import (
     BusMessage,
     FrameWorker,
     LocalBus,
+    WebSocketProxyServer,
     bridge,
 )
 from trio_transports.bus.bridging import MAX_FRAMES, Waiting
@@ -373,3 +376,37 @@ async def test_a_bridge_hears_only_its_worker(autojump_clock: trio.testing.MockC
         await bus.send(BusFrameMessage(source="worker", target="call", frame=TextFrame(text="x"), bridge="b"))
         assert await session.caller_hears.receive() == TextFrame(text="x")
         await session.caller_sends.aclose()
+
+
+@pytest.mark.parametrize("subprotocol", [BUS_SUBPROTOCOL, None])
+async def test_what_a_bot_says_at_once_crosses_a_proxy_whole(
+    subprotocol: str | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Half a minute of audio, sent in one burst by a worker behind a proxy, reaches the session whole and in order."""
+    count = 1500
+
+    async def handler(call: BridgedCall) -> None:
+        for number in range(count):
+            await call.output.send(audio(fill=number % 256))
+        await call.input.receive()
+
+    near_wire, far_wire = wire_pair(subprotocol)
+    here, there = LocalBus(), LocalBus()
+    session = Ends()
+    to_far = client(near_wire)
+    to_near = WebSocketProxyServer("gate", websocket=far_wire, worker_name="far", remote_worker_name="near")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(FrameWorker("far", handler).run, there)
+        await nursery.start(to_near.run, there)
+        await nursery.start(to_far.run, here)
+
+        async def run() -> None:
+            await bridge(session, here, name="near", worker="far")
+
+        nursery.start_soon(run)
+        heard = [await session.caller_hears.receive() for _ in range(count)]
+        assert heard == [audio(fill=number % 256) for number in range(count)]
+        await session.caller_sends.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert to_near.statistics().dropped == to_far.statistics().dropped == 0
