@@ -88,20 +88,18 @@ def has_wav_header(data: bytes) -> bool:
 
 def strip_wav_header(data: bytes) -> bytes:
     """Return the PCM in ``data``: without its WAV header, or as it is when it has none."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        return data
-    if data[12:22] == _PLAIN_FMT and data[34:40] == _PLAIN_DATA and len(data) >= _PLAIN_SIZE:
-        # What nearly all writers write: a peer may put one on every chunk, so it is not walked.
-        channels, rate, block, size = _PLAIN.unpack_from(data, 22)
-        if size == len(data) - _PLAIN_SIZE and channels and rate and block == 2 * channels and not size % block:
-            return data[_PLAIN_SIZE:]
     return split_wav_header(data)[1]
 
 
 def split_wav_header(data: bytes) -> tuple[AudioFormat | None, bytes]:
     """Return the format that a header tells, None without one, and the 16-bit PCM after it."""
-    if not has_wav_header(data):
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None, data
+    if data[12:22] == _PLAIN_FMT and data[34:40] == _PLAIN_DATA and len(data) >= _PLAIN_SIZE:
+        # What nearly all writers write: a peer may put one on every chunk, so it is not walked.
+        channels, rate, block, size = _PLAIN.unpack_from(data, 22)
+        if size == len(data) - _PLAIN_SIZE and channels and rate and block == 2 * channels and not size % block:
+            return AudioFormat(rate, channels), data[_PLAIN_SIZE:]
     encoding, audio = _parse(data)
     if (encoding.tag, encoding.bits) != (_PCM, 8 * SAMPLE_WIDTH):
         raise ValueError(
