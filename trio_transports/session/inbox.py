@@ -3,7 +3,7 @@
 Rules
 1. Putting never waits, so a slow handler never holds up the wire.
 2. Audio is bounded in seconds: past the bound the oldest audio is dropped and counted. Its order among the other
-   frames stays.
+   frames stays. A frame counts as ``LEAST_S`` at least, so that those with next to nothing in them are bounded too.
 3. Frames that are not audio are never dropped. Past ``MAX_FRAMES`` unread of the peer's, ``put`` answers False, and the
    session closes with 1008.
 4. The inbox ends when the connection has ended and everything was read. Cancelling ``receive`` loses nothing.
@@ -20,6 +20,7 @@ from ..frames import AudioFrame, Frame
 from .statistics import Counters
 
 MAX_FRAMES: Final = 1024
+LEAST_S: Final = 0.001
 
 
 @final
@@ -48,10 +49,10 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
     def put_audio(self, frame: AudioFrame) -> None:
         if self._closed:
             return
-        duration_s = _duration_s(frame)
+        counted_s = _counted_s(frame)
         self._frames.append(frame)
-        self._audio_s += duration_s
-        while self._audio_s > self._max_audio_s and self._audio_s > duration_s:
+        self._audio_s += counted_s
+        while self._audio_s > self._max_audio_s and self._audio_s > counted_s:
             self._drop_oldest_audio()
         if self._readers:
             self._readers.unpark()
@@ -83,7 +84,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
             if self._frames:
                 frame = self._frames.popleft()
                 if isinstance(frame, AudioFrame):
-                    self._audio_s = self._audio_s - _duration_s(frame) if self._frames else 0.0
+                    self._audio_s = self._audio_s - _counted_s(frame) if self._frames else 0.0
                 else:
                     self._others -= 1
                 if not parked:
@@ -112,11 +113,12 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         for index, frame in enumerate(self._frames):
             if isinstance(frame, AudioFrame):
                 del self._frames[index]
-                self._audio_s -= frame.duration_s
+                self._audio_s -= _counted_s(frame)
                 self._counters.audio_in_dropped_s += frame.duration_s
                 return
 
 
-def _duration_s(frame: AudioFrame) -> float:
-    """``frame.duration_s`` in one step: this is done twice for every frame."""
-    return len(frame.audio) / (2 * frame.num_channels * frame.sample_rate)
+def _counted_s(frame: AudioFrame) -> float:
+    """Rule 2, and ``frame.duration_s`` in one step: this is done twice for every frame."""
+    duration_s = len(frame.audio) / (2 * frame.num_channels * frame.sample_rate)
+    return duration_s if duration_s > LEAST_S else LEAST_S
