@@ -1,5 +1,6 @@
 """Voice activity: who is speaking, and since when."""
 
+from .analyzer import SlowStart as SlowStart
 from .analyzer import SpeechEvent as SpeechEvent
 from .analyzer import SpeechStarted as SpeechStarted
 from .analyzer import SpeechStopped as SpeechStopped

@@ -1,7 +1,7 @@
 """What a voice activity analyzer is, and what it tells."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias, final
+from typing import Protocol, TypeAlias, final, runtime_checkable
 
 from attrs import field, frozen
 from attrs.validators import ge, le
@@ -48,3 +48,11 @@ class VADAnalyzer(Protocol):
 
     def fresh(self) -> "VADAnalyzer":
         """Make an unstarted analyzer with the same settings, for another session."""
+
+
+@runtime_checkable
+class SlowStart(Protocol):
+    """An analyzer whose ``start`` takes long (it may load a model): a session calls it in a worker thread."""
+
+    @property
+    def slow_start(self) -> bool: ...

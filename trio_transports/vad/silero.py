@@ -40,6 +40,11 @@ class SileroVADAnalyzer:
     _listener: Listener | None = field(init=False, default=None, repr=False)
     _silero: Any = field(init=False, default=None, repr=False)
 
+    @property
+    def slow_start(self) -> bool:
+        """True: rule 2. Loading releases the GIL, so in a worker thread it holds up nobody."""
+        return True
+
     def start(self, sample_rate: int) -> None:
         self.stop()
         rate = listening_rate(sample_rate)
