@@ -2,28 +2,40 @@
 
 Rules
 1. A malformed message is counted, logged once for each session, and skipped. ``max_malformed`` of them in a row end the
-   session: 1007 when the last was text, 1008 otherwise.
+   session: 1007 when the last was text, 1008 otherwise. Audio that cannot be used is malformed too, and costs its own
+   frame only.
 2. Audio passes the filter, then the voice activity analyzer, then the conversion to what the handler asked for. Speech
    frames take their place among the audio.
-3. A WAV header on a chunk is taken off: heard as audio it is a click.
-4. Nothing here waits, except for a filter that says it is slow: it runs in a worker thread, one piece at a time.
+3. A WAV header on a chunk is taken off: heard as audio it is a click. Where it says another rate or channel count than
+   the message around it, it is believed: it was written by whoever made the samples.
+4. Nothing here waits, with three exceptions. A filter that says it is slow works in a worker thread, one piece at a
+   time. It starts there too, and so does an analyzer with a ``slow_start``. And audio longer than ``PIECE_S`` is worked
+   on piece by piece, with a turn for all others in between.
+5. What there is to do is set up for one format, the peer's, and set up anew when that changes. It costs milliseconds
+   and goes by what the peer says, so it is done ``FREE_CHANGES`` times and then once in each ``SECONDS_PER_CHANGE``;
+   only for ``MIN_RATE`` to ``MAX_RATE``, since a low rate makes much audio of few bytes; and for ``MAX_CHANNELS`` at
+   most. Audio past these bounds is malformed. Audio that there is nothing to do with passes in any format.
+6. What the converter holds back, a few milliseconds, comes out before another format, before the peer's word that an
+   utterance or the stream has ended, and at the end of the session.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Final, final
 
 import trio
 from attrs import define, field
 
-from ..audio.channels import mix_channels
 from ..audio.convert import Converter
 from ..audio.filters import AudioFilter
 from ..audio.format import AudioFormat
-from ..audio.wav import strip_wav_header
-from ..errors import RemoteProtocolError
+from ..audio.wav import split_wav_header
+from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import (
     AudioFrame,
+    BotStoppedSpeakingFrame,
+    EndFrame,
     FilterControlFrame,
     Frame,
     InterruptionFrame,
@@ -31,17 +43,23 @@ from ..frames import (
     StartFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
+    checked_audio_frame,
 )
 from ..params import TransportParams
 from ..serializers.protocol import FrameSerializer, Message
-from ..vad.analyzer import SpeechStarted, VADAnalyzer
+from ..vad.analyzer import SlowStart, SpeechEvent, SpeechStarted, VADAnalyzer
 from .inbox import MAX_FRAMES, Inbox
+from .listening import Listening
 from .statistics import Counters
 
 logger = logging.getLogger("trio_transports.session")
 
-_SERIALIZER_FAULTS: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a serializer that somebody wrote in ten lines raises on input it did not think of: the message is malformed."""
+PIECE_S: Final = 0.5
+FREE_CHANGES: Final = 8
+SECONDS_PER_CHANGE: Final = 1.0
+MIN_RATE: Final = 4_000
+MAX_RATE: Final = 192_000
+MAX_CHANNELS: Final = 8
 
 
 @final
@@ -61,63 +79,82 @@ class Inbound:
     start: StartFrame | None = field(default=None, init=False)
     """How the peer announced its stream, once it has."""
     _malformed_in_row: int = field(default=0, init=False)
-    _filter_format: AudioFormat | None = field(default=None, init=False)
-    _analyzer_rate: int | None = field(default=None, init=False)
-    _converter: Converter | None = field(default=None, init=False)
     _delivers_audio: bool = field(init=False)
-    _slow_filter: AudioFilter | None = field(init=False)
+    _listening: Listening | None = field(init=False)
+    _filter_is_slow: bool = field(init=False)
+    _starts_slowly: bool = field(init=False)
+    _filter_lock: trio.Lock = field(factory=trio.Lock, init=False)
+    # The peer's format, and what is set up for it. Zeros: none is.
+    _rate: int = field(default=0, init=False)
+    _channels: int = field(default=0, init=False)
+    _bytes_per_second: int = field(default=0, init=False)
+    _filter_has_started: bool = field(default=False, init=False)
+    _converter: Converter | None = field(default=None, init=False)
+    _at_once_bytes: float = field(default=0, init=False)
+    """Longer audio than this has to wait; rule 4."""
+    _changes_paid_until_s: float = field(default=-inf, init=False)
 
     def __attrs_post_init__(self) -> None:
-        params = self._params
-        self._slow_filter = self._filter if self._filter is not None and self._filter.slow else None
+        params, analyzer = self._params, self._analyzer
         self._delivers_audio = params.audio_in_passthrough and (not params.vad_enabled or params.vad_audio_passthrough)
+        self._filter_is_slow = self._starts_slowly = self._filter is not None and self._filter.slow
+        self._listening = None
+        if analyzer is not None:
+            self._listening = Listening(analyzer, self._tell)
+            self._starts_slowly |= isinstance(analyzer, SlowStart) and analyzer.slow_start
 
     def take(self, message: Message) -> Awaitable[None] | None:
-        """Put the frames of one message into the inbox; what is returned, for a slow filter, must be awaited first."""
-        frames = self._decode(message)
-        if self._slow_filter is not None:
-            return self._take_slowly(frames, self._slow_filter)
-        for frame in frames:
-            if type(frame) is AudioFrame:
-                self._take_audio(frame)
-            else:
-                self._take_other(frame)
-        return None
-
-    async def _take_slowly(self, frames: Sequence[Frame], slow_filter: AudioFilter) -> None:
-        for frame in frames:
+        """Put the frames of one message into the inbox. What is returned has to be awaited before the next message."""
+        try:
+            frames = self._serializer.decode(message)
+        except Exception as exc:  # the boundary to a serializer of anybody's: what it cannot decode is malformed
+            self._malformed(message, exc)
+            return None
+        if not frames:
+            self._counters.ignored_messages += 1
+            self._malformed_in_row = 0
+            return None
+        fault: RemoteProtocolError | None = None
+        for place, frame in enumerate(frames):
             if type(frame) is not AudioFrame:
                 self._take_other(frame)
                 continue
-            heard = self._heard(frame)
-            if heard is not None:
-                self._start_filter(heard, slow_filter)
-                # Not abandoned on cancellation: the thread ends its piece, then the receive task ends.
-                self._use(heard, await trio.to_thread.run_sync(slow_filter.filter, heard.audio))
+            try:
+                heard = self._heard(frame)
+            except RemoteProtocolError as exc:
+                fault = exc
+                continue
+            if heard is None:
+                continue
+            if (
+                heard.sample_rate != self._rate
+                or heard.num_channels != self._channels
+                or len(heard.audio) > self._at_once_bytes
+            ):
+                return self._take_slowly(message, frames[place:], fault)
+            self._counters.audio_received_s += len(heard.audio) / self._bytes_per_second
+            self._use(heard, heard.audio if self._filter is None else self._filter.filter(heard.audio))
+        self._judge(message, fault)
+        return None
 
-    def control_filter(self, frame: FilterControlFrame) -> None:
-        if self._filter is not None:
+    async def control_filter(self, frame: FilterControlFrame) -> None:
+        """Change the filter's settings between two pieces. Cancelled while one is worked on, it has changed nothing."""
+        if self._filter is None:
+            raise LocalProtocolError("there is no filter to control: set audio_in_filter in the parameters")
+        async with self._filter_lock:
             self._filter.control(frame.settings, frame.enabled)
 
     def stop(self) -> None:
-        if self._filter is not None and self._filter_format is not None:
-            self._filter.stop()
-        if self._analyzer is not None and self._analyzer_rate is not None:
-            self._analyzer.stop()
+        """Bring out what is held back: no more audio comes."""
+        self._leave_format()
 
-    def _decode(self, message: Message) -> Sequence[Frame]:
-        try:
-            frames = self._serializer.decode(message)
-        except RemoteProtocolError as exc:
-            self._malformed(message, exc)
-            return ()
-        except _SERIALIZER_FAULTS as exc:
-            self._malformed(message, exc)
-            return ()
-        self._malformed_in_row = 0
-        if not frames:
-            self._counters.ignored_messages += 1
-        return frames
+    # Malformed messages
+
+    def _judge(self, message: Message, fault: RemoteProtocolError | None) -> None:
+        if fault is None:
+            self._malformed_in_row = 0
+        else:
+            self._malformed(message, fault)
 
     def _malformed(self, message: Message, cause: Exception) -> None:
         if not self._counters.malformed_messages:
@@ -129,96 +166,175 @@ class Inbound:
             code = 1007 if isinstance(message, str) else 1008
             self._close(code, f"{self._malformed_in_row} malformed messages in a row")
 
+    # Frames
+
     def _take_other(self, frame: Frame) -> None:
         if isinstance(frame, MarkFrame) and self._mark_played(frame):
             return
         if isinstance(frame, StartFrame):
             self.start = frame
+        elif isinstance(frame, EndFrame | UserStoppedSpeakingFrame | BotStoppedSpeakingFrame):
+            self._flush_converter()
+        self._put(frame)
+
+    def _put(self, frame: Frame) -> None:
         if not self._inbox.put(frame):
             self._close(1008, f"{MAX_FRAMES} frames wait unread by the handler")
 
-    def _take_audio(self, frame: AudioFrame) -> None:
-        heard = self._heard(frame)
-        if heard is None:
+    def _tell(self, event: SpeechEvent) -> None:
+        if not isinstance(event, SpeechStarted):
+            self._put(UserStoppedSpeakingFrame(at_s=event.at_s))
             return
-        if self._filter is None:
-            self._use(heard, heard.audio)
-        else:
-            self._start_filter(heard, self._filter)
-            self._use(heard, self._filter.filter(heard.audio))
+        self._put(UserStartedSpeakingFrame(at_s=event.at_s))
+        if self._params.allow_interruptions:
+            self._interrupt()
+            self._put(InterruptionFrame())
+
+    # Audio
 
     def _heard(self, frame: AudioFrame) -> AudioFrame | None:
-        """The frame as PCM, if audio is wanted at all."""
+        """The frame as bare PCM; None when there is nothing to hear."""
         if not (self._params.audio_in_enabled and self._inbox.audio_is_on):
             return None
         if frame.audio.startswith(b"RIFF"):
-            frame = self._without_wav_header(frame)
+            frame = _without_wav_header(frame)
+        return frame if frame.audio else None
+
+    async def _take_slowly(self, message: Message, frames: Sequence[Frame], fault: RemoteProtocolError | None) -> None:
+        for frame in frames:
+            if type(frame) is not AudioFrame:
+                self._take_other(frame)
+                continue
+            try:
+                heard = self._heard(frame)
+                if heard is not None:
+                    await self._take_audio_slowly(heard)
+            except RemoteProtocolError as exc:
+                fault = exc
+        self._judge(message, fault)
+
+    async def _take_audio_slowly(self, frame: AudioFrame) -> None:
+        if frame.sample_rate != self._rate or frame.num_channels != self._channels:
+            await self._change_format(frame.format)
         self._counters.audio_received_s += frame.duration_s
-        return frame
+        size = len(frame.audio)
+        step = frame.format.size_bytes(frame.format.samples_in(PIECE_S)) if self._works_on_audio else size
+        for at in range(0, size, step):
+            if at:
+                await trio.lowlevel.checkpoint()
+            piece = frame
+            if size > step:
+                pcm = frame.audio[at : at + step]
+                piece = _like(frame, pcm, frame.sample_rate, frame.num_channels, pts=None if at else frame.pts)
+            self._use(piece, await self._filtered(piece.audio))
+
+    async def _filtered(self, pcm: bytes) -> bytes:
+        if self._filter is None:
+            return pcm
+        if not self._filter_is_slow:
+            return self._filter.filter(pcm)
+        async with self._filter_lock:
+            # Not abandoned on cancellation: the thread ends its piece, then the receive task ends.
+            return await trio.to_thread.run_sync(self._filter.filter, pcm)
 
     def _use(self, frame: AudioFrame, pcm: bytes) -> None:
         """Listen to the (filtered) audio of a frame, and give it to the handler."""
-        if self._analyzer is not None:
-            self._listen(frame, pcm, self._analyzer)
+        if self._listening is not None:
+            self._listening.hear(pcm)
         if not self._delivers_audio:
             return
-        if pcm is frame.audio and self._is_wanted(frame):
-            self._inbox.put_audio(frame)
-        else:
-            self._deliver(frame, pcm)
-
-    def _without_wav_header(self, frame: AudioFrame) -> AudioFrame:
-        try:
-            pcm = strip_wav_header(frame.audio)
-        except ValueError:
-            return frame  # PCM can begin with these four bytes too
-        whole = len(pcm) - len(pcm) % (2 * frame.num_channels)
-        return AudioFrame(
-            audio=pcm[:whole], sample_rate=frame.sample_rate, num_channels=frame.num_channels, pts=frame.pts
-        )
-
-    def _is_wanted(self, frame: AudioFrame) -> bool:
-        params = self._params
-        return frame.num_channels == params.audio_in_channels and (
-            params.audio_in_sample_rate is None or frame.sample_rate == params.audio_in_sample_rate
-        )
-
-    def _start_filter(self, frame: AudioFrame, audio_filter: AudioFilter) -> None:
-        if self._filter_format != frame.format:
-            if self._filter_format is not None:
-                audio_filter.stop()
-            self._filter_format = frame.format
-            audio_filter.start(frame.format)
-
-    def _listen(self, frame: AudioFrame, pcm: bytes, analyzer: VADAnalyzer) -> None:
-        if self._analyzer_rate != frame.sample_rate:
-            if self._analyzer_rate is not None:
-                analyzer.stop()
-            self._analyzer_rate = frame.sample_rate
-            analyzer.start(frame.sample_rate)
-        for event in analyzer.analyze(mix_channels(pcm, frame.num_channels, 1)):
-            if isinstance(event, SpeechStarted):
-                self._take_other(UserStartedSpeakingFrame(at_s=event.at_s))
-                if self._params.allow_interruptions:
-                    self._interrupt()
-                    self._take_other(InterruptionFrame())
-            else:
-                self._take_other(UserStoppedSpeakingFrame(at_s=event.at_s))
-
-    def _deliver(self, frame: AudioFrame, pcm: bytes) -> None:
-        target = AudioFormat(self._params.audio_in_sample_rate or frame.sample_rate, self._params.audio_in_channels)
         converter = self._converter
-        if converter is None or converter.source != frame.format or converter.target != target:
-            converter = self._converter = Converter(frame.format, target)
-        converted = converter.process(pcm)
-        if converted:
-            self._inbox.put_audio(
-                AudioFrame(
-                    audio=converted,
-                    sample_rate=target.sample_rate,
-                    num_channels=target.num_channels,
-                    pts=frame.pts,
-                    id=frame.id,
-                    name=frame.name,
-                )
+        if converter is not None:
+            pcm = converter.process(pcm)
+            if pcm:
+                target = converter.target
+                self._inbox.put_audio(_like(frame, pcm, target.sample_rate, target.num_channels, pts=frame.pts))
+        elif pcm is frame.audio:
+            self._inbox.put_audio(frame)
+        elif pcm:
+            self._inbox.put_audio(_like(frame, pcm, frame.sample_rate, frame.num_channels, pts=frame.pts))
+
+    # The peer's format
+
+    @property
+    def _works_on_audio(self) -> bool:
+        return self._filter is not None or self._listening is not None or self._converter is not None
+
+    async def _change_format(self, new: AudioFormat) -> None:
+        """Set up for audio of another format, or raise RemoteProtocolError; rule 5."""
+        target = AudioFormat(self._params.audio_in_sample_rate or new.sample_rate, self._params.audio_in_channels)
+        converts = self._delivers_audio and new != target
+        if converts or self._filter is not None or self._listening is not None:
+            self._check_format(new)
+        self._leave_format()
+        try:
+            if self._starts_slowly:
+                async with self._filter_lock:
+                    await trio.to_thread.run_sync(self._enter_format, new)
+            else:
+                self._enter_format(new)
+            self._converter = Converter(new, target) if converts else None
+        except ValueError as exc:
+            self._leave_format()
+            raise RemoteProtocolError(f"audio of {new} cannot be used here: {exc}") from exc
+        self._rate, self._channels, self._bytes_per_second = new.sample_rate, new.num_channels, new.bytes_per_second
+        if self._filter_is_slow:
+            self._at_once_bytes = 0
+        else:
+            self._at_once_bytes = new.size_bytes(new.samples_in(PIECE_S)) if self._works_on_audio else inf
+
+    def _check_format(self, new: AudioFormat) -> None:
+        if not (MIN_RATE <= new.sample_rate <= MAX_RATE and new.num_channels <= MAX_CHANNELS):
+            raise RemoteProtocolError(
+                f"audio of {new} cannot be worked on: only {MIN_RATE} to {MAX_RATE} Hz, up to {MAX_CHANNELS} channels"
             )
+        now_s = trio.current_time()
+        paid_until_s = max(self._changes_paid_until_s, now_s - FREE_CHANGES * SECONDS_PER_CHANGE) + SECONDS_PER_CHANGE
+        if paid_until_s > now_s:
+            raise RemoteProtocolError(
+                f"the format of the audio changes too often (to {new} now): {FREE_CHANGES} changes are taken in "
+                f"{FREE_CHANGES * SECONDS_PER_CHANGE:g} s"
+            )
+        self._changes_paid_until_s = paid_until_s
+
+    def _enter_format(self, new: AudioFormat) -> None:
+        """Start the filter and the analyzer; ValueError if one cannot. In a worker thread if that is slow."""
+        if self._filter is not None:
+            self._filter.start(new)
+            self._filter_has_started = True
+        if self._listening is not None:
+            self._listening.start(new)
+
+    def _leave_format(self) -> None:
+        self._flush_converter()
+        self._converter = None
+        if self._listening is not None:
+            self._listening.stop()
+        if self._filter is not None and self._filter_has_started:
+            self._filter_has_started = False
+            self._filter.stop()
+        self._rate = self._channels = 0
+
+    def _flush_converter(self) -> None:
+        converter = self._converter
+        if converter is not None:
+            tail = converter.flush()
+            if tail:
+                self._inbox.put_audio(
+                    checked_audio_frame(tail, converter.target.sample_rate, converter.target.num_channels)
+                )
+
+
+def _without_wav_header(frame: AudioFrame) -> AudioFrame:
+    try:
+        stated, pcm = split_wav_header(frame.audio)
+    except ValueError as exc:
+        raise RemoteProtocolError(str(exc)) from exc
+    if stated is None:
+        return frame  # PCM can begin with these four bytes too
+    return _like(frame, pcm, stated.sample_rate, stated.num_channels, pts=frame.pts)
+
+
+def _like(frame: AudioFrame, pcm: bytes, rate: int, channels: int, *, pts: int | None) -> AudioFrame:
+    """The frame with other audio."""
+    return checked_audio_frame(pcm, rate, channels, pts, frame.destination, frame.id, frame.name)

@@ -10,7 +10,7 @@ Rules
    ``trio.ClosedResourceError``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Final, final
 
@@ -56,7 +56,7 @@ class Output(trio.abc.SendChannel[Frame]):
     _clock: Clock
     _outbox: Outbox
     _counters: Counters
-    _control_filter: Callable[[FilterControlFrame], None]
+    _control_filter: Callable[[FilterControlFrame], Awaitable[None]]
     _shape: Callable[[], tuple[AudioFormat, TrackSettings]]
     _audio_is_enabled: bool
     _max_queue_s: float
@@ -254,7 +254,7 @@ class Output(trio.abc.SendChannel[Frame]):
             case MixerControlFrame():
                 self._control_mixer(frame)
             case FilterControlFrame():
-                self._control_filter(frame)
+                await self._control_filter(frame)
             case _:
                 await self._queue_messages(frame)
 
