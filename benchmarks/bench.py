@@ -125,7 +125,10 @@ class Bench:
         rounds.finish()
 
     def skip(self, scenario: str, peer: Peer, why: str) -> None:
-        self.results.skipped.append(Skipped(scenario=scenario, peer=peer.name, why=why))
+        known = Skipped(scenario=scenario, peer=peer.name, why=why)
+        if known in self.results.skipped:
+            return
+        self.results.skipped.append(known)
         self.progress.say(f"{peer.name}: not measured in {scenario}: {why}")
 
     def _interpreter(self, peer: Peer) -> str:
