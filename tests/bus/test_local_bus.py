@@ -198,3 +198,62 @@ async def test_a_buffer_holds_at_least_one() -> None:
         LocalBus().subscribe("s", data_buffer=0)
     with pytest.raises(ValueError, match="system_buffer must be at least 1, not -1"):
         LocalBus().subscribe("s", system_buffer=-1)
+
+
+class Receipts:
+    """Counts what was handled."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def handled(self) -> None:
+        self.count += 1
+
+
+async def test_a_message_with_a_receipt_is_never_dropped(autojump_clock: trio.testing.MockClock) -> None:
+    """It waits for room, others are dropped for want of it, and it is handled when its reader comes back for more."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s", data_buffer=2)
+    receipts = Receipts()
+
+    async def put_all() -> None:
+        for number in range(4):
+            await subscription.put_with_receipt(data(number), receipts)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(put_all)
+        await trio.testing.wait_all_tasks_blocked()
+        await bus.send(data(100))
+        await bus.send(cancel(200))
+        assert subscription.statistics().dropped == 1
+        assert await subscription.receive() == cancel(200)
+        gap = await subscription.receive()
+        assert isinstance(gap, BusGapMessage)
+        assert gap.missed == 1
+        handled = []
+        for number in range(4):
+            assert await subscription.receive() == data(number)
+            await trio.testing.wait_all_tasks_blocked()
+            handled.append(receipts.count)
+        assert handled == [0, 1, 2, 3]
+        with trio.move_on_after(1):
+            await subscription.receive()
+        assert receipts.count == 4
+
+
+async def test_a_reader_that_leaves_has_handled_what_it_had(autojump_clock: trio.testing.MockClock) -> None:
+    """Closing a subscription settles what it has and what is still put; the end of the bus settles nothing."""
+    for leave, settled in (("close", 3), ("end", 0)):
+        bus = LocalBus()
+        subscription = bus.subscribe("s", data_buffer=2)
+        receipts = Receipts()
+        async with trio.open_nursery() as nursery:
+            for number in range(2):
+                await subscription.put_with_receipt(data(number), receipts)
+            nursery.start_soon(subscription.put_with_receipt, data(2), receipts)
+            await trio.testing.wait_all_tasks_blocked()
+            if leave == "close":
+                subscription.close()
+            else:
+                subscription.end()
+        assert receipts.count == settled
