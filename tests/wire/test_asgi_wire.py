@@ -374,7 +374,7 @@ async def test_a_write_that_cannot_be_cancelled_is_left_behind(autojump_clock: t
     assert (await closed_by(lambda: wire.send("never"))).code == 1006
     server.resume()
     await put_away(server)
-    assert server.sent_kinds == ["accept"]
+    assert server.sent_kinds == ["accept", "send"]
 
 
 async def test_abort_wakes_everybody(autojump_clock: trio.testing.MockClock) -> None:
@@ -413,6 +413,23 @@ async def test_nothing_is_left_behind_for_ever(autojump_clock: trio.testing.Mock
     wire = await accepted(server)
     wire.abort()
     await trio.sleep(61)
+
+
+@pytest.mark.parametrize("disconnect_is_first", [True, False])
+async def test_an_end_that_comes_with_the_abort_is_not_waited_for(*, disconnect_is_first: bool) -> None:
+    """Where the task in receive takes the server's last event while the wire is aborted, nothing waits for another."""
+    server = Server()
+    wire = await accepted(server)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(closed_by, wire.receive)
+        await trio.testing.wait_all_tasks_blocked()
+        if disconnect_is_first:
+            server.disconnect()
+            wire.abort()
+        else:
+            wire.abort()
+            server.disconnect()
+    await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_a_server_that_fails_is_a_lost_connection() -> None:

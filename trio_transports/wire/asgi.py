@@ -13,7 +13,8 @@ Rules
 5. A message over ``max_message_bytes`` is answered with 1009.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeAlias, cast, final
 
 import trio
@@ -21,7 +22,7 @@ from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
 from ..errors import ConnectionClosed, LocalProtocolError
-from .asgi_writer import Writer, leave_behind
+from .asgi_writer import Writer, leave_behind, sweep
 from .closing import sendable_close
 from .peer import Peer
 from .protocol import BytesLike
@@ -33,7 +34,7 @@ EXTENSION: Final = "trio_transports.connection"
 _TOO_BIG_CLOSE_S: Final = 2.0
 
 ASGIMessage: TypeAlias = dict[str, Any]
-Scope: TypeAlias = Mapping[str, Any]
+Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Send: TypeAlias = Callable[[Any], Awaitable[Any]]
 
@@ -89,6 +90,8 @@ class AsgiWire:
     is_accepted: bool
     _scope: Scope
     _receive: Receive
+    _receive_rest: Receive
+    """Where what comes after the end can be read: a Starlette WebSocket refuses that."""
     _send: Send
     _max_message_bytes: int
     _writer: Writer | None
@@ -101,6 +104,8 @@ class AsgiWire:
     _is_reading: bool = field(default=False, init=False)
     _reader_left: ParkingLot = field(factory=ParkingLot, init=False)
     _receive_scope: trio.CancelScope | None = field(default=None, init=False)
+    _is_disconnected: bool = field(default=False, init=False)
+    _left_behind: trio.CancelScope | None = field(default=None, init=False)
 
     # -- before the connection is open ---------------------------------------------------------------------------
 
@@ -233,7 +238,8 @@ class AsgiWire:
         if self._writer is not None:
             last_words = {"type": "websocket.close", "code": 1011, "reason": ""}
             self._writer.abandon(last_words if self._closing is None and self.is_accepted else None)
-            leave_behind(self._receive, self._writer)
+            if not self._is_disconnected:
+                self._left_behind = leave_behind(self._receive, self._receive_rest, self._writer)
 
     # -- underneath ----------------------------------------------------------------------------------------------
 
@@ -242,7 +248,12 @@ class AsgiWire:
             if self.server is not None:
                 return cast(ASGIMessage, await self._receive())  # wakes by itself when the connection is aborted
             with trio.CancelScope() as self._receive_scope:
-                return cast(ASGIMessage, await self._receive())
+                event = cast(ASGIMessage, await self._receive())
+                if event["type"] == "websocket.disconnect":
+                    self._is_disconnected = True
+                    if self._left_behind is not None:  # it waits for the event that has just come here
+                        self._left_behind.cancel()
+                return event
         except Exception as exc:  # the app's own code may have read the end already, or middleware may fail
             raise self._end(self._lost("receiving", exc)) from exc
         raise self._closed()
@@ -300,8 +311,11 @@ class AsgiWire:
         return self._closed()
 
     async def _settle(self) -> None:
-        """Leave no task of the wire's own behind, not even for a moment."""
+        """Leave nothing of an unguarded connection behind: no task here, and no full queue for the server."""
         if self._writer is not None:
+            if self._is_disconnected:
+                with suppress(Exception):  # a server may refuse to be read after the end
+                    await sweep(self._receive_rest)
             await self._writer.stopped()
 
     def _closed(self) -> ConnectionClosed:
@@ -335,6 +349,7 @@ def asgi_wire(source: AsgiSource, *, max_message_bytes: int = 1024 * 1024, is_ac
         is_accepted=is_accepted,
         scope=scope,
         receive=receive,
+        receive_rest=getattr(source, "_receive", receive),
         send=send,
         max_message_bytes=max_message_bytes,
         writer=None if server is not None else Writer(send),

@@ -24,6 +24,7 @@ from .sockets import reset_socket
 
 _LAST_WORDS_S: Final = 5.0
 _LEFT_BEHIND_S: Final = 60.0
+_QUIET_ROUNDS: Final = 10
 
 
 @final
@@ -63,23 +64,27 @@ class Writer:
         if self._task is not None and not self._jobs:
             await self._ended.wait()
 
-    async def ended(self) -> None:
-        if self._task is not None:
-            await self._ended.wait()
-
     def abandon(self, last_words: dict[str, Any] | None) -> None:
         """Let every caller go. ``last_words`` are written if nothing else is."""
         if self._jobs or last_words is None:
             for job in self._jobs:
                 job.done.set()
-            # A write whose socket is gone ends by itself, and lets the server finish what it does then.
-            if not self.kill():
-                self._scope.cancel()
+            # Not cancelled: a server that is already ending the connection must get to the end of that.
+            self._reset_socket()
         else:
             self._put(last_words)
         self.stop()
 
-    def kill(self) -> bool:
+    async def end(self) -> None:
+        """Wait a while for the task to end, then make it."""
+        with trio.move_on_after(_LAST_WORDS_S):
+            if self._task is not None:
+                await self._ended.wait()
+            return
+        if not self._reset_socket():
+            self._scope.cancel()
+
+    def _reset_socket(self) -> bool:
         """Reset the socket that the task is stuck in, if it is."""
         if self._task is None or self._ended.is_set():
             return False
@@ -140,29 +145,54 @@ def _stream_under(task: trio.lowlevel.Task, *, through_locks: bool = True) -> tr
     return None
 
 
-def leave_behind(receive: Callable[[], Awaitable[Any]], writer: Writer) -> None:
+def leave_behind(
+    receive: Callable[[], Awaitable[Any]], rest: Callable[[], Awaitable[Any]], writer: Writer
+) -> trio.CancelScope:
     """Let go of a connection that cannot be ended from here: read on until the server says that it is over.
 
-    A server whose queue for the app is full would otherwise never get to the end of the connection. After
-    ``_LEFT_BEHIND_S`` it is not waited for any more.
+    A server whose queue for the app is full would otherwise never get to the end of the connection. What comes after
+    that is read from ``rest``. After ``_LEFT_BEHIND_S`` the end is not waited for any more, nor after the scope
+    returned is cancelled.
     """
+    reading = trio.CancelScope(deadline=trio.current_time() + _LEFT_BEHIND_S)
 
     async def read() -> None:
         try:
-            while (await receive())["type"] != "websocket.disconnect":
-                pass
+            with reading:
+                while (await receive())["type"] != "websocket.disconnect":
+                    pass
+                await sweep(rest)
         except Exception:  # rule 3: there is nothing more to read, and nobody to tell
             return
 
-    async def watch() -> None:
-        with trio.move_on_after(_LAST_WORDS_S):
-            await writer.ended()
-        writer.kill()
-
     async def both() -> None:
-        with trio.move_on_after(_LEFT_BEHIND_S):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch)
-                await read()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(writer.end)
+            await read()
 
     trio.lowlevel.spawn_system_task(both, name="trio_transports.wire.asgi left behind")
+    return reading
+
+
+async def sweep(receive: Callable[[], Awaitable[Any]]) -> None:
+    """Take what the server still puts into its queue after it has said that the connection is over.
+
+    Hypercorn goes on with the messages of what it had read in one go. With nobody to take them it would wait for ever,
+    and its connection with it. It has no more when it has run ``_QUIET_ROUNDS`` times without putting one.
+    """
+    taken = 0
+
+    async def take() -> None:
+        nonlocal taken
+        while True:
+            await receive()
+            taken += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        before, quiet = 0, 0
+        while quiet < _QUIET_ROUNDS:
+            await trio.lowlevel.checkpoint()
+            quiet = quiet + 1 if taken == before else 0
+            before = taken
+        nursery.cancel_scope.cancel()

@@ -6,6 +6,7 @@ from typing import Final, final
 
 import trio
 from attrs import define, field
+from starlette.websockets import WebSocket
 
 from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport, AudioFrame, Disconnected, Session
 from trio_transports.errors import ConnectionClosed
@@ -81,6 +82,8 @@ class SessionApp:
 
     handler: Callable[[Session], Awaitable[None]]
     params: AsgiWebsocketParams
+    starlette: bool = False
+    """Whether to hand over a Starlette WebSocket instead of the raw three."""
     disconnected: list[Disconnected] = field(factory=list, init=False)
     lasted_s: list[float] = field(factory=list, init=False)
     returned: trio.Event = field(factory=trio.Event, init=False)
@@ -91,7 +94,8 @@ class SessionApp:
         elif scope["type"] == "http":
             await page(send)
         else:
-            transport = AsgiWebsocketTransport((scope, receive, send), self.params)
+            source = WebSocket(scope, receive, send) if self.starlette else (scope, receive, send)
+            transport = AsgiWebsocketTransport(source, self.params)
             events = transport.events()
             began = trio.current_time()
             try:
