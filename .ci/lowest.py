@@ -17,7 +17,7 @@ def main() -> None:
     ]:
         if requirement.startswith(f"{project['name']}["):
             continue
-        found = re.fullmatch(r"([\w-]+)>=([\d.]+)(,<[\d.]+)?", requirement)
+        found = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)(,<[\d.]+)?", requirement)
         if found is None:
             raise SystemExit(f"pyproject.toml: a requirement without a plain lower bound: {requirement}")
         print(f"{found[1]}=={found[2]}")
