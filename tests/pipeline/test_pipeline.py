@@ -238,6 +238,27 @@ async def test_live_input_is_always_read(caplog: pytest.LogCaptureFixture) -> No
     assert "stuck]) is over 1 s of audio behind its input: the oldest is dropped" in warnings[0]
 
 
+async def test_an_interruption_is_seen_behind_frames_that_are_not_audio() -> None:
+    """Audio that waits for a stuck stage takes no room from others, so they do not hold up what follows them."""
+
+    async def stuck(input: Receive, output: Send) -> None:  # noqa: A002
+        await trio.sleep_forever()
+
+    bench = Bench()
+    frames: list[Frame] = [*map(audio, range(100)), TextFrame(text="a"), TextFrame(text="b"), InterruptionFrame()]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Pipeline([stuck], max_queued_frames=2).run, bench.source, bench.sink)
+        for frame in frames:
+            await bench.feed.send(frame)
+        await bench.settle()
+        assert bench.received() == [InterruptionFrame()]
+        await bench.feed.send(TextFrame(text="one too many"))
+        await bench.feed.send(InterruptionFrame())
+        await bench.settle()
+        assert bench.received() == []
+        nursery.cancel_scope.cancel()
+
+
 async def test_input_that_is_not_live_waits() -> None:
     """With audio_max_queue_secs=None nothing is lost to a slow output: the input waits."""
     bench = Bench(room=0)
@@ -450,6 +471,33 @@ async def test_a_stage_that_returns_early_ends_the_pipeline() -> None:
     assert bench.received() == [TextFrame(text="goodbye")]
 
 
+async def test_a_stage_that_returns_early_ends_the_tasks_of_others() -> None:
+    """The same, when it is a task of the stage before it that finds out; a crash beside that is still a crash."""
+    crashes = False
+
+    async def busy(input: Receive, output: Send) -> None:  # noqa: A002
+        async def talk() -> None:
+            try:
+                while True:
+                    await output.send(TextFrame(text="tick"))
+            finally:
+                if crashes:
+                    raise KeyError("boom")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk)
+            nursery.start_soon(talk)
+
+    async def leaves(input: Receive, output: Send) -> None:  # noqa: A002
+        await wait_all_tasks_blocked()
+
+    bench = Bench()
+    await Pipeline([busy, leaves]).run(bench.source, bench.sink)
+    crashes = True
+    with pytest.RaisesGroup(KeyError, KeyError):
+        await Pipeline([busy, leaves]).run(bench.source, bench.sink)
+
+
 async def test_a_stage_may_work_on_after_it_closed_its_output(autojump_clock: MockClock) -> None:
     """Closing the output ends the next stage; the pipeline waits for the work that is left."""
     is_saved = False
@@ -478,6 +526,8 @@ async def test_closed_ends_are_errors_of_the_stage_that_closed_them() -> None:
         await output.aclose()
         with pytest.raises(trio.ClosedResourceError):
             await output.send(EndFrame())
+        with pytest.raises(trio.ClosedResourceError):
+            await output.send(InterruptionFrame())
 
     assert await through(Pipeline([receives]), []) == []
     assert await through(Pipeline([sends]), []) == []

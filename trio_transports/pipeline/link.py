@@ -32,6 +32,8 @@ class Link:
     """Set by the output's task, whose sending an interruption may overtake."""
     is_ended: bool = field(default=False, init=False)
     is_read: bool = field(default=True, init=False)
+    # Audio that did not wait for room, and takes none from others: it is bounded by its duration.
+    _live_frames: int = field(default=0, init=False)
     _live_s: float = field(default=0.0, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _writers: ParkingLot = field(factory=ParkingLot, init=False)
@@ -40,15 +42,18 @@ class Link:
         self.interruption = frame
         self.interruptions += 1
         self.frames = deque(each for each in self.frames if not isinstance(each, AudioFrame))
-        self._live_s = 0.0
+        self._live_frames, self._live_s = 0, 0.0
         if self.delivery is not None:
             self.delivery.cancel()
         self._readers.unpark()
         self._writers.unpark_all()
 
-    def _check(self) -> None:
+    def check_open(self) -> None:
         if self.is_ended:
             raise trio.ClosedResourceError("this stage has closed its output")
+
+    def _check(self) -> None:
+        self.check_open()
         if not self.is_read:
             raise StageGone("the next stage has returned: nothing reads what is sent")
 
@@ -63,7 +68,7 @@ class Link:
             self._check()
             if isinstance(frame, AudioFrame) and self._is_stale(since):
                 break
-            if len(self.frames) < self.capacity:
+            if len(self.frames) - self._live_frames < self.capacity:
                 self.frames.append(frame)
                 if self._readers:
                     self._readers.unpark()
@@ -78,6 +83,7 @@ class Link:
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check()
         self.frames.append(frame)
+        self._live_frames += 1
         self._live_s += frame.duration_s
         if self._readers:
             self._readers.unpark()
@@ -86,6 +92,7 @@ class Link:
             oldest = next(index for index, each in enumerate(self.frames) if isinstance(each, AudioFrame))
             dropped = self.frames[oldest]
             assert isinstance(dropped, AudioFrame)
+            self._live_frames -= 1
             self._live_s -= dropped.duration_s
             del self.frames[oldest]
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -101,8 +108,9 @@ class Link:
                 self.delivered, self.interruption = self.interruption, None
             elif self.frames:
                 frame = self.frames.popleft()
-                if self._live_s and isinstance(frame, AudioFrame):
-                    self._live_s = max(0.0, self._live_s - frame.duration_s) if self.frames else 0.0
+                if self._live_frames and isinstance(frame, AudioFrame):
+                    self._live_frames -= 1
+                    self._live_s = self._live_s - frame.duration_s if self._live_frames else 0.0
                 if self._writers:
                     self._writers.unpark()
             elif self.is_ended:
@@ -157,6 +165,7 @@ class Output(trio.abc.SendChannel[Frame]):
             await self._link.put(value)
             return
         await trio.lowlevel.checkpoint()
+        self._link.check_open()
         self._links.interrupt(self._link.index, value)
 
     async def aclose(self) -> None:

@@ -12,8 +12,9 @@ Rules
    caller's.
 2. A link between stages holds ``max_queued_frames``; past that the sender waits.
 3. The input is live: it is always read, or an interruption in it could not be seen. When the first stage falls more
-   than ``audio_max_queue_secs`` of audio behind, the oldest audio is dropped, and a warning names the stage. With None
-   nothing is dropped and the input waits instead, for input that is not live, such as a file.
+   than ``audio_max_queue_secs`` of audio behind, the oldest audio is dropped, and a warning names the pipeline. Frames
+   that are not audio are never dropped: past ``max_queued_frames`` of them the input waits. With None nothing at all is
+   dropped and the input waits for audio too, for input that is not live, such as a file.
 4. An interruption enters every link after it at the same moment, ahead of all that is queued, and the audio queued
    there is dropped; so is the audio that a stage waits to send, and the one on its way into the output. Other frames
    keep their order behind it. Nobody needs to pass it on, and passing it on does not repeat it.
@@ -149,10 +150,14 @@ async def _run_stage(stage: AsyncStage, links: Links, index: int) -> None:
     after = links.all[index + 1]
     try:
         await stage(Input(links.all[index], lambda: links.leave(index)), Output(links, after))
-    except StageGone:
-        # Rule 7: it found out by sending. Anything else that is broken is the stage's own crash.
+    except (StageGone, BaseExceptionGroup) as exc:
+        # Rule 7: it found out by sending, maybe in a task of its own. Anything else is the stage's own crash.
         if after.is_read:
             raise
+        if isinstance(exc, BaseExceptionGroup):
+            rest = exc.split(StageGone)[1]
+            if rest is not None:
+                raise rest from None
     links.leave(index)
     after.end()
 
