@@ -36,11 +36,13 @@ def test_text_is_the_applications_own() -> None:
 
 
 def test_wav_headers_are_taken_off() -> None:
-    """On every message, and their format is believed."""
+    """From every message or only the first; their format is believed until another comes."""
     protocol = RawPCMProtocol()
-    chunks = heard(protocol, [add_wav_header(PCM, AudioFormat(16000)), PCM, add_wav_header(PCM, AudioFormat(8000, 2))])
-    assert [chunk.data for chunk in chunks] == [PCM] * 3
-    assert [chunk.format for chunk in chunks] == [AudioFormat(16000), AudioFormat(24000), AudioFormat(8000, 2)]
+    wide, stereo = AudioFormat(16000), AudioFormat(8000, 2)
+    chunks = heard(protocol, [PCM, add_wav_header(PCM, wide), PCM, add_wav_header(PCM, stereo), PCM[:6], PCM[6:]])
+    assert [chunk.data for chunk in chunks] == [PCM, PCM, PCM, PCM, PCM[:4], PCM[4:]]
+    assert [chunk.format for chunk in chunks] == [AudioFormat(24000), wide, wide, stereo, stereo, stereo]
+    assert heard(protocol.fresh(), [PCM])[0].format == AudioFormat(24000)
 
 
 def test_formats_are_as_told() -> None:

@@ -24,6 +24,7 @@ def pcm16(audio_format: AudioFormat) -> str:
 class RawPCMProtocol(WebSocketProtocol):
     """PCM16 in binary messages, cut anywhere, with a WAV header or without.
 
+    A header's format holds until another comes; before the first it is ``output_format``.
     ``interrupt`` and ``end`` are messages to send, where the agent has such.
     """
 
@@ -32,10 +33,15 @@ class RawPCMProtocol(WebSocketProtocol):
     interrupt: Message | None = field(default=None, validator=optional(instance_of((str, bytes))))
     end: Message | None = field(default=None, validator=optional(instance_of((str, bytes))))
     is_continuous: bool = field(default=False, validator=instance_of(bool))
+    _heard: AudioFormat = field(init=False)
     _samples: WholeSamples = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._samples = WholeSamples(self.output_format.bytes_per_sample)
+        self._speaks(self.output_format)
+
+    def _speaks(self, audio_format: AudioFormat) -> None:
+        self._heard = audio_format
+        self._samples = WholeSamples(audio_format.bytes_per_sample)
 
     def fresh(self) -> "RawPCMProtocol":
         return evolve(self)
@@ -55,11 +61,12 @@ class RawPCMProtocol(WebSocketProtocol):
         if isinstance(message, str):
             return None
         announced, pcm = split_wav_header(message) if not self._samples.waiting_bytes else (None, message)
-        audio_format = announced or self.output_format
+        if announced is not None:
+            self._speaks(announced)
         pcm = self._samples.take(pcm)
         if not pcm:
             return None
-        return AudioChunk(pcm, sample_rate=audio_format.sample_rate, num_channels=audio_format.num_channels)
+        return AudioChunk(pcm, sample_rate=self._heard.sample_rate, num_channels=self._heard.num_channels)
 
     def decode_event(self, message: Message) -> AgentMessage | None:
         return AgentMessage(message) if isinstance(message, str) else None
