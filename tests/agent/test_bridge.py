@@ -7,6 +7,7 @@ import pytest
 from trio_transports.agent import AgentMessage, AudioChunk, Reply, WebSocketProtocol
 from trio_transports.agent.bridge import Bridge, Noted
 from trio_transports.audio.format import AudioFormat
+from trio_transports.audio.wav import add_wav_header
 from trio_transports.frames import AudioFrame, BotStartedSpeakingFrame, EndFrame, Frame, MessageFrame, TextFrame
 
 
@@ -66,14 +67,21 @@ def test_audio_keeps_what_is_known(fixture: Fixture) -> None:
     assert fixture.recall([frame]) == [(5.0, AudioChunk(b"abcd", "said", 1.0, 2.0, sample_rate=8000, received_at=5.0))]
 
 
-def test_the_sessions_changes_to_audio_stand(fixture: Fixture) -> None:
-    """What a filter or the mixing of channels made of the PCM is what is heard."""
-    (frame,) = fixture.hear(b"abcd")
-    assert isinstance(frame, AudioFrame)
-    changed = AudioFrame(audio=b"abababab", sample_rate=8000, num_channels=2, pts=frame.pts)
-    ((_, chunk),) = fixture.recall([changed])
+def test_a_transcript_alone_has_its_time_too(fixture: Fixture) -> None:
+    """The time of arrival does not depend on there being audio."""
+    fixture.now = 5.0
+    assert fixture.recall(fixture.hear("word")) == [(5.0, AudioChunk(b"", "word", received_at=5.0))]
+
+
+def test_wav_headers_are_taken_off_and_believed(fixture: Fixture) -> None:
+    """A user's protocol need not know of them; a broken one is that protocol's error."""
+    ((_, chunk),) = fixture.recall(fixture.hear(add_wav_header(b"abcdefgh", AudioFormat(16000, 2))))
     assert isinstance(chunk, AudioChunk)
-    assert (chunk.data, chunk.num_channels, chunk.transcript) == (b"abababab", 2, "said")
+    assert (chunk.data, chunk.format, chunk.transcript) == (b"abcdefgh", AudioFormat(16000, 2), "said")
+    broken = add_wav_header(b"abcdefgh", AudioFormat(16000)).replace(b"fmt ", b"fmt?")
+    ((_, error),) = fixture.recall(fixture.hear(broken))
+    assert isinstance(error, ValueError)
+    assert fixture.bridge.undecoded == 1
 
 
 def test_order_is_kept(fixture: Fixture) -> None:

@@ -3,11 +3,13 @@
 Rules
 1. A session carries frames, and a protocol says more than frames hold. So each thing heard is kept here under a number,
    and a frame with that number keeps its place among the others: an ``AudioFrame`` for audio (number in ``pts``), a
-   ``MessageFrame`` for everything else. ``recall`` gives it back.
+   ``MessageFrame`` for everything else. ``recall`` gives it back. The session counts and bounds the audio, and changes
+   nothing in it.
 2. Audio to send is encoded when the session's clock lets it leave. Finished messages (hooks' results, audio sent at
    once) are handed over the same way, under a number in a ``MessageFrame``.
 3. What the protocol raises is neither lost nor counted as a malformed message: it is one of the things heard, and
    reaches the user as itself, with a note of the message's head. The message is skipped, the session goes on.
+4. A WAV header at the beginning of a chunk is taken off, and believed: heard as audio it is a click.
 """
 
 from collections import deque
@@ -18,6 +20,7 @@ from typing import Final, TypeAlias, final
 from attrs import define, evolve, field
 
 from ..audio.format import AudioFormat
+from ..audio.wav import split_wav_header
 from ..frames import AudioFrame, Frame, MessageFrame
 from ..serializers.protocol import Message
 from .chunk import AudioChunk
@@ -79,7 +82,8 @@ class Bridge:
     def decode(self, message: Message) -> Sequence[Frame]:
         try:
             where = f"{type(self.protocol).__name__}.decode"
-            heard: list[Heard] = listed(self.protocol.decode(message), HEARD_KINDS, where)
+            given: list[Heard] = listed(self.protocol.decode(message), HEARD_KINDS, where)
+            heard = [_without_wav_header(item) if isinstance(item, AudioChunk) else item for item in given]
         except Exception as exc:  # the user's code; it is raised to the user from recv_audio
             self.undecoded += 1
             exc.add_note(f"while decoding the {head(message)}")
@@ -113,16 +117,20 @@ class Bridge:
         while self._noted:
             noted_number, at, noted = self._noted.popleft()
             if noted_number == number:
-                if isinstance(noted, AudioChunk) and isinstance(frame, AudioFrame):
-                    noted = evolve(noted.with_audio(frame.audio, frame.format), received_at=at)
-                return at, noted
+                return at, evolve(noted, received_at=at) if isinstance(noted, AudioChunk) else noted
         raise LookupError(f"the session gave a frame that this bridge did not make: {frame!r}")
 
     def _note(self, noted: Noted) -> Frame:
         number = next(self._numbers)
         self._noted.append((number, self._now(), noted))
         if isinstance(noted, AudioChunk) and noted.data:
-            return AudioFrame(
-                audio=noted.data, sample_rate=noted.sample_rate, num_channels=noted.num_channels, pts=number
-            )
+            # As many samples in one channel last as long, and leave the session nothing to mix.
+            return AudioFrame(audio=noted.data, sample_rate=noted.sample_rate * noted.num_channels, pts=number)
         return MessageFrame(message=number)
+
+
+def _without_wav_header(chunk: AudioChunk) -> AudioChunk:
+    if not chunk.data.startswith(b"RIFF"):
+        return chunk
+    stated, pcm = split_wav_header(chunk.data)
+    return chunk if stated is None else chunk.with_audio(pcm, stated)

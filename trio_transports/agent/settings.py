@@ -21,6 +21,7 @@ def checked(params: WebsocketClientParams) -> WebsocketClientParams:
         "serializer": "the protocol is what is spoken",
         "reconnect": "a lost connection is an outcome to be told, not to be hidden",
         "audio_out_mixer": "the caller's audio is sent as it is",
+        "audio_in_filter": "what the agent sends is handed on as it is",
         "vad_analyzer": "what the agent sends is handed on as it is",
         "hang_up": "use the protocol's on_close",
         "fixed_audio_packet_size": "the protocol makes the messages",
@@ -47,7 +48,7 @@ def session_params(
         audio_in_passthrough=True,
         audio_in_stream_on_start=True,
         audio_in_sample_rate=None,
-        audio_in_channels=1 if conversation.audio_format is None else conversation.audio_format.num_channels,
+        audio_in_channels=1,  # as the bridge gives it
         audio_in_max_queue_secs=max_unread_s,
         audio_out_enabled=True,
         audio_out_auto_silence=continuous,

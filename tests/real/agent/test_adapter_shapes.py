@@ -15,6 +15,7 @@ from trio_transports.agent import (
     WebSocketAgentAdapter,
     WebSocketProtocol,
 )
+from trio_transports.audio.highpass import HighPass
 from trio_transports.errors import LocalProtocolError
 from trio_transports.params import ReconnectPolicy, WebsocketClientParams
 from trio_transports.serializers import JSONFrameSerializer
@@ -112,6 +113,7 @@ async def test_settings_that_cannot_work_are_refused() -> None:
         (WebsocketClientParams(serializer=JSONFrameSerializer()), "serializer is not for an agent adapter"),
         (WebsocketClientParams(audio_in_enabled=True, vad_enabled=True), "vad_enabled"),
         (WebsocketClientParams(fixed_audio_packet_size=160), "fixed_audio_packet_size"),
+        (WebsocketClientParams(audio_in_enabled=True, audio_in_filter=HighPass()), "audio_in_filter"),
     ]
     for params, message in refused:
         with pytest.raises(ValueError, match=message):
