@@ -307,6 +307,41 @@ async def test_rates_are_converted(autojump_clock: MockClock) -> None:
         assert sum(chunk.duration_seconds for chunk in heard) == pytest.approx(0.2 if wanted is None else 0.206)
 
 
+async def test_stereo_of_any_length(autojump_clock: MockClock) -> None:
+    """A long chunk of two channels is one chunk: mixed for a caller who wants one, else as the agent sent it."""
+
+    class Stereo(Plain):
+        def decode_response(self, message: str | bytes) -> AudioChunk | None:
+            assert isinstance(message, bytes)
+            return AudioChunk(message, num_channels=2)
+
+    sent = b"\x01\0\x03\0" * 48000
+    for wanted, heard in ((AudioFormat(24000), b"\x02\0" * 48000), (None, sent)):
+        async with MemoryAdapter(Stereo(), audio_format=wanted) as adapter:
+            await adapter.agent.send(sent)
+            assert (await adapter.recv_audio(timeout=1.0)).data == heard
+            await adapter.agent.send(sent)
+            assert (await adapter.recv_audio(timeout=1.0)).data == heard
+            assert adapter.statistics().audio_received_s == pytest.approx(4.0)
+
+
+async def test_a_rate_that_cannot_be_converted_is_told(autojump_clock: MockClock) -> None:
+    """It is raised by recv_audio, and the conversation goes on."""
+
+    class Strange(Plain):
+        def decode_response(self, message: str | bytes) -> AudioChunk | None:
+            assert isinstance(message, bytes)
+            return AudioChunk(message, sample_rate=7 if message == b"7 Hz" else 24000)
+
+    async with MemoryAdapter(Strange()) as adapter:
+        await adapter.agent.send(b"7 Hz")
+        await adapter.agent.send(b"ab")
+        with pytest.raises(ValueError, match="not 7") as caught:
+            await adapter.recv_audio(timeout=1.0)
+        assert caught.value.__notes__ == ["in a chunk of 7 Hz mono from Strange.decode_response"]
+        assert (await adapter.recv_audio(timeout=1.0)).data == b"ab"
+
+
 async def test_unread_audio_is_bounded(autojump_clock: MockClock) -> None:
     """The oldest goes; what is left is the newest."""
     async with MemoryAdapter(max_unread_s=1.0) as adapter:

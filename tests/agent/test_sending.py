@@ -238,6 +238,20 @@ async def test_a_failing_encoding_of_queued_audio_is_heard(autojump_clock: MockC
     assert [message for _, message in received] == [bytes(960)] * 2
 
 
+async def test_a_failing_encoding_is_told_though_the_sender_gave_up(autojump_clock: MockClock) -> None:
+    """Found while a send_audio waited that was then cancelled, it is raised by the next recv_audio."""
+    adapter = MemoryAdapter(Picky(), params=WebsocketClientParams(audio_out_max_queue_secs=0.1))
+
+    async def send(adapter: MemoryAdapter) -> None:
+        await adapter.send_audio(AudioChunk(bytes(960) + b"\7" * 960 + bytes(24000)))
+        with trio.move_on_after(0.1):
+            await adapter.send_audio(AudioChunk(bytes(960)))
+        with pytest.raises(ZeroDivisionError, match="not a seven"):
+            await adapter.recv_audio(timeout=0.0)
+
+    await messages_of(adapter, send)
+
+
 async def test_an_encoding_that_gives_no_message_is_an_error(autojump_clock: MockClock) -> None:
     """It says which hook, and what it should have given."""
 

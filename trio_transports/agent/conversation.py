@@ -177,9 +177,13 @@ class Conversation:
     def _take_audio(self, chunk: AudioChunk, at: float) -> None:
         self._heard_at = at
         self._playback.audio(chunk.duration_seconds, at)
-        for converted in self._rates.process(chunk):
-            if converted.data or converted.transcript:
-                self._deliver(converted, at)
+        try:
+            for converted in self._rates.process(chunk):
+                if converted.data or converted.transcript:
+                    self._deliver(converted, at)
+        except ValueError as exc:  # a rate that nothing can be made of; it is raised to the user from recv_audio
+            exc.add_note(f"in a chunk of {chunk.format} from {type(self.protocol).__name__}.decode_response")
+            self.inbox.put(exc, at)
 
     def _flush_heard(self) -> None:
         for held in self._rates.flush():  # it belongs to the last audio that came
@@ -208,8 +212,12 @@ class Conversation:
         self._senders.append(sender)
         try:
             await self._send(frame)
-        finally:
+        except BaseException:
             self._senders.remove(sender)
+            if sender.fault is not None:
+                self._encoding_failed(sender.fault)  # there is something else to raise here
+            raise
+        self._senders.remove(sender)
         if sender.fault is not None:
             raise sender.fault
 

@@ -31,8 +31,9 @@ class RateConversion:
             return (chunk,)
         held: Sequence[AudioChunk] = ()
         if converter is None or converter.source != chunk.format:
+            following = Converter(chunk.format, target)  # a ValueError for a rate that cannot be converted
             held = self.flush(chunk)
-            converter = self._converter = Converter(chunk.format, target)
+            converter = self._converter = following
         if converter.is_identity:
             return (*held, chunk)
         return (*held, chunk.with_audio(converter.process(chunk.data), target))
