@@ -21,6 +21,7 @@ from .statistics import Counters
 
 MAX_FRAMES: Final = 1024
 LEAST_S: Final = 0.001
+_ROUNDING_S: Final = 1e-6
 
 
 @final
@@ -52,7 +53,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         counted_s = _counted_s(frame)
         self._frames.append(frame)
         self._audio_s += counted_s
-        while self._audio_s > self._max_audio_s and self._audio_s > counted_s:
+        while self._audio_s > self._max_audio_s + _ROUNDING_S and self._audio_s > counted_s + _ROUNDING_S:
             self._drop_oldest_audio()
         if self._readers:
             self._readers.unpark()
