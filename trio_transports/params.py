@@ -234,6 +234,10 @@ class TransportParams:
                 )
         if self.audio_out_mixer is not None and not self.audio_out_enabled:
             raise ValueError(f"{where}.audio_out_mixer needs audio_out_enabled=True")
+        if self.add_wav_header and self.audio_out_channels > 2:
+            raise ValueError(
+                f"{where}.add_wav_header needs audio_out_channels of 1 or 2, not {self.audio_out_channels}"
+            )
         if self.fixed_audio_packet_size is not None and self.add_wav_header:
             raise ValueError(f"{where}.fixed_audio_packet_size and add_wav_header exclude each other")
 

@@ -120,6 +120,38 @@ async def test_a_late_source_does_not_add_delay_for_ever(autojump_clock: MockClo
     assert max(waits_s) <= 0.015 + 1e-9
 
 
+async def test_a_stall_does_not_delay_the_rest_of_the_call(autojump_clock: MockClock) -> None:
+    """After a live source was held up for 150 ms and is on time again, its audio leaves as it comes within a second."""
+    async with memory_session(params(audio_out_auto_silence=False)) as (session, peer):
+        began_s, sent_s = trio.current_time(), []
+        for number in range(200):
+            due_s = began_s + number * CHUNK_S
+            held_up = 50 <= number < 57
+            await trio.sleep_until(began_s + 57 * CHUNK_S if held_up else due_s)
+            sent_s.append(trio.current_time())
+            await session.output.send(audio(CHUNK_BYTES))
+        await session.output.drain()
+        await trio.testing.wait_all_tasks_blocked()
+        heard = [h for h in peer.recorder.heard if isinstance(h.frame, AudioFrame) and not is_silence(h.frame.audio)]
+        waits_s = [h.at_s - sent for h, sent in zip(heard, sent_s, strict=True)]
+    assert max(waits_s) < 0.17
+    assert max(waits_s[100:]) <= 0.005
+
+
+async def test_audio_queued_ahead_is_never_hurried(autojump_clock: MockClock) -> None:
+    """A source that runs ahead, in real time or faster, and stumbles once, is still paced chunk by chunk."""
+    async with memory_session(params(audio_out_auto_silence=False)) as (session, peer):
+        await session.output.send(audio(CHUNK_BYTES))
+        await trio.sleep(0.1)
+        for number in range(100):
+            await session.output.send(audio(CHUNK_BYTES, start=number))
+            await trio.sleep(0.005)
+        await session.output.drain()
+        await trio.testing.wait_all_tasks_blocked()
+        times_s = peer.recorder.audio_times_s
+    assert min(gaps(times_s)) >= CHUNK_S - 0.0051
+
+
 async def test_gaps_are_filled_with_silence_then_the_clock_parks(autojump_clock: MockClock) -> None:
     """After audio, silence fills the gap from its 60th ms on, for two seconds, on the schedule; then nothing more."""
     async with memory_session(params()) as (session, peer):

@@ -9,9 +9,10 @@ Rules
 4. Late because there was nothing to send: the anchor moves to when audio was there again. No burst follows.
 5. Audio at most ``EARLY_S`` before its time may leave: waking up for so little costs more than it gives. The schedule
    itself stays, so this never adds up.
-6. A live source, one chunk at a time, is held back only as long as its recent jitter asks: when all of the last
-   ``WINDOW`` chunks came more than ``EARLY_S`` too early, the anchor moves back by the least of that. So one late chunk
-   does not delay the rest of the call.
+6. What one late chunk of a live source added to the delay (rule 4, up to ``catch_up_s``; more than that was a pause) is
+   taken back when the source is on time again: after ``WINDOW_S`` of audio that took about as long to come, and all of
+   which came more than ``EARLY_S`` before its time, the anchor moves back by the least of that. So a stall does not
+   delay the rest of the call, and audio that was queued ahead keeps its exact times.
 """
 
 from math import inf
@@ -20,7 +21,7 @@ from typing import Final, final
 from attrs import define, field
 
 EARLY_S: Final = 0.005
-WINDOW: Final = 10
+WINDOW_S: Final = 0.2
 
 
 @final
@@ -34,8 +35,11 @@ class Schedule:
     late_resets: int = field(default=0, init=False)
     _anchor_s: float | None = field(default=None, init=False)
     _position: int = field(default=0, init=False)
+    owed_s: float = field(default=0.0, init=False)
+    """Delay that late chunks have added and that was not taken back yet."""
+    _heard_s: float = field(default=0.0, init=False)
+    _heard_since_s: float = field(default=0.0, init=False)
     _least_early_s: float = field(default=inf, init=False)
-    _live_chunks: int = field(default=0, init=False)
 
     @property
     def is_running(self) -> bool:
@@ -56,6 +60,8 @@ class Schedule:
             return now_s
         plays_at_s = anchor_s + self._position / self.sample_rate
         if available_at_s > plays_at_s:  # rule 4
+            late_s = available_at_s - plays_at_s
+            self.owed_s = self.owed_s + late_s if late_s <= self.catch_up_s else 0.0
             self.restart(available_at_s)
             plays_at_s = available_at_s
         late_s = now_s - plays_at_s
@@ -69,23 +75,26 @@ class Schedule:
         """Whether it is worth waiting until ``due_s``; rule 5."""
         return due_s > now_s + EARLY_S
 
-    def advance(self, samples: int, available_at_s: float = -inf) -> None:
-        """Count samples as sent; ``available_at_s`` is when a live source gave them, ``-inf`` if they were queued."""
-        if available_at_s == -inf:
-            self._live_chunks = 0
-        elif self._anchor_s is not None:
-            self._follow(self._anchor_s + self._position / self.sample_rate - self.lead_s - available_at_s)
+    def advance(self, samples: int) -> None:
         self._position += samples
 
-    def _follow(self, early_s: float) -> None:
-        if not self._live_chunks:
-            self._least_early_s = inf
-        self._live_chunks += 1
+    def heard(self, samples: int, queued_samples: int, now_s: float) -> None:
+        """Look how early samples came, behind those queued already; rule 6. Of use while something is owed."""
+        if self._anchor_s is None:
+            return
+        early_s = self._anchor_s + (self._position + queued_samples) / self.sample_rate - now_s
+        if not self._heard_s:
+            self._heard_since_s, self._least_early_s = now_s, inf
+        self._heard_s += samples / self.sample_rate
         self._least_early_s = min(self._least_early_s, early_s)
-        if self._live_chunks >= WINDOW:
-            if self._least_early_s > EARLY_S and self._anchor_s is not None:
-                self._anchor_s -= self._least_early_s
-            self._live_chunks = 0
+        if self._heard_s < WINDOW_S:
+            return
+        is_live = now_s - self._heard_since_s > 0.8 * (self._heard_s - samples / self.sample_rate)
+        back_s = min(self._least_early_s, self.owed_s)
+        if is_live and back_s > EARLY_S:
+            self._anchor_s -= back_s
+            self.owed_s -= back_s
+        self._heard_s = 0.0
 
     def restart(self, now_s: float) -> None:
         """Set the anchor: the next sample is heard at ``now_s``."""
@@ -95,3 +104,4 @@ class Schedule:
     def forget(self) -> None:
         self._anchor_s = None
         self._position = 0
+        self.owed_s = self._heard_s = 0.0

@@ -105,12 +105,9 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
         counters,
         control_filter=lambda frame: inbound.control_filter(frame),
         shape=lambda: (output_format(params, serializer), track_settings(params, serializer)),
-        audio_is_enabled=params.audio_out_enabled,
-        max_queue_s=params.audio_out_max_queue_secs,
-        end_silence_s=params.audio_out_end_silence_secs,
+        params=params,
         max_stale_s=max_stale_s,
         awaits_marks=lambda: isinstance(serializer, PlaybackMarks) and serializer.has_marks,
-        mark_timeout_s=params.send_timeout,
     )
     inbound = Inbound(
         params,

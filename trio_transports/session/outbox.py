@@ -119,8 +119,9 @@ class Outbox:
         self._urgent.extend(messages)
         self._idle.wake()
 
-    def drop_paced(self) -> int:
-        dropped = len(self._paced)
+    def drop_paced(self) -> list[Paced]:
+        """Drop what was handed over and is not being written yet; return it."""
+        dropped = list(self._paced)
         self._paced.clear()
         return dropped
 

@@ -33,7 +33,9 @@ from ..frames import (
     MarkFrame,
     MessageFrame,
     MixerControlFrame,
+    SpriteFrame,
 )
+from ..params import TransportParams
 from ..serializers.protocol import FrameSerializer, Message
 from .clock import Clock
 from .outbox import Outbox
@@ -58,12 +60,9 @@ class Output(trio.abc.SendChannel[Frame]):
     _counters: Counters
     _control_filter: Callable[[FilterControlFrame], Awaitable[None]]
     _shape: Callable[[], tuple[AudioFormat, TrackSettings]]
-    _audio_is_enabled: bool
-    _max_queue_s: float
-    _end_silence_s: float
+    _params: TransportParams
     _max_stale_s: float
     _awaits_marks: Callable[[], bool]
-    _mark_timeout_s: float
     _ready: trio.Event = field(factory=trio.Event, init=False)
     _ended: bool = field(default=False, init=False)
     _room: ParkingLot = field(factory=ParkingLot, init=False)
@@ -146,8 +145,8 @@ class Output(trio.abc.SendChannel[Frame]):
         now_s = trio.current_time()
         for track in self._tracks.values():
             track.push_mark((), now_s, ends_utterance=True)
-            if track.has_played and self._end_silence_s:
-                track.push_silence(self._end_silence_s, now_s)
+            if track.has_played and self._params.audio_out_end_silence_secs:
+                track.push_silence(self._params.audio_out_end_silence_secs, now_s)
             track.is_ending = True
         await self.drain()
 
@@ -260,14 +259,14 @@ class Output(trio.abc.SendChannel[Frame]):
 
     async def _queue_audio(self, frame: AudioFrame, *, tick: bool = True) -> Track | None:
         """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
-        if not self._audio_is_enabled:
+        if not self._params.audio_out_enabled:
             raise LocalProtocolError("audio was sent but audio_out_enabled is False: set it in the parameters")
         if self._life.is_ending or self._ended:
             self._check_open()
         track = self._track(frame.destination)
-        if not self._ready.is_set() or track.queued_s >= self._max_queue_s:
+        if not self._ready.is_set() or track.queued_s >= self._params.audio_out_max_queue_secs:
             interruptions = self._counters.interruptions
-            await self._wait_for_room(lambda: track.queued_s < self._max_queue_s)
+            await self._wait_for_room(lambda: track.queued_s < self._params.audio_out_max_queue_secs)
             if self._counters.interruptions != interruptions:
                 self._counters.audio_out_dropped_s += frame.duration_s
                 return None
@@ -276,7 +275,9 @@ class Output(trio.abc.SendChannel[Frame]):
         return track
 
     async def _queue_messages(self, frame: Frame) -> None:
-        track = self._track(frame.destination if isinstance(frame, BotStoppedSpeakingFrame | ImageFrame) else None)
+        if isinstance(frame, ImageFrame | SpriteFrame):
+            self._check_video(frame)
+        track = self._track(frame.destination if isinstance(frame, BotStoppedSpeakingFrame) else None)
         await self._wait_for_room(lambda: track.queued_marks < MAX_QUEUED_MESSAGES)
         messages = self._encode(frame)
         ends_utterance = isinstance(frame, BotStoppedSpeakingFrame)
@@ -306,6 +307,14 @@ class Output(trio.abc.SendChannel[Frame]):
                 f"destination {destination!r} is not one of audio_out_destinations ({known})"
             ) from None
 
+    def _check_video(self, frame: ImageFrame | SpriteFrame) -> None:
+        if not self._params.video_out_enabled:
+            raise LocalProtocolError("an image was sent but video_out_enabled is False: set it in the parameters")
+        images = frame.images if isinstance(frame, SpriteFrame) else (frame,)
+        for image in images:
+            if image.destination not in (None, *self._params.video_out_destinations):
+                raise LocalProtocolError(f"destination {image.destination!r} is not one of video_out_destinations")
+
     def _control_mixer(self, frame: MixerControlFrame) -> None:
         mixer = self._track(frame.destination).mixer
         if mixer is None:
@@ -313,9 +322,9 @@ class Output(trio.abc.SendChannel[Frame]):
         mixer.control(frame.settings, frame.enabled)
 
     def _drop_everything(self) -> None:
-        self._outbox.drop_paced()
+        unsent = self._outbox.drop_paced()
         for track in self._tracks.values():
-            track.interrupt()
+            track.interrupt(unsent)
         self._room.unpark_all()
         self._drained.unpark_all()
 
@@ -324,7 +333,7 @@ class Output(trio.abc.SendChannel[Frame]):
         played = self._marks_played[name] = trio.Event()
         try:
             await self._outbox.put_urgent(self._serializer.encode(MarkFrame(mark=name)), self._closed_error)
-            with trio.move_on_after(self._mark_timeout_s):
+            with trio.move_on_after(self._params.send_timeout):
                 await played.wait()
         finally:
             self._marks_played.pop(name, None)

@@ -25,12 +25,14 @@ from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
 from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame
 from ..serializers.protocol import FrameSerializer, Message
-from .outbox import Outbox
+from .outbox import Outbox, Paced
 from .packer import Packer
 from .statistics import Counters
 
 SPEECH_ENDS_AFTER_S: Final = 0.35
 """Silence after which the bot has stopped speaking, if nobody said so earlier."""
+NO_AUDIO: Final = -1
+"""What a message covers that is not audio."""
 
 
 @final
@@ -174,8 +176,11 @@ class Track:
         else:
             self._receipts.append(Receipt(self._pushed, settle))
 
-    def interrupt(self) -> None:
-        """Drop everything that has not left; rule 7. A mixer's schedule goes on, so its bed has no hole."""
+    def interrupt(self, unsent: Sequence[Paced]) -> None:
+        """Drop everything that has not left; rule 7. A mixer's schedule goes on, so its bed has no hole.
+
+        ``unsent`` was handed over to the outbox and dropped there: the bed that was in it is made again.
+        """
         self.counters.frames_dropped += len(self._marks)
         self._drop_queue()
         self._parts.clear()
@@ -186,6 +191,9 @@ class Track:
         self._silence_s = 0.0
         if self.mixer is None:
             self.schedule.forget()
+        else:
+            chunks = sum(paced.written == self._settle_written and paced.covers != NO_AUDIO for paced in unsent)
+            self.schedule.advance(-chunks * self._chunk_samples)
         self._stop_speaking()
 
     def drop_older_than(self, keep_s: float) -> None:
@@ -292,13 +300,13 @@ class Track:
             self._is_speaking = True
             self.tell(BotStartedSpeakingFrame(destination=self.name))
         self._taken += len(pcm)
-        available_at_s, self._available_at_s = self._available_at_s, -inf
+        self._available_at_s = -inf
         self._spoke_at_s = now_s
         self._silence_s = 0.0
-        self._send_chunk(pcm, due_s, available_at_s)
+        self._send_chunk(pcm, due_s)
 
-    def _send_chunk(self, pcm: bytes, due_s: float, available_at_s: float = -inf) -> None:
-        self.schedule.advance(self._chunk_samples, available_at_s)
+    def _send_chunk(self, pcm: bytes, due_s: float) -> None:
+        self.schedule.advance(self._chunk_samples)
         self.counters.audio_sent_s += self._chunk_s
         if self.mixer is not None:
             pcm = self.mixer.mix(pcm)
@@ -324,7 +332,7 @@ class Track:
             self._complete_packet()
         mark = self._marks.popleft()
         for message in mark.messages:
-            self._hand_over(message, self._written)
+            self._hand_over(message, NO_AUDIO)
         if mark.ends_utterance:
             self._stop_speaking()
 
@@ -351,6 +359,9 @@ class Track:
 
     def _push_pcm(self, pcm: bytes, now_s: float) -> bool:
         had_chunk = self._chunker.has_chunk
+        if self.schedule.owed_s:
+            sample = self.format.bytes_per_sample
+            self.schedule.heard(len(pcm) // sample, self._chunker.pending_bytes // sample, now_s)
         self._chunker.push(pcm)
         self._pushed += len(pcm)
         self._pushed_at_s = now_s

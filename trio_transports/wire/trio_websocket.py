@@ -109,13 +109,15 @@ class TrioWebsocketWire:
         """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
         with trio.move_on_after(_LINGER_S):
             while True:
+                await trio.sleep(_LINGER_S / 50)  # the engine makes one last read of its own, and must come first
                 try:
-                    if not await self._stream.receive_some(65536):
-                        return
+                    while await self._stream.receive_some(65536):
+                        pass
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     return
-                except trio.BusyResourceError:  # the engine is still in its own last read
-                    await trio.sleep(_LINGER_S / 50)
+                except trio.BusyResourceError:
+                    continue
+                return
 
 
 @asynccontextmanager
