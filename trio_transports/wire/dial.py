@@ -33,6 +33,7 @@ class Address:
         try:
             parts = urlsplit(url)
             port = parts.port
+            (parts.hostname or "").encode("idna")  # else the name resolution finds out, with an error of its own
         except ValueError as exc:
             raise ValueError(f"{url!r} is not a WebSocket URL: {exc}") from None
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
@@ -68,4 +69,7 @@ def _reason(error: OSError) -> str:
     cause: BaseException = error.__cause__ or error
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[-1]
-    return os.strerror(cause.errno) if isinstance(cause, OSError) and cause.errno else str(error)
+    if not isinstance(cause, OSError) or not cause.errno:
+        return str(error)
+    # Numbers below 0 are those of the name resolution.
+    return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or str(error)
