@@ -42,6 +42,14 @@ def test_json_for_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert second["frames"] == [{"frame": "MessageFrame", "message": {"a": [1]}, "urgent": False}]
 
 
+def test_only_line_feeds_part_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line separator inside JSON text, which JSON allows, is part of the message."""
+    file = tmp_path / "capture.txt"
+    file.write_text('{"type": "text", "text": "a\u2028b"}\r\n{"type": "text", "text": "c"}\n', "utf-8", newline="")
+    assert main(["inspect", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 messages, 0 malformed")
+
+
 def test_malformed_messages_are_told_and_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The others are still shown; the exit code is 1."""
     file = tmp_path / "capture.txt"

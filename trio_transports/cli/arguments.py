@@ -1,6 +1,7 @@
 """What can be written after ``python -m trio_transports``, and the help that teaches it."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, NoReturn, TypeAlias
@@ -9,6 +10,10 @@ from .. import __version__
 from . import dialects
 
 PROGRAM: Final = "trio-transports"
+RATES: Final = range(4000, 192_001)
+CHANNELS: Final = range(1, 9)
+"""A session works on audio within these."""
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 _INTRODUCTION: Final = """\
 Voice over WebSockets, on trio. Start with the demo:
@@ -98,14 +103,14 @@ def _echo(commands: _Commands) -> None:
         "echo",
         "a server that says back what it hears",
         "Every frame goes back to the client that sent it: audio in pace and at its own sample rate, the rest in\n"
-        "order.\n\n"
+        "order. A client that begins with something else than audio hears its audio at --rate.\n\n"
         "  %(prog)s --port 8766\n"
         "  %(prog)s --serializer telephone --host 0.0.0.0      callers of any of the five providers hear themselves",
         "echo",
     )
     _listen(made, port=8765)
     _serializer(made, dialects.names())
-    made.add_argument("--channels", type=_count, default=1, metavar="N", help="what it hears and says (%(default)s)")
+    made.add_argument("--channels", type=_channels, default=1, metavar="N", help="what it hears and says (%(default)s)")
     made.add_argument("--once", action="store_true", help="exit after the first client has gone")
     _json(made, "one JSON object for each event")
 
@@ -182,7 +187,7 @@ def _inspect(commands: _Commands) -> None:
 
 
 def _listen(made: argparse.ArgumentParser, *, port: int) -> None:
-    made.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    made.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
     made.add_argument("--port", type=_port, default=port, help="port to listen on, 0 for a free one (%(default)s)")
 
 
@@ -212,12 +217,20 @@ def _serializer(made: argparse.ArgumentParser, choices: Sequence[str]) -> None:
         help=f"how frames are written as messages: {', '.join(choices)} (%(default)s)",
     )
     made.add_argument(
-        "--rate", type=_count, default=16000, metavar="HZ", help="sample rate of the serializer pcm (%(default)s)"
+        "--rate", type=_rate, default=16000, metavar="HZ", help="sample rate of the serializer pcm (%(default)s)"
     )
 
 
 def _json(made: argparse.ArgumentParser, what: str) -> None:
     made.add_argument("--json", dest="as_json", action="store_true", help=f"print {what}")
+
+
+def _host(text: str) -> str:
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name or address of a host") from None
+    return text
 
 
 def _port(text: str) -> int:
@@ -229,6 +242,20 @@ def _port(text: str) -> int:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _rate(text: str) -> int:
+    if not text.isdecimal() or int(text) not in RATES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a sample rate: write a number from {RATES[0]} to {RATES[-1]}"
+        )
+    return int(text)
+
+
+def _channels(text: str) -> int:
+    if not text.isdecimal() or int(text) not in CHANNELS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count of channels from {CHANNELS[0]} to {CHANNELS[-1]}")
     return int(text)
 
 
@@ -244,6 +271,6 @@ def _seconds(text: str) -> float:
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip():
+    if not colon or not _TOKEN.fullmatch(name.strip()) or not value.strip().isprintable():
         raise argparse.ArgumentTypeError(f"{text!r} is not a header: write 'Name: value'")
     return name.strip(), value.strip()

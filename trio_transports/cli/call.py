@@ -3,9 +3,10 @@
 Rules
 1. The file leaves in pace, as a microphone would give it. The last frame is padded with silence to a whole one.
 2. What is heard is recorded from its first frame on, in the format of the file; the time before that is only told.
-3. Ctrl-C hangs up: what was heard is recorded and reported, and the exit code is that of an interruption.
+3. Ctrl-C, or SIGTERM, hangs up: what was heard is recorded and reported, and the exit code is that of an interruption.
 4. The call ends when nothing was heard for ``tail`` seconds after the file's end, ``limit`` seconds after it, or
    when the server ends it. If that is before the whole file was said it is a failure; what was heard is kept.
+5. A capture that cannot be written on is given up, and the call goes on; it is a failure at the end.
 """
 
 import base64
@@ -74,6 +75,7 @@ class Call:
     said_bytes: int = field(default=0, init=False)
     started_at_s: float = field(default=0.0, init=False)
     is_interrupted: bool = field(default=False, init=False)
+    capture_failure: str | None = field(default=None, init=False)
 
     async def run(self, session: Session) -> None:
         """Talk and listen until rule 3 or 4 ends it."""
@@ -86,7 +88,7 @@ class Call:
             nursery.cancel_scope.cancel()
 
     async def _until_interrupted(self, scope: trio.CancelScope) -> None:
-        with trio.open_signal_receiver(signal.SIGINT) as signals:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 self.is_interrupted = True
                 scope.cancel()
@@ -216,7 +218,7 @@ async def _call(transport: WebsocketClientTransport, call: Call, capture: str | 
     events = transport.events()
     async with trio.open_nursery() as nursery:
         if capture is not None:
-            nursery.start_soon(_keep, transport.messages(65536), capture)
+            nursery.start_soon(_capture, transport.messages(65536), capture, call)
         async with transport.session() as session:
             await call.run(session)
     return await _ending(events)
@@ -230,12 +232,19 @@ async def _ending(events: trio.abc.ReceiveChannel[Event]) -> Disconnected | None
     return ending
 
 
+async def _capture(messages: trio.abc.ReceiveChannel[Message | EventsLost], path: str, call: Call) -> None:
+    try:
+        await _keep(messages, path)
+    except OSError as exc:
+        call.capture_failure = f"the capture {path} is not whole: {exc.strerror or exc}"
+
+
 async def _keep(messages: trio.abc.ReceiveChannel[Message | EventsLost], path: str) -> None:
     """Write the messages received, one on each line, as ``inspect`` reads them."""
     async with await trio.open_file(path, "w", encoding="utf-8") as file:
         async for message in messages:
             if isinstance(message, str):
-                await file.write(" ".join(message.splitlines()) + "\n")
+                await file.write(message.replace("\r", " ").replace("\n", " ") + "\n")
             elif isinstance(message, bytes):
                 await file.write(base64.b64encode(message).decode() + "\n")
             else:
@@ -246,13 +255,13 @@ async def _keep(messages: trio.abc.ReceiveChannel[Message | EventsLost], path: s
 
 def _complaint(call: Call, ending: Disconnected | None) -> str | None:
     if ending is None or ending.initiator == "local":
-        return None
+        return call.capture_failure
     said_s, total_s = (call.audio_format.duration_s(size) for size in (call.said_bytes, len(call.pcm)))
     if call.said_bytes < len(call.pcm) or ending.code not in (1000, 1001, 1005):
         who = "the server hung up" if ending.initiator == "remote" else "the connection was lost"
         because = f": {ending.reason}" if ending.reason else ""
         return f"{who} after {said_s:.1f} of {total_s:.1f} s, code {ending.code}{because}"
-    return None
+    return call.capture_failure
 
 
 def _read(path: str) -> tuple[AudioFormat, bytes]:

@@ -29,10 +29,11 @@ class SameFormat:
     """A dialect without a format of its own, made to answer at the rate of the first audio it heard.
 
     The session asks for the format once the peer has announced its stream; here the first frame is the announcement.
+    One that is not audio cannot wait for audio that may never come: then it is the format given.
     """
 
     _dialect: FrameSerializer
-    _channels: int
+    _given: AudioFormat
     _heard: AudioFormat | None = field(default=None, init=False)
     is_ready: bool = field(default=False, init=False)
 
@@ -47,15 +48,16 @@ class SameFormat:
         frames = self._dialect.decode(message)
         if frames and not self.is_ready:
             first = next((frame for frame in frames if isinstance(frame, AudioFrame)), None)
-            self._heard = None if first is None else AudioFormat(first.sample_rate, self._channels)
+            self._heard = self._given if first is None else AudioFormat(first.sample_rate, self._given.num_channels)
             self.is_ready = True
         return frames
 
 
 def echoing(name: str, rate: int, channels: int) -> FrameSerializer:
-    dialect = make_serializer(name, AudioFormat(rate, channels))
+    given = AudioFormat(rate, channels)
+    dialect = make_serializer(name, given)
     if dialect.audio_format is None and not isinstance(dialect, AwaitsStart):
-        return SameFormat(dialect, channels)
+        return SameFormat(dialect, given)
     return dialect
 
 

@@ -73,7 +73,7 @@ def _messages(data: bytes, file: str) -> Iterator[Message]:
     if not text.isprintable() and any(ord(letter) < 32 and letter not in "\r\n\t" for letter in text):
         yield data
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # and not at other line breaks, which JSON may hold as they are
         stripped = line.strip()
         if not stripped:
             continue

@@ -54,6 +54,10 @@ class Plan:
     serializer: FrameSerializer
     audio_format: AudioFormat
 
+    @property
+    def frames(self) -> int:
+        return math.ceil(round(self.audio_s / FRAME_S, 6))
+
 
 @final
 @define(eq=False)
@@ -158,7 +162,7 @@ class Probe:
         samples = self.plan.audio_format.samples_in(FRAME_S)
         rate = self.plan.audio_format.sample_rate
         self.audio_started_at_s = trio.current_time()
-        for number in range(round(self.plan.audio_s / FRAME_S)):
+        for number in range(self.plan.frames):
             await trio.sleep_until(self.audio_started_at_s + number * FRAME_S)
             frame = AudioFrame(audio=_tone(number * samples, samples, rate), sample_rate=rate)
             for message in self.plan.serializer.encode(frame):
@@ -187,7 +191,7 @@ class Probe:
         if self.plan.audio_s:
             first_at_s = self.echoes.first_at_s
             report["audio"] = {
-                "sent_s": self.plan.audio_s,
+                "sent_s": round(self.plan.frames * FRAME_S, 3),
                 "received_s": round(self.echoes.audio_s, 3),
                 "frames": self.echoes.count,
                 "first_ms": None if first_at_s is None else in_ms(first_at_s - self.audio_started_at_s),

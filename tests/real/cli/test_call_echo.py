@@ -17,6 +17,10 @@ from tests.real.cli.programs import PROGRAM, run, serving
 from tests.tools import requires_module
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import read_wav, write_wav
+from trio_transports.frames import AudioFrame, TextFrame
+from trio_transports.params import WebsocketClientParams
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.transports.client import WebsocketClientTransport
 
 
 def noise(audio_format: AudioFormat, duration_s: float) -> bytes:
@@ -97,6 +101,37 @@ async def test_a_server_that_hangs_up_early_is_a_failure(tmp_path: Path) -> None
     assert line.startswith("trio-transports: the server hung up after 0.")
     assert "of 5.0 s, code 1001" in line
     assert 0.2 < read_wav(tmp_path / "b.wav")[0].duration_s(len(read_wav(tmp_path / "b.wav")[1])) < 1.5
+
+
+async def test_a_capture_on_a_full_disk_costs_nothing_else(tmp_path: Path) -> None:
+    """The call and its recording are whole; the line names the file, and the exit code is 1."""
+    said = noise(AudioFormat(16000), 0.2)
+    write_wav(tmp_path / "a.wav", AudioFormat(16000), said)
+    async with serving("echo", "--port", "0") as server:
+        url = (await server.next("ready"))["url"]
+        paths = ("--in", str(tmp_path / "a.wav"), "--out", str(tmp_path / "b.wav"), "--capture", "/dev/full")
+        called = await run("call", url, *paths, "--tail", "0.3", "--quiet")
+    assert (called.code, called.out) == (1, "")
+    assert called.err == "trio-transports: the capture /dev/full is not whole: No space left on device\n"
+    assert read_wav(tmp_path / "b.wav")[1] == said
+
+
+async def test_an_echo_of_text_first() -> None:
+    """A client that begins with text hears its audio at the rate that the echo was given."""
+    params = WebsocketClientParams(
+        audio_in_enabled=True, audio_out_enabled=True, audio_out_sample_rate=8000, serializer=JSONFrameSerializer()
+    )
+    async with serving("echo", "--port", "0", "--rate", "8000") as server:
+        url = (await server.next("ready"))["url"]
+        async with WebsocketClientTransport(url, params).session() as session:
+            await session.output.send(TextFrame(text="first"))
+            await session.output.send(AudioFrame(audio=b"\1\0" * 800, sample_rate=8000))
+            with trio.fail_after(5):
+                heard = [await session.input.receive()]
+                while not isinstance(heard[-1], AudioFrame):
+                    heard.append(await session.input.receive())
+    assert TextFrame(text="first") in heard
+    assert heard[-1].sample_rate == 8000
 
 
 async def test_probe_measures_an_echo() -> None:

@@ -63,6 +63,17 @@ def test_a_refused_connection(told: Callable[..., str], command: str, wav: str, 
     assert "Connection refused" in line
 
 
+def test_a_name_that_nobody_knows(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the name resolution said is told, and told once."""
+
+    def resolve(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    line = told(1, "probe", "ws://nobody.invalid:1")
+    assert line == "trio-transports: cannot connect to ws://nobody.invalid:1: Name or service not known"
+
+
 @pytest.mark.parametrize("command", ["call", "probe"])
 def test_a_server_that_says_nothing(
     told: Callable[..., str], command: str, wav: str, busy_port: "socket.socket"
