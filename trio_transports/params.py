@@ -18,6 +18,7 @@ from attrs import Attribute, field, frozen
 
 from .audio.filters import AudioFilter
 from .audio.mixer import AudioMixer
+from .audio.resample import MAX_RATE, MIN_RATE
 from .serializers.protocol import FrameSerializer
 from .vad.analyzer import VADAnalyzer
 
@@ -54,6 +55,16 @@ def _number(
             raise ValueError(f"{_named(instance, attribute)} must be {wanted}, not {value!r}")
 
     return check
+
+
+def _rate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is None:
+        return
+    wanted = f"a whole number of Hz between {MIN_RATE} and {MAX_RATE}, or None"
+    if type(value) is not int:
+        raise TypeError(f"{_named(instance, attribute)} must be {wanted}, not {value!r}")
+    if not MIN_RATE <= value <= MAX_RATE:
+        raise ValueError(f"{_named(instance, attribute)} must be {wanted}, not {value!r}")
 
 
 def _one_of(*allowed: str) -> Callable[[object, "Attribute[Any]", Any], None]:
@@ -116,6 +127,16 @@ def _headers(instance: object, attribute: "Attribute[Any]", value: object) -> No
         raise TypeError(f"{_named(instance, attribute)} must be a mapping of str to str, not {value!r}")
 
 
+def _text(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{_named(instance, attribute)} must be a str or None, not {value!r}")
+
+
+def _policy(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is not None and not isinstance(value, ReconnectPolicy):
+        raise TypeError(f"{_named(instance, attribute)} must be a ReconnectPolicy or None, not {value!r}")
+
+
 def _strings(instance: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is None:
         return
@@ -153,7 +174,7 @@ class TransportParams:
     """What every transport takes."""
 
     audio_out_enabled: bool = field(default=False, validator=_flag)
-    audio_out_sample_rate: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
+    audio_out_sample_rate: int | None = field(default=None, validator=_rate)
     audio_out_channels: int = field(default=1, validator=_number(least=1, whole=True))
     audio_out_bitrate: int = field(default=96000, validator=_number(least=1, whole=True))
     audio_out_10ms_chunks: int = field(default=4, validator=_number(least=1, whole=True))
@@ -165,7 +186,7 @@ class TransportParams:
     audio_out_lead_ms: float = field(default=0, validator=_number(least=0))
 
     audio_in_enabled: bool = field(default=False, validator=_flag)
-    audio_in_sample_rate: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
+    audio_in_sample_rate: int | None = field(default=None, validator=_rate)
     audio_in_channels: int = field(default=1, validator=_number(least=1, whole=True))
     audio_in_filter: FilterSource | None = field(default=None, validator=_members("start", "filter", "control", "stop"))
     audio_in_stream_on_start: bool = field(default=True, validator=_flag)
@@ -185,7 +206,7 @@ class TransportParams:
     video_out_bitrate: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
     video_out_framerate: int = field(default=30, validator=_number(least=1, whole=True))
     video_out_color_format: str = field(default="RGB", validator=_one_of("RGB", "RGBA", "BGR", "GRAY", "YUV420"))
-    video_out_codec: str | None = None
+    video_out_codec: str | None = field(default=None, validator=_text)
     video_out_destinations: tuple[str, ...] = field(default=(), converter=_names, validator=_name_tuple)
 
     add_wav_header: bool = field(default=False, validator=_flag)
@@ -249,7 +270,7 @@ class WebsocketClientParams(TransportParams):
 
     additional_headers: Mapping[str, str] | None = field(default=None, validator=_headers)
     subprotocols: tuple[str, ...] = field(default=(), converter=_names, validator=_name_tuple)
-    reconnect: ReconnectPolicy | None = None
+    reconnect: ReconnectPolicy | None = field(default=None, validator=_policy)
 
 
 @frozen(kw_only=True)
