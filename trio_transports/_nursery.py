@@ -25,6 +25,8 @@ class Services:
 
     _nursery: trio.Nursery
     _scopes: list[trio.CancelScope] = field(factory=list)
+    has_failed: bool = field(default=False, init=False)
+    """A service crashed: the body's cancellation comes from that."""
 
     def start_soon(self, function: Callable[[*Ts], Awaitable[Any]], *args: *Ts, name: str) -> None:
         # Known from now on, not from the task's first step: a body may end before that, and then cancels it as well.
@@ -35,7 +37,10 @@ class Services:
             with scope:
                 try:
                     await function(*args)
+                except trio.Cancelled:
+                    raise
                 except BaseException:
+                    self.has_failed = True
                     self.cancel()
                     raise
                 finally:

@@ -52,7 +52,9 @@ class Outbox:
     _wire: Wire | None
     _on_room: Callable[[], None]
     _on_written: Callable[[], None]
-    _writes_now: Callable[[Message], bool] | None = field(default=None, init=False)
+    _writes_now: Callable[[Message], bool | None] | None = field(default=None, init=False)
+    _begun: Paced | None = field(default=None, init=False)
+    """Written in part by ``put``; the send task waits for the rest."""
     _urgent: deque[Message] = field(factory=deque, init=False)
     _paced: deque[Paced] = field(factory=deque, init=False)
     _goodbye: tuple[int, str] | None = field(default=None, init=False)
@@ -84,11 +86,17 @@ class Outbox:
             try:
                 is_written = self._writes_now(message)
             except ConnectionClosed:
+                self._use(None)
                 return  # the receive task tells the end, and with it what was not written
             if is_written:
                 self._count(message)
                 written(covers)
                 self._on_written()
+                return
+            if is_written is None:
+                self._begun = Paced(message, written, covers)
+                self.is_writing = True
+                self._idle.wake()
                 return
         self._paced.append(Paced(message, written, covers))
         self._idle.wake()
@@ -146,6 +154,8 @@ class Outbox:
 
     def _use(self, wire: Wire | None) -> None:
         self._wire = wire
+        self._begun = None
+        self.is_writing = False
         self._writes_now = wire.send_now if isinstance(wire, SendsNow) else None
 
     def _count(self, message: Message) -> None:
@@ -158,7 +168,7 @@ class Outbox:
                 await self._write_until_goodbye()
             if not self._deadline.cancelled_caught:
                 return
-            wrote_too_long, self.is_writing = self.is_writing, False
+            wrote_too_long = self.is_writing
             said_goodbye_too_long = trio.current_time() >= self._goodbye_until_s
             if wrote_too_long or said_goodbye_too_long:
                 self.is_stuck = not said_goodbye_too_long
@@ -172,6 +182,8 @@ class Outbox:
 
     async def _write_until_goodbye(self) -> None:
         while True:
+            # A deadline that passed while nothing was written is taken here, before a message is: rule 4.
+            await trio.lowlevel.checkpoint_if_cancelled()
             wire = self._wire
             paced: Paced | None = None
             if wire is None:
@@ -179,7 +191,10 @@ class Outbox:
                     return
                 await self._idle.sleep()
                 continue
-            if self._urgent:
+            if self._begun is not None:
+                paced = self._begun
+                message = paced.message
+            elif self._urgent:
                 message = self._urgent.popleft()
                 self._urgent_room.unpark()
             elif self._paced:
@@ -193,6 +208,7 @@ class Outbox:
                 continue
             if not await self._write(wire, message):
                 continue
+            self._count(message)
             if paced is not None:
                 paced.written(paced.covers)
             self._on_written()
@@ -200,21 +216,23 @@ class Outbox:
                 self._poke_clock()
 
     async def _write(self, wire: Wire, message: Message) -> bool:
-        now_s = trio.current_time()
-        limit_s = now_s + self._send_timeout_s
+        """Write a message, or what is left of the one that was begun."""
+        limit_s = trio.current_time() + self._send_timeout_s
         if self._goodbye is None and not limit_s - 0.1 * self._send_timeout_s <= self._deadline.deadline <= limit_s:
             self._deadline.deadline = limit_s
         self.is_writing = True
         try:
-            await wire.send(message)
+            if self._begun is not None and isinstance(wire, SendsNow):
+                await wire.flushed()
+            else:
+                await wire.send(message)
         except ConnectionClosed:
             # The receive task tells the end; here it only means that there is nothing to write to.
-            self.is_writing = False
             if self._wire is wire:
                 self._use(None)
             return False
         self.is_writing = False
-        self._count(message)
+        self._begun = None
         return True
 
     def _poke_clock(self) -> None:

@@ -122,9 +122,10 @@ class Output(trio.abc.SendChannel[Frame]):
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def drain(self) -> None:
-        """Wait until everything queued so far was written, and played where the dialect can tell.
+        """Wait until nothing is queued any more, and all was played where the dialect can tell.
 
-        An interruption empties the queue and so ends the wait. Cancelling it loses nothing.
+        What other tasks go on sending is waited for as well. An interruption empties the queue and so ends the wait.
+        Cancelling it loses nothing.
         """
         now_s = trio.current_time()
         for track in self._tracks.values():
@@ -141,6 +142,9 @@ class Output(trio.abc.SendChannel[Frame]):
     async def end(self) -> None:
         """Flush, play ``audio_out_end_silence_secs`` of silence, and take no more frames."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        if self._ended:
+            await self.drain()
+            return
         self._ended = True
         now_s = trio.current_time()
         for track in self._tracks.values():
@@ -170,8 +174,11 @@ class Output(trio.abc.SendChannel[Frame]):
 
     def reconnected(self) -> None:
         """What was queued before the connection was lost is stale past ``max_stale_s``."""
+        self._outbox.drop_paced()
         for track in self._tracks.values():
             track.drop_older_than(self._max_stale_s)
+        self._room.unpark_all()
+        self.wrote()
 
     def stop_filling(self) -> None:
         """Nothing more will be queued."""

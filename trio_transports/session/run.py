@@ -5,11 +5,12 @@ The nursery holds three tasks: *receive* reads the wire, *clock* decides when au
 Rules
 1. The body returns: what is queued flushes within ``drain_timeout``, then the wire closes with 1000.
 2. The body raises or is cancelled: what is queued is dropped and the wire closes with 1011 or 1001, within
-   ``close_timeout``, then by force. The body's own exception comes out as it is.
+   ``close_timeout`` (and a second at most in all), then by force. The body's own exception comes out as it is.
 3. The peer closes or is lost: the input ends once it is read, sending raises, and the body goes on.
 4. A limit is passed (a timeout, too many malformed messages, too many unread frames): the wire closes with a code and
    reason that say so, and the body sees what rule 3 says.
-5. Whichever comes first is what ``Disconnected`` tells, once, after the wire is closed: the receive task ends when the
+5. One of the three tasks crashes: the wire closes with 1011, the body is cancelled, and the crash comes out.
+6. Whichever comes first is what ``Disconnected`` tells, once, after the wire is closed: the receive task ends when the
    wire has, and that is where the end of a session is told.
 """
 
@@ -66,7 +67,7 @@ async def open_session(
                 yield run.session
                 await run.drain()
             except BaseException as exc:
-                await run.leave(exc)
+                await (run.break_off() if services.has_failed else run.leave(exc))
                 raise
             await run.close(1000, "")
     finally:
@@ -88,6 +89,8 @@ class Run:
     session: Session = field(init=False)
     _heard_at_s: float = field(factory=trio.current_time, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
+    _redialling: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    """Around dialling again; cancelled when the session closes while it has no wire."""
 
     def __attrs_post_init__(self) -> None:
         self.parts = assemble(self._wire, self._params, close=self.close_now)
@@ -110,12 +113,16 @@ class Run:
         ending = await self._pump(self._wire)
         while self._redial is not None and self._may_redial(ending):
             self._set_wire(None)
-            try:
-                async with self._redial(self.session, ending) as wire:
-                    self._set_wire(wire)
-                    ending = await self._pump(wire)
-            except TransportError as exc:
-                ending = ConnectionClosed(ending.code, f"{ending.reason}; gave up: {exc}", initiator=ending.initiator)
+            with self._redialling:
+                try:
+                    async with self._redial(self.session, ending) as wire:
+                        self._set_wire(wire)
+                        ending = await self._pump(wire)
+                except TransportError as exc:
+                    given_up = f"{ending.reason}; gave up: {exc}"
+                    ending = ConnectionClosed(ending.code, given_up, initiator=ending.initiator)
+                    break
+            if self._redialling.cancelled_caught:
                 break
         self.finish(ending)
 
@@ -198,10 +205,17 @@ class Run:
         if not self.parts.life.is_over:
             await self.close(*((1001, "going away") if _is_cancellation(error) else (1011, "internal error")))
 
+    async def break_off(self) -> None:
+        """End after one of the three tasks crashed: there is nobody left to write but this."""
+        if not self.parts.life.is_over and not self.parts.outbox.is_writing:
+            with trio.move_on_after(self._params.close_timeout, shield=True):
+                await self._wire.aclose(1011, "internal error")
+        self.finish(ConnectionClosed(1011, "internal error", initiator="error"))
+
     async def close(self, code: int, reason: str) -> None:
         """Say goodbye within ``close_timeout``, then end it by force."""
         self.close_now(code, reason)
-        if self.parts.life.has_wire and not self._over.is_set():
+        if not self._over.is_set():
             with trio.CancelScope(shield=True, deadline=trio.current_time() + self._params.close_timeout + _BACKSTOP_S):
                 await self._over.wait()
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -216,6 +230,8 @@ class Run:
         parts.outbox.drop_paced()
         parts.outbox.say_goodbye(code, reason)
         parts.output.wake()
+        if not parts.life.has_wire:
+            self._redialling.cancel()
 
     def finish(self, ending: ConnectionClosed) -> None:
         """Tell everybody, once, that the session is over."""
@@ -256,6 +272,8 @@ class Run:
         return float("inf")
 
     def _maybe_idle(self, now_s: float) -> float:
+        if not self.parts.life.has_wire:
+            self._heard_at_s = now_s  # being without a connection is not the peer's silence
         idle_at_s = self._heard_at_s + (self._params.idle_timeout or 0)
         if now_s < idle_at_s:
             return idle_at_s

@@ -31,7 +31,7 @@ class Counters:
 @final
 @frozen(kw_only=True)
 class Statistics:
-    """A snapshot, as ``session.statistics()`` gives it."""
+    """A snapshot, as ``session.statistics()`` gives it. ``bytes`` of text messages are their characters."""
 
     duration_s: float = 0.0
     messages_received: int = 0

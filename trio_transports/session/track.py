@@ -198,6 +198,7 @@ class Track:
 
     def drop_older_than(self, keep_s: float) -> None:
         """Keep only the newest ``keep_s`` of queued audio: what is older is stale after a reconnection."""
+        self._parts.clear()
         while self.queued_s > keep_s and (chunk := self._chunker.pop()) is not None:
             self._taken += len(chunk)
             self.counters.audio_out_dropped_s += self._chunk_s
@@ -257,7 +258,7 @@ class Track:
             return -inf
         flush_at_s = self._pushed_at_s + self.settings.partial_flush_s
         if self._fills_gaps:
-            return min(flush_at_s, self.schedule.plays_at_s + self.settings.silence_grace_s)
+            return min(flush_at_s, self._silence_at_s)
         return flush_at_s
 
     def _fill_at_s(self, now_s: float) -> float:
@@ -266,11 +267,12 @@ class Track:
             return inf
         if self.mixer is not None:
             return self.schedule.due_s(-inf, now_s)
-        if not self._fills_gaps:
-            return inf
-        if self._silence_s:
-            return self.schedule.due_s(-inf, now_s)
-        return self.schedule.plays_at_s + self.settings.silence_grace_s
+        return self._silence_at_s if self._fills_gaps else inf
+
+    @property
+    def _silence_at_s(self) -> float:
+        """When a gap is filled: after the grace, then chunk by chunk, without a lead, which silence does not need."""
+        return self.schedule.plays_at_s + (0.0 if self._silence_s else self.settings.silence_grace_s)
 
     @property
     def _fills_gaps(self) -> bool:

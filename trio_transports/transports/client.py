@@ -16,7 +16,7 @@ import attrs
 import trio
 from attrs import define, field
 
-from ..errors import ConnectionClosed, TransportError
+from ..errors import ConnectionClosed, HandshakeRejected, TransportError
 from ..params import ReconnectPolicy, WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
 from ..serializers.protocol import FrameSerializer, Message
@@ -119,10 +119,15 @@ class _Redialler:
                     yield wire
                     return
             except TransportError as exc:
-                if connected:
+                if connected or _is_final(exc):
                     raise
                 last_error = exc
         raise TransportError(f"gave up after {attempt} attempts to reconnect to {self._transport.uri}: {last_error}")
+
+
+def _is_final(error: TransportError) -> bool:
+    """Whether dialling again cannot help: the server has said no, and not for now only."""
+    return isinstance(error, HandshakeRejected) and 400 <= error.status < 500 and error.status not in (408, 425, 429)
 
 
 def _with_serializer(params: WebsocketClientParams) -> WebsocketClientParams:

@@ -4,7 +4,8 @@ Rules
 1. What one connection does, its handler's crash included, ends that connection; it is logged once, the server goes on.
 2. Who is not let in (``allowed_origins``, ``authorize``) gets an HTTP status before the upgrade, and no session.
 3. With ``max_sessions`` taken, a further client is told 1013 and the sessions under way are kept.
-4. Cancelling ``serve``, or ``shutdown``, tells every client 1001 within ``close_timeout``; then ``serve`` ends.
+4. Cancelling ``serve``, or ``shutdown``, tells every client 1001 within ``close_timeout``; then ``serve`` ends. Where
+   calls are hung up, that may take ``hang_up_timeout`` more.
 """
 
 import logging
@@ -45,7 +46,7 @@ class WebsocketServerTransport:
     engine: str = field(default="trio-websocket", kw_only=True)
     _engine: Engine = field(init=False)
     _events: Broadcast[Event] = field(factory=Broadcast, init=False)
-    _sessions: int = field(default=0, init=False)
+    _sessions: list[Session] = field(factory=list, init=False)
     _serving: list[trio.CancelScope] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -59,6 +60,14 @@ class WebsocketServerTransport:
         self, handler: Handler, *, task_status: trio.TaskStatus[ServerReady] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Serve until cancelled or shut down. ``nursery.start`` gives back the addresses once it listens."""
+        with trio.CancelScope() as serving, self._events.activity():
+            self._serving.append(serving)
+            try:
+                await self._serve(handler, task_status)
+            finally:
+                self._serving.remove(serving)
+
+    async def _serve(self, handler: Handler, task_status: trio.TaskStatus[ServerReady]) -> None:
         listeners = await open_listeners(self.host, self.port)
         ready = ServerReady(tuple(listener_address(listener) for listener in listeners))
         context = self.params.ssl_context
@@ -66,17 +75,11 @@ class WebsocketServerTransport:
             listener if context is None else trio.SSLListener(listener, context, https_compatible=True)
             for listener in listeners
         ]
-        with self._events.activity():
-            async with trio.open_nursery() as nursery:
-                self._serving.append(nursery.cancel_scope)
-                try:
-                    serve_connection = partial(self._serve_connection, handler)
-                    await nursery.start(partial(trio.serve_listeners, serve_connection, accepting))
-                    self._events.emit(ready)
-                    task_status.started(ready)
-                    await trio.sleep_forever()
-                finally:
-                    self._serving.remove(nursery.cancel_scope)
+        async with trio.open_nursery() as nursery:
+            serve_connection = partial(self._serve_connection, handler)
+            await nursery.start(partial(trio.serve_listeners, serve_connection, accepting))
+            self._events.emit(ready)
+            task_status.started(ready)
 
     def shutdown(self) -> None:
         """Stop listening and tell every client 1001; ``serve`` returns when all sessions have ended."""
@@ -86,22 +89,38 @@ class WebsocketServerTransport:
     async def _serve_connection(self, handler: Handler, stream: TCPStream) -> None:
         try:
             async with self._accepted(stream) as wire:
-                if self.params.max_sessions is not None and self._sessions >= self.params.max_sessions:
+                if self._is_full:
                     await self._turn_away(wire)
-                    return
-                self._sessions += 1
-                try:
-                    async with open_session(wire, self.params, events=self._events) as session:
-                        await handler(session)
-                finally:
-                    self._sessions -= 1
+                else:
+                    await self._serve_session(handler, wire)
+        except ConnectionClosed as exc:
+            logger.debug("a connection ended before it was a session: %s", exc)
         except HandshakeRejected as exc:
             logger.info("a caller was refused: %s", exc)
-        except ConnectionClosed as exc:
-            logger.debug("a connection ended: %s", exc)
-        except Exception as exc:  # the boundary between one connection and the server
-            if not is_normal_end(exc):
-                logger.exception("a handler failed; its call has ended, the server goes on")
+        except _HandlerFailed as failed:
+            logger.exception("a handler failed; its call has ended, the server goes on", exc_info=failed.__cause__)
+        except Exception:  # the boundary between one connection and the server
+            logger.exception("a connection failed; the server goes on")
+
+    async def _serve_session(self, handler: Handler, wire: Wire) -> None:
+        session: Session | None = None
+        try:
+            async with open_session(wire, self.params, events=self._events) as session:
+                self._sessions.append(session)
+                try:
+                    await handler(session)
+                except Exception as exc:
+                    if session.is_connected or not is_normal_end(exc):
+                        raise _HandlerFailed from exc
+        finally:
+            if session is not None:
+                self._sessions.remove(session)
+
+    @property
+    def _is_full(self) -> bool:
+        # A session that is over takes no place, though its call may still be being hung up.
+        under_way = sum(session.is_connected or session.is_closing for session in self._sessions)
+        return self.params.max_sessions is not None and under_way >= self.params.max_sessions
 
     @asynccontextmanager
     async def _accepted(self, stream: TCPStream) -> AsyncIterator[Wire]:
@@ -122,6 +141,10 @@ class WebsocketServerTransport:
     async def _turn_away(self, wire: Wire) -> None:
         with trio.move_on_after(self.params.close_timeout):
             await wire.aclose(1013, "the server is full: try again later")
+
+
+class _HandlerFailed(Exception):
+    """Carries what a handler raised past its session, which it ends, to where it is logged."""
 
 
 def is_normal_end(error: Exception) -> bool:

@@ -40,5 +40,12 @@ class Wire(Protocol):
 class SendsNow(Protocol):
     """What a wire may offer besides: writing without a task that waits."""
 
-    def send_now(self, message: str | bytes) -> bool:
-        """Write the whole message if that needs no waiting; False: nothing was written, use ``send``."""
+    def send_now(self, message: str | bytes) -> bool | None:
+        """Write a message without waiting.
+
+        True: all of it was written. False: none of it, use ``send``. None: it was begun, and counts as written once
+        ``flushed`` returns.
+        """
+
+    async def flushed(self) -> None:
+        """Wait until what was begun is written; cancelled, it aborts the wire as ``send`` does."""

@@ -1,0 +1,173 @@
+"""What goes wrong inside: services that crash, deadlines that pass unused, lines that are lost while closing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from attrs import evolve
+from trio.testing import MockClock
+
+from tests.session.helpers import CHUNK_BYTES, audio, params, seconds
+from tests.session.test_endings import the_end, watched
+from trio_transports import AudioFrame, ConnectionClosed, Disconnected, ReconnectPolicy, Session, WebsocketClientParams
+from trio_transports._nursery import open_services
+from trio_transports.audio import AudioFormat
+from trio_transports.session.broadcast import Broadcast
+from trio_transports.session.events import Event
+from trio_transports.session.run import open_session
+from trio_transports.testing import ScriptedPeer, memory_wire_pair
+from trio_transports.wire import Wire
+
+
+class BrokenMixer:
+    """Fails at its tenth chunk."""
+
+    chunks = 0
+
+    def start(self, audio_format: AudioFormat) -> None:
+        pass
+
+    def mix(self, pcm: bytes) -> bytes:
+        self.chunks += 1
+        if self.chunks == 10:
+            raise ZeroDivisionError("the mixer's own")
+        return pcm
+
+    def control(self, settings: object, enabled: bool | None = None) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+async def test_a_crash_in_the_clock_ends_the_session_at_once(autojump_clock: MockClock) -> None:
+    """A mixer that crashes cancels the body; its exception comes out; both sides hear 1011 without delay."""
+    told: list[Event] = []
+    peer = None
+    with pytest.raises(ZeroDivisionError, match="the mixer's own"):
+        async with watched(params(audio_out_mixer=BrokenMixer)) as (_, peer, told):
+            await trio.sleep_forever()
+    assert trio.current_time() < 0.5
+    assert the_end(told) == (1011, "internal error", "error")
+    assert peer is not None
+    assert peer.closed is not None
+    assert peer.closed.code == 1011
+
+
+@pytest.mark.parametrize("after_s", [9.0, 9.5, 10.0, 10.5])
+async def test_a_write_deadline_that_passed_unused_means_nothing(autojump_clock: MockClock, after_s: float) -> None:
+    """A message put at the very moment the idle deadline passes is written, and the line stays."""
+    async with watched(params(send_timeout=10, ping_interval=None, audio_out_auto_silence=False)) as (
+        session,
+        peer,
+        told,
+    ):
+        await session.output.send_message({"n": 1}, urgent=True)
+        await trio.sleep(0.001)
+        autojump_clock.jump(after_s)  # as a busy task would: nobody ran meanwhile
+        session.output.interrupt_now()
+        await trio.sleep(1)
+        assert session.is_connected
+        assert len(peer.messages) == 2
+    assert the_end(told)[0] == 1000
+
+
+class Line:
+    """A client's line that is lost at will, and dialled again as slowly as told."""
+
+    def __init__(self, *, redial_s: float) -> None:
+        self.redial_s = redial_s
+        self.peers: list[ScriptedPeer] = []
+        self.dialled = 0
+
+    @asynccontextmanager
+    async def wire(self) -> AsyncIterator[Wire]:
+        near, far = memory_wire_pair()
+        peer = ScriptedPeer(far)
+        self.peers.append(peer)
+        async with open_services() as services:
+            services.start_soon(peer.run, name="peer")
+            yield near
+            near.abort()
+            await peer.wait_closed()
+
+    @asynccontextmanager
+    async def redial(self, _session: Session, _cause: ConnectionClosed) -> AsyncIterator[Wire]:
+        self.dialled += 1
+        await trio.sleep(self.redial_s)
+        async with self.wire() as wire:
+            yield wire
+
+
+def reconnecting(**changes: object) -> WebsocketClientParams:
+    base = params()
+    values = {name: getattr(base, name) for name in ("serializer", "audio_in_enabled", "audio_out_enabled")}
+    settings = {**values, "audio_out_sample_rate": 16000, "audio_out_10ms_chunks": 2, **changes}
+    return WebsocketClientParams(reconnect=ReconnectPolicy(), **settings)
+
+
+@asynccontextmanager
+async def on_a_line(
+    line: Line, settings: WebsocketClientParams
+) -> AsyncIterator[tuple[Session, list[Disconnected], Broadcast[Event]]]:
+    hub: Broadcast[Event] = Broadcast()
+    subscription, ends = hub.subscribe(), list[Disconnected]()
+    with hub.activity():
+        async with line.wire() as wire, open_session(wire, settings, events=hub, redial=line.redial) as session:
+            yield session, ends, hub
+    ends += [event async for event in subscription if isinstance(event, Disconnected)]
+
+
+@pytest.mark.parametrize("closing", ["session timeout", "idle timeout", "aclose", "body", "crash", "cancel"])
+async def test_closing_while_dialling_again(autojump_clock: MockClock, closing: str) -> None:
+    """Whatever ends a session that has no connection ends the dialling too: nothing is opened afterwards."""
+    line = Line(redial_s=1000)
+    settings = reconnecting(idle_timeout=5)
+    if closing == "session timeout":
+        settings = evolve(settings, session_timeout=20, session_timeout_action="close")
+    ends: list[Disconnected] = []
+    try:
+        with trio.move_on_after(30 if closing in ("cancel", "idle timeout") else 200):
+            async with on_a_line(line, settings) as (session, ends, _):
+                await trio.sleep(1)
+                line.peers[0].drop()
+                await trio.sleep(1)
+                assert not session.is_connected
+                match closing:
+                    case "session timeout":
+                        assert [frame async for frame in session.input] == []
+                    case "idle timeout" | "cancel":
+                        await trio.sleep_forever()
+                    case "aclose":
+                        await session.aclose(4000, "enough")
+                        assert [frame async for frame in session.input] == []
+                    case "crash":
+                        raise ZeroDivisionError("the body's own")
+    except ZeroDivisionError:
+        assert closing == "crash"
+    assert trio.current_time() < 40
+    assert line.dialled == 1
+    assert len(line.peers) == 1
+    if ends:  # the list is filled when the body was not cancelled from outside
+        assert len(ends) == 1
+
+
+async def test_senders_go_on_after_a_reconnection(autojump_clock: MockClock) -> None:
+    """A sender held back by a full queue and a drain go on when stale audio was dropped at the reconnection."""
+    line = Line(redial_s=3)
+    settings = evolve(
+        reconnecting(audio_out_auto_silence=False, audio_out_max_queue_secs=1),
+        reconnect=ReconnectPolicy(max_queued_audio_secs=0),
+    )
+    with trio.fail_after(60):
+        async with on_a_line(line, settings) as (session, _, _):
+            await trio.sleep(0.1)
+            line.peers[0].drop()
+            await trio.sleep(0.1)
+            for _ in range(6):
+                await session.output.send(seconds(0.5))
+            await session.output.drain()
+            assert session.statistics().reconnects == 1
+            assert await session.output.write_audio(audio(CHUNK_BYTES))
+    assert line.peers[1].recorder.of(AudioFrame)
