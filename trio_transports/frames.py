@@ -52,6 +52,10 @@ class AudioFrame:
     def _explain(self) -> None:
         if type(self.audio) is not bytes:
             raise TypeError(f"AudioFrame.audio must be bytes, not {type(self.audio).__name__}: pass bytes(data)")
+        if isinstance(self.sample_rate, bool) or isinstance(self.num_channels, bool):
+            raise TypeError(
+                "AudioFrame.sample_rate and num_channels must be ints: True and False are not taken for 1 and 0"
+            )
         try:
             AudioFormat(self.sample_rate, self.num_channels).samples(len(self.audio))
         except TypeError as exc:
