@@ -18,6 +18,10 @@ from tests.tools import requires
 from trio_transports.audio.wav import read_wav, write_wav
 from trio_transports.demo.app import DemoApp
 from trio_transports.demo.serving import serve_demo
+from trio_transports.frames import MessageFrame
+from trio_transports.params import WebsocketClientParams
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.transports.client import WebsocketClientTransport
 
 PAUSE_S = 4.0
 
@@ -59,6 +63,16 @@ async def counter(page: Page, name: str) -> float:
 async def text_of(page: Page, element_id: str) -> str:
     text: str = await page.evaluate(f"document.getElementById({element_id!r}).innerText")
     return text
+
+
+async def call_once(url: str) -> str:
+    """Be another caller for a moment, and give the session's id as the server knows it."""
+    params = WebsocketClientParams(serializer=JSONFrameSerializer())
+    async with WebsocketClientTransport(f"{url.replace('http', 'ws', 1)}/ws", params).session() as session:
+        hello = await session.input.receive()
+    assert isinstance(hello, MessageFrame)
+    assert isinstance(hello.message, dict)
+    return str(hello.message["session"])
 
 
 async def keep(page: Page, name: str, tmp_path: Path) -> None:
@@ -163,16 +177,26 @@ async def test_a_server_that_goes_away_is_told(browser: Browser) -> None:
         await page.show(width=1280, height=900, dark=False)
         async with serve_demo("127.0.0.1", 0) as url:
             await page.goto(url)
+            for _ in range(3):
+                await call_once(url)
             await page.click("connect-sample")
             await page.wait_for("window.demo.counters().session")
+            await page.wait_for("document.getElementById('log').innerText.includes('ended by the caller')")
         await page.wait_for("document.getElementById('connection-text').innerText === 'The server is going away'")
         assert "code 1001" in await text_of(page, "log")
         await page.wait_for("document.getElementById('sessions').innerText === 'The server does not answer'")
+        await page.evaluate("document.getElementById('connect-sample').focus()")
+        await page.press("Enter", 13, "\r")
+        await page.wait_for("document.getElementById('notice').innerText === 'The server cannot be reached.'")
+        await page.wait_for("document.activeElement.id === 'connect-sample'")
+        page.complaints.clear()  # the browser's own, of connections that were refused
         port = int(url.rpartition(":")[2])
         async with serve_demo("127.0.0.1", port):
             await page.click("connect-sample")
             await page.wait_for("window.demo.counters().session")
             await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
+            other = await call_once(url)
+            await page.wait_for(f"document.getElementById('log').innerText.includes('{other} connected')")
 
 
 async def test_it_fits_every_size_and_theme(browser: Browser, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ function setControls(connected) {
 // Connecting
 
 async function connect(withMicrophone) {
+  const pressed = document.activeElement; // a button that is disabled loses the focus
   setNotice(null);
   setConnection("busy", "Connecting");
   for (const id of ["connect-mic", "connect-sample"]) $(id).disabled = true;
@@ -75,8 +76,10 @@ async function connect(withMicrophone) {
   } catch (error) {
     setNotice(`${error.message[0].toUpperCase()}${error.message.slice(1)}.`);
     setConnection("bad", "Not connected");
-    await sound.close();
+    const unused = sound;
     sound = link = null;
+    await unused.close();
+    setTimeout(() => pressed?.focus({ preventScroll: true }));
     return;
   } finally {
     for (const id of ["connect-mic", "connect-sample"]) $(id).disabled = false;
@@ -107,11 +110,12 @@ async function closed(event) {
   setMood("off", "Waiting for a connection");
   for (const id of ["level-you", "level-bot"]) $(id).textContent = "–";
   const hadFocus = $("actions-on").contains(document.activeElement);
-  await sound?.close();
+  const unused = sound;
   sound = link = null;
   setControls(false);
   $("mute").setAttribute("aria-pressed", "false");
   if (hadFocus) $("connect-mic").focus({ preventScroll: true });
+  await unused?.close();
 }
 
 async function speak(name) {
@@ -263,6 +267,7 @@ async function poll() {
       const status = await response.json();
       $("version").textContent = `trio_transports ${status.version}.`;
       sessions.show(status.sessions, session);
+      if ((status.events.at(-1)?.number ?? 0) < newestEvent) newestEvent = 0; // another server counts anew
       for (const event of status.events) {
         if (event.number > newestEvent && event.session !== session) log.add(event.text, "server");
         newestEvent = Math.max(newestEvent, event.number);

@@ -16,7 +16,9 @@ export class Sound {
     this.context = new AudioContext({ latencyHint: "interactive" });
     const running = this.context.resume(); // while the visitor's click still counts
     if (!this.context.audioWorklet) throw new Error("this browser allows sound only on https or on localhost");
-    await this.context.audioWorklet.addModule("worklet.js");
+    await this.context.audioWorklet.addModule("worklet.js").catch(() => {
+      throw new Error("the server cannot be reached");
+    });
     this.capture = new AudioWorkletNode(this.context, "capture", { channelCount: 1, channelCountMode: "explicit" });
     this.capture.port.onmessage = ({ data }) => this.onFrame(data.pcm, data.peak);
     this.player = new AudioWorkletNode(this.context, "player", { numberOfInputs: 0, outputChannelCount: [1] });
