@@ -194,6 +194,17 @@ async def test_the_mirror_says_all_after_the_delay(autojump_clock: MockClock) ->
     assert recorder.of(InterruptionFrame) == []
 
 
+async def test_a_mode_changed_in_the_middle_of_a_sentence(autojump_clock: MockClock) -> None:
+    """What was said before the change is not said back when the sentence ends."""
+    async with visiting(delay_ms=0) as (_, page):
+        page.say(1.0, 0x1234)
+        await trio.sleep(0.5)
+        await page.tell(type="settings", mode="mirror")
+        await trio.sleep(4)
+    assert page.told("answer") == []
+    assert 0.4 < page.peer.recorder.audio.count(b"\x34\x12") / RATE < 0.6
+
+
 async def test_pings_are_answered_beside_the_audio(autojump_clock: MockClock) -> None:
     """A pong overtakes the answer that is being said, and carries what the ping said."""
     async with visiting(delay_ms=0) as (_, page):

@@ -155,6 +155,7 @@ class EchoBot:
             async for frame in input:
                 match frame:
                     case AudioFrame() if self.settings.mode == "mirror":
+                        recording.take()  # begun before the mode was changed
                         self._prepare(to_say, (frame,))
                     case AudioFrame():
                         recording.add(frame)

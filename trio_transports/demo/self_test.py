@@ -148,8 +148,8 @@ class SelfTest:
     ) -> None:
         try:
             await part(task_status=task_status)
-        except (_Missing, TransportError) as exc:
-            self._add(name, False, str(exc))
+        except (_Missing, TransportError, OSError, trio.TooSlowError) as exc:
+            self._add(name, False, str(exc) or type(exc).__name__)
             task_status.started()
 
     def _add(self, name: str, is_good: bool, text: str, **figures: JSONValue) -> None:
