@@ -104,7 +104,8 @@ class Page:
     async def click(self, element_id: str) -> None:
         """Press the mouse on the middle of an element, as a person would."""
         box = await self.evaluate(
-            f"(() => {{ const e = document.getElementById({element_id!r}); e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
+            f"(() => {{ const e = document.getElementById({element_id!r});"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'});"
             " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2, r.width] })()"
         )
         assert box[2] > 0, f"#{element_id} cannot be seen"
