@@ -127,7 +127,7 @@ class Output(trio.abc.SendChannel[Frame]):
         What other tasks go on sending is waited for as well. An interruption empties the queue and so ends the wait.
         Cancelling it loses nothing.
         """
-        now_s = trio.current_time()
+        now_s, interruptions = trio.current_time(), self._counters.interruptions
         for track in self._tracks.values():
             track.flush(now_s)
         self._clock.tick()
@@ -136,8 +136,9 @@ class Output(trio.abc.SendChannel[Frame]):
         while not self._is_drained:
             await self._drained.park()
             self._check_connected()
-        if self._awaits_marks() and self._ready.is_set() and not self._life.is_ending:
+        if self._peer_tells and self._counters.interruptions == interruptions:
             await self._wait_until_played()
+            self._check_connected()
 
     async def end(self) -> None:
         """Flush, play ``audio_out_end_silence_secs`` of silence, and take no more frames."""
@@ -210,8 +211,7 @@ class Output(trio.abc.SendChannel[Frame]):
     def wake(self) -> None:
         """Let everybody who waits see how the session stands."""
         self._ready.set()
-        for played in self._marks_played.values():
-            played.set()
+        self._settle_marks()
         self._room.unpark_all()
         self._drained.unpark_all()
 
@@ -332,8 +332,18 @@ class Output(trio.abc.SendChannel[Frame]):
         unsent = self._outbox.drop_paced()
         for track in self._tracks.values():
             track.interrupt(unsent)
+        self._settle_marks()
         self._room.unpark_all()
         self._drained.unpark_all()
+
+    @property
+    def _peer_tells(self) -> bool:
+        """Whether something was said that the peer tells the end of."""
+        return self._awaits_marks() and any(track.has_played for track in self._tracks.values())
+
+    def _settle_marks(self) -> None:
+        for played in self._marks_played.values():
+            played.set()
 
     async def _wait_until_played(self) -> None:
         name = f"{_DRAIN_MARK}{next(self._mark_numbers)}"
