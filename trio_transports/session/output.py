@@ -225,7 +225,16 @@ class Output(trio.abc.SendChannel[Frame]):
     def queued_s(self) -> float:
         return max(track.queued_s for track in self._tracks.values())
 
+    @property
+    def unplayed_s(self) -> float:
+        """How long what was sent may take until ``drain`` believes that it was heard."""
+        return self.queued_s + (self._lead_s if self._peer_tells else 0.0)
+
     # Inside
+
+    @property
+    def _lead_s(self) -> float:
+        return self._params.audio_out_lead_ms / 1000
 
     @property
     def _is_drained(self) -> bool:
@@ -350,7 +359,7 @@ class Output(trio.abc.SendChannel[Frame]):
         played = self._marks_played[name] = trio.Event()
         try:
             await self._outbox.put_urgent(self._serializer.encode(MarkFrame(mark=name)), self._closed_error)
-            with trio.move_on_after(self._params.send_timeout):
+            with trio.move_on_after(self._lead_s + self._params.send_timeout):
                 await played.wait()
         finally:
             self._marks_played.pop(name, None)

@@ -183,7 +183,7 @@ class Run:
     async def _drain(self) -> None:
         parts, limit_s = self.parts, self._params.drain_timeout
         if limit_s is None:
-            limit_s = parts.output.queued_s + self._params.close_timeout
+            limit_s = parts.output.unplayed_s + self._params.close_timeout
         with trio.move_on_after(limit_s):
             try:
                 await parts.output.drain()
