@@ -119,6 +119,7 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
         close=close,
         interrupt=output.interrupt_now,
         mark_played=output.mark_played,
+        peer_stopped=output.peer_stopped,
     )
     return Parts(life, counters, serializer, inbox, inbound, output, outbox, clock, wire)
 

@@ -76,6 +76,7 @@ class Inbound:
     _close: Callable[[int, str], None]
     _interrupt: Callable[[], None]
     _mark_played: Callable[[MarkFrame], bool]
+    _peer_stopped: Callable[[], None]
     start: StartFrame | None = field(default=None, init=False)
     """How the peer announced its stream, once it has."""
     _malformed_in_row: int = field(default=0, init=False)
@@ -175,6 +176,8 @@ class Inbound:
             self.start = frame
         elif isinstance(frame, EndFrame | UserStoppedSpeakingFrame | BotStoppedSpeakingFrame):
             self._flush_converter()
+            if isinstance(frame, EndFrame):
+                self._peer_stopped()
         self._put(frame)
 
     def _put(self, frame: Frame) -> None:

@@ -68,6 +68,7 @@ class Output(trio.abc.SendChannel[Frame]):
     _room: ParkingLot = field(factory=ParkingLot, init=False)
     _drained: ParkingLot = field(factory=ParkingLot, init=False)
     _marks_played: dict[str, trio.Event] = field(factory=dict, init=False)
+    _peer_plays: bool = field(default=True, init=False)
     _mark_numbers: "count[int]" = field(factory=count, init=False)
 
     async def send(self, frame: Frame) -> None:
@@ -200,6 +201,11 @@ class Output(trio.abc.SendChannel[Frame]):
         if played is not None:
             played.set()
         return mark.mark.startswith(_DRAIN_MARK)
+
+    def peer_stopped(self) -> None:
+        """The peer's stream has ended: it plays nothing any more, and tells nothing of it."""
+        self._peer_plays = False
+        self._settle_marks()
 
     def wrote(self) -> None:
         """Something was written: look who waited for that."""
@@ -348,7 +354,7 @@ class Output(trio.abc.SendChannel[Frame]):
     @property
     def _peer_tells(self) -> bool:
         """Whether something was said that the peer tells the end of."""
-        return self._awaits_marks() and any(track.has_played for track in self._tracks.values())
+        return self._peer_plays and self._awaits_marks() and any(track.has_played for track in self._tracks.values())
 
     def _settle_marks(self) -> None:
         for played in self._marks_played.values():
