@@ -2,9 +2,14 @@
 
 Rules
 1. ``Parser.feed`` takes bytes cut anywhere and gives what they complete: whole messages and control frames, in order.
+   A Close is the last of them; what follows it is ignored.
 2. Anything the RFC forbids raises ``Violation`` with the close code that says so: 1002, 1007 for text that is not
-   UTF-8, 1009 for a message over the limit, which is told from the header, before its bytes are kept.
+   UTF-8, 1009 for a message over the limit, which is told from the header, before its bytes are kept. What the same
+   bytes completed before is in its ``received``.
 3. Extensions are not offered, so no reserved bit may be set.
+4. What is kept of an unfinished message is bounded by the limit, in one buffer, and costs the same for each byte
+   however it was cut. Fragments without content are free, but more than ``MAX_EMPTY_FRAGMENTS`` of them in one message
+   are 1008.
 """
 
 import os
@@ -54,6 +59,7 @@ class Violation(Exception):
     def __init__(self, code: int, reason: str) -> None:
         self.code = code
         self.reason = reason
+        self.received: list[Received] = []
         super().__init__(code, reason)
 
 
@@ -61,6 +67,8 @@ _FIN: Final = 0x80
 _RESERVED: Final = 0x70
 _MASKED: Final = 0x80
 _MAX_CONTROL_BYTES: Final = 125
+_WHOLE_BINARY: Final = _FIN | Opcode.BINARY.value
+MAX_EMPTY_FRAGMENTS: Final = 1024
 _U16: Final = struct.Struct("!H")
 _U64: Final = struct.Struct("!Q")
 _HEADER_16: Final = struct.Struct("!BBH")
@@ -101,46 +109,81 @@ class Parser:
 
     from_client: bool
     max_message_bytes: int
-    _buffer: bytes = field(default=b"", init=False)
-    _parts: list[bytes] = field(factory=list, init=False)
-    _parts_bytes: int = field(default=0, init=False)
+    _buffer: bytearray = field(factory=bytearray, init=False)
+    """A frame's beginning."""
+    _wanted: int = field(default=0, init=False)
+    """How long the buffer must be for another look at it to be worth the copy."""
+    _gathered: bytearray = field(factory=bytearray, init=False)
+    """The message whose fragments are arriving."""
     _opcode: int = field(default=0, init=False)
-    """Of the message whose parts are being gathered; 0: there is none."""
+    """Of that message; 0: there is none."""
+    _empty_fragments: int = field(default=0, init=False)
+    _is_closed: bool = field(default=False, init=False)
 
     def feed(self, data: bytes) -> list[Received]:
-        buffer = self._buffer + data if self._buffer else data
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._wanted:
+                return []
+            data = bytes(self._buffer)
+            self._buffer = bytearray()
         received: list[Received] = []
+        try:
+            start = self._parse(data, received)
+        except Violation as violation:
+            violation.received = received
+            raise
+        if start < len(data):
+            self._buffer += memoryview(data)[start:]
+        return received
+
+    def _parse(self, buffer: bytes, received: list[Received]) -> int:
+        """Append what the buffer holds in whole; return how much of it that was."""
         start, end = 0, len(buffer)
+        if self._is_closed:
+            return end
         while end - start >= 2:
             first, second = buffer[start], buffer[start + 1]
             size, body = second & 0x7F, start + 2
             if size == 126:
                 if end < body + 2:
-                    self._check_header(first, second, 0)
-                    break
+                    return self._wait_for(4, start, first, second)
                 size = _U16.unpack_from(buffer, body)[0]
                 body += 2
+                _check_length(size, 126)
             elif size == 127:
                 if end < body + 8:
-                    self._check_header(first, second, 0)
-                    break
+                    return self._wait_for(10, start, first, second)
                 size = _U64.unpack_from(buffer, body)[0]
                 body += 8
+                _check_length(size, 65536)
             self._check_header(first, second, size)
             mask_at = body
             if self.from_client:
                 body += 4
             if end < body + size:
-                break
+                self._wanted = body + size - start
+                return start
             payload = buffer[body : body + size]
             if self.from_client:
                 payload = apply_mask(payload, buffer[mask_at:body])
             start = body + size
+            if first == _WHOLE_BINARY:
+                received.append(payload)
+                continue
             event = self._take(first, payload)
             if event is not None:
                 received.append(event)
-        self._buffer = buffer[start:]
-        return received
+                if type(event) is Close:
+                    self._is_closed = True
+                    return end
+        self._wanted = 2
+        return start
+
+    def _wait_for(self, header_bytes: int, start: int, first: int, second: int) -> int:
+        self._check_header(first, second, 0)
+        self._wanted = header_bytes
+        return start
 
     def _check_header(self, first: int, second: int, size: int) -> None:
         opcode = first & 0x0F
@@ -157,7 +200,7 @@ class Parser:
             raise Violation(1002, f"opcode {opcode} is not known")
         elif (opcode == Opcode.CONTINUATION) is not bool(self._opcode):
             raise Violation(1002, "a message is interrupted by another, or continued without a beginning")
-        elif self._parts_bytes + size > self.max_message_bytes:
+        elif len(self._gathered) + size > self.max_message_bytes:
             raise Violation(1009, f"message over {self.max_message_bytes} bytes")
 
     def _take(self, first: int, payload: bytes) -> Received | None:
@@ -165,19 +208,28 @@ class Parser:
         if opcode >= Opcode.CLOSE:
             return _control(opcode, payload)
         if first & _FIN and not self._opcode:
-            return payload if opcode == Opcode.BINARY else _text(payload)
+            return _text(payload)  # whole binary messages have taken the short way
         if opcode:
             self._opcode = opcode
-        self._parts.append(payload)
-        self._parts_bytes += len(payload)
+        if payload:
+            self._gathered += payload
+        else:
+            self._empty_fragments += 1
+            if self._empty_fragments > MAX_EMPTY_FRAGMENTS:
+                raise Violation(1008, f"a message of more than {MAX_EMPTY_FRAGMENTS} empty fragments")
         if not first & _FIN:
             return None
-        whole, kind = b"".join(self._parts), self._opcode
-        self._parts, self._parts_bytes, self._opcode = [], 0, 0
-        return whole if kind == Opcode.BINARY else _text(whole)
+        gathered, kind = self._gathered, self._opcode
+        self._gathered, self._empty_fragments, self._opcode = bytearray(), 0, 0
+        return bytes(gathered) if kind == Opcode.BINARY else _text(gathered)
 
 
-def _text(payload: bytes) -> str:
+def _check_length(size: int, least: int) -> None:
+    if size < least or size >> 63:
+        raise Violation(1002, "a length is not written as it must be")
+
+
+def _text(payload: bytes | bytearray) -> str:
     try:
         return payload.decode()
     except UnicodeDecodeError:
