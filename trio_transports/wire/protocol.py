@@ -41,11 +41,11 @@ class SendsNow(Protocol):
     """What a wire may offer besides: writing without a task that waits."""
 
     def send_now(self, message: str | bytes) -> bool | None:
-        """Write a message without waiting.
+        """Write as much of the message as needs no waiting.
 
-        True: all of it was written. False: none of it, use ``send``. None: it was begun, and counts as written once
-        ``flushed`` returns.
+        True: all of it is written. False: nothing is, use ``send``. None: it is begun, and the wire writes the rest by
+        itself; it counts as written, and another may be sent, only after ``await flushed()``.
         """
 
     async def flushed(self) -> None:
-        """Wait until what was begun is written; cancelled, it aborts the wire as ``send`` does."""
+        """Wait until what was begun is written; ConnectionClosed when the end came first. Cancelling it aborts."""
