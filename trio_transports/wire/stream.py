@@ -126,6 +126,11 @@ class OwnedStream(trio.abc.Stream):
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
 
+    def shut_writing(self) -> None:
+        """Tell the peer that no more will come."""
+        with suppress(OSError, trio.ClosedResourceError):
+            raw_socket(self._stream).shutdown(stdlib_socket.SHUT_WR)
+
     async def aclose(self) -> None:
         self.close()
         await trio.lowlevel.checkpoint()
