@@ -3,15 +3,20 @@
 Rules
 1. No task of its own is on a message's way: ``receive`` reads and parses in its caller, ``send`` writes in its own, as
    one system call when the kernel takes the frame whole. Such a send is a point of cancellation, not of scheduling.
-2. Bytes that the kernel did not take stand in one backlog, in order. A pong that cannot be written joins it, and a
-   newer pong replaces one that still waits, so a peer cannot fill memory with pings.
-3. A cancelled send aborts when part of a frame may be on the stream.
-4. The keeper, the engine's one task, pings, misses pongs, and writes a backlog that no sender is writing.
+2. Bytes that the kernel did not take stand in one backlog, in order; on TLS every frame goes through it. A pong that
+   cannot be written joins it, and a newer pong replaces one that still waits, so a peer cannot fill memory with pings.
+3. A cancelled send aborts when part of a frame may be on the stream, whichever task is writing it.
+4. The keeper, the engine's one task, pings, misses pongs, and writes a backlog that no sender is writing. It never
+   waits for a pong with a backlog unwritten, and counts from when the ping was.
+5. What came before a violation or a Close in the same bytes is delivered; what comes after it is not. Once this side
+   has said goodbye, messages are dropped as they come.
+6. Before the end is told, the peer has a moment (``LINGER_S``) to be sent the Close, and after a violation to read it.
 """
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Final, final
 
 import trio
@@ -20,7 +25,7 @@ from trio.lowlevel import ParkingLot
 
 from .._nursery import open_services
 from ..errors import ConnectionClosed, Initiator
-from .closing import sendable_close
+from .closing import LINGER_S, linger, sendable_close
 from .peer import Peer
 from .protocol import BytesLike, Wire
 from .refusal import Refusal
@@ -29,7 +34,8 @@ from .settings import WireSettings
 from .stream import OwnedStream, TCPStream, peer_address
 from .upgrade import upgrade_as_client, upgrade_as_server
 
-_LINGER_S: Final = 1.0
+_PIECE_BYTES: Final = 16 * 1024
+"""Of a backlog, written at a time: that a peer takes it slowly is seen by the piece."""
 _STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -52,50 +58,52 @@ class DirectWire:
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _goodbye: ConnectionClosed | None = field(default=None, init=False)
     _ending: ConnectionClosed | None = field(default=None, init=False)
-    _ponged: ParkingLot = field(factory=ParkingLot, init=False)
+    _awaits_pong: bool = field(default=False, init=False)
+    _patience: trio.CancelScope | None = field(default=None, init=False)
+    """The keeper's, while it waits for the backlog; each piece that the peer takes renews it."""
+    _was_violated: bool = field(default=False, init=False)
+    _patience_s: float = field(default=0, init=False)
 
     async def receive(self) -> str | bytes:
-        if self._arrived and self._goodbye is None:
+        if self._arrived:
             await trio.lowlevel.checkpoint()
-            if self._arrived:
-                return self._arrived.popleft()
-        while True:
-            if self._arrived:
-                message = self._arrived.popleft()
-                if self._goodbye is None:
-                    return message
-            elif self._ending is not None:
+        while not self._arrived:
+            if self._ending is not None:
                 await trio.lowlevel.checkpoint()
                 raise self._closed()
-            else:
-                await self._read()
+            await self._read()
+        return self._arrived.popleft()
 
     async def send(self, message: str | BytesLike) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         await self._write(self._frame(message))
 
-    def send_now(self, message: str | bytes) -> bool:
-        """Write the message if the kernel takes all of it; what it took of a part is left to the keeper."""
-        if self._backlog or self._is_flushing:
+    def send_now(self, message: str | bytes) -> bool | None:
+        if self._backlog:
             return False
         frame = self._frame(message)
         try:
             written = self._stream.write_now(frame)
         except _STREAM_ERRORS as exc:
-            self._end(ConnectionClosed(1006, "the connection was lost", initiator="error"))
-            raise self._closed() from exc
+            raise self._lost() from exc
+        if written == len(frame):
+            return True
         if not written:
             return False
-        if written < len(frame):
-            self._backlog.append(frame[written:])
-            self._keeper.unpark_all()
-        return True
+        self._backlog.append(frame[written:])
+        self._keeper.unpark_all()
+        return None
+
+    async def flushed(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self._flush_or_abort()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         code, reason = sendable_close(code, reason)
         try:
             if self._ending is None and self._goodbye is None:
                 self._goodbye = ConnectionClosed(code, reason, initiator="local")
+                self._arrived.clear()
                 await self._write(encode_close(code, reason, masked=self._masks))
                 while self._ending is None:
                     await self._read()
@@ -117,10 +125,12 @@ class DirectWire:
 
     # Reading
 
-    def take_first(self, data: bytes) -> None:
+    async def take_first(self, data: bytes) -> None:
         """Take what came with the handshake."""
         if data:
             self._take(data)
+            if self._ending is not None:
+                await self._part()
 
     async def _read(self) -> None:
         """Read once; or, while another task does (``receive`` and ``aclose`` may overlap), wait until it has."""
@@ -135,24 +145,30 @@ class DirectWire:
                 data = b""
             if data:
                 self._take(data)
+                if self._ending is not None:
+                    await self._part()
             else:
-                self._end(ConnectionClosed(1006, "the connection was lost", initiator="error"))
-            if self._ending is not None and self._ending.code == 1009 and self._ending.initiator == "local":
-                await self._let_the_peer_read_the_close()
+                self._lost()
         finally:
             self._is_reading = False
             if self._readers:
                 self._readers.unpark_all()
 
     def _take(self, data: bytes) -> None:
+        violation: Violation | None = None
         try:
-            for received in self._parser.feed(data):
-                if isinstance(received, str | bytes):
-                    self._arrived.append(received)
-                else:
-                    self._control(received)
-        except Violation as violation:
-            self._put(encode_close(violation.code, violation.reason, masked=self._masks))
+            complete = self._parser.feed(data)
+        except Violation as exc:
+            violation, complete = exc, exc.received
+        for received in complete:
+            if not isinstance(received, (str, bytes)):
+                self._control(received)
+            elif self._goodbye is None:
+                self._arrived.append(received)
+        if violation is not None and self._ending is None:
+            if self._goodbye is None:
+                self._put(encode_close(violation.code, violation.reason, masked=self._masks))
+            self._was_violated = True
             initiator: Initiator = "local" if violation.code == 1009 else "error"
             self._end(ConnectionClosed(violation.code, violation.reason, initiator=initiator))
 
@@ -161,23 +177,26 @@ class DirectWire:
             case Ping(payload):
                 self._pong(payload)
             case Pong():
-                self._ponged.unpark_all()
+                if self._awaits_pong:
+                    self._awaits_pong = False
+                    self._keeper.unpark_all()
             case Close(code, reason):
                 if self._goodbye is None:
                     echoed = 1000 if code == 1005 else code
                     self._put(encode_close(echoed, "", masked=self._masks))
                 self._end(ConnectionClosed(code, reason, initiator="remote"))
-                if not self._backlog:
-                    self._stream.close()
 
-    async def _let_the_peer_read_the_close(self) -> None:
-        """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
-        with trio.move_on_after(_LINGER_S):
-            try:
-                while await self._stream.receive_some():
-                    pass
-            except _STREAM_ERRORS:
-                return
+    async def _part(self) -> None:
+        """Rule 6, for a connection that a Close or a violation has just ended."""
+        try:
+            with trio.move_on_after(LINGER_S):
+                await self._flush()
+            if self._was_violated and not self._backlog:
+                await linger(self._stream)
+        except _STREAM_ERRORS:
+            return
+        finally:
+            self._stream.abort()
 
     # Writing
 
@@ -197,10 +216,18 @@ class DirectWire:
                     return
                 frame = frame[written:]
             self._backlog.append(frame)
+        except _STREAM_ERRORS as exc:
+            raise self._lost() from exc
+        await self._flush_or_abort()
+
+    async def _flush_or_abort(self) -> None:
+        try:
             await self._flush()
         except _STREAM_ERRORS as exc:
-            self._end(ConnectionClosed(1006, "the connection was lost", initiator="error"))
-            raise self._closed() from exc
+            raise self._lost() from exc
+        except trio.Cancelled:
+            self.abort()
+            raise
 
     def _put(self, frame: bytes) -> None:
         """Write a control frame without waiting; what the kernel does not take now the keeper writes."""
@@ -227,24 +254,33 @@ class DirectWire:
                 continue
             self._is_flushing = True
             try:
-                await self._stream.send_all(self._backlog[0])
+                await self._write_first(self._backlog[0])
                 self._backlog.popleft()
                 if not self._backlog and self._waiting_pong is not None:
-                    self._backlog.append(self._waiting_pong)
+                    if self._ending is None and self._goodbye is None:  # nothing follows a Close
+                        self._backlog.append(self._waiting_pong)
                     self._waiting_pong = None
             except trio.Cancelled:
-                self.abort()
+                self._stream.abort()  # whoever comes next must not begin anew what may be half written
                 raise
             finally:
                 self._is_flushing = False
                 self._flushed.unpark_all()
-        if self._ending is not None:
-            self._stream.close()
+
+    async def _write_first(self, frame: bytes) -> None:
+        for start in range(0, len(frame), _PIECE_BYTES):
+            await self._stream.send_all(frame[start : start + _PIECE_BYTES])
+            if self._patience is not None:
+                self._patience.deadline = trio.current_time() + self._patience_s
 
     def _end(self, ending: ConnectionClosed) -> None:
         if self._ending is None:
             self._ending = self._goodbye or ending
             self._keeper.unpark_all()
+
+    def _lost(self) -> ConnectionClosed:
+        self._end(ConnectionClosed(1006, "the connection was lost", initiator="error"))
+        return self._closed()
 
     def _closed(self) -> ConnectionClosed:
         ending = self._ending or self._goodbye or ConnectionClosed()
@@ -254,30 +290,44 @@ class DirectWire:
 
     async def keep(self, settings: WireSettings) -> None:
         """Write what no sender writes, and see that the peer is alive, until the connection has ended."""
-        interval_s = settings.ping_interval_s or float("inf")
-        next_ping_s = trio.current_time() + interval_s
+        interval_s, timeout_s = settings.ping_interval_s or inf, settings.ping_timeout_s
+        ping_at_s, pong_by_s = trio.current_time() + interval_s, inf
         while self._ending is None or self._backlog:
-            with trio.CancelScope(deadline=next_ping_s):
-                if not self._backlog:
-                    await self._keeper.park()
-            if not await self._flushed_in_time(settings.ping_timeout_s):
-                return
-            if self._ending is None and trio.current_time() >= next_ping_s:
+            if self._backlog:
+                if not await self._flushed_in_time(timeout_s):
+                    return
+                continue
+            now_s = trio.current_time()
+            if self._awaits_pong:
+                if now_s >= pong_by_s:
+                    self.fail(f"no pong within {timeout_s:g} s of a ping")
+                    return
+                pong_by_s = min(pong_by_s, now_s + timeout_s)
+            elif pong_by_s < inf:
+                ping_at_s, pong_by_s = now_s + interval_s, inf
+            elif now_s >= ping_at_s:
+                self._awaits_pong, ping_at_s = True, now_s + interval_s
                 self._put(encode_frame(Opcode.PING, b"alive?", masked=self._masks))
-                with trio.move_on_after(settings.ping_timeout_s) as limit:
-                    await self._ponged.park()
-                if limit.cancelled_caught and self._ending is None:
-                    self.fail(f"no pong within {settings.ping_timeout_s:g} s of a ping")
-                next_ping_s = trio.current_time() + interval_s
+                continue
+            with trio.CancelScope(deadline=pong_by_s if self._awaits_pong else ping_at_s):
+                await self._keeper.park()
 
     async def _flushed_in_time(self, limit_s: float) -> bool:
         """Write the backlog; a peer that takes none of it for that long, or has gone, ends the connection."""
-        with trio.move_on_after(limit_s) as limit:
-            try:
+        self._patience_s = limit_s
+        try:
+            with trio.move_on_after(limit_s) as self._patience:
                 await self._flush()
-            except _STREAM_ERRORS:
-                return False
-        return not limit.cancelled_caught
+                return True
+        except _STREAM_ERRORS:
+            return False  # the next read tells the end
+        except trio.Cancelled:
+            self.abort()
+            raise
+        finally:
+            self._patience = None
+        self.fail(f"the peer took nothing for {limit_s:g} s")
+        return False
 
 
 @asynccontextmanager
@@ -335,7 +385,7 @@ async def accept_wire(
 @asynccontextmanager
 async def _kept(wire: DirectWire, owned: OwnedStream, trailing: bytes, settings: WireSettings) -> AsyncIterator[None]:
     owned.opened()
-    wire.take_first(trailing)
+    await wire.take_first(trailing)
     async with open_services() as services:
         services.start_soon(wire.keep, settings, name="keeper")
         yield
