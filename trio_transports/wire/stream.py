@@ -116,6 +116,8 @@ class OwnedStream(trio.abc.Stream):
             if self._is_closed:
                 raise trio.ClosedResourceError("this stream was closed by this side")
             await trio.lowlevel.wait_readable(descriptor)
+            if self._is_closed:  # between the wake-up and this: the descriptor may be somebody else's already
+                continue
             try:
                 return os.read(descriptor, max_bytes)
             except BlockingIOError:
