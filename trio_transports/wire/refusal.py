@@ -2,9 +2,14 @@
 
 from typing import final
 
-from attrs import frozen
+from attrs import Attribute, field, frozen
 
 from ..errors import HandshakeRejected
+
+
+def _status(_instance: object, _attribute: "Attribute[int]", value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 300 <= value <= 599:
+        raise ValueError(f"Refusal.status must be an HTTP status from 300 to 599, not {value!r}")
 
 
 @final
@@ -12,7 +17,7 @@ from ..errors import HandshakeRejected
 class Refusal:
     """The answer to a caller that is not let in."""
 
-    status: int
+    status: int = field(validator=_status)
     body: str = ""
     headers: tuple[tuple[str, str], ...] = ()
 

@@ -4,7 +4,11 @@ Rules
 1. Every header must be right before a byte of WebSocket is believed. What is wrong gets an HTTP answer that says so
    (400, 405, 426), or, on the client's side, an error.
 2. Bytes that follow the handshake in the same packet belong to the connection and are returned.
-3. An answer other than 101 is read to its end, as far as ``stream.HANDSHAKE_LIMIT_BYTES`` allows, for the error.
+3. An answer other than 101 is read for the error, to its end, as far as ``stream.HANDSHAKE_LIMIT_BYTES`` and
+   ``_BODY_LIMIT_S`` allow.
+4. After a refusal the caller has a moment to read it, also one that is still sending (``closing.linger``).
+
+h11, imported here, comes with trio-websocket (through wsproto) and with hypercorn.
 """
 
 import base64
@@ -18,10 +22,12 @@ import h11
 import trio
 
 from ..errors import ConnectionClosed, HandshakeRejected, TransportError
+from .closing import linger
 from .peer import Peer
 from .refusal import Refusal
 from .stream import OwnedStream
 
+_BODY_LIMIT_S: Final = 1.0
 _MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 Pairs = tuple[tuple[str, str], ...]
@@ -47,6 +53,9 @@ async def upgrade_as_client(
         *([("Sec-WebSocket-Protocol", ", ".join(subprotocols))] if subprotocols else []),
         *headers,
     ]
+    for name, value in asked:
+        if not (name.isascii() and value.isascii()):
+            raise TransportError(f"the handshake with {url} cannot be written: header {name!r} is not ASCII: {value!r}")
     http = h11.Connection(h11.CLIENT)
     try:
         request = http.send(h11.Request(method="GET", target=resource, headers=asked))
@@ -87,14 +96,14 @@ async def upgrade_as_server(
         raise ConnectionClosed(1006, "the handshake was cut off", initiator="error")
     found = _decoded(request.headers)
     refusal = _fault(request, found)
-    path, _, query = request.target.decode("latin-1").partition("?")
+    path, _, query = _resource(request.target.decode("latin-1")).partition("?")
     offered = _tokens(found, "sec-websocket-protocol", lower=False)
     chosen = next((name for name in subprotocols if name in offered), None)
     peer = Peer(address=address, port=port, path=path, query_string=query, headers=found, subprotocol=chosen)
     if refusal is None:
         refusal = await admit(peer)
     if refusal is not None:
-        await _refuse(http, stream, refusal)
+        await _refuse(http, stream, refusal, is_head=request.method == b"HEAD")
         raise HandshakeRejected(refusal.status, body=refusal.body.encode())
     trailing = _after_the_request(http)
     answer = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
@@ -112,8 +121,14 @@ def _fault(request: h11.Request, headers: Pairs) -> Refusal | None:
     upgrade = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
     if "websocket" not in _tokens(headers, "upgrade") or "upgrade" not in _tokens(headers, "connection"):
         return Refusal(status=426, body="this is a WebSocket server: ask for an upgrade", headers=upgrade)
+    if request.http_version < b"1.1":
+        return Refusal(status=400, body="a WebSocket is asked for with HTTP/1.1")
+    if not _resource(request.target.decode("latin-1")).startswith("/"):
+        return Refusal(status=400, body="the target of the request is not a path")
     if _one(headers, "sec-websocket-version") != "13":
         return Refusal(status=426, body="this server speaks version 13", headers=upgrade)
+    if sum(name == "sec-websocket-key" for name, _ in headers) > 1:
+        return Refusal(status=400, body="Sec-WebSocket-Key must be given once")
     try:
         key = base64.b64decode(_one(headers, "sec-websocket-key") or "", validate=True)
     except binascii.Error:
@@ -123,6 +138,15 @@ def _fault(request: h11.Request, headers: Pairs) -> Refusal | None:
     if (_one(headers, "content-length") or "0") != "0" or _one(headers, "transfer-encoding"):
         return Refusal(status=400, body="a request for a WebSocket has no body")
     return None
+
+
+def _resource(target: str) -> str:
+    """The path and query of a request's target, also of one in absolute form (RFC 9112, 3.2.2)."""
+    _, is_absolute, rest = target.partition("://")
+    if target.startswith("/") or not is_absolute:
+        return target
+    at = next((at for at, character in enumerate(rest) if character in "/?"), len(rest))
+    return rest[at:] if rest[at : at + 1] == "/" else "/" + rest[at:]
 
 
 def _check_acceptance(headers: Pairs, key: bytes, offered: Sequence[str], url: str) -> None:
@@ -155,13 +179,14 @@ async def _next_event(http: h11.Connection, stream: OwnedStream) -> object:
 
 
 async def _body(http: h11.Connection, stream: OwnedStream) -> bytes:
-    body = b""
-    try:
-        while isinstance(event := await _next_event(http, stream), h11.Data):
-            body += event.data
-    except h11.RemoteProtocolError:
-        return body  # cut off: what came of it is still worth showing
-    return body
+    body = bytearray()
+    with trio.move_on_after(_BODY_LIMIT_S):
+        try:
+            while isinstance(event := await _next_event(http, stream), h11.Data):
+                body += event.data
+        except h11.RemoteProtocolError:
+            pass  # cut off: what came of it is still worth showing
+    return bytes(body)
 
 
 def _after_the_request(http: h11.Connection) -> bytes:
@@ -171,7 +196,7 @@ def _after_the_request(http: h11.Connection) -> bytes:
     return http.trailing_data[0]
 
 
-async def _refuse(http: h11.Connection, stream: OwnedStream, refusal: Refusal) -> None:
+async def _refuse(http: h11.Connection, stream: OwnedStream, refusal: Refusal, *, is_head: bool = False) -> None:
     body = refusal.body.encode()
     headers = [
         *refusal.headers,
@@ -180,11 +205,12 @@ async def _refuse(http: h11.Connection, stream: OwnedStream, refusal: Refusal) -
         ("Connection", "close"),
     ]
     response = http.send(h11.Response(status_code=refusal.status, headers=headers)) or b""
-    data = http.send(h11.Data(data=body)) or b""
+    data = b"" if is_head or refusal.status == 304 else http.send(h11.Data(data=body)) or b""
     try:
         await stream.send_all(response + data + (http.send(h11.EndOfMessage()) or b""))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return  # the caller did not wait for the answer
+    await linger(stream)
 
 
 def _decoded(headers: object) -> Pairs:
