@@ -18,6 +18,7 @@ from typing import Final, final
 import trio
 import trio_websocket
 from attrs import define, field
+from wsproto.connection import ConnectionState
 
 from .._nursery import open_services
 from ..errors import ConnectionClosed, HandshakeRejected, TransportError
@@ -103,7 +104,10 @@ class TrioWebsocketWire:
         # Over the size limit the engine closes the reading end of its channel; a peer's Close ends the writing end.
         if closed.code == _TOO_BIG and isinstance(cause.__context__, trio.ClosedResourceError):
             return ConnectionClosed(_TOO_BIG, closed.reason or "", initiator="local")
-        return ConnectionClosed(int(closed.code), closed.reason or "", initiator="remote")
+        # A frame that breaks the rules becomes a Close of the making of this engine, which no peer sent. It does
+        # not send that either: to the peer the connection is lost. Only a real Close ends the closing handshake.
+        is_real = self._connection._wsproto.state is ConnectionState.CLOSED
+        return ConnectionClosed(int(closed.code), closed.reason or "", initiator="remote" if is_real else "error")
 
     async def _let_the_peer_read_the_close(self) -> None:
         """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
