@@ -3,7 +3,7 @@
 import os
 import ssl
 from typing import final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import trio
 from attrs import frozen
@@ -39,8 +39,17 @@ class Address:
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
             raise ValueError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://host/path")
         resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        wrong = next((character for character in resource if not "!" <= character <= "~"), None)
+        if wrong is not None:
+            raise ValueError(
+                f"{url!r} is not a WebSocket URL: its path or query has {wrong!r}; write {quote(wrong)} for it"
+            )
+        try:
+            host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
+        except UnicodeError as exc:
+            raise ValueError(f"{url!r} is not a WebSocket URL: its host is no name ({exc})") from None
         is_secure = parts.scheme == "wss"
-        return cls(url, parts.hostname, port or (443 if is_secure else 80), resource, is_secure)
+        return cls(url, host, port or (443 if is_secure else 80), resource, is_secure)
 
 
 async def dial(address: Address, ssl_context: ssl.SSLContext | None) -> TCPStream:
