@@ -116,7 +116,7 @@ class OwnedStream(trio.abc.Stream):
             if self._is_closed:
                 raise trio.ClosedResourceError("this stream was closed by this side")
             await trio.lowlevel.wait_readable(descriptor)
-            if self._is_closed:  # between the wake-up and this: the descriptor may be somebody else's already
+            if raw_socket(self._stream).fileno() < 0:  # closed since it woke: the descriptor may be another's
                 continue
             try:
                 return os.read(descriptor, max_bytes)
