@@ -140,7 +140,7 @@ def _params(scope: Scope, serializer: FrameSerializer) -> AsgiWebsocketParams:
         vad_analyzer=EnergyVADAnalyzer(VADParams(stop_secs=PAUSE_S)),
         idle_timeout=IDLE_S,
         # Pages of other sites must not listen in through the visitor's browser; programs send no origin.
-        allowed_origins=(f"http://{host}", f"https://{host}"),
+        allowed_origins=(f"http://{host}", f"https://{host}") if host else (),
     )
 
 
