@@ -12,7 +12,8 @@ Rules
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Literal, TypeAlias, cast, final
+from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
@@ -142,6 +143,29 @@ def _strings(instance: object, attribute: "Attribute[Any]", value: object) -> No
         return
     if isinstance(value, str) or not isinstance(value, Collection) or not all(isinstance(v, str) for v in value):
         raise TypeError(f"{_named(instance, attribute)} must be a collection of strings, not {value!r}")
+
+
+def _origins(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    _strings(instance, attribute, value)
+    for origin in cast("Collection[str] | None", value) or ():
+        if origin not in ("*", "null") and not _is_origin(origin):
+            raise ValueError(
+                f"{_named(instance, attribute)} has {origin!r}, which no browser ever names and so nothing matches: "
+                "write scheme and host, and the port if it is not the scheme's own ('https://app.example', "
+                "'http://localhost:3000'), or '*' for every origin"
+            )
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:  # a port that is no number, a bracket left open
+        return False
+    host = parts.hostname or ""
+    is_host = bool(host) and host.isascii() and "*" not in host and "@" not in parts.netloc
+    is_all = not (parts.path.strip("/") or parts.query or parts.fragment)
+    return bool(parts.scheme) and is_host and is_all and port != 0
 
 
 @final
@@ -277,7 +301,7 @@ class WebsocketClientParams(TransportParams):
 class _AcceptingParams(TransportParams):
     """What the two transports that accept callers share: a serializer is required, callers can be refused."""
 
-    allowed_origins: Collection[str] | None = field(default=None, validator=_strings)
+    allowed_origins: Collection[str] | None = field(default=None, validator=_origins)
     authorize: Callable[..., Awaitable[Any]] | None = field(default=None, validator=_callable)
     subprotocols: tuple[str, ...] = field(default=(), converter=_names, validator=_name_tuple)
 

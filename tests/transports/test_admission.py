@@ -3,6 +3,8 @@
 import pytest
 import trio
 
+from trio_transports import AsgiWebsocketParams, WebsocketServerParams
+from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.transports.admission import Authorize, admit
 from trio_transports.wire import Peer
 from trio_transports.wire.refusal import Refusal
@@ -88,3 +90,48 @@ async def test_an_origin_is_refused_before_anything_is_asked() -> None:
 
     await admit(caller("https://evil.example"), allowed_origins=["https://good.example"], authorize=authorize)
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "good.example",
+        "good.example:443",
+        "localhost:3000",
+        "//good.example",
+        "https://",
+        "https:good.example",
+        "https://good.example/app",
+        "https://good.example?x",
+        "https://user@good.example",
+        "https://good.example:port",
+        "https://good.example:0",
+        "https://*.good.example",
+        "https://münchen.example",
+        "https://[::1",
+        "",
+    ],
+)
+async def test_an_entry_that_matches_nothing_is_a_mistake(origin: str) -> None:
+    """An allowed origin that no browser can name is refused where it is given, by both that accept callers."""
+    for params in (WebsocketServerParams, AsgiWebsocketParams):
+        with pytest.raises(ValueError, match=rf"{params.__name__}\.allowed_origins has .* nothing matches"):
+            params(serializer=JSONFrameSerializer(), allowed_origins=["https://good.example", origin])
+
+
+@pytest.mark.parametrize(
+    ("entry", "origin"),
+    [
+        ("https://good.example/", "https://good.example"),
+        (" HTTPS://Good.Example:443 ", "https://good.example"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("https://xn--mnchen-3ya.example", "https://xn--mnchen-3ya.example"),
+        ("null", "null"),
+        ("*", "https://any.example"),
+    ],
+)
+async def test_an_entry_that_is_accepted_matches(entry: str, origin: str) -> None:
+    """What the parameters accept as an origin lets that origin in."""
+    params = WebsocketServerParams(serializer=JSONFrameSerializer(), allowed_origins=[entry])
+    assert await admit(caller(origin), allowed_origins=params.allowed_origins) is None
