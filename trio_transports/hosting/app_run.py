@@ -1,8 +1,8 @@
 """One run of the app: a request or a WebSocket, from hypercorn's call to the app's return.
 
 Rules
-1. An exception of the app is logged once and ends this run alone. How calls end (``ConnectionClosed``, a refused
-   handshake) is no fault of the app, and is not logged as one.
+1. An exception of the app is logged once and ends this run alone. How its own call ended (``ConnectionClosed``, a
+   refused handshake) is no fault of the app, and is not logged as one; how another did that the app made, is.
 2. A run that is cancelled while its WebSocket is open says 1001 before it goes, within ``_FAREWELL_S``.
 3. What hypercorn writes after the app has returned is bounded; past that the stream is aborted.
 """
@@ -88,5 +88,9 @@ class AppRun:
 
     async def _call_app(self) -> None:
         receive = cast(Callable[[], Awaitable[ASGIReceiveEvent]], self._queue.receive)
-        async with boundary(self._config.log, "Error in ASGI Framework (%s)", self._scope.get("path")):
+        where = self._scope.get("path")
+        async with boundary(self._config.log, "Error in ASGI Framework (%s)", where, is_over=self._is_over):
             await self._app(self._scope, receive, self._send, trio.to_thread.run_sync, trio.from_thread.run)
+
+    def _is_over(self) -> bool:
+        return self.websocket is not None and self.websocket.has_ended_well

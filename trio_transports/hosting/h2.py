@@ -6,6 +6,8 @@ Rules
 2. The connection's reader never waits for room: it is the one that hears of it. What it wants to write to a full
    stream (the pong to a ping) is dropped past ``_READER_LIMIT_BYTES``.
 3. Aborting a WebSocket resets its stream alone.
+
+h2, imported here, comes with hypercorn.
 """
 
 from collections.abc import Callable

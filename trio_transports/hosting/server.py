@@ -68,7 +68,9 @@ async def serve_asgi(
     - ``hypercorn.protocol.events.Data``; ``hypercorn.events``
     - ``hypercorn.trio``: ``lifespan.Lifespan``, ``worker_context.WorkerContext``, ``statsd.StatsdLogger``
     - ``hypercorn.utils``: ``wrap_app``, ``parse_socket_addr``, ``repr_socket_addr``
-    - ``hypercorn.config.Config``: ``create_sockets``, ``create_ssl_context``, ``set_statsd_logger_class``
+    - ``hypercorn.config.Config``: ``create_sockets`` (and its frames' ``bind`` and sockets where it fails),
+      ``create_ssl_context``, ``set_statsd_logger_class``
+    - of what comes with hypercorn: ``wsproto``'s connection and events, ``h2``'s errors, events and exceptions
     """
     _check(config)
     if write_timeout <= 0:
@@ -114,8 +116,11 @@ def _check(config: Config) -> None:
 def _bound_sockets(config: Config) -> Iterator[Sockets]:
     try:
         sockets = config.create_sockets()
-    except OSError as exc:
-        _close_left_open(exc)
+    except Exception as exc:
+        where = _close_left_open(exc) or ", ".join(config.bind)
+        if isinstance(exc, OSError):
+            why = exc.strerror or str(exc)
+            raise OSError(exc.errno, f"cannot listen on {where}: {why}; free that address or bind another") from None
         raise
     try:
         yield sockets
@@ -124,13 +129,19 @@ def _bound_sockets(config: Config) -> Iterator[Sockets]:
             sock.close()
 
 
-def _close_left_open(error: OSError) -> None:
-    """Close what hypercorn has made before an address was refused, and forgotten: only its frames still know it."""
+def _close_left_open(error: Exception) -> str | None:
+    """Close what hypercorn has made before an address was refused, and forgotten; returns that address.
+
+    Only the frames of hypercorn's that failed still know either.
+    """
+    where = None
     for frame, _ in walk_tb(error.__traceback__):
+        where = frame.f_locals.get("bind", where)
         for value in frame.f_locals.values():
             for made in value if isinstance(value, list) else [value]:
                 if isinstance(made, socket.socket):
                     made.close()
+    return where if isinstance(where, str) else None
 
 
 @asynccontextmanager

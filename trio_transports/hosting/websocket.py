@@ -6,6 +6,10 @@ Rules
 3. A peer that breaks the protocol is told so (1002, 1007) before the connection closes.
 4. A message over hypercorn's limit, or that of the app's wire, is answered with 1009, and the app hears of it at once,
    not when the peer likes. What the peer still sends after a close from this side is thrown away instead of gathered.
+5. A ping that is being written is not cut short by the end of the connection: that would take along the answer to the
+   peer's close, which waits behind it.
+
+wsproto, imported here, comes with hypercorn.
 """
 
 from collections.abc import Awaitable, Callable, Generator, Iterable
@@ -46,18 +50,22 @@ class _WatchedConnection(Connection):
             elif isinstance(event, Pong):
                 self._websocket.pong_received()
             elif isinstance(event, CloseConnection):
-                if self.state is ConnectionState.OPEN:  # found by the parser, not sent by the peer
+                if self.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):  # the parser's, not the peer's
                     self._websocket.end(ConnectionClosed(event.code, event.reason or "", initiator="error"))
-                    yield _Farewell(payload=int(event.code).to_bytes(2, "big"))
+                    if self.state is ConnectionState.OPEN:
+                        yield _Farewell(payload=int(event.code).to_bytes(2, "big"))
                 else:
                     self._websocket.close_received(event, is_answer=self.state is ConnectionState.CLOSED)
             yield event
 
     def send(self, event: Event) -> bytes:
         data = super().send(event)
-        if isinstance(event, CloseConnection) and event.code == CloseReason.MESSAGE_TOO_BIG:
-            reason = event.reason or "a message is over the server's limit"
-            self._websocket.end(ConnectionClosed(event.code, reason, initiator="local"))
+        if isinstance(event, CloseConnection):
+            if event.code == CloseReason.MESSAGE_TOO_BIG:
+                reason = event.reason or "a message is over the server's limit"
+                self._websocket.end(ConnectionClosed(event.code, reason, initiator="local"))
+            elif event.code == CloseReason.INTERNAL_ERROR and self.state is ConnectionState.LOCAL_CLOSING:
+                self._websocket.app_failed = True
         return data
 
 
@@ -88,6 +96,8 @@ class HostedWebsocket:
     ending: ConnectionClosed | None = field(default=None, init=False)
     peer_said_goodbye: bool = field(default=False, init=False)
     """The peer sends nothing more: closing the socket cannot reset it under a frame that is still on its way."""
+    app_failed: bool = field(default=False, init=False)
+    """This side has closed with 1011."""
     _told: list[Callable[[], Awaitable[object]]] = field(factory=list, init=False)
     _is_shutting_down: bool = field(default=False, init=False)
     _pong: trio.Event = field(factory=trio.Event, init=False)
@@ -101,6 +111,11 @@ class HostedWebsocket:
     @property
     def is_open(self) -> bool:
         return self.ending is None and self._stream.state is ASGIWebsocketState.CONNECTED
+
+    @property
+    def has_ended_well(self) -> bool:
+        """The call is over, or never began, and not because the app has failed in it."""
+        return not self.is_open and not self.app_failed
 
     @property
     def is_refused(self) -> bool:
@@ -163,7 +178,7 @@ class HostedWebsocket:
                 await trio.sleep(interval_s)
                 self._pong = trio.Event()
                 with trio.move_on_after(timeout_s) as waiting:
-                    await self._send_ping()
+                    await self._send_ping(waiting.deadline)
                     await self._pong.wait()
                 if waiting.cancelled_caught:
                     reason = f"the peer left a ping unanswered for {timeout_s:g} s"
@@ -171,9 +186,10 @@ class HostedWebsocket:
                     self._abort()
                     return
 
-    async def _send_ping(self) -> None:
+    async def _send_ping(self, deadline_s: float) -> None:
         try:
             data = self._stream.connection.send(Ping())
         except LocalProtocolError:  # this side is closing, and a close is bounded by whoever began it
             return
-        await self._stream.send(Data(stream_id=self._stream.stream_id, data=data))
+        with trio.CancelScope(shield=True, deadline=deadline_s):
+            await self._stream.send(Data(stream_id=self._stream.stream_id, data=data))

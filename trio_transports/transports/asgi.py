@@ -18,7 +18,7 @@ from typing import final
 import trio
 from attrs import define, field
 
-from ..errors import ConnectionClosed, HandshakeRejected
+from ..errors import ConnectionClosed, HandshakeRejected, LocalProtocolError
 from ..params import AsgiWebsocketParams
 from ..session.broadcast import Broadcast, Subscription
 from ..session.events import Event
@@ -26,6 +26,7 @@ from ..session.run import open_session
 from ..session.session import Session
 from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
 from .admission import admit
+from .server import is_normal_end
 
 
 @final
@@ -40,6 +41,7 @@ class AsgiWebsocketTransport:
     params: AsgiWebsocketParams
     is_accepted: bool | None = field(default=None, kw_only=True)
     _events: Broadcast[Event] = field(factory=Broadcast, init=False)
+    _was_used: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.params.ssl_context is not None:
@@ -58,6 +60,9 @@ class AsgiWebsocketTransport:
 
         Raises HandshakeRejected for a caller that is not let in.
         """
+        if self._was_used:
+            raise LocalProtocolError("this transport has had its session: make one for each WebSocket")
+        self._was_used = True
         with self._events.activity():
             async with self._connected() as wire, open_session(wire, self.params, events=self._events) as session:
                 if wire.server is None:
@@ -70,12 +75,22 @@ class AsgiWebsocketTransport:
                     forget()
 
     async def serve(self, handler: Callable[[Session], Awaitable[None]]) -> None:
-        """Run ``handler`` in a session. A refusal is no error here, nor is the end of the connection."""
+        """Run ``handler`` in a session. A refusal of the caller is no error here, nor is the end of the connection.
+
+        What else leaves ``handler`` is raised: also how another connection ended that the handler has opened itself.
+        """
+        has_begun = False
         try:
             async with self.session() as session:
-                await handler(session)
+                has_begun = True
+                try:
+                    await handler(session)
+                except Exception as exc:
+                    if session.is_connected or not is_normal_end(exc):
+                        raise
         except (HandshakeRejected, ConnectionClosed):
-            pass
+            if has_begun:
+                raise
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsgiWire]:

@@ -8,7 +8,7 @@ import trio
 from attrs import evolve
 from fastapi import FastAPI, WebSocket
 
-from tests.real.asgi.apps import session_params
+from tests.real.asgi.apps import session_params, until
 from tests.real.asgi.fastapi_host import fastapi_echo_host
 from tests.real.asgi.hosts import hosted
 from tests.real.asgi.raw_peer import CLOSE, TEXT, close_frame, frame, raw_peer
@@ -17,9 +17,11 @@ from trio_transports import (
     AudioFormat,
     AudioFrame,
     Connected,
+    ConnectionClosed,
     Disconnected,
     Frame,
     HandshakeRejected,
+    LocalProtocolError,
     Session,
     SessionTimeout,
     TextFrame,
@@ -212,6 +214,70 @@ async def test_a_crash_of_the_handler_is_logged_once() -> None:
         (error,) = host.server.log.errors
         assert error.exc_info is not None
         assert "the handler's own fault" in repr(error.exc_info[1])
+
+
+@pytest.mark.parametrize("fault", [HandshakeRejected(403), ConnectionClosed(4000, "hung up", initiator="remote")])
+@pytest.mark.parametrize("served", [True, False], ids=["serve", "session"])
+async def test_how_another_connection_ended_is_a_fault(fault: Exception, *, served: bool) -> None:
+    """What a call that the handler makes itself ends with, ends the handler: 1011, and a traceback in the log."""
+    app = FastAPI()
+
+    async def handler(_session: Session) -> None:
+        raise fault
+
+    @app.websocket("/ws")
+    async def endpoint(websocket: WebSocket) -> None:
+        transport = AsgiWebsocketTransport(websocket, session_params())
+        if served:
+            await transport.serve(handler)
+        else:
+            async with transport.session() as session:
+                await handler(session)
+
+    async with hosted(app) as server, raw_peer(server.port) as peer:
+        await peer.upgrade()
+        assert (await peer.read_to_close()).close_code == 1011
+        await peer.send(close_frame(1011))
+        await peer.wait_eof()
+        await until(lambda: server.log.errors)
+    (error,) = server.log.errors
+    assert error.exc_info is not None
+    assert error.exc_info[1] is fault
+
+
+async def test_the_end_of_the_call_is_no_fault() -> None:
+    """What a handler's own session ends with is logged by nobody as an error, and leaves serve as a return."""
+    returned: list[str] = []
+    app = FastAPI()
+
+    async def handler(session: Session) -> None:
+        while True:
+            await session.output.send(TextFrame(text="are you there?"))
+            await trio.sleep(0.01)
+
+    @app.websocket("/ws")
+    async def endpoint(websocket: WebSocket) -> None:
+        await AsgiWebsocketTransport(websocket, session_params()).serve(handler)
+        returned.append("as usual")
+
+    async with hosted(app) as server, raw_peer(server.port) as peer:
+        await peer.upgrade()
+        await peer.send(close_frame())
+        await peer.wait_eof()
+    assert returned == ["as usual"]
+    assert server.log.errors == []
+
+
+async def test_a_transport_has_one_session() -> None:
+    """A second session of a transport is refused at once: its WebSocket has been used."""
+
+    async def gone() -> dict[str, str]:
+        return {"type": "websocket.disconnect"}
+
+    transport = AsgiWebsocketTransport(({"type": "websocket"}, gone, trio.sleep), session_params())
+    await transport.serve(listen)
+    with pytest.raises(LocalProtocolError, match="one for each WebSocket"):
+        await transport.serve(listen)
 
 
 async def test_session_as_a_context(caplog: pytest.LogCaptureFixture) -> None:

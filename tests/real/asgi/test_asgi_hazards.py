@@ -15,7 +15,7 @@ from tests.real.asgi.raw_peer import (
     raw_peer,
     upgrade_request,
 )
-from trio_transports import Session
+from trio_transports import ConnectionClosed, Session
 from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send
 
 
@@ -402,6 +402,52 @@ async def test_a_peer_that_answers_pings_stays() -> None:
             await peer.send(close_frame())
             assert (await peer.read_to_close()).opcode == CLOSE
     assert [(event.code, event.initiator) for event in app.disconnected] == [(1000, "remote")]
+
+
+async def test_a_ping_behind_a_slow_write_does_not_cost_the_goodbye() -> None:
+    """A peer that closes while a ping waits behind what it has not read gets all of that, and its close answered."""
+
+    async def say(wire: AsgiWire) -> None:
+        assert wire.server is not None
+        wire.server.keep_alive(0.1, 30)
+        await wire.send(bytes(2_000_000))
+
+    app = WireApp(say)
+    async with hosted(app, write_timeout=30) as server, raw_peer(server.port, small_buffers=True) as peer:
+        await peer.upgrade()
+        await trio.sleep(0.3)
+        await peer.send(close_frame(4000, "bye"))
+        await trio.sleep(0.2)
+        with trio.fail_after(10):
+            message = await peer.read_frame()
+            assert message is not None
+            assert len(message.payload) == 2_000_000
+            assert (await peer.read_to_close()).close_code == 4000
+            await peer.wait_eof()
+        await app.returned.wait()
+    assert [(closed.code, closed.initiator) for closed in app.endings] == [(4000, "remote")]
+
+
+async def test_a_violation_after_our_close_is_an_error() -> None:
+    """Bytes that are no frame, in place of the answer to this side's close, are not told as a close by the peer."""
+    endings: list[ConnectionClosed | None] = []
+
+    async def close(wire: AsgiWire) -> None:
+        assert wire.server is not None
+        await wire.aclose(4000)
+        endings.append(wire.server.ending)
+
+    app = WireApp(close)
+    async with hosted(app) as server:
+        with trio.fail_after(5):
+            async with raw_peer(server.port) as peer:
+                await peer.upgrade()
+                assert (await peer.read_to_close()).close_code == 4000
+                await peer.send(b"\xff" * 20)
+                await peer.wait_eof()
+            await app.returned.wait()
+        assert server.log.errors == []
+    assert [(ending.code, ending.initiator) for ending in endings if ending] == [(1002, "error")]
 
 
 async def test_a_crash_of_the_app_ends_its_own_connection() -> None:

@@ -1,5 +1,7 @@
 """How ``serve_asgi`` begins and ends."""
 
+import errno
+import gc
 import signal
 from pathlib import Path
 
@@ -238,17 +240,31 @@ async def test_a_unix_socket_is_served(tmp_path: Path) -> None:
 
 
 async def test_a_taken_port_costs_no_startup() -> None:
-    """A port that is taken is an OSError before the app's lifespan begins."""
+    """A port that is taken is one OSError that names it, before the app's lifespan begins, and leaves no socket."""
     seen: list[str] = []
 
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
         seen.append(scope["type"])
 
     async with hosted(WireApp(echo)) as server:
-        config, _ = quiet_config(bind=[f"127.0.0.1:{server.port}"])
-        with pytest.raises(OSError, match="Address already in use"):
+        taken = f"127.0.0.1:{server.port}"
+        config, _ = quiet_config(bind=["127.0.0.1:0", taken])
+        with pytest.raises(OSError, match=f"cannot listen on {taken}: Address already in use") as refused:
             await serve_asgi(app, config)
+        assert refused.value.errno == errno.EADDRINUSE
+        assert refused.value.__suppress_context__
+    del refused
+    gc.collect()  # a socket left open would be a ResourceWarning, which the suite makes an error
     assert seen == []
+
+
+async def test_an_address_that_cannot_be_is_told() -> None:
+    """A port or host that no machine has is an error of its own kind, and leaves no socket open either."""
+    for address, kind in (("127.0.0.1:70000", OverflowError), ("no.such.host.invalid:80", OSError)):
+        config, _ = quiet_config(bind=["127.0.0.1:0", address])
+        with pytest.raises(kind):
+            await serve_asgi(WireApp(echo), config)
+    gc.collect()
 
 
 async def test_a_failed_startup_is_raised_as_it_is() -> None:
