@@ -33,10 +33,10 @@ class Address:
         try:
             parts = urlsplit(url)
             port = parts.port
-            (parts.hostname or "").encode("idna")  # else the name resolution finds out, with an error of its own
+            host = (parts.hostname or "").encode("idna").decode()  # also what Host and TLS ask for
         except ValueError as exc:
             raise ValueError(f"{url!r} is not a WebSocket URL: {exc}") from None
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        if parts.scheme not in ("ws", "wss") or not host:
             raise ValueError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://host/path")
         resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         wrong = next((character for character in resource if not "!" <= character <= "~"), None)
@@ -44,10 +44,6 @@ class Address:
             raise ValueError(
                 f"{url!r} is not a WebSocket URL: its path or query has {wrong!r}; write {quote(wrong)} for it"
             )
-        try:
-            host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
-        except UnicodeError as exc:
-            raise ValueError(f"{url!r} is not a WebSocket URL: its host is no name ({exc})") from None
         is_secure = parts.scheme == "wss"
         return cls(url, host, port or (443 if is_secure else 80), resource, is_secure)
 
