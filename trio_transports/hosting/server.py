@@ -49,8 +49,10 @@ async def serve_asgi(
 
     ``started`` gives the addresses, as hypercorn's does: ``["http://127.0.0.1:8000"]``, with the ports really bound.
     ``write_timeout`` is how long a peer may leave 64 kB unread before its connection is reset. Returns when the server
-    has been shut down: by ``shutdown_trigger`` returning, by Ctrl-C, by ``config.max_requests``. Cancelling it also
-    lets sessions say goodbye, and takes ``config.graceful_timeout`` at most.
+    has been shut down: by ``shutdown_trigger`` returning, by ``config.max_requests``, by Ctrl-C where trio's main task
+    awaits it. Cancelling it also lets sessions say goodbye, and takes ``config.graceful_timeout`` at most, but the
+    app's lifespan is cancelled then instead of told to shut down. In a nursery Ctrl-C is such a cancellation: trio
+    raises it in the main task. Use ``shutdown_trigger`` with ``trio.open_signal_receiver`` where that matters.
 
     Every field of hypercorn's ``Config`` that its trio worker reads works, but ``quic_bind``: HTTP/3 is refused with a
     ValueError. permessage-deflate is never agreed on. ``workers`` above 1 lets that many processes bind the same
