@@ -116,7 +116,7 @@ class OwnedStream(trio.abc.Stream):
             if self._is_closed:
                 raise trio.ClosedResourceError("this stream was closed by this side")
             await trio.lowlevel.wait_readable(descriptor)
-            if raw_socket(self._stream).fileno() < 0:  # closed since it woke: the descriptor may be another's
+            if self._descriptor != descriptor:  # closed since it woke: the descriptor may be another's
                 continue
             try:
                 return os.read(descriptor, max_bytes)
@@ -140,6 +140,8 @@ class OwnedStream(trio.abc.Stream):
     def close(self) -> None:
         """Close without ceremony; bytes already written still reach the peer."""
         self._is_closed = True
+        if self._descriptor is not None:
+            self._descriptor = -1
         raw_socket(self._stream).close()
         self._end()
 
