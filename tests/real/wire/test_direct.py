@@ -1,5 +1,6 @@
 """What the direct engine does where the contract of all wires says nothing, at the socket."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,10 +12,11 @@ import trio.testing
 from tests.real.wire.engines import everybody, stream_pair
 from tests.real.wire.test_engines import tls_contexts
 from trio_transports import ConnectionClosed
+from trio_transports.wire import Peer
 from trio_transports.wire.direct import DirectWire, accept_wire, connect_wire
-from trio_transports.wire.rfc6455 import Opcode, Parser, Received, encode_close, encode_frame
+from trio_transports.wire.rfc6455 import Opcode, Parser, Ping, Received, encode_close, encode_frame
 from trio_transports.wire.settings import WireSettings
-from trio_transports.wire.stream import TCPStream
+from trio_transports.wire.stream import OwnedStream, TCPStream
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -82,7 +84,7 @@ def parsed(data: bytes) -> list[Received]:
 @pytest.mark.parametrize("tls", [False, True])
 async def test_an_idle_connection_lives(tls: bool) -> None:
     """Two ends that say nothing ping each other, with TLS too, and stay connected."""
-    often = WireSettings(ping_interval_s=0.05, ping_timeout_s=0.15)
+    often = WireSettings(ping_interval_s=0.05, ping_timeout_s=0.5)
     server_ssl, client_ssl = tls_contexts() if tls else (None, None)
     async with stream_pair(server_ssl, client_ssl) as (near, far), trio.open_nursery() as nursery:
 
@@ -94,7 +96,7 @@ async def test_an_idle_connection_lives(tls: bool) -> None:
 
         nursery.start_soon(serve)
         async with connect_wire(near, url="ws://x/", host="localhost", resource="/", settings=often) as wire:
-            with trio.move_on_after(0.6) as limit:
+            with trio.move_on_after(0.8) as limit:
                 await wire.receive()
             assert limit.cancelled_caught
             await wire.aclose()
@@ -110,27 +112,36 @@ async def test_a_silent_peer_is_let_go(tls: bool) -> None:
 
 
 async def test_a_stall_shorter_than_the_limit_is_survived() -> None:
-    """A ping that the kernel has no room for is written when it has, and the wait for its pong begins then."""
-    settings = WireSettings(ping_interval_s=0.05, ping_timeout_s=0.5)
-    async with server_wire(settings) as (wire, peer), trio.open_nursery() as nursery:
+    """A ping for which the kernel has no room at all is written when it has, and the wait for its pong begins then."""
+    ends = socket.socketpair()
+    near, far = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in ends)
+    owned = OwnedStream(near)
+    owned.opened()
+    wire = DirectWire(Peer(), owned, Parser(from_client=True, max_message_bytes=4096), False)
+    parser = Parser(from_client=False, max_message_bytes=1 << 20)
+    pings = 0
+    async with near, far, trio.open_nursery() as nursery:
+        nursery.start_soon(wire.keep, WireSettings(ping_interval_s=0.05, ping_timeout_s=0.6))
+        # Such a socket takes a small frame whole or not at all, so the ping is the first that has to wait.
         while wire.send_now(bytes(1000)):
             pass
-        await trio.sleep(0.3)
-        assert wire._ending is None
+        assert not wire._backlog
 
         @nursery.start_soon
-        async def answer() -> None:
-            parser = Parser(from_client=False, max_message_bytes=1 << 20)
+        async def stall_and_answer() -> None:
+            nonlocal pings
+            await trio.sleep(0.25)
             while True:
-                for event in parser.feed(bytes(await peer.receive_some())):
-                    if not isinstance(event, str | bytes):
-                        await peer.send_all(encode_frame(Opcode.PONG, b"alive?", masked=True))
+                for event in parser.feed(bytes(await far.receive_some())):
+                    if isinstance(event, Ping):
+                        pings += 1
+                        await far.send_all(encode_frame(Opcode.PONG, event.payload, masked=True))
 
-        with trio.move_on_after(1) as limit:
+        with trio.move_on_after(1.0) as limit:
             await wire.receive()
         assert limit.cancelled_caught
-        assert wire._ending is None
         nursery.cancel_scope.cancel()
+    assert pings > 1
 
 
 async def test_a_peer_that_takes_nothing_is_an_error() -> None:
