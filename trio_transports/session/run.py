@@ -252,9 +252,9 @@ class Run:
 
     async def hang_up(self) -> None:
         """End the provider's call as well, once, within ``hang_up_timeout``."""
-        call, announced = self._params.hang_up, self.session.start
-        if call is None or announced is None:
-            return
+        call, announced, serializer = self._params.hang_up, self.session.start, self.parts.serializer
+        if call is None or (isinstance(serializer, AwaitsStart) and not serializer.is_ready):
+            return  # without a start there was no call
         with trio.CancelScope(shield=True, deadline=trio.current_time() + self._params.hang_up_timeout) as limit:
             try:
                 await call(self.session)
@@ -282,8 +282,8 @@ class Run:
         return float("inf")
 
 
-def _call_name(announced: StartFrame) -> str:
-    return repr(announced.call_id or announced.stream_id)
+def _call_name(announced: StartFrame | None) -> str:
+    return "(no start message was read)" if announced is None else repr(announced.call_id or announced.stream_id)
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -88,7 +88,11 @@ def _client_tls(instance: object) -> "ssl.SSLContext":
 def _call_id(session: Ending, provider: str) -> str:
     start = session.start
     if start is None or not start.call_id:
-        why = "the caller left before its start message" if start is None else "the start message named no call"
+        why = (
+            "the caller left before its start message, or that was read elsewhere"
+            if start is None
+            else "the start message named no call"
+        )
         raise HangUpFailed(f"there is no {provider} call to end: {why}", provider=provider)
     call_id = start.call_id
     # A stranger may have written it, and it becomes one segment of a path that the credentials open.
