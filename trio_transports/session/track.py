@@ -93,6 +93,8 @@ class Track:
     _marks: deque[Mark] = field(factory=deque, init=False)
     _receipts: deque[Receipt] = field(factory=deque, init=False)
     _converters: dict[AudioFormat, Converter] = field(factory=dict, init=False)
+    _holding: Converter | None = field(default=None, init=False)
+    """The converter that holds back the last of the audio; the others hold nothing."""
     # Positions in the stream of PCM bytes: queued, taken from the queue, and on the wire.
     _pushed: int = field(default=0, init=False)
     _taken: int = field(default=0, init=False)
@@ -146,10 +148,27 @@ class Track:
 
     def push(self, frame: AudioFrame, now_s: float) -> bool:
         """Queue audio of any format."""
-        pcm = frame.audio
-        if frame.sample_rate != self.format.sample_rate or frame.num_channels != self.format.num_channels:
-            pcm = self._converter(frame.format).process(pcm)
-        return self._push_pcm(pcm, now_s)
+        differs = frame.sample_rate != self.format.sample_rate or frame.num_channels != self.format.num_channels
+        if differs or self._holding is not None:
+            return self._push_converted(frame, now_s)
+        return self._push_pcm(frame.audio, now_s)
+
+    def _push_converted(self, frame: AudioFrame, now_s: float) -> bool:
+        converter = self._converter(frame.format)
+        begins = converter is not self._holding
+        ticks = begins and self._release(now_s)
+        pcm = converter.process(frame.audio)
+        if begins and len(pcm) > 2 * self._chunker.size_bytes:
+            # Without the quiet in front of the first sample, which is the converter's delay, n seconds stay n seconds.
+            # A live source's chunk keeps it, or each of its chunks would wait for the next one.
+            pcm = pcm[self.format.size_bytes(self.format.samples_in(converter.delay_s)) :]
+        self._holding = converter if converter.delay_s else None
+        return self._push_pcm(pcm, now_s) or ticks
+
+    def _release(self, now_s: float) -> bool:
+        """Bring out the last of the audio that a converter holds back."""
+        converter, self._holding = self._holding, None
+        return converter is not None and self._push_pcm(converter.flush(), now_s)
 
     def push_silence(self, duration_s: float, now_s: float) -> bool:
         """Queue silence that does not count as speech: the end of all audio."""
@@ -164,10 +183,9 @@ class Track:
         return True
 
     def flush(self, now_s: float) -> bool:
-        """Bring out what the converters hold, and complete the last chunk with silence."""
-        for converter in self._converters.values():
-            self._push_pcm(converter.flush(), now_s)
-        return self._pad(now_s)
+        """Bring out what a converter holds, and complete the last chunk with silence."""
+        ticks = self._release(now_s)
+        return self._pad(now_s) or ticks
 
     def expect(self, settle: Callable[[bool], None]) -> None:
         """Have ``settle`` called once all audio that is queued now was written (True) or dropped (False)."""
@@ -186,8 +204,9 @@ class Track:
         self._parts.clear()
         self._marks.clear()
         self._packer.clear()
-        for converter in self._converters.values():
-            converter.reset()
+        if self._holding is not None:
+            self._holding.reset()
+            self._holding = None
         self._silence_s = 0.0
         if self.mixer is None:
             self.schedule.forget()
@@ -252,7 +271,7 @@ class Track:
 
     def _flush_at_s(self) -> float:
         """When a partial chunk (or packet) is completed; rule 5. A gap that is about to be filled is filled with it."""
-        if not (self._chunker.pending_bytes or self._packer.holds_audio):
+        if not (self._chunker.pending_bytes or self._packer.holds_audio or self._holding is not None):
             return inf
         if self.is_ending:
             return -inf
@@ -291,8 +310,8 @@ class Track:
         self._send_chunk(bytes(self._chunker.size_bytes), now_s)
 
     def _complete_partial(self, now_s: float) -> None:
-        if self._chunker.pending_bytes:
-            self._pad(now_s)
+        if self._chunker.pending_bytes or self._holding is not None:
+            self.flush(now_s)
         else:
             self._complete_packet()
 
