@@ -343,6 +343,8 @@ def test_the_reference_agrees_on_damaged_frames(
     data += b"\xff" * 66_000
     theirs, their_code = Reference(from_client=from_client).read(bytes(data))
     ours, our_code = parsed([bytes(data)], from_client=from_client, limit=1 << 62)
-    assert ours == theirs
+    # Text that is not UTF-8 the reference refuses at the first wrong byte, here at the end of its message: what comes
+    # between a message's fragments is taken first.
+    assert ours[: len(theirs)] == theirs if their_code == 1007 else ours == theirs
     # Here a wrong header is told before its payload has come, which may be never, and wrong text when all of it has.
     assert our_code == their_code or (our_code == 1002 and their_code in (None, 1007))

@@ -1,5 +1,6 @@
 """The standalone server over loopback: many callers, bad callers, and what each of them costs the others."""
 
+import gc
 import logging
 import random
 import socket
@@ -326,7 +327,7 @@ async def test_no_bytes_end_the_server(engine: str) -> None:
 
 @engines
 async def test_five_hundred_endings_leave_nothing(engine: str) -> None:
-    """Clean, reset, half-open, mid-frame and mid-handshake ends: tasks and descriptors come back to where they were."""
+    """Clean, reset, half-open, mid-frame and mid-handshake ends: tasks, descriptors and memory come back."""
     audio = AudioFrame(audio=bytes(640), sample_rate=RATE)
 
     async def clean(place_client: WebsocketClientTransport) -> None:
@@ -374,12 +375,21 @@ async def test_five_hundred_endings_leave_nothing(engine: str) -> None:
 
         await many(40)
         before = await settled()
+        place.told.clear()  # the test's own list holds every session that was
+        objects = live_objects()
         with trio.fail_after(60):
             await many(500)
         with trio.fail_after(20):
             # Nobody tells when the kernel has let a descriptor go.
             while await settled() != before:  # noqa: ASYNC110
                 await trio.sleep(0.1)
+        place.told.clear()
+        assert (grown := live_objects() - objects) < 1500, grown
+
+
+def live_objects() -> int:
+    gc.collect()
+    return len(gc.get_objects())
 
 
 def test_a_server_needs_a_serializer() -> None:
