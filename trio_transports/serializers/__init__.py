@@ -6,3 +6,4 @@ from .protocol import FixedChunk as FixedChunk
 from .protocol import FrameSerializer as FrameSerializer
 from .protocol import Message as Message
 from .protocol import PlaybackMarks as PlaybackMarks
+from .protocol import Replies as Replies

@@ -5,7 +5,8 @@ Rules
    ``call_control_id``, Plivo's ``streamId``; Vonage's is called ``websocket:connected``.
 2. ``connected`` is said by several and decides nothing. Anything else before a start message is refused.
 3. The dialect is settled once its serializer has understood the start message; all else is that serializer's.
-4. A caller that is not known after ``MAX_MESSAGES`` messages is refused from then on, whatever it says.
+4. What a dialect owes a caller is given to it, also when its start message was refused.
+5. A caller that is not known after ``MAX_MESSAGES`` messages is refused from then on, whatever it says.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from .codec import WHOLE, loads
 from .exotel import ExotelFrameSerializer
 from .line import PACKET_MS, TELEPHONE, CallSerializer, not_started
 from .plivo import PlivoFrameSerializer
-from .protocol import Message, per_session
+from .protocol import Message, per_session, replies_of
 from .telnyx import TelnyxFrameSerializer
 from .twilio import TwilioFrameSerializer
 from .vonage import VonageFrameSerializer
@@ -78,6 +79,8 @@ class DetectingFrameSerializer:
     """Who is calling; None until the start message."""
     _found: CallSerializer | None = field(default=None, init=False)
     _undecided: int = field(default=0, init=False)
+    _owed: Sequence[Message] = field(default=(), init=False)
+    """By a dialect that refused the start message."""
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -126,6 +129,14 @@ class DetectingFrameSerializer:
         if provider not in self.providers:
             raise RemoteProtocolError(f"callers of {provider} are not taken here", path=WHOLE)
         candidate = per_session(self.providers[provider])
-        frames = candidate.decode(message)
+        try:
+            frames = candidate.decode(message)
+        except RemoteProtocolError:
+            self._owed = (*self._owed, *replies_of(candidate))
+            raise
         self._found, self.provider = candidate, provider
         return frames
+
+    def replies(self) -> Sequence[Message]:
+        owed, self._owed = self._owed, ()
+        return (*owed, *replies_of(self._found)) if owed else replies_of(self._found)

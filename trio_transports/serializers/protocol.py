@@ -7,6 +7,7 @@ Rules
    that is not known gives no frames.
 4. PCM is converted to and from ``audio_format`` by the session; a serializer does only its own byte encoding.
 5. One that keeps something about its stream has ``fresh()``: every session works on a copy of its own.
+6. One that has to answer its peer has ``replies()``: ``decode`` notes what is owed, the session sends it.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,6 +56,20 @@ class FixedChunk(Protocol):
 
 
 @runtime_checkable
+class Replies(Protocol):
+    """A dialect that owes its peer answers: a pong for each ping, ``bot-ready`` for ``client-ready``.
+
+    A session asks after every message that it has decoded, and once before the first. What it gets is written in this
+    order and ahead of all that is queued; no interruption drops it. While ``REPLY_LIMIT`` answers are unwritten, the
+    session reads no further, so a peer that asks and does not read waits for itself. Decoding one message must not owe
+    more than a few: that bound is the dialect's.
+    """
+
+    def replies(self) -> Sequence[Message]:
+        """Give what the peer is owed since the last call, oldest first; given once, it is owed no longer."""
+
+
+@runtime_checkable
 class PlaybackMarks(Protocol):
     """A dialect whose peer sends a ``MarkFrame`` back once it has played the audio in front of it."""
 
@@ -74,3 +89,8 @@ def per_session(source: T | Callable[[], T]) -> T:
     if callable(source):
         return source()
     return source
+
+
+def replies_of(serializer: object) -> Sequence[Message]:
+    """What a serializer owes its peer, if it is one that ever owes: for a serializer composed of others."""
+    return serializer.replies() if isinstance(serializer, Replies) else ()

@@ -1,7 +1,8 @@
 """The outbox, the only writer of the wire: a short queue, and the send task that waits where a write has to.
 
 Rules
-1. Urgent messages go before paced ones; each kind keeps its order.
+1. Replies go before urgent messages, and those before paced ones; each kind keeps its order. Replies belong to the
+   connection on which they are owed: a new one starts with none.
 2. Paced messages wait here only as long as a write takes: the clock hands over while ``has_room``, and is poked when
    there is room again. So an interruption finds nearly everything still on this side of the wire.
 3. Every write has a deadline. A write that passes it, or is cancelled midway, aborts the wire: half a message may be on
@@ -29,6 +30,8 @@ from .statistics import Counters
 
 PACED_LIMIT: Final = 4
 URGENT_LIMIT: Final = 256
+REPLY_LIMIT: Final = 64
+"""So many answers may be unwritten; then the peer's next message is not read before one of them has left."""
 
 
 @final
@@ -55,10 +58,12 @@ class Outbox:
     _writes_now: Callable[[Message], bool | None] | None = field(default=None, init=False)
     _begun: Paced | None = field(default=None, init=False)
     """Written in part by ``put``; the send task waits for the rest."""
+    _replies: deque[Message] = field(factory=deque, init=False)
     _urgent: deque[Message] = field(factory=deque, init=False)
     _paced: deque[Paced] = field(factory=deque, init=False)
     _goodbye: tuple[int, str] | None = field(default=None, init=False)
     _idle: Sleeper = field(factory=Sleeper, init=False)
+    _reply_room: ParkingLot = field(factory=ParkingLot, init=False)
     _urgent_room: ParkingLot = field(factory=ParkingLot, init=False)
     _clock_waits: bool = field(default=False, init=False)
     _deadline: trio.CancelScope = field(factory=trio.CancelScope, init=False)
@@ -107,7 +112,23 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._paced or self._urgent or self.is_writing)
+        return not (self._paced or self._urgent or self._replies or self.is_writing)
+
+    def put_replies(self, messages: Sequence[Message]) -> None:
+        """Put the dialect's own answers behind earlier ones and ahead of all else; without a wire they have no peer."""
+        if messages and self._wire is not None:
+            self._replies.extend(messages)
+            self._idle.wake()
+
+    @property
+    def owes_much(self) -> bool:
+        """Whether ``room_for_replies`` would wait."""
+        return len(self._replies) >= REPLY_LIMIT and self._wire is not None and self._goodbye is None
+
+    async def room_for_replies(self) -> None:
+        """Wait while ``REPLY_LIMIT`` answers are unwritten: for ``send_timeout`` at most, as any write may."""
+        while self.owes_much:
+            await self._reply_room.park()
 
     def put_first(self, messages: Sequence[Message]) -> None:
         """Put messages ahead of everything; what already waits there in the same words is not said twice."""
@@ -139,6 +160,7 @@ class Outbox:
             self._goodbye = (code, reason)
             self._goodbye_until_s = trio.current_time() + self._close_timeout_s
             self._deadline.deadline = min(self._deadline.deadline, self._goodbye_until_s)
+            self._reply_room.unpark_all()
             self._idle.wake()
 
     def attach(self, wire: Wire | None) -> None:
@@ -154,6 +176,8 @@ class Outbox:
 
     def _use(self, wire: Wire | None) -> None:
         self._wire = wire
+        self._replies.clear()
+        self._reply_room.unpark_all()
         self._begun = None
         self.is_writing = False
         self._writes_now = wire.send_now if isinstance(wire, SendsNow) else None
@@ -194,6 +218,9 @@ class Outbox:
             if self._begun is not None:
                 paced = self._begun
                 message = paced.message
+            elif self._replies:
+                message = self._replies.popleft()
+                self._reply_room.unpark()
             elif self._urgent:
                 message = self._urgent.popleft()
                 self._urgent_room.unpark()

@@ -15,7 +15,7 @@ Rules
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, TypeAlias, final
 
@@ -26,7 +26,7 @@ from .._nursery import open_services
 from ..errors import ConnectionClosed, TransportError
 from ..frames import StartFrame
 from ..params import TransportParams
-from ..serializers.protocol import AwaitsStart, Message
+from ..serializers.protocol import AwaitsStart, Message, Replies
 from ..wire.protocol import Wire
 from .assembly import Parts, assemble
 from .broadcast import Broadcast
@@ -91,10 +91,13 @@ class Run:
     _over: trio.Event = field(factory=trio.Event, init=False)
     _redialling: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     """Around dialling again; cancelled when the session closes while it has no wire."""
+    _replies: Callable[[], Sequence[Message]] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.parts = assemble(self._wire, self._params, close=self.close_now)
         self.session = self.parts.session(close=self._close_politely)
+        if isinstance(self.parts.serializer, Replies):
+            self._replies = self.parts.serializer.replies
 
     def begin(self) -> None:
         now_s = trio.current_time()
@@ -105,6 +108,7 @@ class Run:
             timers.append(Timer(now_s + self._params.idle_timeout, self._maybe_idle))
         self.parts.clock.timers = timers
         self._events.emit(Connected(self.session))
+        self._reply()
         self._open_when_ready()
 
     # The receive task
@@ -145,10 +149,13 @@ class Run:
             if parts.life.is_ending:
                 continue
             slow = parts.inbound.take(message)
+            self._reply()  # before the tracks may speak: what opens a stream goes ahead of its first audio
             if slow is not None:
                 await slow
             if not parts.output.is_ready:
                 self._open_when_ready()
+            if parts.outbox.owes_much:
+                await parts.outbox.room_for_replies()
 
     def _may_redial(self, ending: ConnectionClosed) -> bool:
         return self.parts.life.state is State.OPEN and ending.initiator != "local" and ending.code in WORTH_A_REDIAL
@@ -162,6 +169,10 @@ class Run:
             parts.output.reconnected()
             self._heard_at_s = trio.current_time()
         parts.outbox.attach(wire)
+
+    def _reply(self) -> None:
+        if self._replies is not None:
+            self.parts.outbox.put_replies(self._replies())
 
     def _open_when_ready(self) -> None:
         serializer = self.parts.serializer
