@@ -12,6 +12,7 @@ from trio_transports.audio.g711 import alaw_to_pcm, ulaw_to_pcm
 from trio_transports.serializers import FrameSerializer, JSONFrameSerializer, Message
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.serializers.exotel import ExotelFrameSerializer
+from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.plivo import PlivoFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
@@ -110,6 +111,12 @@ DIALECTS = [
         make=lambda: JSONFrameSerializer(binary=True),
         frames=strategies.wire_frames,
         samples=_encoded(JSONFrameSerializer(binary=True), *FRAMES),
+    ),
+    Dialect(
+        name="packed",
+        make=PackedFrameSerializer,
+        frames=strategies.wire_frames,
+        samples=_encoded(PackedFrameSerializer(), *FRAMES),
     ),
     Dialect(
         name="protobuf",

@@ -175,12 +175,18 @@ def _check_all(items: Iterable[tuple[object, object]], room: int, *, keyed: bool
     return agree
 
 
-def dumps(value: object, *, path: str = WHOLE) -> str:
-    """Write one JSON document; ``path`` names ``value`` in the error when it cannot be one."""
+def check_writable(value: object, *, path: str = WHOLE) -> bool:
+    """Refuse what no JSON document can hold, whatever it is written as; True when both libraries write it alike."""
     try:
-        return write(value) if _check(value, MAX_DEPTH) else _write_stdlib(value)
+        return _check(value, MAX_DEPTH)
     except _UnwritableError as exc:
         where = path + "".join(reversed(exc.path))
         raise LocalProtocolError(f"cannot be written as JSON: {exc.reason} (at {where})") from None
+
+
+def dumps(value: object, *, path: str = WHOLE) -> str:
+    """Write one JSON document; ``path`` names ``value`` in the error when it cannot be one."""
+    try:
+        return write(value) if check_writable(value, path=path) else _write_stdlib(value)
     except (UnicodeEncodeError, TypeError):
         raise LocalProtocolError(f"cannot be written as JSON: a str holds a lone surrogate (at {path})") from None

@@ -1,0 +1,112 @@
+"""Raw pictures, held against Pillow."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trio_transports.video.pixels import PIXEL_FORMATS, PixelFormat, recolour, size_bytes
+
+SIZES = [(8, 6), (7, 5), (1, 1), (64, 48), (3, 2)]
+
+
+def noise(width: int, height: int, channels: int = 3, seed: int = 1) -> bytes:
+    return np.random.default_rng(seed).integers(0, 256, width * height * channels, np.uint8).tobytes()
+
+
+def reference(image: Image.Image, target: PixelFormat) -> bytes:
+    """What Pillow makes of an RGB, RGBA or L picture."""
+    match target:
+        case "RGB" | "RGBA":
+            return image.convert(target).tobytes()
+        case "BGR":
+            return np.asarray(image.convert("RGB"))[..., ::-1].tobytes()
+        case "GRAY":
+            return image.convert("RGB").convert("L").tobytes() if image.mode != "L" else image.tobytes()
+        case "YUV420":
+            width, height = image.size
+            half = ((width + 1) // 2, (height + 1) // 2)
+            even = Image.fromarray(
+                np.pad(np.asarray(image.convert("RGB")), ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+            )
+            luma = image.convert("RGB").convert("YCbCr").getchannel(0).tobytes()
+            chroma = (even.convert("YCbCr").getchannel(n).resize(half, Image.Resampling.BOX).tobytes() for n in (1, 2))
+            return luma + b"".join(chroma)
+
+
+def of_yuv(data: bytes, width: int, height: int) -> Image.Image:
+    """A planar picture as Pillow reads it, as RGB."""
+    across, down = (width + 1) // 2, (height + 1) // 2
+    luma = Image.frombytes("L", (width, height), data[: width * height])
+    rest = data[width * height :]
+    planes = [
+        Image.frombytes("L", (across, down), part)
+        .resize((2 * across, 2 * down), Image.Resampling.NEAREST)
+        .crop((0, 0, width, height))
+        for part in (rest[: across * down], rest[across * down :])
+    ]
+    return Image.merge("YCbCr", (luma, *planes)).convert("RGB")
+
+
+def pillow_of(data: bytes, width: int, height: int, source: PixelFormat) -> Image.Image:
+    match source:
+        case "YUV420":
+            return of_yuv(data, width, height)
+        case "BGR":
+            return Image.fromarray(np.frombuffer(data, np.uint8).reshape(height, width, 3)[..., ::-1].copy())
+        case "GRAY":
+            return Image.frombytes("L", (width, height), data)
+        case "RGB" | "RGBA":
+            return Image.frombytes(source, (width, height), data)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("target", PIXEL_FORMATS)
+@pytest.mark.parametrize("source", PIXEL_FORMATS)
+def test_every_pair_agrees_with_pillow(source: PixelFormat, target: PixelFormat, size: tuple[int, int]) -> None:
+    """No byte is more than rounding away from what Pillow makes of the same picture."""
+    width, height = size
+    data = np.random.default_rng(7).integers(0, 256, size_bytes(source, width, height), np.uint8).tobytes()
+    ours = recolour(data, width, height, source, target)
+    if source == target or (source, target) == ("YUV420", "GRAY"):
+        expected = data[: len(ours)]
+    else:
+        expected = reference(pillow_of(data, width, height, source), target)
+    assert len(ours) == len(expected) == size_bytes(target, width, height)
+    error = np.abs(np.frombuffer(ours, np.uint8).astype(int) - np.frombuffer(expected, np.uint8))
+    assert error.max() <= 2
+    assert error.mean() < (0.6 if width * height > 30 else 1.1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("via", ["BGR", "RGBA"])
+def test_there_and_back_loses_nothing(via: PixelFormat, size: tuple[int, int]) -> None:
+    """Formats that hold all of RGB give it back, bit for bit."""
+    data = noise(*size)
+    assert recolour(recolour(data, *size, "RGB", via), *size, via, "RGB") == data
+
+
+def test_grey_survives_yuv_exactly() -> None:
+    """A grey picture's Y is the grey itself."""
+    data = noise(5, 3, 1)
+    assert recolour(recolour(data, 5, 3, "GRAY", "YUV420"), 5, 3, "YUV420", "GRAY") == data
+
+
+def test_a_real_jpeg_decoder_reads_our_yuv_as_the_same_colours() -> None:
+    """Full-range BT.601 is what JPEG means: a flat colour comes back through a JPEG file as itself."""
+    data = bytes((200, 40, 90)) * 256
+    rgb = recolour(recolour(data, 16, 16, "RGB", "YUV420"), 16, 16, "YUV420", "RGB")
+    file = BytesIO()
+    Image.frombytes("RGB", (16, 16), data).save(file, "JPEG", quality=95)
+    decoded = np.asarray(Image.open(file)).reshape(-1)
+    assert np.abs(np.frombuffer(rgb, np.uint8).astype(int) - decoded).max() <= 3
+
+
+@pytest.mark.parametrize("pixel_format", PIXEL_FORMATS)
+@pytest.mark.parametrize("off", [-1, 1])
+def test_a_picture_of_the_wrong_length_is_refused(pixel_format: PixelFormat, off: int) -> None:
+    """The error says how many bytes there should be."""
+    right = size_bytes(pixel_format, 4, 4)
+    with pytest.raises(ValueError, match=f"has {right} bytes, not {right + off}"):
+        recolour(bytes(right + off), 4, 4, pixel_format, "RGB")

@@ -1,0 +1,145 @@
+"""Frames packed in few bytes: for peers of your own making that carry much audio or pictures. Needs extra ``packed``.
+
+Rules
+1. One frame is one binary message: the MessagePack array ``[1, {...}]``. The number is this dialect's version; another
+   one is refused, since nothing is known about it.
+2. The map's members are those of the JSON dialect, under the same names: ``type`` says which frame it is, and members
+   that hold their default may be left out. Members that are not known are ignored, and so is a ``type`` that is not.
+3. Bytes are bytes: audio and pictures travel as they are, a third smaller than in base64 and with no work to read.
+   20 ms of 16 kHz audio take 640 bytes and 52 around them.
+4. Every frame but those that control this side's own mixer and filter has a message, destinations included.
+5. A message may have ``MAX_CONTAINERS`` arrays and maps in it. A peer could otherwise make hundreds of bytes of memory
+   out of each byte that it sends.
+
+In any language: unpack the message, look at ``type``. A frame of silence in hexadecimal begins
+``92 01 84 a4 74 79 70 65 a5 61 75 64 69 6f``: an array of two, the 1, a map of four, ``type``, ``audio``.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, final
+
+from attrs import frozen
+
+from .._extras import require
+from ..errors import LocalProtocolError, RemoteProtocolError
+from ..frames import AudioFrame, FilterControlFrame, Frame, MessageFrame, MixerControlFrame, StartFrame
+from .codec import WHOLE, check_depth, check_writable
+from .converters import TaggedUnion, audio_frame, json_kind, make_converter
+from .json import FRAME_TYPES, WireFrame
+from .protocol import Message
+
+VERSION: Final = 1
+MAX_CONTAINERS: Final = 10_000
+
+_msgpack: Any = require("msgpack", extra="packed", needed_by="PackedFrameSerializer")
+_pack: Final = _msgpack.Packer(autoreset=True).pack
+
+
+def _bytes(value: object, _: object) -> bytes:
+    if type(value) is not bytes:
+        raise RemoteProtocolError(f"bytes are wanted, not {json_kind(value)}")
+    return value
+
+
+def _make_frames() -> TaggedUnion[WireFrame]:
+    converter = make_converter()
+    converter.register_structure_hook(bytes, _bytes)
+    converter.register_unstructure_hook(bytes, lambda value: value)
+    return TaggedUnion(converter, tag="type", kinds=FRAME_TYPES)
+
+
+_frames: Final = _make_frames()
+
+
+@final
+@frozen
+class PackedFrameSerializer:
+    """Frames as MessagePack, in binary messages; the table of members stands in ``serializers.json``."""
+
+    @property
+    def audio_format(self) -> None:
+        """None: each audio message tells its own format."""
+        return None
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        """The one message for a frame; none for what controls this side's own mixer and filter."""
+        if (
+            type(frame) is AudioFrame
+            and frame.pts is None
+            and frame.destination is None
+            and not (frame.id or frame.name)
+        ):
+            members = {
+                "type": "audio",
+                "audio": frame.audio,
+                "sample_rate": frame.sample_rate,
+                "num_channels": frame.num_channels,
+            }
+            return (_pack((VERSION, members)),)
+        if isinstance(frame, MixerControlFrame | FilterControlFrame):
+            return ()
+        _check_json(frame)
+        try:
+            return (_pack((VERSION, _frames.unstructure(frame))),)
+        except (UnicodeEncodeError, OverflowError, TypeError, ValueError) as exc:
+            raise LocalProtocolError(f"{type(frame).__name__} cannot be packed: {exc}") from exc
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        """The frame in a message; RemoteProtocolError names the place of what is wrong."""
+        value = _unpacked(message)
+        if type(value) is dict and len(value) == 4 and value.get("type") == "audio":
+            # The four members that encode writes: no need for the converter. Of these three none can hide anything.
+            audio, sample_rate, num_channels = value.get("audio"), value.get("sample_rate"), value.get("num_channels")
+            if type(audio) is bytes and type(sample_rate) is int and type(num_channels) is int:
+                return (audio_frame(audio, sample_rate, num_channels),)
+        check_depth(value)
+        frame = _frames.structure(value)
+        if frame is None:
+            return ()
+        try:
+            _check_json(frame)
+        except LocalProtocolError as exc:  # bytes, NaN: MessagePack has them, JSON has not
+            raise RemoteProtocolError(str(exc), path=WHOLE) from None
+        return (frame,)
+
+
+def _check_json(frame: WireFrame) -> None:
+    """Hold what is free in a frame to what every dialect can say."""
+    if isinstance(frame, MessageFrame):
+        check_writable(frame.message)
+    elif isinstance(frame, StartFrame):
+        check_writable(frame.parameters)
+
+
+def _no_extension(code: int, _: bytes) -> object:
+    raise RemoteProtocolError(f"MessagePack's extension type {code} is not used in this dialect", path=WHOLE)
+
+
+class _Budget:
+    """Counts a message's arrays and maps while they are made; rule 5."""
+
+    def __init__(self) -> None:
+        self.left = MAX_CONTAINERS
+
+    def spend(self, container: Any) -> Any:  # noqa: ANN401 - whatever was unpacked
+        self.left -= 1
+        if self.left < 0:
+            raise RemoteProtocolError(f"more than {MAX_CONTAINERS} arrays and maps in one message", path=WHOLE)
+        return container
+
+
+def _unpacked(message: Message) -> Any:  # noqa: ANN401 - any JSON value, and bytes
+    if isinstance(message, str):
+        raise RemoteProtocolError("a binary message is wanted, not text", path=WHOLE)
+    spend = _Budget().spend
+    try:
+        value = _msgpack.unpackb(message, list_hook=spend, object_hook=spend, ext_hook=_no_extension)
+    except RemoteProtocolError:
+        raise
+    except (ValueError, _msgpack.UnpackException) as exc:  # too deep, cut short, with more behind it, no UTF-8, no str
+        raise RemoteProtocolError(f"not MessagePack: {type(exc).__name__}: {str(exc)[:200]}", path=WHOLE) from exc
+    if type(value) is not list or len(value) != 2 or type(value[0]) is not int:
+        raise RemoteProtocolError("an array of a version and an object is wanted", path=WHOLE)
+    if value[0] != VERSION:
+        raise RemoteProtocolError(f"version {VERSION} of this dialect is spoken here, not {value[0]}", path="[0]")
+    return value[1]

@@ -1,0 +1,76 @@
+"""Pictures as files: JPEG, PNG and WEBP, by Pillow (extra ``video``).
+
+Rules
+1. What is decoded is bounded before any pixel is: by the size that the file's header tells.
+2. Only these three kinds are opened, whatever else Pillow can: a peer does not choose the decoder.
+3. PNG loses nothing, so quality means nothing to it.
+"""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, Final, Literal, TypeAlias, final, get_args
+
+from attrs import define, field
+
+from .._extras import require
+from .pixels import PixelFormat, from_pixels, to_pixels
+
+PictureCodec: TypeAlias = Literal["JPEG", "PNG", "WEBP"]
+PICTURE_CODECS: Final[tuple[PictureCodec, ...]] = get_args(PictureCodec)
+DEFAULT_QUALITY: Final = 80
+
+# What Pillow calls the formats that it takes as they are. The others are brought to RGB, or with alpha to RGBA.
+_MODES: Final[Mapping[str, str]] = {"RGB": "RGB", "RGBA": "RGBA", "GRAY": "L"}
+
+
+def codec_named(name: str) -> PictureCodec:
+    """The codec of that name in any case; ValueError names the ones there are."""
+    wanted = {"JPG": "JPEG"}.get(name.upper(), name.upper())
+    if wanted not in PICTURE_CODECS:
+        raise ValueError(f"{name!r} is not a picture codec: use one of {', '.join(PICTURE_CODECS)}")
+    return wanted
+
+
+@final
+@define(eq=False)
+class PictureEncoder:
+    """Makes files of raw pictures; slow enough that it belongs in a worker thread."""
+
+    codec: PictureCodec
+    quality: int = DEFAULT_QUALITY
+    _pillow: Any = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._pillow = require("PIL.Image", extra="video", needed_by=f"the picture codec {self.codec}")
+
+    def encode(self, image: bytes, width: int, height: int, pixel_format: PixelFormat) -> bytes:
+        """One picture as a file of this codec."""
+        mode = _MODES.get(pixel_format)
+        if mode is None or (mode == "RGBA" and self.codec == "JPEG"):  # JPEG has no alpha
+            image, mode = from_pixels(to_pixels(image, width, height, pixel_format), "RGB"), "RGB"
+        picture = self._pillow.frombytes(mode, (width, height), image)
+        file = BytesIO()
+        match self.codec:
+            case "JPEG":
+                picture.save(file, "JPEG", quality=self.quality)
+            case "WEBP":
+                picture.save(file, "WEBP", quality=self.quality, method=0)
+            case "PNG":
+                picture.save(file, "PNG", compress_level=1)
+        return file.getvalue()
+
+
+def decode(file: bytes, codec: str, *, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
+    """A file's picture as RGB, and its size; ValueError when it is none, or over ``max_pixels``."""
+    name = codec_named(codec)
+    pillow = require("PIL.Image", extra="video", needed_by=f"the picture codec {name}")
+    try:
+        with pillow.open(BytesIO(file), formats=(name,)) as picture:
+            width, height = picture.size
+            if width * height > max_pixels:
+                raise ValueError(f"a picture of {width}x{height} is over the limit of {max_pixels} pixels")
+            return picture.convert("RGB").tobytes(), (width, height)
+    except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as exc:
+        raise ValueError(f"a picture is over the limit of {max_pixels} pixels: {exc}") from exc
+    except (OSError, SyntaxError, EOFError) as exc:  # what Pillow raises about a file that is broken
+        raise ValueError(f"not a {name} picture: {exc}") from exc
