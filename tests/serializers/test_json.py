@@ -163,3 +163,23 @@ def test_the_hand_written_audio_is_what_the_converter_writes(frame: f.AudioFrame
     assert loads(written) == converted
     assert dialect._frames.structure(loads(written)) == frame
     assert serializer.decode(written) == (frame,)
+
+
+@pytest.mark.parametrize(
+    ("frame", "theirs"),
+    [
+        (
+            f.AudioFrame(audio=b"ab", sample_rate=8000, utterance="u1", interruptible=False),
+            f.AudioFrame(audio=b"ab", sample_rate=8000),
+        ),
+        (f.TextFrame(text="a", utterance="u1", interruptible=False), f.TextFrame(text="a")),
+        (f.MessageFrame(message=1, interruptible=False), f.MessageFrame(message=1)),
+    ],
+)
+def test_what_is_local_stays_here(frame: f.Frame, theirs: f.Frame) -> None:
+    """No message holds a local field, and a peer that sends one sets nothing."""
+    (message,) = JSONFrameSerializer().encode(frame)
+    assert isinstance(message, str)
+    assert "utterance" not in message
+    assert "interruptible" not in message
+    assert JSONFrameSerializer().decode(message[:-1] + ',"interruptible":false,"utterance":"u1"}') == (theirs,)

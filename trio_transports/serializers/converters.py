@@ -27,7 +27,7 @@ from cattrs.gen import make_dict_unstructure_fn, override
 
 from ..audio.format import SAMPLE_WIDTH
 from ..errors import RemoteProtocolError
-from ..frames import AudioFrame, JSONValue, MessageFrame, checked_audio_frame
+from ..frames import LOCAL, AudioFrame, JSONValue, MessageFrame, checked_audio_frame
 from .codec import WHOLE
 
 Rename = Callable[[str], str]
@@ -121,6 +121,11 @@ def audio_frame(
     return checked_audio_frame(audio, sample_rate, num_channels, pts, destination, id, name)
 
 
+def is_local(attribute: "attrs.Attribute[Any]") -> bool:
+    """Whether a field is this side's own business, which no message holds."""
+    return attribute.metadata.items() >= LOCAL.items()
+
+
 _FREE_JSON: Final = attrs.fields(attrs.resolve_types(MessageFrame)).message.type
 """What the annotation ``JSONValue`` is at run time: a union that names itself in a string."""
 
@@ -157,7 +162,7 @@ def _class_hook(converter: Converter, rename: Rename) -> Callable[[Any], Callabl
         members = [
             (a.alias, rename(a.name), converter.get_structure_hook(a.type), a.type, a.default is attrs.NOTHING)
             for a in attrs.fields(attrs.resolve_types(cls))
-            if a.init
+            if a.init and not is_local(a)
         ]
 
         def structure(value: object, _: object) -> Any:  # noqa: ANN401 - an instance of that class
@@ -234,7 +239,9 @@ def _mapping_hook(converter: Converter) -> Callable[[Any], Callable[[object, obj
 
 def _unstructure_hook(converter: Converter, rename: Rename) -> Callable[[Any], Callable[[Any], dict[str, Any]]]:
     def make(cls: Any) -> Callable[[Any], dict[str, Any]]:  # noqa: ANN401 - any attrs class
-        names: dict[str, Any] = {a.name: override(rename=rename(a.name)) for a in attrs.fields(cls)}
+        names: dict[str, Any] = {
+            a.name: override(rename=rename(a.name), omit=is_local(a) or None) for a in attrs.fields(cls)
+        }
         return make_dict_unstructure_fn(cls, converter, _cattrs_omit_if_default=True, **names)
 
     return make
