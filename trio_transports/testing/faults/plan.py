@@ -1,0 +1,94 @@
+"""What can go wrong on the way: one small value for each fault.
+
+``direction`` says which way it strikes: ``"up"`` is from the client to the server, ``"down"`` back, ``"both"`` each way
+by itself. A fault ``after_bytes`` strikes when that many bytes have passed in its direction, not before. Where they are
+counted in bytes, faults strike at the same place of the stream each time, however the kernel cuts it.
+"""
+
+from math import inf
+from typing import Literal, TypeAlias, final
+
+from attrs import field, frozen
+from attrs.validators import ge, gt, in_, instance_of
+
+Direction: TypeAlias = Literal["up", "down", "both"]
+
+_direction = in_(("up", "down", "both"))
+
+
+@final
+@frozen(kw_only=True)
+class Delay:
+    """Every byte arrives ``delay_s`` later, and up to ``jitter_s`` more; order is kept, as TCP keeps it."""
+
+    delay_s: float = field(validator=ge(0))
+    jitter_s: float = field(default=0.0, validator=ge(0))
+    direction: Direction = field(default="both", validator=_direction)
+
+
+@final
+@frozen(kw_only=True)
+class Bandwidth:
+    """No more than ``bytes_per_s`` pass."""
+
+    bytes_per_s: float = field(validator=gt(0))
+    direction: Direction = field(default="both", validator=_direction)
+
+
+@final
+@frozen(kw_only=True)
+class Split:
+    """What was written at once arrives in pieces of 1 to ``max_bytes`` bytes, each in a segment of its own."""
+
+    max_bytes: int = field(default=1, validator=[instance_of(int), ge(1)])
+    direction: Direction = field(default="both", validator=_direction)
+
+
+@final
+@frozen(kw_only=True)
+class Coalesce:
+    """What was written over ``for_s`` seconds arrives at once."""
+
+    for_s: float = field(validator=gt(0))
+    direction: Direction = field(default="both", validator=_direction)
+
+
+@final
+@frozen(kw_only=True)
+class Corrupt:
+    """About one bit in each ``every_bytes`` bytes arrives flipped, none before ``after_bytes``."""
+
+    every_bytes: float = field(validator=gt(0))
+    after_bytes: int = field(default=0, validator=ge(0))
+    direction: Direction = field(default="both", validator=_direction)
+
+
+@final
+@frozen(kw_only=True)
+class Stall:
+    """Nothing passes for ``for_s`` seconds, for ever by default; the other direction goes on."""
+
+    after_bytes: int = field(default=0, validator=ge(0))
+    for_s: float = field(default=inf, validator=gt(0))
+    direction: Direction = field(default="both", validator=_direction)
+
+
+@final
+@frozen(kw_only=True)
+class Reset:
+    """Both sides see the connection reset."""
+
+    after_bytes: int = field(default=0, validator=ge(0))
+    direction: Direction = field(default="both", validator=_direction)
+
+
+@final
+@frozen(kw_only=True)
+class HalfClose:
+    """This direction ends, with a FIN; the other goes on."""
+
+    after_bytes: int = field(default=0, validator=ge(0))
+    direction: Direction = field(default="both", validator=_direction)
+
+
+Fault: TypeAlias = Delay | Bandwidth | Split | Coalesce | Corrupt | Stall | Reset | HalfClose
