@@ -89,10 +89,11 @@ async def test_a_peer_that_sends_only_garbage_is_closed(
 
 
 async def test_a_peer_cannot_end_what_is_not_its_own(autojump_clock: trio.testing.MockClock) -> None:
-    """A remote peer may end the worker that is joined to it, as the rules say, and neither the runner nor the proxy."""
+    """With ``accepts_lifecycle`` a peer may end the worker joined to it, and neither the runner nor the proxy."""
     near, far = wire_pair()
     runner = WorkerRunner("r")
-    proxy, other = server(near), Worker("other")
+    allowed = (BusCancelMessage, BusEndWorkerMessage)
+    proxy, other = server(near, accepts_lifecycle=allowed), Worker("other")
     async with trio.open_nursery() as nursery:
         await nursery.start(runner.run, Worker("near"), other, proxy)
         for target in ("near", None, "r", "other", "proxy"):

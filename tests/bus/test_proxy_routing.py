@@ -85,7 +85,7 @@ IN = [
     (data, "far", None, (), False, False),
     (data, "elsewhere", "near", (), True, True),
     (data, "near", "near", (), False, False),
-    (system, "far", "near", (), True, True),
+    (system, "far", "near", (), False, False),
     (system, "far", None, (), False, False),
     (frame, "far", "near", (), True, True),
     (frame, "far", None, (), False, False),

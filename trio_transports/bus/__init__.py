@@ -12,6 +12,7 @@ from .frame_worker import FrameWorker as FrameWorker
 from .link import ProxyStatistics as ProxyStatistics
 from .local import Bus as Bus
 from .local import LocalBus as LocalBus
+from .messages import LIFECYCLE_MESSAGES as LIFECYCLE_MESSAGES
 from .messages import BusActivateWorkerMessage as BusActivateWorkerMessage
 from .messages import BusAddWorkerMessage as BusAddWorkerMessage
 from .messages import BusCancelMessage as BusCancelMessage

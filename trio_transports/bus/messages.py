@@ -291,3 +291,14 @@ WIRE_MESSAGES: tuple[type[BusMessage], ...] = (
     BusJobStreamEndMessage,
 )
 """The family as it is on the wire: every message above that is not local."""
+
+LIFECYCLE_MESSAGES: tuple[type[BusMessage], ...] = (
+    BusActivateWorkerMessage,
+    BusDeactivateWorkerMessage,
+    BusEndMessage,
+    BusEndWorkerMessage,
+    BusCancelMessage,
+    BusCancelWorkerMessage,
+    BusAddWorkerMessage,
+)
+"""What starts, stops and ends workers and runners. A proxy lets none of it in unless it is told to."""

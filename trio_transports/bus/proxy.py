@@ -5,11 +5,13 @@ Rules (``local`` and ``remote`` are the two worker names that a proxy joins)
 2. In comes what is addressed to ``local``, and the ``forward_messages`` types that are addressed to ``local`` or to
    nobody. A message that claims to be from ``local`` itself is refused: it would go round in a circle.
 3. A ``BusLocalMessage`` neither leaves nor enters.
-4. The other side is told a ``BusWorkerRegistryMessage`` when ``local`` is ready, again on each connection. The server
+4. Activation, deactivation, end and cancel come in only where ``accepts_lifecycle`` names their type, and only when
+   addressed to ``local``: it may serve other peers too, and one of them must not stop it for all (HAZARDS 45).
+5. The other side is told a ``BusWorkerRegistryMessage`` when ``local`` is ready, again on each connection. The server
    addresses it to nobody, as Pipecat does; the client addresses it to ``remote``, which lets it in by rule 2. The
    client lets such a message in when it is addressed to ``local`` or to nobody.
-5. What waits for the peer is bounded (see ``outbox``); a slow peer loses its oldest data, and nothing else is slowed.
-6. When both sides know the subprotocol ``trio-transports.bus.v1``, audio goes in binary. A serializer of the user's own
+6. What waits for the peer is bounded (see ``outbox``); a slow peer loses its oldest data, and nothing else is slowed.
+7. When both sides know the subprotocol ``trio-transports.bus.v1``, audio goes in binary. A serializer of the user's own
    is used as it is, on every connection.
 """
 
@@ -28,6 +30,7 @@ from .binary import BUS_SUBPROTOCOL, BinaryMessageSerializer
 from .events import Connected, Disconnected, ProxyEvent
 from .link import Counters, Link, ProxyStatistics
 from .messages import (
+    LIFECYCLE_MESSAGES,
     BusFrameMessage,
     BusGapMessage,
     BusLocalMessage,
@@ -73,6 +76,15 @@ class ProxySettings:
     ssl_context: ssl.SSLContext | None = None
 
 
+def _lifecycle_types(given: Sequence[type[BusMessage]]) -> MessageTypes:
+    if not isinstance(given, Sequence) or not all(
+        isinstance(kind, type) and issubclass(kind, LIFECYCLE_MESSAGES) for kind in given
+    ):
+        names = ", ".join(kind.__name__ for kind in LIFECYCLE_MESSAGES)
+        raise TypeError(f"accepts_lifecycle is a sequence of message types among {names}, not {given!r}")
+    return tuple(given)
+
+
 class Proxy(Worker):
     """What the two proxies share. Make a ``WebSocketProxyServer`` or a ``WebSocketProxyClient``."""
 
@@ -83,6 +95,7 @@ class Proxy(Worker):
         local: str,
         remote: str,
         forward_messages: Sequence[type[BusMessage]],
+        accepts_lifecycle: Sequence[type[BusMessage]],
         serializer: MessageSerializer | None,
         settings: ProxySettings | None,
         active: bool = True,
@@ -96,6 +109,7 @@ class Proxy(Worker):
         self._local = local
         self._remote = remote
         self._forward = tuple(forward_messages)
+        self._lifecycle = _lifecycle_types(accepts_lifecycle)
         self._settings = settings if settings is not None else ProxySettings()
         self._custom = serializer
         json = serializer if isinstance(serializer, JSONMessageSerializer) else shared_serializer()
@@ -132,6 +146,10 @@ class Proxy(Worker):
 
     def comes_in(self, message: BusMessage) -> bool:
         if isinstance(message, BusLocalMessage) or message.source == self._local:
+            return False
+        if isinstance(message, LIFECYCLE_MESSAGES) and not (
+            message.target == self._local and isinstance(message, self._lifecycle)
+        ):
             return False
         return message.target == self._local or (message.target is None and isinstance(message, self._forward))
 

@@ -34,6 +34,7 @@ class WebSocketProxyServer(Proxy):
         worker_name: str,
         remote_worker_name: str,
         forward_messages: Sequence[type[BusMessage]] = (),
+        accepts_lifecycle: Sequence[type[BusMessage]] = (),
         serializer: MessageSerializer | None = None,
         settings: ProxySettings | None = None,
     ) -> None:
@@ -42,6 +43,7 @@ class WebSocketProxyServer(Proxy):
             local=worker_name,
             remote=remote_worker_name,
             forward_messages=forward_messages,
+            accepts_lifecycle=accepts_lifecycle,
             serializer=serializer,
             settings=settings,
         )
