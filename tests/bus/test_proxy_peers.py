@@ -56,7 +56,8 @@ async def test_hostile_messages_are_counted_and_the_connection_lives(
             await far.send(message)
         await far.send(JSON.encode(data("far", "near")))
         assert await on_the_bus(reader) == [data("far", "near")]
-        assert proxy.statistics().malformed == len(HOSTILE)
+        assert proxy.statistics().malformed + proxy.statistics().unknown == len(HOSTILE)
+        assert proxy.statistics().unknown == sum("__type__" in str(message) for message in HOSTILE) - 1
         assert proxy.is_connected
     assert len(caplog.records) == 1
     assert "cannot be read" in caplog.text

@@ -7,6 +7,7 @@ from .bridging import bridge as bridge
 from .events import Connected as Connected
 from .events import Disconnected as Disconnected
 from .events import ProxyEvent as ProxyEvent
+from .frame_json import UnknownTypeError as UnknownTypeError
 from .frame_worker import BridgedCall as BridgedCall
 from .frame_worker import FrameWorker as FrameWorker
 from .link import ProxyStatistics as ProxyStatistics

@@ -1,8 +1,8 @@
 """Frames as Pipecat's bus writes them: a closed table between its dotted names and our values.
 
 Rules
-1. A frame is ``{"__type__": name, "__data__": {...}}``. A name that is not in the table is refused; members that are
-   not known are ignored.
+1. A frame is ``{"__type__": name, "__data__": {...}}``. A name that is not in the table is an ``UnknownTypeError``;
+   members that are not known are ignored.
 2. Pipecat has two names where we have one frame: what came in from a caller, and what goes out to one. ``role`` in
    ``BusFrameMessage`` chooses the name to write, and is what was read.
 3. Frames for which Pipecat has no counterpart are written under this library's own name; a Pipecat peer ignores them.
@@ -118,9 +118,18 @@ def untag(value: object) -> tuple[str, object]:
     return name, value[DATA]
 
 
-def refuse_name(name: str) -> RemoteProtocolError:
+@final
+class UnknownTypeError(RemoteProtocolError):
+    """A well-formed message with a name that is not registered here: a newer peer's, or a stranger's. No fault."""
+
+
+def unknown_name(name: str) -> UnknownTypeError:
     # The name is the peer's: shown escaped and cut, never looked up anywhere.
-    return RemoteProtocolError(f"the type {name[:100]!r} is not registered here", path=TYPE)
+    return UnknownTypeError(f"the type {name[:100]!r} is not registered here", path=TYPE)
+
+
+def wrong_name(wanted: str, name: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"a {wanted} is wanted, not the type {name[:100]!r}", path=TYPE)
 
 
 @final
@@ -136,7 +145,7 @@ class FrameTable:
         name, data = untag(value)
         kind = self._kinds.get(name)
         if kind is None:
-            raise refuse_name(name)
+            raise unknown_name(name)
         try:
             return kind.read(data)
         except RemoteProtocolError as exc:

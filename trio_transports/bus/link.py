@@ -4,7 +4,7 @@ Rules
 1. One task reads the wire and never waits for the peer; one writes it, each write within ``send_timeout``. A write that
    passes it aborts the connection: a peer that stopped reading costs its own connection and nothing else.
 2. A message that cannot be read is counted, logged once for each connection, and skipped. ``max_malformed`` of them in
-   a row close the connection with 1008.
+   a row close the connection with 1008. One that is well formed and not known is only counted.
 3. The link ends when the connection does, whichever side ended it; ``ending`` then says how. Cancelling it finishes the
    write under way and says goodbye, both within ``close_timeout``, then aborts.
 """
@@ -19,6 +19,7 @@ from attrs import asdict, define, field, frozen
 from .._nursery import open_services
 from ..errors import ConnectionClosed, RemoteProtocolError
 from ..wire.protocol import Wire
+from .frame_json import UnknownTypeError
 from .messages import BusMessage
 from .outbox import Outbox
 from .serializer import MessageSerializer
@@ -38,6 +39,8 @@ class ProxyStatistics:
     """Messages for the peer that did not fit into the outbox, or came too fast for the proxy."""
     malformed: int = 0
     """Messages from the peer that could not be read."""
+    unknown: int = 0
+    """Messages from the peer that are well formed, of a kind that is not known here."""
     refused: int = 0
     """Messages from the peer that the routing rules do not let in."""
     unsendable: int = 0
@@ -53,6 +56,7 @@ class Counters:
     received: int = 0
     dropped: int = 0
     malformed: int = 0
+    unknown: int = 0
     refused: int = 0
     unsendable: int = 0
 
@@ -116,6 +120,10 @@ class Link:
             data = await self.wire.receive()
             try:
                 message = self.serializer.decode(data)
+            except UnknownTypeError:
+                in_a_row = 0
+                self.counters.unknown += 1
+                continue
             except RemoteProtocolError as exc:
                 in_a_row += 1
                 self._count_malformed(exc)

@@ -57,6 +57,8 @@ class RedisBusStatistics:
     """Messages that did not fit while there was no server, or it was slow."""
     received: int
     malformed: int
+    unknown: int
+    """Messages of others that are well formed, of a kind that is not known here."""
     missed: int
     """Messages of others that are known to be missing."""
     duplicates: int
@@ -133,6 +135,7 @@ class RedisBus:
             dropped=self._writer.outbox.dropped,
             received=self._incoming.received,
             malformed=self._incoming.malformed,
+            unknown=self._incoming.unknown,
             missed=self._incoming.missed,
             duplicates=self._incoming.duplicates,
             connections_lost=self._connections_lost,

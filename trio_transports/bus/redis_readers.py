@@ -25,6 +25,7 @@ from attrs import define, field
 
 from .._nursery import open_services
 from ..errors import RemoteProtocolError
+from .frame_json import UnknownTypeError
 from .messages import BusGapMessage, BusMessage
 from .redis_connection import GroupExistsError, NoGroupError, RedisConnection
 from .redis_writer import Writer
@@ -51,6 +52,7 @@ class Incoming:
     fanout: Fanout
     received: int = field(default=0, init=False)
     malformed: int = field(default=0, init=False)
+    unknown: int = field(default=0, init=False)
     missed: int = field(default=0, init=False)
     duplicates: int = field(default=0, init=False)
     _has_logged: bool = field(default=False, init=False)
@@ -59,6 +61,9 @@ class Incoming:
         """Read a message, or count that it cannot be read."""
         try:
             message = self.serializer.decode(data)
+        except UnknownTypeError:
+            self.unknown += 1
+            return None
         except RemoteProtocolError as exc:
             self.malformed += 1
             if not self._has_logged:

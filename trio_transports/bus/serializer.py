@@ -3,8 +3,9 @@
 Rules
 1. A message is one UTF-8 JSON document, ``{"__type__": name, "__data__": {...}}``, and so is every typed value in it.
    bytes are ``{"__type__": "bytes", "__data__": base64}``, the direction of a frame is an enum in the same form.
-2. A name is looked up in a table, and in nothing else: what a peer writes is never imported. An unknown name, a member
-   of the wrong type, too deep or too large a document are a ``RemoteProtocolError`` that says where.
+2. A name is looked up in a table, and in nothing else: what a peer writes is never imported. A member of the
+   wrong type, too deep or too large a document are a ``RemoteProtocolError`` that says where; a name that is not known
+   is its subclass ``UnknownTypeError``, which whoever reads counts apart and holds against nobody (HAZARDS 46).
 3. Members that are not known are ignored. Members that hold their default are not written.
 4. A value inside a payload is JSON, bytes, or an instance of a registered class.
 """
@@ -21,7 +22,7 @@ from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import Frame
 from ..serializers.codec import MAX_DEPTH, dumps, loads
 from ..serializers.converters import from_base64, make_converter, mismatch, to_base64, within
-from .frame_json import DATA, TYPE, FrameTable, JSONObject, refuse_name, tagged, untag
+from .frame_json import DATA, TYPE, FrameTable, JSONObject, tagged, unknown_name, untag, wrong_name
 from .messages import (
     WIRE_MESSAGES,
     BusFrameMessage,
@@ -39,7 +40,11 @@ BYTES: Final = "bytes"
 
 
 class MessageSerializer(Protocol):
-    """Any object with these two methods. ``decode`` raises ``RemoteProtocolError`` for bad input, and nothing else."""
+    """Any object with these two methods.
+
+    ``decode`` raises ``RemoteProtocolError`` for bad input and nothing else; ``UnknownTypeError``, which is one, for
+    what is well formed and not known.
+    """
 
     def encode(self, message: BusMessage) -> bytes: ...
 
@@ -66,14 +71,14 @@ def _literal(value: object, kind: Any) -> object:  # noqa: ANN401 - a Literal
 def _read_direction(value: object, kind: Any) -> object:  # noqa: ANN401 - a Literal
     name, data = untag(value)
     if name != PIPECAT_DIRECTION:
-        raise refuse_name(name)
+        raise wrong_name(PIPECAT_DIRECTION, name)
     return _literal(data, kind)
 
 
 def _read_bytes(value: object, _: object) -> bytes:
     name, data = untag(value)
     if name != BYTES:
-        raise refuse_name(name)
+        raise wrong_name(BYTES, name)
     return from_base64(data, path=DATA)
 
 
@@ -127,7 +132,7 @@ class JSONMessageSerializer:
         name, content = untag(loads(data))
         cls, read = self._readers.get(name, (None, None))
         if cls is None or read is None or not issubclass(cls, BusMessage):
-            raise refuse_name(name)
+            raise unknown_name(name)
         if cls is BusFrameMessage:
             self._tell_role(content)
         try:
@@ -195,7 +200,7 @@ class JSONMessageSerializer:
         def read_tagged(value: object, kind: object) -> object:
             given, data = untag(value)
             if given != name:
-                raise refuse_name(given)
+                raise wrong_name(name, given)
             try:
                 return read(data, kind)
             except RemoteProtocolError as exc:
@@ -228,7 +233,7 @@ class JSONMessageSerializer:
             return from_base64(data, path=DATA)
         cls, read = self._readers.get(name, (None, None))
         if cls is None or read is None or issubclass(cls, BusMessage):
-            raise refuse_name(name)
+            raise unknown_name(name)
         try:
             return read(data, cls)
         except RemoteProtocolError as exc:

@@ -63,7 +63,7 @@ def within(place: str, error: RemoteProtocolError) -> RemoteProtocolError:
     reason = error.args[0].removesuffix(f" (at {error.path})")
     inner = "" if error.path == WHOLE else error.path
     dot = "" if not inner or inner.startswith("[") else "."
-    return RemoteProtocolError(reason, path=f"{place}{dot}{inner}")
+    return type(error)(reason, path=f"{place}{dot}{inner}")
 
 
 def own_name(attribute: str) -> str:
