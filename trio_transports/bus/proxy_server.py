@@ -6,7 +6,8 @@ Rules
 2. One that is not accepted yet is accepted here, with the subprotocol if the client offers it. One that the app has
    accepted itself goes on with what was agreed then, as far as the server tells; a Starlette ``WebSocket`` does not, so
    to have audio in binary there leave the accepting to the proxy.
-3. The worker lives as long as the connection. ``await runner.run_worker(proxy)`` in the endpoint that owns it.
+3. The worker lives as long as the connection. ``await runner.run_worker(proxy)`` in the endpoint that owns it;
+   ``add_worker(proxy)`` does the same.
 """
 
 import logging
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 @final
 class WebSocketProxyServer(Proxy):
+    lives_with_caller = True
+
     def __init__(
         self,
         name: str,

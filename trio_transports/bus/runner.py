@@ -8,7 +8,8 @@ Rules
    runner: a peer that may only speak to one worker cannot end the others.
 4. Runners introduce themselves: a registry message from a runner not known before is answered with one's own.
 5. ``run_worker`` runs a worker in the caller's task, under the same rules, except that its failure is raised there. An
-   endpoint that serves one connection uses it.
+   endpoint that serves one connection uses it, and ``add_worker`` does so by itself with a worker that lives as long as
+   a connection (a ``WebSocketProxyServer``): the connection would end with the endpoint.
 """
 
 import logging
@@ -140,7 +141,13 @@ class WorkerRunner:
             raise failure
 
     async def add_worker(self, worker: Worker) -> None:
-        """Run ``worker`` in the runner's nursery; returns when it is ready, raises what kept it from that."""
+        """Run ``worker`` in the runner's nursery; returns when it is ready, raises what kept it from that.
+
+        With a worker that lives on its caller's connection it is ``run_worker``: it returns when the connection ends.
+        """
+        if worker.lives_with_caller:
+            await self.run_worker(worker)
+            return
         if self._additions is None or self._finish.is_set():
             raise LocalProtocolError(f"{self!r} takes workers only while it runs")
         addition = _Addition(worker)

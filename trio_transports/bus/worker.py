@@ -13,7 +13,7 @@ Rules
 """
 
 import time
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 import trio
 from attrs import define, field
@@ -53,6 +53,9 @@ _ALWAYS: Final = (
 
 class Worker:
     """Subclass it and write the hooks you need; each has a default that does nothing."""
+
+    lives_with_caller: ClassVar[bool] = False
+    """Whether it lives on something of its caller's, as a connection that ends with the endpoint it was given to."""
 
     def __init__(self, name: str, *, active: bool = True, parent: str | None = None, bridged: bool = False) -> None:
         if not isinstance(name, str) or not name:

@@ -166,6 +166,36 @@ async def test_frames_go_there_and_back(host: str) -> None:
 
 
 @EVERY_HOST
+async def test_add_worker_in_an_endpoint_serves_the_connection(host: str) -> None:
+    """An endpoint whose last line is ``add_worker(proxy)``, as Pipecat's is, serves its client; a second one too."""
+    open_host, _ = HOSTS[host]
+    runner = WorkerRunner("server")
+    connections = 0
+
+    async def endpoint(websocket: Any) -> None:  # noqa: ANN401 - whatever the server hands out
+        nonlocal connections
+        connections += 1
+        proxy = WebSocketProxyServer(
+            f"gateway-{connections}", websocket=websocket, worker_name="far", remote_worker_name="near"
+        )
+        await runner.add_worker(proxy)
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(runner.run, Echo("far"))
+            async with open_host(endpoint) as url:
+                for number in (1, 2):
+                    bus = LocalBus()
+                    replies = bus.subscribe("near", accepts=is_reply)
+                    await nursery.start(client(url).run, bus)
+                    await bus.send(BusFrameMessage(source="near", target="far", id=number, frame=AUDIO))
+                    while not isinstance(reply := await replies.receive(), BusFrameMessage):
+                        pass
+                    assert reply.id == number
+                runner.cancel()
+
+
+@EVERY_HOST
 async def test_the_server_ends_a_connection(host: str) -> None:
     """When the server's proxy ends, the client is told who ended it, and without a policy its worker ends."""
     open_host, _ = HOSTS[host]
