@@ -83,9 +83,8 @@ async def test_what_is_malformed_is_so_beside_what_is_not_known(
             await far.send(stranger("acme.messages.Order"))
             await far.send('{"__type__":"pipecat.bus.messages.BusDataMessage","__data__":{"source":5}}')
             await trio.testing.wait_all_tasks_blocked()
+        assert proxy.statistics().malformed == 4
         assert proxy.is_connected
         await far.send("garbage")
-        await far.send("garbage")
-        await trio.testing.wait_all_tasks_blocked()
-        assert not proxy.is_connected
+        await far.send("garbage")  # the proxy, and with it the nursery, ends
     assert (proxy.statistics().malformed, proxy.statistics().unknown) == (6, 2)

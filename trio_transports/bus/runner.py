@@ -194,6 +194,14 @@ class WorkerRunner:
             self._finish.set()
             self._grace.cancel()
 
+    @property
+    def is_ending(self) -> bool:
+        return self._finish.is_set()
+
+    async def wait_ending(self) -> None:
+        """Wait until the runner begins to end; it takes no more workers then. What serves for it stops accepting."""
+        await self._finish.wait()
+
     async def _start_added(self, additions: trio.MemoryReceiveChannel[_Addition], nursery: trio.Nursery) -> None:
         try:
             while True:

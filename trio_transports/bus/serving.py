@@ -5,6 +5,7 @@ Rules
 2. Who is not let in (``allowed_origins``, ``authorize``) gets an HTTP status before the upgrade, and there is no proxy.
 3. With ``max_connections`` taken, a further client is told 1013.
 4. Cancelling it ends every connection with 1001 within ``close_timeout``.
+5. It ends with its runner: nobody new is accepted, and the runner ends the proxies, as it ends all of its workers.
 """
 
 import logging
@@ -51,7 +52,7 @@ async def serve_proxies(
     subprotocols: Sequence[str] = (BUS_SUBPROTOCOL,),
     task_status: trio.TaskStatus[ServerReady] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled. ``nursery.start`` gives back the addresses once it listens.
+    """Serve until cancelled, or until the runner ends. ``nursery.start`` gives back the addresses once it listens.
 
     ``make_proxy`` is given each connection; ``wire.peer`` says who it is, by path, query, headers and address. The
     names of proxies that live at the same time must differ: ``f"gateway {wire.peer}"`` does. Proxies with a serializer
@@ -71,9 +72,13 @@ async def serve_proxies(
         listener if ssl_context is None else trio.SSLListener(listener, ssl_context, https_compatible=True)
         for listener in listeners
     ]
-    async with trio.open_nursery() as nursery:
-        await nursery.start(partial(trio.serve_listeners, serving.serve_connection, accepting))
+    async with trio.open_nursery() as connections, trio.open_nursery() as nursery:
+        await nursery.start(
+            partial(trio.serve_listeners, serving.serve_connection, accepting, handler_nursery=connections)
+        )
         task_status.started(ready)
+        await runner.wait_ending()
+        nursery.cancel_scope.cancel()
 
 
 @final
@@ -90,9 +95,10 @@ class _Serving:
     async def serve_connection(self, stream: TCPStream) -> None:
         try:
             async with self._accepted(stream) as wire:
-                if self._connections >= self.max_connections:
+                refusal = self._refusal()
+                if refusal is not None:
                     with trio.move_on_after(self.settings.close_timeout):
-                        await wire.aclose(1013, "the server is full: try again later")
+                        await wire.aclose(*refusal)
                     return
                 self._connections += 1
                 try:
@@ -105,6 +111,13 @@ class _Serving:
             log.debug("a connection ended: %s", exc)
         except Exception:  # the boundary between one connection and the server
             log.exception("a proxy failed; its connection has ended, the server goes on")
+
+    def _refusal(self) -> tuple[int, str] | None:
+        if self.runner.is_ending:
+            return 1001, "the server is shutting down"
+        if self._connections >= self.max_connections:
+            return 1013, "the server is full: try again later"
+        return None
 
     @asynccontextmanager
     async def _accepted(self, stream: TCPStream) -> AsyncIterator[Wire]:

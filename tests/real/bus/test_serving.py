@@ -96,6 +96,24 @@ async def test_many_clients_at_once() -> None:
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("how", ["end", "cancel"])
+async def test_a_runner_that_ends_ends_its_server(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """``serve_proxies`` returns when its runner has ended, its clients are told so, and nothing is logged as failed."""
+    runner = WorkerRunner("server")
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(runner.run, Echo("far"))
+            ready = await nursery.start(partial(serve_proxies, runner, gateway, host="127.0.0.1"))
+            near = client(ready.port, "near")
+            events = near.events()
+            await nursery.start(near.run, bus := LocalBus())
+            await ask(bus, "near", "one")
+            getattr(runner, how)()
+        told = [event async for event in events if isinstance(event, Disconnected)]
+    assert [(event.code, event.initiator) for event in told] == [(1000 if how == "end" else 1001, "remote")]
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
 async def test_a_proxy_that_cannot_be_made_ends_one_connection(caplog: pytest.LogCaptureFixture) -> None:
     """A failure in ``make_proxy``, or a name that is taken, is logged, and the server goes on."""
     caplog.set_level(logging.ERROR)
