@@ -10,6 +10,8 @@ Rules
    with the connection: none of its sleeps is waited for.
 5. On HTTP/2, where streams share the socket, a cancelled write of one is not allowed to end the others: it is shielded,
    and bounded by the socket's deadline.
+6. What one read has brought is worked on in pieces of ``_PIECE_BYTES``, and the other connections have their turn
+   between them: the smallest frames, many to a read, cost a hundred times what one big one does.
 """
 
 import ssl
@@ -23,8 +25,6 @@ import trio
 from attrs import define, field, frozen
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol import ProtocolWrapper
-from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ConnectionState, Scope, TaskGroup
 from hypercorn.utils import parse_socket_addr
@@ -32,10 +32,11 @@ from trio.lowlevel import ParkingLot
 
 from .app_run import AppRun, SendToPeer
 from .boundary import boundary
-from .h2 import bound_stream, reset_stream
+from .protocols import Protocols, Setting
 from .stream import GuardedStream
 
 _RECEIVE_BYTES: Final = 64 * 1024
+_PIECE_BYTES: Final = 4 * 1024
 _LINGER_S: Final = 1.0
 
 _Put: TypeAlias = Callable[[ASGIReceiveEvent], Awaitable[None]]
@@ -70,7 +71,7 @@ class Connection:
     _socket: GuardedStream
     _is_secure: bool
     _stream: "GuardedStream | trio.SSLStream[GuardedStream]" = field(init=False)
-    _protocol: ProtocolWrapper | None = field(default=None, init=False)
+    _protocol: Protocols | None = field(default=None, init=False)
     _start_soon: Callable[..., None] = field(init=False)
     _reader: trio.lowlevel.Task = field(init=False)
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
@@ -135,18 +136,19 @@ class Connection:
         socket = self._socket.socket
         async with trio.open_nursery() as nursery:
             self._start_soon = nursery.start_soon
-            self._protocol = ProtocolWrapper(
-                self._host.app,
-                self._host.config,
-                self._host.context,
-                cast(TaskGroup, _Tasks(self._spawn_app, nursery.start_soon)),
-                ConnectionState(self._host.state),
-                self._is_secure,
-                parse_socket_addr(socket.family, address),
-                parse_socket_addr(socket.family, socket.getsockname()),
-                self._send,
-                alpn_protocol,
+            setting = Setting(
+                app=self._host.app,
+                config=self._host.config,
+                context=self._host.context,
+                task_group=cast(TaskGroup, _Tasks(self._spawn_app, nursery.start_soon)),
+                state=ConnectionState(self._host.state),
+                is_secure=self._is_secure,
+                client=parse_socket_addr(socket.family, address),
+                server=parse_socket_addr(socket.family, socket.getsockname()),
+                send=self._send,
+                count_runs=self._runs.__len__,
             )
+            self._protocol = Protocols.agreed(alpn_protocol, setting)
             try:
                 await self._read(self._protocol)
             except BaseException:
@@ -163,7 +165,7 @@ class Connection:
                 await self._runs_ended.park()
             nursery.cancel_scope.cancel()
 
-    async def _read(self, protocol: ProtocolWrapper) -> None:
+    async def _read(self, protocol: Protocols) -> None:
         read_timeout_s = self._host.config.read_timeout
         with self._reading:
             self._set_idle(True)
@@ -177,12 +179,19 @@ class Connection:
                             data = await self._stream.receive_some(_RECEIVE_BYTES)
                 except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
                     break
-                if not self._is_closing:
-                    await protocol.handle(RawData(bytes(data)))
-                    await self._end_refused()
+                await self._take_in(protocol, bytes(data))
                 if not data:
                     break
         await protocol.handle(Closed())
+
+    async def _take_in(self, protocol: Protocols, data: bytes) -> None:
+        for start in range(0, max(1, len(data)), _PIECE_BYTES):
+            if start:
+                await trio.lowlevel.checkpoint()
+            if self._is_closing:
+                return
+            await protocol.handle(RawData(data[start : start + _PIECE_BYTES]))
+            await self._end_refused()
 
     async def _end_refused(self) -> None:
         for run in tuple(self._runs):
@@ -202,7 +211,7 @@ class Connection:
             self._set_idle(event.idle)
 
     async def _write(self, data: bytes) -> bool:
-        if self._h2 is None:
+        if self._protocol is None or self._protocol.h2 is None:
             return await self._write_cancellably(data)
         with trio.CancelScope(shield=True):
             written = await self._write_cancellably(data)
@@ -260,11 +269,6 @@ class Connection:
 
     # -- the app -------------------------------------------------------------------------------------------------
 
-    @property
-    def _h2(self) -> H2Protocol | None:
-        protocol = None if self._protocol is None else self._protocol.protocol
-        return protocol if isinstance(protocol, H2Protocol) else None
-
     async def _spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: SendToPeer) -> _Put:
         stream = send.__self__  # type: ignore[attr-defined]  # the bound method's owner: the only way to it from here
         run = AppRun(
@@ -279,8 +283,8 @@ class Connection:
         )
         if self._is_shutting_down and run.websocket is not None:
             run.websocket.shut_down()
-        if self._h2 is not None:
-            bound_stream(self._h2, stream.stream_id, lambda: trio.lowlevel.current_task() is self._reader)
+        if self._protocol is not None and self._protocol.h2 is not None:
+            self._protocol.h2.bound_stream(stream.stream_id, lambda: trio.lowlevel.current_task() is self._reader)
         self._runs.add(run)
         self._start_soon(self._run, run)
         return cast(_Put, run.put)
@@ -296,8 +300,8 @@ class Connection:
     def _abort_stream(self, stream_id: int) -> None:
         if self._is_over:
             return
-        protocol = self._h2
+        protocol = None if self._protocol is None else self._protocol.h2
         if protocol is not None:
-            self._start_soon(reset_stream, protocol, stream_id)
+            self._start_soon(protocol.reset_stream, stream_id)
         else:
             self._socket.abort()

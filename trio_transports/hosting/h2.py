@@ -6,22 +6,62 @@ Rules
 2. The connection's reader never waits for room: it is the one that hears of it. What it wants to write to a full
    stream (the pong to a ping) is dropped past ``_READER_LIMIT_BYTES``.
 3. Aborting a WebSocket resets its stream alone.
+4. A stream that was reset in the very read that opened it never starts the app.
+5. No more runs of the app are alive on a connection than it may have streams (``h2_max_concurrent_streams``): a run
+   goes on when its stream is reset. A stream past that is refused, which a well-meaning peer takes as "try again".
+6. Resets and refusals are counted. A peer with more of them than ``_RESETS`` at once, or ``_RESETS_PER_S`` all the
+   time, is sent GOAWAY and its connection ends. So is one that keeps this side busy with settings, pings and
+   priorities, at ``_NOTICES`` and ``_NOTICES_PER_S``.
+7. After every ``_COSTS_PER_TURN`` runs started or ended by a reset, the other tasks of the process have their turn.
+8. Data for a stream that has ended is thrown away, and the connection's window is given back.
 
 h2, imported here, comes with hypercorn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, final
 
+import h2.events
+import trio
+from attrs import define, field
 from h2.errors import ErrorCodes
-from h2.events import StreamReset
 from h2.exceptions import ProtocolError
+from hypercorn.events import Closed
 from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, BufferCompleteError, H2Protocol, StreamBuffer
 from hypercorn.trio.worker_context import EventWrapper
 from trio.lowlevel import ParkingLot
 
 _READER_LIMIT_BYTES: Final = 4 * BUFFER_HIGH_WATER
+_RESETS: Final = 200
+_RESETS_PER_S: Final = 20.0
+_NOTICES: Final = 1000
+_NOTICES_PER_S: Final = 100.0
+_COSTS_PER_TURN: Final = 4
+
+_COSTLY_EVENTS: Final = (h2.events.RequestReceived, h2.events.StreamReset)
+_NOTICE_EVENTS: Final = (h2.events.PingReceived, h2.events.RemoteSettingsChanged, h2.events.PriorityUpdated)
+
+
+@final
+@define(eq=False)
+class _Allowance:
+    """How much of something a peer may still do: ``_left`` at once, and ``_per_s`` as time goes on."""
+
+    _most: float
+    _per_s: float
+    _left: float = field(init=False)
+    _counted_at: float = field(factory=trio.current_time, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._left = self._most
+
+    def take(self, count: int) -> bool:
+        """Whether that was still within what is allowed."""
+        now = trio.current_time()
+        self._left = min(self._most, self._left + (now - self._counted_at) * self._per_s) - count
+        self._counted_at = now
+        return self._left >= 0
 
 
 class _BoundedBuffer(StreamBuffer):
@@ -52,15 +92,74 @@ class _BoundedBuffer(StreamBuffer):
         self._room.unpark_all()
 
 
-def bound_stream(protocol: H2Protocol, stream_id: int, is_reader: Callable[[], bool]) -> None:
-    """Give a stream that has just been created a buffer that is bounded."""
-    protocol.stream_buffers[stream_id] = _BoundedBuffer(is_reader)
+@final
+class GuardedH2(H2Protocol):
+    """Hypercorn's HTTP/2, with a bound on what one peer can have it do."""
 
+    def __init__(self, *args: Any, count_runs: Callable[[], int]) -> None:  # noqa: ANN401 - hypercorn's own nine
+        super().__init__(*args)
+        self._count_runs = count_runs
+        self._resets = _Allowance(_RESETS, _RESETS_PER_S)
+        self._notices = _Allowance(_NOTICES, _NOTICES_PER_S)
+        self._costs = 0
 
-async def reset_stream(protocol: H2Protocol, stream_id: int) -> None:
-    """End one stream at once, at both sides."""
-    with suppress(ProtocolError):  # it has ended meanwhile
-        protocol.connection.reset_stream(stream_id, ErrorCodes.CANCEL)
-    if stream_id in protocol.stream_buffers:
-        await protocol.stream_buffers[stream_id].close()
-    await protocol._handle_events([StreamReset(stream_id=stream_id)])
+    def bound_stream(self, stream_id: int, is_reader: Callable[[], bool]) -> None:
+        """Give a stream that has just been created a buffer that is bounded."""
+        self.stream_buffers[stream_id] = _BoundedBuffer(is_reader)
+
+    async def reset_stream(self, stream_id: int) -> None:
+        """End one stream at once, at both sides."""
+        with suppress(ProtocolError):  # it has ended meanwhile
+            self.connection.reset_stream(stream_id, ErrorCodes.CANCEL)
+        if stream_id in self.stream_buffers:
+            await self.stream_buffers[stream_id].close()
+        await super()._handle_events([h2.events.StreamReset(stream_id=stream_id)])
+
+    async def _handle_events(self, events: list[h2.events.Event]) -> None:
+        """Take in what one read has brought."""
+        resets = {event.stream_id for event in events if isinstance(event, h2.events.StreamReset)}
+        notices = sum(isinstance(event, _NOTICE_EVENTS) for event in events)
+        is_too_much = not self._resets.take(len(resets)) or not self._notices.take(notices)  # rule 6
+        if is_too_much:
+            await self._send_away()
+            return
+        for event in self._without_ended(events, resets):
+            if isinstance(event, h2.events.RequestReceived) and self._count_runs() >= self._most_runs:  # rule 5
+                if not await self._refuse(event.stream_id):
+                    return
+                continue
+            await super()._handle_events([event])
+            if isinstance(event, _COSTLY_EVENTS):
+                self._costs += 1
+                if self._costs % _COSTS_PER_TURN == 0:  # rule 7
+                    await trio.lowlevel.checkpoint()
+        await self._flush()
+
+    @property
+    def _most_runs(self) -> int:
+        return max(1, self.config.h2_max_concurrent_streams)
+
+    def _without_ended(self, events: Iterable[h2.events.Event], resets: set[int]) -> Iterable[h2.events.Event]:
+        never_started: set[int] = set()
+        for event in events:
+            if isinstance(event, h2.events.RequestReceived) and event.stream_id in resets:  # rule 4
+                never_started.add(event.stream_id)
+            elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:  # rule 8
+                with suppress(ProtocolError):
+                    self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif getattr(event, "stream_id", None) not in never_started:
+                yield event
+
+    async def _refuse(self, stream_id: int) -> bool:
+        if not self._resets.take(1):
+            await self._send_away()
+            return False
+        with suppress(ProtocolError):
+            self.connection.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
+        return True
+
+    async def _send_away(self) -> None:
+        with suppress(ProtocolError):
+            self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+        await self._flush()
+        await self.send(Closed())

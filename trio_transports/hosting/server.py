@@ -61,12 +61,13 @@ async def serve_asgi(
     What it leans on of hypercorn, beyond its public API (``pyproject.toml`` pins the range, and
     ``tests/real/asgi/test_asgi_hypercorn_names.py`` fails when one of them changes):
 
-    - ``hypercorn.protocol``: ``ProtocolWrapper`` and its ``protocol``; that a task group is ``spawn_app`` and ``spawn``
+    - ``hypercorn.protocol.h11``: ``H11Protocol``, and the two exceptions with which it asks for HTTP/2
+    - that a task group is ``spawn_app`` and ``spawn``
     - ``hypercorn.protocol.ws_stream``: ``Handshake``, ``ASGIWebsocketState``, and of ``WSStream``: ``scope``,
       ``handshake``, ``buffer`` with its ``max_length``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send``,
       and that ``app_send`` is a bound method (also ``HTTPStream``'s); that a ping is answered with its ``response()``
-    - ``hypercorn.protocol.h2``: ``StreamBuffer``, and of ``H2Protocol``: ``connection``, ``stream_buffers`` and
-      ``_handle_events``
+    - ``hypercorn.protocol.h2``: ``StreamBuffer``, and of ``H2Protocol``: ``connection``, ``streams``,
+      ``stream_buffers``, ``_handle_events`` and ``_flush``
     - ``hypercorn.protocol.events.Data``; ``hypercorn.events``
     - ``hypercorn.trio``: ``lifespan.Lifespan``, ``worker_context.WorkerContext``, ``statsd.StatsdLogger``
     - ``hypercorn.utils``: ``wrap_app``, ``parse_socket_addr``, ``repr_socket_addr``

@@ -2,14 +2,15 @@
 
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import final
 
 import trio
 from attrs import define, field
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.errors import ErrorCodes
+from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
 
 
 @final
@@ -22,6 +23,8 @@ class Stream:
     data: bytes = b""
     is_over: bool = False
     was_reset: bool = False
+    reset_code: int | None = None
+    """With what the server reset it."""
     reads: bool = True
     """Whether to give the server more room on this stream as data arrives."""
 
@@ -34,6 +37,9 @@ class H2Peer:
     _streams: dict[int, Stream] = field(factory=dict, init=False)
     _writing: trio.Lock = field(factory=trio.Lock, init=False)
     _news: trio.Condition = field(factory=trio.Condition, init=False)
+    sent_away_with: int | None = field(default=None, init=False)
+    """The code of the server's GOAWAY."""
+    is_over: bool = field(default=False, init=False)
 
     async def open(self, method: str, path: str, *, websocket: bool = False) -> Stream:
         headers = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
@@ -47,6 +53,10 @@ class H2Peer:
 
     async def send(self, stream: Stream, data: bytes) -> None:
         self._h2.send_data(stream.id, data)
+        await self._flush()
+
+    async def reset(self, stream: Stream) -> None:
+        self._h2.reset_stream(stream.id, ErrorCodes.CANCEL)
         await self._flush()
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -75,9 +85,14 @@ class H2Peer:
                     stream = self._streams[event.stream_id]
                     stream.is_over = True
                     stream.was_reset = isinstance(event, StreamReset)
+                    stream.reset_code = event.error_code if isinstance(event, StreamReset) else None
+                elif isinstance(event, ConnectionTerminated):
+                    self.sent_away_with = event.error_code
             if data:
-                await self._flush()
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    await self._flush()
             else:
+                self.is_over = True
                 for stream in self._streams.values():
                     stream.is_over = True
             async with self._news:

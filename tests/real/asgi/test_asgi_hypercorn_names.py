@@ -12,11 +12,19 @@ from typing import Final
 import pytest
 
 _CALLS: Final = {
-    "hypercorn.protocol:ProtocolWrapper": (
-        "app, config, context, task_group, state, ssl, client, server, send, alpn_protocol"
+    "hypercorn.protocol.h11:H11Protocol": (
+        "app, config, context, task_group, connection_state, ssl, client, server, send"
     ),
-    "hypercorn.protocol:ProtocolWrapper.initiate": "self",
-    "hypercorn.protocol:ProtocolWrapper.handle": "self, event",
+    "hypercorn.protocol.h11:H11Protocol.initiate": "self",
+    "hypercorn.protocol.h11:H11Protocol.handle": "self, event",
+    "hypercorn.protocol.h11:H2ProtocolAssumedError": "data",
+    "hypercorn.protocol.h11:H2CProtocolRequiredError": "data, request",
+    "hypercorn.protocol.h2:H2Protocol": (
+        "app, config, context, task_group, connection_state, ssl, client, server, send"
+    ),
+    "hypercorn.protocol.h2:H2Protocol.initiate": "self, headers, settings",
+    "hypercorn.protocol.h2:H2Protocol.handle": "self, event",
+    "hypercorn.protocol.h2:H2Protocol._flush": "self",
     "hypercorn.protocol.h2:H2Protocol._handle_events": "self, events",
     "hypercorn.protocol.h2:StreamBuffer": "event_class",
     "hypercorn.protocol.h2:StreamBuffer.push": "self, data",
@@ -93,10 +101,22 @@ _ASSUMED: Final = {
         "hypercorn.protocol.ws_stream:WSStream._handle_events",
         ["isinstance(event, Ping)", "self._send_wsproto_event(event.response())"],
     ),
-    "a wrapper holds the protocol in use": ("hypercorn.protocol:ProtocolWrapper", ["self.protocol = H2Protocol("]),
+    "a protocol is exchanged as hypercorn's own wrapper does it": (
+        "hypercorn.protocol:ProtocolWrapper.handle",
+        [
+            "except H2ProtocolAssumedError as error",
+            "await self.protocol.initiate()",
+            "except H2CProtocolRequiredError as error",
+            "await self.protocol.initiate(error.headers, error.settings)",
+        ],
+    ),
     "HTTP/2 keeps its streams' buffers in a mapping": (
         "hypercorn.protocol.h2:H2Protocol",
-        ["self.stream_buffers[request.stream_id] = StreamBuffer(", "self.connection = "],
+        [
+            "self.stream_buffers[request.stream_id] = StreamBuffer(",
+            "self.connection = ",
+            "self.streams[request.stream_id]",
+        ],
     ),
     "a stream's buffer exists before its app is started": (
         "hypercorn.protocol.h2:H2Protocol._create_stream",

@@ -1,0 +1,96 @@
+"""Which of hypercorn's protocols speaks on a connection: HTTP/1.1, or HTTP/2 by ALPN, upgrade or prior knowledge."""
+
+from collections.abc import Awaitable, Callable
+from typing import final
+
+from attrs import define, field, frozen
+from hypercorn.config import Config
+from hypercorn.events import Event, RawData
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+from hypercorn.typing import AppWrapper, ConnectionState, TaskGroup, WorkerContext
+
+from .h2 import GuardedH2
+
+
+@final
+@frozen(kw_only=True)
+class Setting:
+    """What each protocol of a connection is made with, in hypercorn's words."""
+
+    app: AppWrapper
+    config: Config
+    context: WorkerContext
+    task_group: TaskGroup
+    state: ConnectionState
+    is_secure: bool
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    send: Callable[[Event], Awaitable[None]]
+    count_runs: Callable[[], int]
+    """How many runs of the app are alive on this connection."""
+
+    def h11(self) -> H11Protocol:
+        return H11Protocol(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.state,
+            self.is_secure,
+            self.client,
+            self.server,
+            self.send,
+        )
+
+    def h2(self) -> GuardedH2:
+        return GuardedH2(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.state,
+            self.is_secure,
+            self.client,
+            self.server,
+            self.send,
+            count_runs=self.count_runs,
+        )
+
+
+@final
+@define(eq=False)
+class Protocols:
+    """The protocol in use, replaced when the peer asks for HTTP/2."""
+
+    _setting: Setting
+    _in_use: H11Protocol | GuardedH2 = field(init=False)
+
+    @classmethod
+    def agreed(cls, alpn_protocol: str, setting: Setting) -> "Protocols":
+        protocols = cls(setting)
+        protocols._in_use = setting.h2() if alpn_protocol == "h2" else setting.h11()
+        return protocols
+
+    @property
+    def h2(self) -> GuardedH2 | None:
+        return self._in_use if isinstance(self._in_use, GuardedH2) else None
+
+    async def initiate(self) -> None:
+        await self._in_use.initiate()
+
+    async def handle(self, event: Event) -> None:
+        try:
+            await self._in_use.handle(event)
+        except H2ProtocolAssumedError as assumed:
+            await self._go_on_with_h2(assumed.data)
+        except H2CProtocolRequiredError as required:
+            await self._go_on_with_h2(required.data, required.headers, required.settings)
+
+    async def _go_on_with_h2(
+        self, data: bytes, headers: list[tuple[bytes, bytes]] | None = None, settings: bytes | None = None
+    ) -> None:
+        self._in_use = protocol = self._setting.h2()
+        await H2Protocol.initiate(protocol, headers, settings)
+        if data:
+            await protocol.handle(RawData(data))
