@@ -27,6 +27,7 @@ from .line import (
     MarkName,
     Media,
     Stop,
+    check_encoding,
     check_first,
     check_id,
     custom_message,
@@ -47,6 +48,7 @@ class MediaFormat:
     """``sample_rate`` is written as a string by some versions, as a number by others."""
 
     sample_rate: JSONValue = None
+    encoding: str | None = None
 
 
 @frozen(kw_only=True)
@@ -88,6 +90,9 @@ _incoming: Final[TaggedUnion[Incoming]] = TaggedUnion(
 _outgoing: Final[TaggedUnion[Outgoing]] = TaggedUnion(
     _converter, tag="event", kinds={"mark": PlaceMark, "clear": Clear}
 )
+
+
+_LINEAR: Final = ("audio/x-raw", "audio/x-l16", "raw", "base64")
 
 
 def _as_it_is(pcm: bytes) -> bytes:
@@ -182,6 +187,8 @@ class ExotelFrameSerializer:
     def _started(self, details: StartDetails) -> Sequence[Frame]:
         check_first(self.start, path="event")
         check_id(details.stream_sid, path="start.stream_sid")
+        if details.media_format is not None:
+            check_encoding(details.media_format.encoding, *_LINEAR, path="start.media_format.encoding")
         self._address(details.stream_sid)
         if self.sample_rate is None:
             self._format = _announced(details)

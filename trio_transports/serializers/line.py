@@ -31,7 +31,7 @@ from ..frames import (
     checked_audio_frame,
 )
 from .codec import MAX_DEPTH, check_depth, dumps, loads_of_any_depth
-from .protocol import Message
+from .protocol import Message, StartRefused
 
 TELEPHONE_RATE: Final = 8000
 TELEPHONE: Final = AudioFormat(TELEPHONE_RATE)
@@ -186,6 +186,14 @@ def not_started(what: str) -> LocalProtocolError:
 def check_first(start: StartFrame | None, *, path: str) -> None:
     if start is not None:
         raise RemoteProtocolError("the stream has started already", path=path)
+
+
+def check_encoding(encoding: str | None, *wanted: str, path: str) -> None:
+    """Refuse a stream in a code that would be heard as noise here."""
+    if encoding is not None and encoding.partition(";")[0].strip().lower() not in wanted:
+        raise StartRefused(
+            f"the line's audio is {encoding[:40]!a}, only {' or '.join(wanted)} is taken here", path=path
+        )
 
 
 def check_id(stream_id: str, *, path: str) -> None:

@@ -33,6 +33,7 @@ from .line import (
     Dtmf,
     Media,
     Stop,
+    check_encoding,
     check_first,
     check_id,
     custom_message,
@@ -45,10 +46,16 @@ from .protocol import Message
 
 
 @frozen(kw_only=True)
+class MediaFormat:
+    encoding: str | None = None
+
+
+@frozen(kw_only=True)
 class StartDetails:
     stream_id: str
     call_id: str | None = None
     account_id: str | None = None
+    media_format: MediaFormat | None = None
 
 
 @frozen(kw_only=True)
@@ -181,6 +188,8 @@ class PlivoFrameSerializer:
         details = message.start
         check_first(self.start, path="event")
         check_id(details.stream_id, path="start.streamId")
+        if details.media_format is not None:
+            check_encoding(details.media_format.encoding, "audio/x-mulaw", path="start.mediaFormat.encoding")
         self._address(details.stream_id)
         headers = message.extra_headers
         self.start = StartFrame(

@@ -11,13 +11,19 @@ Rules
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Protocol, TypeAlias, TypeVar, final, runtime_checkable
 
 from ..audio.format import AudioFormat
+from ..errors import RemoteProtocolError
 from ..frames import Frame
 
 Message: TypeAlias = str | bytes
 """One WebSocket message: text or binary."""
+
+
+@final
+class StartRefused(RemoteProtocolError):
+    """The peer announced a stream that this side cannot carry: nothing it sends can be used, so the session ends."""
 
 
 class FrameSerializer(Protocol):

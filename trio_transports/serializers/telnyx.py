@@ -49,7 +49,7 @@ from .line import (
     read,
     unsent,
 )
-from .protocol import Message
+from .protocol import Message, StartRefused
 
 _ENCODERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {"PCMU": pcm_to_ulaw, "PCMA": pcm_to_alaw}
 _DECODERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {"PCMU": ulaw_to_pcm, "PCMA": alaw_to_pcm}
@@ -198,7 +198,10 @@ class TelnyxFrameSerializer:
         check_id(message.stream_id, path="stream_id")
         announced = self.receive_encoding or (details.media_format or MediaFormat()).encoding
         if announced not in _DECODERS:
-            raise RemoteProtocolError(f"{' or '.join(_DECODERS)} is wanted", path=_ENCODING_PATH)
+            raise StartRefused(
+                f"the line's audio is {announced[:40]!a}, only {' or '.join(_DECODERS)} is taken here",
+                path=_ENCODING_PATH,
+            )
         self._from_line = _DECODERS[announced]
         self.stream_id = message.stream_id
         self.start = StartFrame(

@@ -36,6 +36,7 @@ from .line import (
     MarkName,
     Media,
     Stop,
+    check_encoding,
     check_first,
     check_id,
     custom_message,
@@ -48,10 +49,16 @@ from .protocol import Message
 
 
 @frozen(kw_only=True)
+class MediaFormat:
+    encoding: str | None = None
+
+
+@frozen(kw_only=True)
 class StartDetails:
     stream_sid: str
     call_sid: str | None = None
     account_sid: str | None = None
+    media_format: MediaFormat | None = None
     custom_parameters: Mapping[str, JSONValue] | None = None
 
 
@@ -155,6 +162,8 @@ class TwilioFrameSerializer:
     def _started(self, details: StartDetails) -> Sequence[Frame]:
         check_first(self.start, path="event")
         check_id(details.stream_sid, path="start.streamSid")
+        if details.media_format is not None:
+            check_encoding(details.media_format.encoding, "audio/x-mulaw", path="start.mediaFormat.encoding")
         self._address(details.stream_sid)
         self.start = StartFrame(
             stream_id=details.stream_sid,

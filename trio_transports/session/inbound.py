@@ -2,8 +2,8 @@
 
 Rules
 1. A malformed message is counted, logged once for each session, and skipped. ``max_malformed`` of them in a row end the
-   session: 1007 when the last was text, 1008 otherwise. Audio that cannot be used is malformed too, and costs its own
-   frame only.
+   session: 1007 when the last was text, 1008 otherwise. A start that is refused ends it at once, with 1003. Audio that
+   cannot be used is malformed too, and costs its own frame only.
 2. Audio passes the filter, then the voice activity analyzer, then the conversion to what the handler asked for. Speech
    frames take their place among the audio.
 3. A WAV header on a chunk is taken off: heard as audio it is a click. Where it says another rate or channel count than
@@ -46,7 +46,7 @@ from ..frames import (
     checked_audio_frame,
 )
 from ..params import TransportParams
-from ..serializers.protocol import FrameSerializer, Message
+from ..serializers.protocol import FrameSerializer, Message, StartRefused
 from ..vad.analyzer import SlowStart, SpeechEvent, SpeechStarted, VADAnalyzer
 from .inbox import MAX_FRAMES, Inbox
 from .listening import Listening
@@ -108,6 +108,11 @@ class Inbound:
         """Put the frames of one message into the inbox. What is returned has to be awaited before the next message."""
         try:
             frames = self._serializer.decode(message)
+        except StartRefused as exc:
+            logger.warning("the peer's stream is refused: %s", exc)
+            self._counters.malformed_messages += 1
+            self._close(1003, str(exc))
+            return None
         except Exception as exc:  # the boundary to a serializer of anybody's: what it cannot decode is malformed
             self._malformed(message, exc)
             return None

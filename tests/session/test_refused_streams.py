@@ -1,0 +1,65 @@
+"""A stream in a code that this side does not speak, in virtual time: refused at its start, with the reason."""
+
+import pytest
+
+from tests.session.test_telephony import call
+from trio_transports import StartFrame
+from trio_transports.errors import RemoteProtocolError
+from trio_transports.serializers.exotel import ExotelFrameSerializer
+from trio_transports.serializers.line import CallSerializer
+from trio_transports.serializers.plivo import PlivoFrameSerializer
+from trio_transports.serializers.protocol import StartRefused
+from trio_transports.serializers.telnyx import TelnyxFrameSerializer
+from trio_transports.serializers.twilio import TwilioFrameSerializer
+
+TWILIO = (
+    '{"event":"start","start":{"streamSid":"MZ1","callSid":"CA1",'
+    '"mediaFormat":{"encoding":"audio/x-flac","sampleRate":8000,"channels":1}},"streamSid":"MZ1"}'
+)
+TELNYX = '{"event":"start","stream_id":"ST1","start":{"call_control_id":"v3","media_format":{"encoding":"FLAC"}}}'
+REFUSED = [(TwilioFrameSerializer, TWILIO), (TelnyxFrameSerializer, TELNYX)]
+
+
+@pytest.mark.parametrize(("make", "start"), REFUSED)
+def test_the_reason_names_the_code(make: type[CallSerializer], start: str) -> None:
+    """The refusal says what was announced and where; the serializer stays as it was."""
+    serializer = make()
+    for _ in range(2):
+        with pytest.raises(StartRefused, match="(?i)flac") as refused:
+            serializer.decode(start)
+        assert isinstance(refused.value, RemoteProtocolError)
+        assert refused.value.path.endswith(".encoding")
+        assert serializer.start is None
+        assert not serializer.is_ready
+
+
+@pytest.mark.parametrize(("make", "start"), REFUSED)
+async def test_the_call_ends_at_once(make: type[CallSerializer], start: str, autojump_clock: object) -> None:
+    """The provider is told 1003 and why, instead of a caller hearing nothing or noise."""
+    async with call(serializer=make()) as held:
+        await held.phone.say(start)
+        await held.phone.ended.wait()
+        assert held.phone.close_code == 1003
+        assert not [frame for frame in await held.heard() if isinstance(frame, StartFrame)]
+
+
+PLIVO_START = '{"event":"start","start":{"streamId":"PL1","mediaFormat":{"encoding":"audio/x-l16","sampleRate":8000}}}'
+EXOTEL_START = '{"event":"start","start":{"stream_sid":"EX1","media_format":{"encoding":"audio/x-mulaw;rate=8000"}}}'
+SIGNALWIRE_START = (
+    '{"event":"start","start":{"streamSid":"SW1","mediaFormat":{"encoding":"audio/x-l16","sampleRate":16000}}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "start"),
+    [
+        (PlivoFrameSerializer, PLIVO_START),
+        (ExotelFrameSerializer, EXOTEL_START),
+        (TwilioFrameSerializer, SIGNALWIRE_START),
+    ],
+    ids=["plivo", "exotel", "signalwire"],
+)
+def test_what_was_heard_as_noise(make: type[CallSerializer], start: str) -> None:
+    """A code other than the provider's usual one is never decoded as if it were that."""
+    with pytest.raises(StartRefused):
+        make().decode(start)
