@@ -171,7 +171,7 @@ TWILIO = Conversation(
             (DTMFFrame(digit="#"),),
         ),
         In('{"event":"a-later-invention","streamSid":"MZ1"}'),
-        Out(CUSTOM, (CUSTOM_TEXT,)),
+        Out(CUSTOM),
         *SILENT,
         In(
             '{"event":"stop","sequenceNumber":"6","stop":{"accountSid":"AC1","callSid":"CA1"},"streamSid":"MZ1"}',

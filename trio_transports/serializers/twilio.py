@@ -2,9 +2,11 @@
 
 Received: ``connected`` (no frame), ``start`` (StartFrame), ``media`` (AudioFrame), ``dtmf`` (DTMFFrame), ``mark``
 (MarkFrame: played, or cleared), ``stop`` (EndFrame). Sent: AudioFrame (``media``), MarkFrame (``mark``),
-InterruptionFrame (``clear``), MessageFrame (as it is).
+InterruptionFrame (``clear``). Nothing else may be sent: any other message ends the stream (Twilio's error 31924), so a
+MessageFrame gives none, and the first one is told in the log.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, final
 
@@ -39,13 +41,14 @@ from .line import (
     check_encoding,
     check_first,
     check_id,
-    custom_message,
     frames_of,
     not_started,
     read,
     unsent,
 )
 from .protocol import Message
+
+logger = logging.getLogger("trio_transports.serializers")
 
 
 @frozen(kw_only=True)
@@ -103,6 +106,7 @@ class TwilioFrameSerializer:
     """What the start message said; None until it came."""
     _given_stream_id: str | None = field(default=None, init=False)
     _media_head: str = field(default="", init=False)
+    _has_told: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._given_stream_id = self.stream_id
@@ -142,9 +146,18 @@ class TwilioFrameSerializer:
                     raise not_started("a mark")
                 return self._command(PlaceMark(stream_sid=self.stream_id, mark=MarkName(name=frame.mark)))
             case MessageFrame():
-                return custom_message(frame)
+                return self._unsendable()
             case _:
                 return ()
+
+    def _unsendable(self) -> Sequence[Message]:
+        if not self._has_told:
+            self._has_told = True
+            logger.warning(
+                "Twilio takes no messages of the application's own (it would end the stream, error 31924): "
+                "this MessageFrame and later ones are not sent"
+            )
+        return ()
 
     @staticmethod
     def _command(command: Outgoing) -> Sequence[Message]:
