@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_transports.audio.pacing import EARLY_S, WINDOW_S, Schedule
+from trio_transports.audio.pacing import Schedule
+from trio_transports.audio.recovery import EARLY_S, WINDOW_S
 
 RATE = 16000
 CHUNK = 320
@@ -37,8 +38,8 @@ def play(
     while True:
         while waiting and waiting[0][0] <= now_s:
             at_s, samples = waiting.pop(0)
-            if schedule.owed_s:
-                schedule.heard(samples, queued, at_s)
+            if schedule.recovery.owed_s:
+                schedule.heard(samples, queued, chunk, at_s)
             if queued < chunk <= queued + samples:
                 available_s = at_s
             queued += samples
@@ -201,7 +202,7 @@ def test_the_delay_of_one_late_chunk_is_taken_back(late_s: float) -> None:
     assert CHUNK_S < max(waited_s) <= late_s + EPSILON_S
     recovered = stalled + round(2 * WINDOW_S / CHUNK_S) + 2
     assert max(waited_s[recovered:]) <= EARLY_S + EPSILON_S
-    assert schedule.owed_s <= EARLY_S
+    assert schedule.recovery.owed_s <= EARLY_S
     assert schedule.late_resets == 0
 
 
@@ -218,7 +219,7 @@ def test_a_pause_is_no_delay() -> None:
     """Rule 6: what comes after more than catch_up_s of nothing begins anew, and nothing is owed."""
     schedule = Schedule(RATE, catch_up_s=CATCH_UP_S)
     play(schedule, [*live(50), *[(at_s + 5, samples) for at_s, samples in live(50)]])
-    assert schedule.owed_s == 0
+    assert schedule.recovery.owed_s == 0
 
 
 def test_audio_queued_ahead_keeps_its_times() -> None:
@@ -233,9 +234,9 @@ def test_forgetting_forgets_what_is_owed() -> None:
     """After an interruption the next audio starts a schedule that owes nothing to the last."""
     schedule = Schedule(RATE)
     play(schedule, live(20, late={10: 0.1}))
-    assert schedule.owed_s > 0
+    assert schedule.recovery.owed_s > 0
     schedule.forget()
-    assert schedule.owed_s == 0
+    assert schedule.recovery.owed_s == 0
     assert moments(play(schedule, [(0, 3 * CHUNK)], from_s=2 * BEGAN_S)) == pytest.approx([0, CHUNK_S, 2 * CHUNK_S])
 
 

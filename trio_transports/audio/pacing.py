@@ -9,19 +9,17 @@ Rules
 4. Late because there was nothing to send: the anchor moves to when audio was there again. No burst follows.
 5. Audio at most ``EARLY_S`` before its time may leave: waking up for so little costs more than it gives. The schedule
    itself stays, so this never adds up.
-6. What one late chunk of a live source added to the delay (rule 4, up to ``catch_up_s``; more than that was a pause) is
-   taken back when the source is on time again: after ``WINDOW_S`` of audio that took about as long to come, and all of
-   which came more than ``EARLY_S`` before its time, the anchor moves back by the least of that. So a stall does not
-   delay the rest of the call, and audio that was queued ahead keeps its exact times.
+6. What a late source added to the delay (rule 4, and the silence that filled its gaps) is taken back when it is on time
+   again: see ``audio.recovery``. So a stall does not delay the rest of the call, and audio that was queued ahead keeps
+   its exact times.
 """
 
 from math import inf
-from typing import Final, final
+from typing import final
 
 from attrs import define, field
 
-EARLY_S: Final = 0.005
-WINDOW_S: Final = 0.2
+from .recovery import EARLY_S, Recovery
 
 
 @final
@@ -35,11 +33,12 @@ class Schedule:
     late_resets: int = field(default=0, init=False)
     _anchor_s: float | None = field(default=None, init=False)
     _position: int = field(default=0, init=False)
-    owed_s: float = field(default=0.0, init=False)
-    """Delay that late chunks have added and that was not taken back yet."""
-    _heard_s: float = field(default=0.0, init=False)
-    _heard_since_s: float = field(default=0.0, init=False)
-    _least_early_s: float = field(default=inf, init=False)
+    _parked_at_s: float | None = field(default=None, init=False)
+    """When the next sample would have been heard, had nobody given up waiting for it."""
+    recovery: Recovery = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.recovery = Recovery(self.catch_up_s)
 
     @property
     def is_running(self) -> bool:
@@ -56,12 +55,13 @@ class Schedule:
         """When the next samples may leave: maybe in the past. ``available_at_s`` is when they came to be there."""
         anchor_s = self._anchor_s
         if anchor_s is None:  # rule 2
+            if self._parked_at_s is not None:
+                self.recovery.late(now_s - self._parked_at_s)
             self.restart(now_s)
             return now_s
         plays_at_s = anchor_s + self._position / self.sample_rate
         if available_at_s > plays_at_s:  # rule 4
-            late_s = available_at_s - plays_at_s
-            self.owed_s = self.owed_s + late_s if late_s <= self.catch_up_s else 0.0
+            self.recovery.late(available_at_s - plays_at_s)
             self.restart(available_at_s)
             plays_at_s = available_at_s
         late_s = now_s - plays_at_s
@@ -78,30 +78,39 @@ class Schedule:
     def advance(self, samples: int) -> None:
         self._position += samples
 
-    def heard(self, samples: int, queued_samples: int, now_s: float) -> None:
+    def ran_dry(self, last_came_s: float, chunk_samples: int) -> None:
+        """Note that all was played that had come; the last of it came then."""
+        if self._anchor_s is not None:
+            self.recovery.ran_dry(last_came_s, self.plays_at_s, chunk_samples / self.sample_rate)
+
+    def fill_from(self, now_s: float) -> None:
+        """Note that nothing was heard until now, when silence begins to take the place of what is missing."""
+        self.recovery.late(now_s - self.plays_at_s)
+        self.restart(now_s)
+
+    def heard(self, samples: int, queued_samples: int, chunk_samples: int, now_s: float) -> None:
         """Look how early samples came, behind those queued already; rule 6. Of use while something is owed."""
         if self._anchor_s is None:
             return
-        early_s = self._anchor_s + (self._position + queued_samples) / self.sample_rate - now_s
-        if not self._heard_s:
-            self._heard_since_s, self._least_early_s = now_s, inf
-        self._heard_s += samples / self.sample_rate
-        self._least_early_s = min(self._least_early_s, early_s)
-        if self._heard_s < WINDOW_S:
-            return
-        is_live = now_s - self._heard_since_s > 0.8 * (self._heard_s - samples / self.sample_rate)
-        back_s = min(self._least_early_s, self.owed_s)
-        if is_live and back_s > EARLY_S:
-            self._anchor_s -= back_s
-            self.owed_s -= back_s
-        self._heard_s = 0.0
+        whole = queued_samples // chunk_samples
+        early_s = inf
+        if (queued_samples + samples) // chunk_samples > whole:
+            early_s = self._anchor_s + (self._position + whole * chunk_samples) / self.sample_rate - now_s
+        self._anchor_s -= self.recovery.hear(samples / self.sample_rate, early_s, now_s)
 
     def restart(self, now_s: float) -> None:
         """Set the anchor: the next sample is heard at ``now_s``."""
         self._anchor_s = now_s
         self._position = 0
+        self._parked_at_s = None
 
-    def forget(self) -> None:
+    def park(self) -> None:
+        """Wait no longer for the next audio: it leaves at once, whenever it comes."""
+        self._parked_at_s = self.plays_at_s
         self._anchor_s = None
         self._position = 0
-        self.owed_s = self._heard_s = 0.0
+
+    def forget(self) -> None:
+        self._anchor_s = self._parked_at_s = None
+        self._position = 0
+        self.recovery.forget()

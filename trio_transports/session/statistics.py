@@ -45,7 +45,8 @@ class Statistics:
     audio_in_dropped_s: float = 0.0
     """Inbound audio that the handler did not read in time."""
     audio_out_dropped_s: float = 0.0
-    """Outbound audio dropped by an interruption, a reconnection or an end without draining."""
+    """Outbound audio dropped by an interruption, a reconnection or an end without draining, or left out after a
+    stall of a live source, whose place silence had taken."""
     malformed_messages: int = 0
     ignored_messages: int = 0
     """Well-formed messages that held nothing for the handler."""

@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 from ..audio.chunking import Chunker
 from ..audio.convert import Converter
 from ..audio.format import AudioFormat
+from ..audio.leave_out import is_quiet, leave_out
 from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
 from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame
@@ -62,8 +63,9 @@ class Mark:
 @final
 @frozen
 class Receipt:
-    """A promise about queued audio: kept when its last byte is on the wire, broken when it is dropped."""
+    """A promise about queued audio: kept when its last byte is on the wire, broken when any of it is dropped."""
 
+    begin: int
     end: int
     settle: Callable[[bool], None]
 
@@ -97,6 +99,9 @@ class Track:
     """The converter that holds back the last of the audio; the others hold nothing."""
     # Positions in the stream of PCM bytes: queued, taken from the queue, and on the wire.
     _pushed: int = field(default=0, init=False)
+    _push_began: int = field(default=0, init=False)
+    _cut_until: int = field(default=-1, init=False)
+    """Where what was pushed last ends, if some of it was left out."""
     _taken: int = field(default=0, init=False)
     _written: int = field(default=0, init=False)
     _speech_end: float = field(default=inf, init=False)
@@ -148,6 +153,7 @@ class Track:
 
     def push(self, frame: AudioFrame, now_s: float) -> bool:
         """Queue audio of any format."""
+        self._push_began = self._pushed
         differs = frame.sample_rate != self.format.sample_rate or frame.num_channels != self.format.num_channels
         if differs or self._holding is not None:
             return self._push_converted(frame, now_s)
@@ -189,10 +195,12 @@ class Track:
 
     def expect(self, settle: Callable[[bool], None]) -> None:
         """Have ``settle`` called once all audio that is queued now was written (True) or dropped (False)."""
-        if self._written >= self._pushed:
+        if self._cut_until == self._pushed:
+            settle(False)
+        elif self._written >= self._pushed:
             settle(True)
         else:
-            self._receipts.append(Receipt(self._pushed, settle))
+            self._receipts.append(Receipt(self._push_began, self._pushed, settle))
 
     def interrupt(self, unsent: Sequence[Paced]) -> None:
         """Drop everything that has not left; rule 7. A mixer's schedule goes on, so its bed has no hole.
@@ -218,9 +226,7 @@ class Track:
     def drop_older_than(self, keep_s: float) -> None:
         """Keep only the newest ``keep_s`` of queued audio: what is older is stale after a reconnection."""
         self._parts.clear()
-        while self.queued_s > keep_s and (chunk := self._chunker.pop()) is not None:
-            self._taken += len(chunk)
-            self.counters.audio_out_dropped_s += self._chunk_s
+        self._drop_oldest(self.queued_s - keep_s)
         self._settle_up_to(self._taken, delivered=False)
         self.schedule.forget()
 
@@ -300,23 +306,36 @@ class Track:
     def _fill(self, now_s: float) -> None:
         if self.mixer is None:
             if self._silence_s >= self.settings.silence_max_s:
-                self.schedule.forget()
+                self.schedule.park()
                 self._silence_s = 0.0
                 return
             if not self._silence_s:
-                self.schedule.restart(now_s)
+                self.schedule.ran_dry(self._pushed_at_s, self._chunk_samples)
+                self.schedule.fill_from(now_s)
             self._silence_s += self._chunk_s
             self.counters.silence_chunks += 1
+        else:
+            self.schedule.ran_dry(self._pushed_at_s, self._chunk_samples)
+        self.schedule.recovery.filled(self._chunk_s)
         self._send_chunk(bytes(self._chunker.size_bytes), now_s)
 
     def _complete_partial(self, now_s: float) -> None:
         if self._chunker.pending_bytes or self._holding is not None:
-            self.flush(now_s)
+            self.schedule.ran_dry(self._pushed_at_s, self._chunk_samples)
+            self._release(now_s)
+            missing = -self._chunker.pending_bytes % self._chunker.size_bytes
+            self._pad(now_s)
+            self.schedule.recovery.filled(missing / self.format.bytes_per_second)
         else:
             self._complete_packet()
 
     def _send_queued_chunk(self, due_s: float, now_s: float) -> None:
         pcm = self._chunker.pop() or b""
+        recovery = self.schedule.recovery
+        if recovery.cut_s >= self._chunk_s and is_quiet(pcm):
+            self._skip(len(pcm))
+            self._note_cut(self._chunk_s)
+            return
         if not self._is_speaking and self._taken < self._speech_end:
             self._is_speaking = True
             self.tell(BotStartedSpeakingFrame(destination=self.name))
@@ -371,6 +390,23 @@ class Track:
         while self._receipts and self._receipts[0].end <= place:
             self._receipts.popleft().settle(delivered)
 
+    def _drop_oldest(self, duration_s: float) -> float:
+        """Drop whole chunks from the head of the queue until it is that much shorter; return by how much it is."""
+        dropped_s = 0.0
+        while dropped_s < duration_s and (chunk := self._chunker.pop()) is not None:
+            self._skip(len(chunk))
+            dropped_s += self._chunk_s
+        self.counters.audio_out_dropped_s += dropped_s
+        return dropped_s
+
+    def _skip(self, size_bytes: int) -> None:
+        """What was just taken from the queue is not sent: break the promises about it, and no others."""
+        before, self._taken = self._taken, self._taken + size_bytes
+        broken = [receipt for receipt in self._receipts if receipt.end > before and receipt.begin < self._taken]
+        for receipt in broken:
+            self._receipts.remove(receipt)
+            receipt.settle(False)
+
     def _drop_queue(self) -> None:
         self.counters.audio_out_dropped_s += self.queued_s
         self._chunker.clear()
@@ -380,17 +416,41 @@ class Track:
 
     def _push_pcm(self, pcm: bytes, now_s: float) -> bool:
         had_chunk = self._chunker.has_chunk
-        if self.schedule.owed_s:
-            sample = self.format.bytes_per_sample
-            self.schedule.heard(len(pcm) // sample, self._chunker.pending_bytes // sample, now_s)
+        recovery = self.schedule.recovery
+        if now_s - self._pushed_at_s > recovery.catch_up_s and not had_chunk:
+            self.schedule.ran_dry(self._pushed_at_s, self._chunk_samples)
+        before = len(pcm)
+        if recovery.owed_s or recovery.missed_s:
+            pcm = self._caught_up(pcm, now_s)
         self._chunker.push(pcm)
         self._pushed += len(pcm)
+        if len(pcm) < before:
+            self._cut_until = self._pushed
         self._pushed_at_s = now_s
         if had_chunk:
             return False
         if self._chunker.has_chunk:
             self._available_at_s = now_s
         return True
+
+    def _caught_up(self, pcm: bytes, now_s: float) -> bytes:
+        """The audio without what has to be left out to be as quick again as before a stall."""
+        sample, schedule = self.format.bytes_per_sample, self.schedule
+        recovery, samples = schedule.recovery, len(pcm) // sample
+        schedule.heard(samples, self._chunker.pending_bytes // sample, self._chunk_samples, now_s)
+        if not recovery.cut_s:
+            return pcm
+        if recovery.cuts_speech and recovery.cut_s > recovery.catch_up_s:
+            recovery.was_cut(self._drop_oldest(recovery.cut_s - recovery.catch_up_s))
+        cut = recovery.samples_to_cut(samples, self.format.sample_rate, quiet=is_quiet(pcm))
+        if cut:
+            self._note_cut(cut / self.format.sample_rate)
+            pcm = leave_out(pcm, cut, self.format.num_channels)
+        return pcm
+
+    def _note_cut(self, duration_s: float) -> None:
+        self.counters.audio_out_dropped_s += duration_s
+        self.schedule.recovery.was_cut(duration_s)
 
     def _pad(self, now_s: float) -> bool:
         had_chunk = self._chunker.has_chunk
