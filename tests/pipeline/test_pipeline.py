@@ -3,17 +3,22 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
+from itertools import zip_longest
 
 import pytest
 import trio
+from attrs import evolve as replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_transports.frames import (
     AudioFrame,
+    DTMFFrame,
     EndFrame,
     Frame,
     InterruptionFrame,
+    MarkFrame,
     MessageFrame,
+    StartFrame,
     TextFrame,
     UserStartedSpeakingFrame,
 )
@@ -96,10 +101,10 @@ async def test_a_function_gives_none_one_or_several() -> None:
         yield frame
         yield TextFrame(text="more")
 
-    assert await through(Pipeline([none]), [EndFrame()]) == []
-    assert await through(Pipeline([one]), [EndFrame()]) == [TextFrame(text="one")]
-    assert await through(Pipeline([several, several]), [EndFrame()]) == [
-        EndFrame(),
+    assert await through(Pipeline([none]), [StartFrame()]) == []
+    assert await through(Pipeline([one]), [StartFrame()]) == [TextFrame(text="one")]
+    assert await through(Pipeline([several, several]), [StartFrame()]) == [
+        StartFrame(),
         TextFrame(text="more"),
         TextFrame(text="more"),
         TextFrame(text="more"),
@@ -252,7 +257,8 @@ async def test_an_interruption_is_seen_behind_frames_that_are_not_audio() -> Non
             await bench.feed.send(frame)
         await bench.settle()
         assert bench.received() == [InterruptionFrame()]
-        await bench.feed.send(TextFrame(text="one too many"))
+        for text in ("a", "b", "one too many"):
+            await bench.feed.send(TextFrame(text=text))
         await bench.feed.send(InterruptionFrame())
         await bench.settle()
         assert bench.received() == []
@@ -279,8 +285,8 @@ async def test_input_that_is_not_live_waits() -> None:
     assert numbers(received) == list(range(1000))
 
 
-async def test_an_interruption_overtakes_and_drops_queued_audio() -> None:
-    """What a stage reads next is the interruption; queued audio is gone, queued text stays behind it, in order."""
+async def test_an_interruption_overtakes_what_is_queued_and_ends_its_turn() -> None:
+    """What a stage reads next is the interruption; queued content is gone, facts and the like stay behind, in order."""
     gate = trio.Event()
 
     async def stuck(input: Receive, output: Send) -> None:  # noqa: A002
@@ -288,15 +294,24 @@ async def test_an_interruption_overtakes_and_drops_queued_audio() -> None:
         await copy(input, output)
 
     bench = Bench()
+    kept: list[Frame] = [
+        TextFrame(text="the law wants this said", interruptible=False),
+        replace(audio(7), interruptible=False),
+        DTMFFrame(digit="1"),
+        UserStartedSpeakingFrame(at_s=1.0),
+        MessageFrame(message="urgent", urgent=True),
+    ]
+    dropped: list[Frame] = [audio(1), TextFrame(text="a"), MarkFrame(mark="m"), MessageFrame(message=1)]
+    mixed = [frame for pair in zip_longest(dropped, kept) for frame in pair if frame is not None]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Pipeline([stuck]).run, bench.source, bench.sink)
-        for frame in (audio(1), TextFrame(text="a"), audio(2), TextFrame(text="b"), InterruptionFrame(), audio(3)):
+        for frame in (*mixed, InterruptionFrame(), audio(3)):
             await bench.feed.send(frame)
         await bench.settle()
         gate.set()
         bench.feed.close()
     # The output's task has no queue in front of it here: it hears of the interruption at once, and once only.
-    assert bench.received() == [InterruptionFrame(), TextFrame(text="a"), TextFrame(text="b"), audio(3)]
+    assert bench.received() == [InterruptionFrame(), *kept, audio(3)]
 
 
 async def test_an_interruption_does_not_wait_for_a_stuck_stage() -> None:
@@ -327,15 +342,16 @@ async def test_an_interruption_does_not_wait_for_a_stuck_stage() -> None:
         bench.feed.close()
 
 
-async def test_audio_sent_before_the_interruption_was_read_is_dropped() -> None:
-    """A stage that goes on talking with an interruption waiting at its input is not heard; its other frames are."""
+async def test_what_is_sent_before_the_interruption_was_read_is_dropped() -> None:
+    """A stage that goes on talking with an interruption waiting at its input is not heard; the facts it tells are."""
     go = trio.Event()
 
     async def late(input: Receive, output: Send) -> None:  # noqa: A002
         await go.wait()
         await output.send(audio(1))
-        await output.send(TextFrame(text="kept"))
-        await output.send(audio(2))
+        await output.send(TextFrame(text="old"))
+        await output.send(DTMFFrame(digit="1"))
+        await output.send(TextFrame(text="kept", interruptible=False))
         assert isinstance(await input.receive(), InterruptionFrame)
         await output.send(audio(3))
 
@@ -345,21 +361,30 @@ async def test_audio_sent_before_the_interruption_was_read_is_dropped() -> None:
         await bench.feed.send(InterruptionFrame())
         await bench.settle()
         go.set()
-    assert bench.received() == [InterruptionFrame(), TextFrame(text="kept"), audio(3)]
+    assert bench.received() == [
+        InterruptionFrame(),
+        DTMFFrame(digit="1"),
+        TextFrame(text="kept", interruptible=False),
+        audio(3),
+    ]
 
 
-async def test_a_blocked_text_frame_is_overtaken_and_kept() -> None:
-    """An interruption passes a frame that waits for room in the output; that frame follows it."""
-    bench = Bench(room=0)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(Pipeline([copy]).run, bench.source, bench.sink)
-        await bench.feed.send(TextFrame(text="waits"))
-        await bench.settle()
-        await bench.feed.send(InterruptionFrame())
-        await bench.settle()
-        assert await bench.out.receive() == InterruptionFrame()
-        assert await bench.out.receive() == TextFrame(text="waits")
-        bench.feed.close()
+async def test_a_frame_blocked_at_the_output_is_overtaken() -> None:
+    """An interruption passes what waits for room in the output: a fact follows it, content is gone."""
+    for waiting, follows in ((DTMFFrame(digit="1"), True), (TextFrame(text="old"), False)):
+        bench = Bench(room=0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Pipeline([copy]).run, bench.source, bench.sink)
+            await bench.feed.send(waiting)
+            await bench.settle()
+            await bench.feed.send(InterruptionFrame())
+            await bench.feed.send(TextFrame(text="new"))
+            await bench.settle()
+            assert await bench.out.receive() == InterruptionFrame()
+            if follows:
+                assert await bench.out.receive() == waiting
+            assert await bench.out.receive() == TextFrame(text="new")
+            bench.feed.close()
 
 
 async def test_interruptions_are_told_apart_by_when_not_by_what() -> None:
@@ -404,7 +429,7 @@ async def test_a_stage_can_interrupt() -> None:
         gate.set()
         bench.feed.close()
     assert seen == frames
-    assert bench.received() == [InterruptionFrame(), TextFrame(text="stop"), audio(3)]
+    assert bench.received() == [InterruptionFrame(), audio(3)]
 
 
 async def test_functions_see_interruptions_but_cannot_hold_them() -> None:

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from trio_transports.frames import AudioFrame, Frame, InterruptionFrame, TextFrame
+from trio_transports.frames import AudioFrame, Frame, InterruptionFrame, TextFrame, UserStartedSpeakingFrame
 from trio_transports.pipeline import Pipeline, Stage
 
 FRAMES = 300
@@ -65,7 +65,7 @@ class SlowSink(trio.abc.SendChannel[Frame]):
 
 @pytest.mark.parametrize("seed", range(16))
 async def test_nothing_older_follows_an_interruption(seed: int, autojump_clock: MockClock) -> None:
-    """Audio keeps its order and none from before follows an interruption; other frames come all, once, in order."""
+    """Content keeps its order and none from before follows an interruption; facts come all, once, in order."""
     random = Random(seed)
     kinds: list[Stage] = [Slow(random), lambda frame: frame, Slow(random), lambda frame: (frame,)]
     stages = [random.choice(kinds) for _ in range(random.randrange(5))]
@@ -77,14 +77,20 @@ async def test_nothing_older_follows_an_interruption(seed: int, autojump_clock: 
         nursery.start_soon(pipeline.run, source, sink)
         for number in range(FRAMES):
             frame: Frame = random.choices(
-                (audio(number), TextFrame(text=str(number)), InterruptionFrame(id=number)), (20, 4, 1)
+                (
+                    audio(number),
+                    TextFrame(text=str(number)),
+                    UserStartedSpeakingFrame(at_s=number),
+                    InterruptionFrame(id=number),
+                ),
+                (20, 4, 4, 1),
             )[0]
             sent.append(frame)
             await feed.send(frame)
             await trio.sleep(random.choice((0, 0, 0.001, 0.01)))
         feed.close()
-    texts = [frame for frame in sink.frames if isinstance(frame, TextFrame)]
-    assert texts == [frame for frame in sent if isinstance(frame, TextFrame)]
+    facts = [frame for frame in sink.frames if isinstance(frame, UserStartedSpeakingFrame)]
+    assert facts == [frame for frame in sent if isinstance(frame, UserStartedSpeakingFrame)]
     told = [frame.id for frame in sink.frames if isinstance(frame, InterruptionFrame)]
     assert told == sorted(set(told))
     assert told[-1:] == [frame.id for frame in sent if isinstance(frame, InterruptionFrame)][-1:]
@@ -92,7 +98,7 @@ async def test_nothing_older_follows_an_interruption(seed: int, autojump_clock: 
     for frame in sink.frames:
         if isinstance(frame, InterruptionFrame):
             interrupted_at = frame.id
-        elif isinstance(frame, AudioFrame):
+        elif isinstance(frame, AudioFrame | TextFrame):
             assert number_of(frame) > latest
             latest = number_of(frame)
             assert latest > interrupted_at

@@ -1,14 +1,26 @@
-"""The queue between two stages, and how an interruption overtakes what is in it."""
+"""The queue between two stages, and how an interruption overtakes what is in it.
+
+Rules
+1. An interruption is the next that is taken. What of the old turn was queued is dropped (see ``turns``), and so is what
+   the stage before sends until it has taken the interruption itself.
+2. Facts wait for no room, up to ``FACTS_AHEAD`` of them: passed on at once, none is lost to a stage that is cancelled.
+3. Nothing follows an ``EndFrame``: what is sent after it is dropped.
+4. Every frame that is dropped is told to the output, if that counts them.
+"""
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, final
 
 import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
-from ..frames import AudioFrame, Frame, InterruptionFrame
+from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame
+from .turns import FACTS, outlives_interruption
+
+FACTS_AHEAD: Final = 1024
 
 
 class StageGone(trio.BrokenResourceError):
@@ -23,15 +35,17 @@ class Link:
     index: int
     capacity: int
     before: "Link | None"
+    dropped: Callable[[Frame], None]
     frames: deque[Frame] = field(factory=deque, init=False)
     interruption: InterruptionFrame | None = field(default=None, init=False)
     """Waiting to be read. A second one takes the place of the first: nothing lies between them."""
     delivered: InterruptionFrame | None = field(default=None, init=False)
     interruptions: int = field(default=0, init=False)
-    delivery: trio.CancelScope | None = field(default=None, init=False)
-    """Set by the output's task, whose sending an interruption may overtake."""
+    turn: trio.CancelScope | None = field(default=None, init=False)
+    """What the reader does for the present turn: an interruption cancels it."""
     is_ended: bool = field(default=False, init=False)
     is_read: bool = field(default=True, init=False)
+    _end_was_sent: bool = field(default=False, init=False)
     # Audio that did not wait for room, and takes none from others: it is bounded by its duration.
     _live_frames: int = field(default=0, init=False)
     _live_s: float = field(default=0.0, init=False)
@@ -41,12 +55,21 @@ class Link:
     def interrupt(self, frame: InterruptionFrame) -> None:
         self.interruption = frame
         self.interruptions += 1
-        self.frames = deque(each for each in self.frames if not isinstance(each, AudioFrame))
-        self._live_frames, self._live_s = 0, 0.0
-        if self.delivery is not None:
-            self.delivery.cancel()
+        kept = [each for each in self.frames if self._keep(each)]
+        self.frames = deque(kept)
+        if self._live_frames:
+            live = [each for each in kept if isinstance(each, AudioFrame)]
+            self._live_frames, self._live_s = len(live), sum(each.duration_s for each in live)
+        if self.turn is not None:
+            self.turn.cancel()
         self._readers.unpark()
         self._writers.unpark_all()
+
+    def _keep(self, frame: Frame) -> bool:
+        if outlives_interruption(frame):
+            return True
+        self.dropped(frame)
+        return False
 
     def check_open(self) -> None:
         if self.is_ended:
@@ -64,12 +87,17 @@ class Link:
         """Queue a frame, when there is room. Cancelled, it has queued nothing."""
         await trio.lowlevel.checkpoint_if_cancelled()
         since, parked = self.interruptions, False
+        capacity = self.capacity + (FACTS_AHEAD if type(frame) in FACTS else 0)
         while True:
             self._check()
-            if isinstance(frame, AudioFrame) and self._is_stale(since):
+            if self._end_was_sent:  # rule 3
+                self.dropped(frame)
                 break
-            if len(self.frames) - self._live_frames < self.capacity:
+            if self._is_stale(since) and not self._keep(frame):  # rule 1
+                break
+            if len(self.frames) - self._live_frames < capacity:
                 self.frames.append(frame)
+                self._end_was_sent = isinstance(frame, EndFrame)
                 if self._readers:
                     self._readers.unpark()
                 break
@@ -90,39 +118,45 @@ class Link:
         is_late = self._live_s > limit_s + 1e-6  # a sum of floats
         while self._live_s > limit_s + 1e-6:
             oldest = next(index for index, each in enumerate(self.frames) if isinstance(each, AudioFrame))
-            dropped = self.frames[oldest]
-            assert isinstance(dropped, AudioFrame)
+            late = self.frames[oldest]
+            assert isinstance(late, AudioFrame)
             self._live_frames -= 1
-            self._live_s -= dropped.duration_s
+            self._live_s -= late.duration_s
             del self.frames[oldest]
+            self.dropped(late)
         await trio.lowlevel.cancel_shielded_checkpoint()
         return is_late
 
     async def take(self) -> Frame:
         """Wait for the next frame; an interruption comes first. Cancelled, it has taken nothing."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        parked = False
+        has_waited = False
         while self.is_read:
-            if self.interruption is not None:
-                frame: Frame = self.interruption
-                self.delivered, self.interruption = self.interruption, None
-            elif self.frames:
-                frame = self.frames.popleft()
-                if self._live_frames and isinstance(frame, AudioFrame):
-                    self._live_frames -= 1
-                    self._live_s = self._live_s - frame.duration_s if self._live_frames else 0.0
-                if self._writers:
-                    self._writers.unpark()
-            elif self.is_ended:
-                raise trio.EndOfChannel
-            else:
+            if self.interruption is None and not self.frames and not self.is_ended:
                 await self._readers.park()
-                parked = True
+                has_waited = True
                 continue
-            if not parked:
+            if not has_waited:
+                # Before anything is taken and not after, so that what is taken is still the next when it is read.
                 await trio.lowlevel.cancel_shielded_checkpoint()
-            return frame
+                has_waited = True
+                continue
+            if self.interruption is not None:
+                self.delivered, self.interruption = self.interruption, None
+                return self.delivered
+            if self.frames:
+                return self._pop()
+            raise trio.EndOfChannel
         raise trio.ClosedResourceError("this stage has closed its input")
+
+    def _pop(self) -> Frame:
+        frame = self.frames.popleft()
+        if self._live_frames and isinstance(frame, AudioFrame):
+            self._live_frames -= 1
+            self._live_s = self._live_s - frame.duration_s if self._live_frames else 0.0
+        if self._writers:
+            self._writers.unpark()
+        return frame
 
     def end(self) -> None:
         self.is_ended = True
@@ -131,6 +165,8 @@ class Link:
 
     def stop_reading(self) -> None:
         self.is_read = False
+        for frame in self.frames:
+            self.dropped(frame)
         self.frames.clear()
         self._readers.unpark_all()
         self._writers.unpark_all()
@@ -147,6 +183,17 @@ class Input(trio.abc.ReceiveChannel[Frame]):
     async def receive(self) -> Frame:
         return await self._link.take()
 
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Do something for the present turn: an interruption cancels it, and is then the next that is received."""
+        with trio.CancelScope() as self._link.turn:
+            if self._link.interruption is not None:
+                self._link.turn.cancel()
+            try:
+                yield
+            finally:
+                self._link.turn = None
+
     async def aclose(self) -> None:
         self._on_close()
         await trio.lowlevel.checkpoint()
@@ -161,12 +208,18 @@ class Output(trio.abc.SendChannel[Frame]):
     _link: Link
 
     async def send(self, value: Frame) -> None:
-        if not isinstance(value, InterruptionFrame):
-            await self._link.put(value)
+        if isinstance(value, InterruptionFrame | CancelFrame):
+            await trio.lowlevel.checkpoint()
+            self._link.check_open()
+            if isinstance(value, CancelFrame):
+                self._links.cancel(value)
+            else:
+                self._links.interrupt(self._link.index, value)
             return
-        await trio.lowlevel.checkpoint()
-        self._link.check_open()
-        self._links.interrupt(self._link.index, value)
+        await self._link.put(value)
+
+    def count_dropped(self, frame: Frame) -> None:
+        self._link.dropped(frame)
 
     async def aclose(self) -> None:
         self._link.end()
@@ -180,15 +233,36 @@ class Links:
 
     all: Sequence[Link]
     source: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    cancellation: CancelFrame | None = field(default=None, init=False)
+    """Asked for; the output's task says it and ends the run."""
+    goodbye: trio.CancelScope | None = field(default=None, init=False)
+    """The last frame is being sent: no interruption stops that, but a cancellation does."""
+    working: set[str] = field(factory=set, init=False)
+    """The stages that have not returned, by name."""
+    _entered: tuple[InterruptionFrame, InterruptionFrame] | None = field(default=None, init=False)
 
     def interrupt(self, index: int, frame: InterruptionFrame) -> None:
         """Interrupt from link ``index`` on, unless the sender only passes on what every link after it has had."""
         if index and self.all[index - 1].delivered is frame:
             return
         # A value of its own, so that one object sent twice is two interruptions.
-        frame = evolve(frame)
+        own = evolve(frame)
+        if not index:
+            self._entered = (own, frame)
         for link in self.all[index:]:
-            link.interrupt(frame)
+            link.interrupt(own)
+
+    def as_it_came(self, frame: Frame) -> Frame:
+        """An interruption as it came in: so a pipeline that this one is a stage of knows it again."""
+        return self._entered[1] if self._entered is not None and self._entered[0] is frame else frame
+
+    def cancel(self, frame: CancelFrame) -> None:
+        """End the run at once; the first to ask for that is heard."""
+        if self.cancellation is None:
+            self.cancellation = frame
+            for scope in (self.all[-1].turn, self.goodbye):
+                if scope is not None:
+                    scope.cancel()
 
     def leave(self, index: int) -> None:
         """Nobody reads link ``index`` any more: if frames could still come, they need not."""

@@ -13,18 +13,27 @@ Rules
 2. A link between stages holds ``max_queued_frames``; past that the sender waits.
 3. The input is live: it is always read, or an interruption in it could not be seen. When the first stage falls more
    than ``audio_max_queue_secs`` of audio behind, the oldest audio is dropped, and a warning names the pipeline. Frames
-   that are not audio are never dropped: past ``max_queued_frames`` of them the input waits. With None nothing at all is
-   dropped and the input waits for audio too, for input that is not live, such as a file.
-4. An interruption enters every link after it at the same moment, ahead of all that is queued, and the audio queued
-   there is dropped; so is the audio that a stage waits to send, and the one on its way into the output. Other frames
-   keep their order behind it. Nobody needs to pass it on, and passing it on does not repeat it.
+   that are not audio are not dropped for being late: past ``max_queued_frames`` of them the input waits. With None
+   nothing at all is, and the input waits for audio too, for input that is not live, such as a file.
+4. An interruption enters every link after it at the same moment, ahead of all that is queued, and ends the turn: what
+   was queued there is dropped, and so is what a stage waits to send, or is on its way into the output. Facts and what
+   is not interruptible (see ``turns``) keep their order behind it. Nobody needs to pass it on, and passing it on does
+   not repeat it.
 5. With ``allow_interruptions`` the user's speech interrupts: an interruption is put before each
    ``UserStartedSpeakingFrame`` of the input. This is exact, while a session that interrupts by itself (its own
    parameter of that name) is some scheduling steps ahead of the pipeline, in which one more chunk can leave.
-6. Audio that a stage sends before it has read the interruption waiting for it is from before, and is dropped.
+6. What a stage sends before it has read the interruption waiting for it is of the old turn, and is dropped. A stage
+   made by ``per_turn`` is cancelled as well, and so does not even go on working for it.
 7. A stage that returns (or closes its output) ends the input of the next. One that returns before its input has ended
    ends the pipeline in good order: the input is read no further, and a stage before it that still sends is stopped.
 8. A crash in a stage cancels the others and leaves ``run`` as itself, not in a group.
+9. An ``EndFrame`` from anywhere is the last frame: it is sent in order, to its end whatever interrupts, and then the
+   pipeline ends as in 7. What a stage sends after it is dropped. A stage that works on for ``end_grace_secs`` after
+   that is cancelled, and a warning names it.
+10. A ``CancelFrame`` from anywhere overtakes everything, is sent, and ends the run at once: the stages are cancelled.
+11. A stage that blocks without reading holds up nobody but the frames that have to pass it: interruptions and
+    cancellations pass it by.
+12. Every frame that is dropped is told to the output if that counts them, as a session's does (``Statistics``).
 """
 
 import logging
@@ -35,9 +44,10 @@ from typing import final
 
 import trio
 
-from ..frames import AudioFrame, Frame, InterruptionFrame, UserStartedSpeakingFrame
+from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, UserStartedSpeakingFrame
 from .link import Input, Link, Links, Output, StageGone
 from .stage import AsyncStage, FrameFunction, Stage, check_stage, is_async, name_of, through
+from .turns import CountsDropped, outlives_interruption
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +66,7 @@ class Pipeline:
         max_queued_frames: int = 64,
         audio_max_queue_secs: float | None = 5.0,
         allow_interruptions: bool = False,
+        end_grace_secs: float = 10.0,
     ) -> None:
         self.stages: tuple[Stage, ...] = tuple(stages)
         for stage in self.stages:
@@ -68,7 +79,10 @@ class Pipeline:
             raise ValueError(f"Pipeline.audio_max_queue_secs must be above 0 or None, not {audio_max_queue_secs!r}")
         self._max_queued_frames = max_queued_frames
         self._audio_max_queue_secs = audio_max_queue_secs
+        if not end_grace_secs >= 0:
+            raise ValueError(f"Pipeline.end_grace_secs must be at least 0, not {end_grace_secs!r}")
         self._allow_interruptions = allow_interruptions
+        self._end_grace_secs = end_grace_secs
 
     def __repr__(self) -> str:
         return f"Pipeline([{', '.join(map(name_of, self.stages))}])"
@@ -99,9 +113,10 @@ class Pipeline:
         Cancelling it cancels the stages; the frames inside the pipeline are lost.
         """
         first, segments, last = self._segments()
+        dropped = output.count_dropped if isinstance(output, CountsDropped) else _not_counted
         chain: list[Link] = []
         for index in range(len(segments) + 1):
-            chain.append(Link(index, self._max_queued_frames, chain[-1] if chain else None))
+            chain.append(Link(index, self._max_queued_frames, chain[-1] if chain else None, dropped))
         links = Links(chain)
         failure: BaseException | None = None
         try:
@@ -109,14 +124,22 @@ class Pipeline:
                 nursery.start_soon(self._read, input, first, links, name=f"{self!r} input")
                 for index, segment in enumerate(segments):
                     stage = partial(_run_functions, segment) if isinstance(segment, list) else segment
-                    nursery.start_soon(_run_stage, stage, links, index, name=f"{self!r} stage {index}")
-                nursery.start_soon(_write, output, last, links, name=f"{self!r} output")
+                    name = "functions" if isinstance(segment, list) else name_of(segment)
+                    nursery.start_soon(_run_stage, stage, name, links, index, name=f"{self!r} stage {index}")
+                nursery.start_soon(self._write, output, last, links, nursery.cancel_scope, name=f"{self!r} output")
         except BaseExceptionGroup as group:
             if len(group.exceptions) > 1:
                 raise
             failure = group.exceptions[0]
         if failure is not None:
             raise failure
+        if nursery.cancel_scope.cancelled_caught and links.cancellation is None:
+            _log.warning(
+                "%r: cancelled %g s after the end, still working: %s",
+                self,
+                self._end_grace_secs,
+                ", ".join(sorted(links.working)),
+            )
 
     async def _read(
         self, source: trio.abc.ReceiveChannel[Frame], functions: Sequence[FrameFunction], links: Links
@@ -134,6 +157,8 @@ class Pipeline:
                     for each in frames:
                         if isinstance(each, InterruptionFrame):
                             links.interrupt(0, each)
+                        elif isinstance(each, CancelFrame):
+                            links.cancel(each)
                         elif limit_s is None or not isinstance(each, AudioFrame):
                             await link.put(each)
                         elif await link.put_live(each, limit_s) and not has_warned:
@@ -145,9 +170,41 @@ class Pipeline:
                 pass
         link.end()
 
+    async def _write(
+        self,
+        output: trio.abc.SendChannel[Frame],
+        functions: Sequence[FrameFunction],
+        links: Links,
+        everything: trio.CancelScope,
+    ) -> None:
+        link = links.all[-1]
+        waiting: deque[Frame] = deque()
+        is_over = False
+        while not is_over and links.cancellation is None:
+            # An interruption cancels whatever is being sent, and is then the next that is taken.
+            with trio.CancelScope() as link.turn:
+                await _deliver(output, functions, links, waiting)
+                is_over = True
+        link.turn = None
+        if waiting and links.cancellation is None:  # rule 9
+            with trio.CancelScope() as links.goodbye:
+                await output.send(waiting.popleft())
+            links.leave(link.index)
+            everything.deadline = trio.current_time() + self._end_grace_secs
+        for frame in waiting:
+            link.dropped(frame)
+        if links.cancellation is not None:  # rule 10
+            await output.send(links.cancellation)
+            everything.cancel()
 
-async def _run_stage(stage: AsyncStage, links: Links, index: int) -> None:
+
+def _not_counted(_frame: Frame) -> None:
+    """Nobody wants to know."""
+
+
+async def _run_stage(stage: AsyncStage, name: str, links: Links, index: int) -> None:
     after = links.all[index + 1]
+    links.working.add(name)
     try:
         await stage(Input(links.all[index], lambda: links.leave(index)), Output(links, after))
     except (StageGone, BaseExceptionGroup) as exc:
@@ -158,6 +215,7 @@ async def _run_stage(stage: AsyncStage, links: Links, index: int) -> None:
             rest = exc.split(StageGone)[1]
             if rest is not None:
                 raise rest from None
+    links.working.discard(name)
     links.leave(index)
     after.end()
 
@@ -172,24 +230,22 @@ async def _run_functions(
             await output.send(each)
 
 
-async def _write(output: trio.abc.SendChannel[Frame], functions: Sequence[FrameFunction], links: Links) -> None:
-    link = links.all[-1]
-    waiting: deque[Frame] = deque()
-    is_over = False
-    while not is_over:
-        # An interruption cancels whatever is being sent, and is then the next that is taken.
-        with trio.CancelScope() as link.delivery:
-            await _deliver(output, functions, link, waiting)
-            is_over = True
-
-
 async def _deliver(
-    output: trio.abc.SendChannel[Frame], functions: Sequence[FrameFunction], link: Link, waiting: deque[Frame]
+    output: trio.abc.SendChannel[Frame], functions: Sequence[FrameFunction], links: Links, waiting: deque[Frame]
 ) -> None:
-    """Write until the link has ended. Cancelled, the frame it was sending is still the first of ``waiting``."""
+    """Write until the link has ended, or an ``EndFrame`` is the first of ``waiting``.
+
+    Cancelled, the frame it was sending is still the first of ``waiting``.
+    """
+    link = links.all[-1]
     while True:
         if waiting and link.interruption is None:
-            await output.send(waiting[0])
+            if isinstance(waiting[0], EndFrame):
+                return
+            if isinstance(waiting[0], CancelFrame):
+                links.cancel(waiting[0])  # it cancels this, at the next checkpoint
+                await trio.lowlevel.checkpoint()
+            await output.send(links.as_it_came(waiting[0]))
             waiting.popleft()
             continue
         try:
@@ -199,7 +255,12 @@ async def _deliver(
         results = through(functions, frame)
         if isinstance(frame, InterruptionFrame):
             # An earlier interruption that could not be sent in time has become this one.
-            kept = [each for each in waiting if not isinstance(each, AudioFrame | InterruptionFrame)]
+            kept = []
+            for each in waiting:
+                if outlives_interruption(each):
+                    kept.append(each)
+                elif not isinstance(each, InterruptionFrame):
+                    link.dropped(each)
             waiting.clear()
             waiting.extend((*results, *kept))
         else:

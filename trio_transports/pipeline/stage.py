@@ -6,7 +6,7 @@ from typing import Final, TypeAlias, TypeGuard, cast, get_args
 
 import trio
 
-from ..frames import Frame, InterruptionFrame
+from ..frames import CancelFrame, Frame, InterruptionFrame
 
 AsyncStage: TypeAlias = Callable[[trio.abc.ReceiveChannel[Frame], trio.abc.SendChannel[Frame]], Awaitable[None]]
 FrameFunction: TypeAlias = Callable[[Frame], "Frame | Iterable[Frame] | None"]
@@ -19,8 +19,13 @@ def name_of(stage: object) -> str:
     return getattr(stage, "__qualname__", None) or repr(stage)
 
 
+def gives_awaitable(function: object) -> bool:
+    """Whether it is an async function, or an object that is called like one."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - asks what it is
+
+
 def is_async(stage: Stage) -> TypeGuard[AsyncStage]:
-    return inspect.iscoroutinefunction(stage) or inspect.iscoroutinefunction(getattr(stage, "__call__", None))  # noqa: B004 - asks what it is
+    return gives_awaitable(stage)
 
 
 def check_stage(stage: object) -> None:
@@ -31,16 +36,23 @@ def check_stage(stage: object) -> None:
         )
     if inspect.isasyncgenfunction(stage):
         raise TypeError(f"stage {name_of(stage)} is an async generator: write `await output.send(frame)`, not `yield`")
+    check_shape(stage, ("input", "output") if is_async(stage) else ("frame",))
+
+
+def check_shape(function: Callable[..., object], arguments: Sequence[str]) -> None:
+    """Refuse a function that cannot be called with these arguments."""
     try:
-        signature = inspect.signature(stage)
+        signature = inspect.signature(function)
     except ValueError:
         return  # some callables written in C do not tell
-    wanted, shape = (2, "(input, output)") if is_async(stage) else (1, "(frame)")
     try:
-        signature.bind(*range(wanted))
+        signature.bind(*arguments)
     except TypeError as exc:
-        kind = "an async stage" if wanted == 2 else "a plain function"
-        raise TypeError(f"stage {name_of(stage)}{signature} is {kind}, which is called with {shape}: {exc}") from None
+        kind = "a plain function" if len(arguments) == 1 else "an async stage"
+        shape = f"({', '.join(arguments)})"
+        raise TypeError(
+            f"stage {name_of(function)}{signature} is {kind}, which is called with {shape}: {exc}"
+        ) from None
 
 
 def _results(function: FrameFunction, frame: Frame) -> Sequence[Frame]:
@@ -62,13 +74,13 @@ def _results(function: FrameFunction, frame: Frame) -> Sequence[Frame]:
 
 
 def through(functions: Sequence[FrameFunction], frame: Frame) -> tuple[Frame, ...]:
-    """Give what comes out of a run of functions; an interruption passes them all, whatever they give for it."""
+    """Give what comes out of a run of functions. An interruption or a cancellation passes them all in any case."""
     frames: tuple[Frame, ...] = (frame,)
     for function in functions:
         following: list[Frame] = []
         for each in frames:
             results = _results(function, each)
-            if isinstance(each, InterruptionFrame) and not any(result is each for result in results):
+            if isinstance(each, InterruptionFrame | CancelFrame) and not any(result is each for result in results):
                 following.append(each)
             following.extend(results)
         frames = tuple(following)

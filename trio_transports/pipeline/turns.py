@@ -1,0 +1,56 @@
+"""What an interruption takes with it, and what outlives it.
+
+Rules
+1. Content belongs to the turn in which it was made: audio, text, transcriptions, messages, marks, pictures. An
+   interruption ends the turn, and the content goes with it.
+2. Facts do not: that somebody spoke or stopped, that the stream began or ends, that a key was pressed, how the mixer or
+   the filter is set. They stay true, and every stage hears of them.
+3. Content that was made with ``interruptible=False`` is said to its end, and an urgent message has overtaken whatever
+   was interrupted.
+"""
+
+from typing import Final, Protocol, runtime_checkable
+
+from ..frames import (
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    DTMFFrame,
+    EndFrame,
+    FilterControlFrame,
+    Frame,
+    MessageFrame,
+    MixerControlFrame,
+    StartFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+
+FACTS: Final = frozenset(
+    {
+        UserStartedSpeakingFrame,
+        UserStoppedSpeakingFrame,
+        BotStartedSpeakingFrame,
+        BotStoppedSpeakingFrame,
+        StartFrame,
+        EndFrame,
+        CancelFrame,
+        DTMFFrame,
+        MixerControlFrame,
+        FilterControlFrame,
+    }
+)
+
+
+def outlives_interruption(frame: Frame) -> bool:
+    """Whether an interruption leaves a frame where it is."""
+    if type(frame) in FACTS or not getattr(frame, "interruptible", True):
+        return True
+    return isinstance(frame, MessageFrame) and frame.urgent
+
+
+@runtime_checkable
+class CountsDropped(Protocol):
+    """An output that wants to know what a pipeline dropped on the way to it, as a session's does."""
+
+    def count_dropped(self, frame: Frame) -> None: ...
