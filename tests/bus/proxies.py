@@ -19,7 +19,7 @@ from trio_transports.bus import (
     WebSocketProxyClient,
     WebSocketProxyServer,
 )
-from trio_transports.bus.proxy import Proxy
+from trio_transports.bus.proxy.base import Proxy
 from trio_transports.errors import TransportError
 from trio_transports.frames import AudioFrame, Frame, TextFrame
 from trio_transports.wire import Peer, Wire

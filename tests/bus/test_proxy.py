@@ -22,7 +22,7 @@ from trio_transports.bus import (
     Worker,
     WorkerRunner,
 )
-from trio_transports.bus.proxy import Proxy
+from trio_transports.bus.proxy.base import Proxy
 
 
 @pytest.mark.parametrize(("subprotocol", "first"), [(BUS_SUBPROTOCOL, b"\x01"), (None, b"{"), ("other", b"{")])

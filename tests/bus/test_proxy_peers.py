@@ -21,7 +21,7 @@ from trio_transports.bus import (
     Worker,
     WorkerRunner,
 )
-from trio_transports.bus.proxy import Proxy
+from trio_transports.bus.proxy.base import Proxy
 from trio_transports.errors import ConnectionClosed
 
 HOSTILE: list[str | bytes] = [

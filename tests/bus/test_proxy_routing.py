@@ -18,7 +18,7 @@ from trio_transports.bus import (
     WorkerRegistryEntry,
     WorkerRunner,
 )
-from trio_transports.bus.proxy import Proxy
+from trio_transports.bus.proxy.base import Proxy
 from trio_transports.frames import TextFrame
 
 TEXT = TextFrame(text="x")

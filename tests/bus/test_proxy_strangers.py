@@ -9,7 +9,7 @@ import trio.testing
 
 from tests.bus.proxies import JSON, MAKERS, data, on_the_bus, running, wire_pair
 from trio_transports.bus import BUS_SUBPROTOCOL, LocalBus, ProxySettings
-from trio_transports.bus.proxy import Proxy
+from trio_transports.bus.proxy.base import Proxy
 
 
 def stranger(name: str, **members: object) -> str:

@@ -20,7 +20,7 @@ from trio_transports.bus import (
     Worker,
     WorkerRunner,
 )
-from trio_transports.bus.proxy import Proxy
+from trio_transports.bus.proxy.base import Proxy
 from trio_transports.frames import TextFrame
 from trio_transports.wire.memory import MemoryWire
 

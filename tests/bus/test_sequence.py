@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_transports.bus import BusDataMessage, JSONMessageSerializer
-from trio_transports.bus.sequence import MAX_PUBLISHERS, Sequences, Stamp, stamp, unstamp
+from trio_transports.bus.redis.sequence import MAX_PUBLISHERS, Sequences, Stamp, stamp, unstamp
 
 PUBLISHER = "0123456789abcdef"
 

@@ -1,17 +1,15 @@
 """The bus: messages between workers in one process, over Redis, and over a WebSocket proxy."""
 
-from .binary import BUS_SUBPROTOCOL as BUS_SUBPROTOCOL
-from .binary import BinaryMessageSerializer as BinaryMessageSerializer
 from .bridging import LIFECYCLE_FRAMES as LIFECYCLE_FRAMES
 from .bridging import bridge as bridge
-from .events import Connected as Connected
-from .events import Disconnected as Disconnected
-from .events import ProxyEvent as ProxyEvent
-from .frame_json import UnknownTypeError as UnknownTypeError
+from .bus import Bus as Bus
+from .codec.binary import BUS_SUBPROTOCOL as BUS_SUBPROTOCOL
+from .codec.binary import BinaryMessageSerializer as BinaryMessageSerializer
+from .codec.frames import UnknownTypeError as UnknownTypeError
+from .codec.json import JSONMessageSerializer as JSONMessageSerializer
+from .codec.json import MessageSerializer as MessageSerializer
 from .frame_worker import BridgedCall as BridgedCall
 from .frame_worker import FrameWorker as FrameWorker
-from .link import ProxyStatistics as ProxyStatistics
-from .local import Bus as Bus
 from .local import LocalBus as LocalBus
 from .messages import LIFECYCLE_MESSAGES as LIFECYCLE_MESSAGES
 from .messages import BusActivateWorkerMessage as BusActivateWorkerMessage
@@ -49,14 +47,16 @@ from .messages import JobStatus as JobStatus
 from .messages import Payload as Payload
 from .messages import WorkerReadyData as WorkerReadyData
 from .messages import WorkerRegistryEntry as WorkerRegistryEntry
-from .proxy import ProxySettings as ProxySettings
-from .proxy_client import WebSocketProxyClient as WebSocketProxyClient
-from .proxy_server import WebSocketProxyServer as WebSocketProxyServer
+from .proxy.base import ProxySettings as ProxySettings
+from .proxy.client import WebSocketProxyClient as WebSocketProxyClient
+from .proxy.events import Connected as Connected
+from .proxy.events import Disconnected as Disconnected
+from .proxy.events import ProxyEvent as ProxyEvent
+from .proxy.link import ProxyStatistics as ProxyStatistics
+from .proxy.server import WebSocketProxyServer as WebSocketProxyServer
+from .proxy.serving import serve_proxies as serve_proxies
 from .registry import WorkerRegistry as WorkerRegistry
 from .runner import WorkerRunner as WorkerRunner
-from .serializer import JSONMessageSerializer as JSONMessageSerializer
-from .serializer import MessageSerializer as MessageSerializer
-from .serving import serve_proxies as serve_proxies
 from .subscription import BusSubscription as BusSubscription
 from .subscription import SubscriptionStatistics as SubscriptionStatistics
 from .worker import Worker as Worker

@@ -21,7 +21,7 @@ from trio.lowlevel import ParkingLot
 from .._nursery import open_services
 from ..errors import ConnectionClosed
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, StartFrame
-from .local import Bus
+from .bus import Bus
 from .messages import BusFrameMessage, BusMessage
 from .subscription import BusSubscription
 

@@ -1,46 +1,15 @@
-"""The bus inside one process, and what any bus is.
+"""The bus inside one process: fan-out, and nothing between sender and subscribers. ``running`` is optional."""
 
-Rules
-1. ``send`` gives a message to every subscriber that accepts it, at once. It never waits for one, nor fails for one.
-2. Subscribers get the messages of one sender in the order they were sent, system messages ahead of data.
-3. ``running`` is the life of the bus: when it ends, every subscription ends after what waits in it was read. A
-   ``LocalBus`` also works without it.
-4. A bus that keeps messages can ``hold`` them back until ``release``, so that those who will want them can subscribe.
-"""
-
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import final
 
 import trio
 
 from ..errors import LocalProtocolError
+from .bus import Accepts
 from .messages import BusMessage
 from .subscription import DATA_BUFFER, SYSTEM_BUFFER, BusSubscription, Fanout
-
-Accepts = Callable[[BusMessage], bool]
-
-
-class Bus(Protocol):
-    """What workers, runners and proxies ask of a bus."""
-
-    async def send(self, message: BusMessage) -> None: ...
-
-    def subscribe(
-        self,
-        name: str,
-        *,
-        accepts: Accepts | None = None,
-        data_buffer: int = DATA_BUFFER,
-        system_buffer: int = SYSTEM_BUFFER,
-    ) -> BusSubscription: ...
-
-    @property
-    def is_running(self) -> bool: ...
-
-    def running(self, *, hold: bool = False) -> AbstractAsyncContextManager[object]: ...
-
-    def release(self) -> None: ...
 
 
 @final

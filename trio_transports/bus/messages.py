@@ -10,15 +10,12 @@ Rules
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from attrs import field, frozen
 from attrs.validators import in_, instance_of, optional
 
 from ..frames import Frame
-
-if TYPE_CHECKING:
-    from .worker import Worker
 
 FrameDirection: TypeAlias = Literal["DOWNSTREAM", "UPSTREAM"]
 FrameRole: TypeAlias = Literal["input", "output"]
@@ -143,11 +140,18 @@ class WorkerReadyData:
     entry: WorkerRegistryEntry
 
 
+class AnyWorker(Protocol):
+    """A worker, as far as messages know: these come before workers."""
+
+    name: str
+    parent: str | None
+
+
 @frozen(kw_only=True)
 class BusAddWorkerMessage(BusSystemMessage, BusLocalMessage):
     """Asks the local runner to run ``worker``."""
 
-    worker: "Worker"
+    worker: AnyWorker
 
 
 @frozen(kw_only=True)

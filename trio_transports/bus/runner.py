@@ -24,8 +24,10 @@ from trio.lowlevel import ParkingLot
 
 from .._nursery import open_services
 from ..errors import LocalProtocolError
-from .local import Bus, LocalBus
+from .bus import Bus
+from .local import LocalBus
 from .messages import (
+    AnyWorker,
     BusAddWorkerMessage,
     BusCancelMessage,
     BusEndMessage,
@@ -61,6 +63,12 @@ class _Addition:
     worker: Worker
     begun: trio.Event = field(factory=trio.Event)
     failure: Exception | None = None
+
+
+def _checked(worker: AnyWorker) -> Worker:
+    if not isinstance(worker, Worker):
+        raise TypeError(f"a runner runs instances of Worker, not {worker!r}")
+    return worker
 
 
 @final
@@ -288,9 +296,9 @@ class WorkerRunner:
                 if self.registry.learn(message) and self._workers:
                     await self.bus.send(self.registry.snapshot(self.name))
 
-    async def _add_child(self, worker: Worker) -> None:
+    async def _add_child(self, worker: AnyWorker) -> None:
         try:
-            await self.add_worker(worker)
+            await self.add_worker(_checked(worker))
         except Exception as exc:
             log.exception("runner %s: worker %s did not start", self.name, worker.name)
             error = f"{type(exc).__name__}: {exc}"

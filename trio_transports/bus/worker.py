@@ -20,7 +20,7 @@ from attrs import define, field
 
 from .._nursery import open_services
 from ..errors import LocalProtocolError
-from .local import Bus
+from .bus import Bus
 from .messages import (
     BusActivateWorkerMessage,
     BusAddWorkerMessage,

@@ -27,7 +27,7 @@ from trio_transports.bus import (
     Worker,
     WorkerRunner,
 )
-from trio_transports.bus.proxy import WIRE_LIMIT_BYTES
+from trio_transports.bus.proxy.base import WIRE_LIMIT_BYTES
 from trio_transports.errors import ConnectionClosed, HandshakeRejected, TransportError
 from trio_transports.frames import AudioFrame
 from trio_transports.session.events import Reconnecting

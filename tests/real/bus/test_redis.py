@@ -31,8 +31,8 @@ from trio_transports.frames import AudioFrame, TextFrame
 requires_module("coredis", extra="redis")
 
 from trio_transports.bus.redis import RedisBus  # noqa: E402
-from trio_transports.bus.redis_connection import RedisServer as Server  # noqa: E402
-from trio_transports.bus.redis_connection import open_connection  # noqa: E402
+from trio_transports.bus.redis.connection import RedisServer as Server  # noqa: E402
+from trio_transports.bus.redis.connection import open_connection  # noqa: E402
 
 
 @asynccontextmanager

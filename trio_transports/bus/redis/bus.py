@@ -24,18 +24,18 @@ from typing import Final, final
 import trio
 from attrs import frozen
 
-from .._nursery import open_services
-from ..errors import LocalProtocolError, TransportError
-from ..frames import AudioFrame
-from ..params import ReconnectPolicy
-from .local import Accepts
-from .messages import BusFrameMessage, BusLocalMessage, BusMessage, BusSystemMessage
-from .outbox import Outbox, Waiting
-from .redis_connection import RedisConnection, RedisServer, keep_connected
-from .redis_readers import ChannelReader, Incoming, StreamReader
-from .redis_writer import Writer
-from .serializer import MessageSerializer, shared_serializer
-from .subscription import DATA_BUFFER, SYSTEM_BUFFER, BusSubscription, Fanout
+from ..._nursery import open_services
+from ...errors import LocalProtocolError, TransportError
+from ...frames import AudioFrame
+from ...params import ReconnectPolicy
+from ..bus import Accepts
+from ..codec.json import MessageSerializer, shared_serializer
+from ..messages import BusFrameMessage, BusLocalMessage, BusMessage, BusSystemMessage
+from ..outbox import Outbox, Waiting
+from ..subscription import DATA_BUFFER, SYSTEM_BUFFER, BusSubscription, Fanout
+from .connection import RedisConnection, RedisServer, keep_connected
+from .readers import ChannelReader, Incoming, StreamReader
+from .writer import Writer
 
 CHANNEL: Final = "pipecat:bus"
 FLUSH_S: Final = 2.0

@@ -8,14 +8,14 @@ import trio
 import trio_websocket
 from attrs import frozen
 
-from .._nursery import open_services
-from ..errors import ConnectionClosed, LocalProtocolError
-from ..wire.asgi import AsgiSource, asgi_wire
-from ..wire.peer import Peer
-from ..wire.protocol import Wire
-from ..wire.stream import OwnedStream, peer_address
-from ..wire.trio_websocket import TrioWebsocketWire, keep_alive
-from .proxy import ProxySettings
+from ..._nursery import open_services
+from ...errors import ConnectionClosed, LocalProtocolError
+from ...wire.asgi import AsgiSource, asgi_wire
+from ...wire.peer import Peer
+from ...wire.protocol import Wire
+from ...wire.stream import OwnedStream, peer_address
+from ...wire.trio_websocket import TrioWebsocketWire, keep_alive
+from .base import ProxySettings
 
 ServerSide: TypeAlias = AsgiSource | trio_websocket.WebSocketRequest | trio_websocket.WebSocketConnection | Wire
 

@@ -13,11 +13,11 @@ Rules
 import struct
 from typing import Final, final
 
-from ..errors import RemoteProtocolError
-from ..frames import AudioFrame
-from ..serializers.converters import audio_frame
-from .messages import BusFrameMessage, BusMessage
-from .serializer import JSONMessageSerializer, shared_serializer
+from ...errors import RemoteProtocolError
+from ...frames import AudioFrame
+from ...serializers.converters import audio_frame
+from ..messages import BusFrameMessage, BusMessage
+from .json import JSONMessageSerializer, shared_serializer
 
 BUS_SUBPROTOCOL: Final = "trio-transports.bus.v1"
 """The WebSocket subprotocol that says: both sides read this form."""

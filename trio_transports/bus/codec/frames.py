@@ -15,8 +15,8 @@ from typing import Final, final
 from attrs import frozen
 from cattrs import Converter
 
-from ..errors import LocalProtocolError, RemoteProtocolError
-from ..frames import (
+from ...errors import LocalProtocolError, RemoteProtocolError
+from ...frames import (
     AudioFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -38,8 +38,8 @@ from ..frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from ..serializers.converters import audio_frame, mismatch, within
-from .messages import FrameRole
+from ...serializers.converters import audio_frame, mismatch, within
+from ..messages import FrameRole
 
 PIPECAT_FRAMES: Final = "pipecat.frames.frames."
 OWN_FRAMES: Final = "trio_transports.frames."

@@ -18,19 +18,19 @@ from typing import Any, Final, final
 import trio
 from attrs import define, field
 
-from ..errors import ConnectionClosed, HandshakeRejected
-from ..session.events import ServerReady
-from ..transports.admission import Authorize, admit
-from ..transports.listening import listener_address, open_listeners
-from ..wire.peer import Peer
-from ..wire.protocol import Wire
-from ..wire.settings import WireSettings
-from ..wire.stream import TCPStream
-from ..wire.trio_websocket import accept_wire
-from .binary import BUS_SUBPROTOCOL
-from .proxy import ProxySettings
-from .proxy_server import WebSocketProxyServer
-from .runner import WorkerRunner
+from ...errors import ConnectionClosed, HandshakeRejected
+from ...session.events import ServerReady
+from ...transports.admission import Authorize, admit
+from ...transports.listening import listener_address, open_listeners
+from ...wire.peer import Peer
+from ...wire.protocol import Wire
+from ...wire.settings import WireSettings
+from ...wire.stream import TCPStream
+from ...wire.trio_websocket import accept_wire
+from ..codec.binary import BUS_SUBPROTOCOL
+from ..runner import WorkerRunner
+from .base import ProxySettings
+from .server import WebSocketProxyServer
 
 MakeProxy = Callable[[Wire], WebSocketProxyServer]
 MAX_CONNECTIONS: Final = 1000

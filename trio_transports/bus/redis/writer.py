@@ -21,9 +21,9 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
-from ..errors import TransportError
-from .outbox import Outbox, Waiting
-from .redis_connection import LOST, Argument, RedisConnection, RedisError
+from ...errors import TransportError
+from ..outbox import Outbox, Waiting
+from .connection import LOST, Argument, RedisConnection, RedisError
 from .sequence import stamp
 
 BATCH: Final = 64

@@ -17,16 +17,16 @@ from typing import Final, final
 
 import trio
 
-from ..errors import HandshakeRejected, TransportError
-from ..params import ReconnectPolicy
-from ..session.events import Reconnecting
-from ..wire.dial import Address, dial
-from ..wire.engines import engine_named
-from ..wire.protocol import Wire
-from ..wire.settings import WireSettings
-from .messages import BusMessage, BusWorkerRegistryMessage, Payload
-from .proxy import Proxy, ProxySettings
-from .serializer import MessageSerializer
+from ...errors import HandshakeRejected, TransportError
+from ...params import ReconnectPolicy
+from ...session.events import Reconnecting
+from ...wire.dial import Address, dial
+from ...wire.engines import engine_named
+from ...wire.protocol import Wire
+from ...wire.settings import WireSettings
+from ..codec.json import MessageSerializer
+from ..messages import BusMessage, BusWorkerRegistryMessage, Payload
+from .base import Proxy, ProxySettings
 
 STABLE_S: Final = 5.0
 _FINAL: Final = (401, 403)

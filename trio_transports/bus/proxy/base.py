@@ -22,14 +22,13 @@ from typing import Final, final
 
 from attrs import field, frozen
 
-from ..errors import ConnectionClosed, LocalProtocolError
-from ..frames import AudioFrame
-from ..session.broadcast import Broadcast, Subscription
-from ..wire.protocol import Wire
-from .binary import BUS_SUBPROTOCOL, BinaryMessageSerializer
-from .events import Connected, Disconnected, ProxyEvent
-from .link import Counters, Link, ProxyStatistics
-from .messages import (
+from ...errors import ConnectionClosed, LocalProtocolError
+from ...frames import AudioFrame
+from ...session.broadcast import Broadcast, Subscription
+from ...wire.protocol import Wire
+from ..codec.binary import BUS_SUBPROTOCOL, BinaryMessageSerializer
+from ..codec.json import JSONMessageSerializer, MessageSerializer, shared_serializer
+from ..messages import (
     LIFECYCLE_MESSAGES,
     BusFrameMessage,
     BusGapMessage,
@@ -40,9 +39,10 @@ from .messages import (
     WorkerReadyData,
     WorkerRegistryEntry,
 )
-from .outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
-from .serializer import JSONMessageSerializer, MessageSerializer, shared_serializer
-from .worker import Worker
+from ..outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
+from ..worker import Worker
+from .events import Connected, Disconnected, ProxyEvent
+from .link import Counters, Link, ProxyStatistics
 
 WIRE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 """Larger than what the serializer takes, so that a message between the two is refused and its connection lives."""

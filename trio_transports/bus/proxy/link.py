@@ -16,13 +16,13 @@ from typing import final
 import trio
 from attrs import asdict, define, field, frozen
 
-from .._nursery import open_services
-from ..errors import ConnectionClosed, RemoteProtocolError
-from ..wire.protocol import Wire
-from .frame_json import UnknownTypeError
-from .messages import BusMessage
-from .outbox import Outbox
-from .serializer import MessageSerializer
+from ..._nursery import open_services
+from ...errors import ConnectionClosed, RemoteProtocolError
+from ...wire.protocol import Wire
+from ..codec.frames import UnknownTypeError
+from ..codec.json import MessageSerializer
+from ..messages import BusMessage
+from ..outbox import Outbox
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from typing import final
 
 import trio
 
-from ..errors import ConnectionClosed
-from .messages import BusMessage
-from .proxy import Proxy, ProxySettings
-from .serializer import MessageSerializer
+from ...errors import ConnectionClosed
+from ..codec.json import MessageSerializer
+from ..messages import BusMessage
+from .base import Proxy, ProxySettings
 from .server_wire import ServerSide, open_server_wire
 
 log = logging.getLogger(__name__)

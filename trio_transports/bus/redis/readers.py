@@ -23,15 +23,15 @@ from typing import Any, Final, final
 import trio
 from attrs import define, field
 
-from .._nursery import open_services
-from ..errors import RemoteProtocolError
-from .frame_json import UnknownTypeError
-from .messages import BusGapMessage, BusMessage
-from .redis_connection import GroupExistsError, NoGroupError, RedisConnection
-from .redis_writer import Writer
+from ..._nursery import open_services
+from ...errors import RemoteProtocolError
+from ..codec.frames import UnknownTypeError
+from ..codec.json import MessageSerializer
+from ..messages import BusGapMessage, BusMessage
+from ..subscription import Fanout
+from .connection import GroupExistsError, NoGroupError, RedisConnection
 from .sequence import Sequences, unstamp
-from .serializer import MessageSerializer
-from .subscription import Fanout
+from .writer import Writer
 
 CHANNEL_LOST: Final = "the connection to Redis was lost: what was published meanwhile is missing"
 KEEPALIVE_S: Final = 15.0

@@ -18,12 +18,11 @@ import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from ..errors import LocalProtocolError, RemoteProtocolError
-from ..frames import Frame
-from ..serializers.codec import MAX_DEPTH, dumps, loads
-from ..serializers.converters import from_base64, make_converter, mismatch, to_base64, within
-from .frame_json import DATA, TYPE, FrameTable, JSONObject, tagged, unknown_name, untag, wrong_name
-from .messages import (
+from ...errors import LocalProtocolError, RemoteProtocolError
+from ...frames import Frame
+from ...serializers.codec import MAX_DEPTH, dumps, loads
+from ...serializers.converters import from_base64, make_converter, mismatch, to_base64, within
+from ..messages import (
     WIRE_MESSAGES,
     BusFrameMessage,
     BusLocalMessage,
@@ -32,6 +31,7 @@ from .messages import (
     Payload,
     WorkerRegistryEntry,
 )
+from .frames import DATA, TYPE, FrameTable, JSONObject, tagged, unknown_name, untag, wrong_name
 
 PIPECAT_MESSAGES: Final = "pipecat.bus.messages."
 PIPECAT_ENTRY: Final = "pipecat.registry.types.WorkerRegistryEntry"

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import trio
 from attrs import define, frozen
 
-from .._extras import require
-from ..errors import TransportError
-from ..params import ReconnectPolicy
+from ..._extras import require
+from ...errors import TransportError
+from ...params import ReconnectPolicy
 
 require("coredis", extra="redis", needed_by="trio_transports.bus.redis")
 

@@ -4,10 +4,10 @@ from typing import TypeAlias, final
 
 from attrs import frozen
 
-from ..errors import Initiator
-from ..session.broadcast import EventsLost
-from ..session.events import Reconnecting
-from ..wire.peer import Peer
+from ...errors import Initiator
+from ...session.broadcast import EventsLost
+from ...session.events import Reconnecting
+from ...wire.peer import Peer
 
 
 @final

@@ -1,0 +1,1 @@
+"""Bus messages as bytes: Pipecat's JSON, and audio in binary between two peers of this library."""

@@ -1,0 +1,4 @@
+"""The bus over Redis."""
+
+from .bus import RedisBus as RedisBus
+from .bus import RedisBusStatistics as RedisBusStatistics
