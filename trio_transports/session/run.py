@@ -72,6 +72,7 @@ async def open_session(
             await run.close(1000, "")
     finally:
         run.finish(ConnectionClosed(1006, "the session ended before its connection did", initiator="local"))
+        run.parts.inbox.shut()  # nobody reads any more, and an event may keep the session alive: HAZARDS 44
         await run.hang_up()
 
 
