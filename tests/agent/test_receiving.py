@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from tests.agent.memory import URL, MemoryAdapter, Plain, all_messages
@@ -82,6 +83,57 @@ async def test_recv_audio_waits(autojump_clock: MockClock) -> None:
         start = trio.current_time()
         assert (await adapter.recv_audio(timeout=5.0)).data == b"ab"
         assert trio.current_time() == start + 3.0
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+async def test_the_time_counts_from_the_end_of_ones_own_speech(turns: int, autojump_clock: MockClock) -> None:
+    """HAZARDS 52: an agent is not silent while the question is still being said, at the first turn or a later one."""
+    async with MemoryAdapter() as adapter:
+        for _ in range(turns):
+            began_s = trio.current_time()
+            await adapter.send_audio(AudioChunk(bytes(48_000 * 10)))
+            with pytest.raises(AgentSilent) as silent:
+                await adapter.recv_audio(timeout=2.0)
+            assert trio.current_time() - began_s == pytest.approx(12.0, abs=0.05)
+            assert silent.value.waited_s == 2.0
+            assert silent.value.unsent_s == 0
+            assert "own speech" not in str(silent.value)
+
+
+async def test_speech_that_waits_for_room_is_still_being_said(autojump_clock: MockClock) -> None:
+    """More than a minute of it does not fit the queue: what waits counts, and a cancelled send does not."""
+    async with MemoryAdapter() as adapter, trio.open_nursery() as nursery:
+        began_s = trio.current_time()
+        minute = AudioChunk(bytes(48_000 * 60))
+        for _ in range(2):  # what finds room is taken whole
+            await adapter.send_audio(minute)
+        nursery.start_soon(adapter.send_audio, AudioChunk(bytes(48_000 * 30)))
+        with trio.move_on_after(0.5) as limit:
+            await trio.testing.wait_all_tasks_blocked()
+            await adapter.send_audio(minute)
+        assert limit.cancelled_caught
+        with pytest.raises(AgentSilent):
+            await adapter.recv_audio(timeout=1.0)
+        assert trio.current_time() - began_s == pytest.approx(151.0, abs=0.1)
+
+
+async def test_what_is_said_later_does_not_prolong_the_wait(autojump_clock: MockClock) -> None:
+    """Somebody who never falls silent is told so in the outcome, and told in time."""
+    async with MemoryAdapter() as adapter, trio.open_nursery() as nursery:
+
+        async def speak_on() -> None:
+            while True:
+                await adapter.send_audio(AudioChunk(bytes(48_000)))
+                await trio.sleep(0.9)
+
+        nursery.start_soon(speak_on)
+        await trio.sleep(5)
+        began_s = trio.current_time()
+        with pytest.raises(AgentSilent, match="own speech had not left yet") as silent:
+            await adapter.recv_audio(timeout=2.0)
+        assert silent.value.unsent_s > 0
+        assert 2.0 <= trio.current_time() - began_s < 4.0
+        nursery.cancel_scope.cancel()
 
 
 async def test_silence(autojump_clock: MockClock) -> None:

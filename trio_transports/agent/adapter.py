@@ -243,6 +243,9 @@ class WebSocketAgentAdapter:
     async def recv_audio(self, timeout: float = float("inf")) -> AudioChunk:
         """Receive the next audio, waiting ``timeout`` seconds at most. Cancelling it loses nothing.
 
+        The time counts from when this side's own speech, paced and queued by now, has left: a question that takes ten
+        seconds to say leaves the agent its whole time to answer.
+
         There are four ways in which none comes: ``AgentSilent``, ``AgentFinished``, ``AgentConnectionLost``, and
         before that ``AgentUnreachable``, which connecting raises. What the protocol raised on a message comes out
         once, as itself, and the next call goes on with the next message.

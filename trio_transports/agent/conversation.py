@@ -10,7 +10,7 @@ Rules
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import final
+from typing import Final, final
 
 import trio
 from attrs import define, evolve, field
@@ -33,6 +33,9 @@ from .protocol import Messages, WebSocketProtocol, outgoing
 from .rates import RateConversion
 from .recording import Recording
 from .turn import Answer
+
+_SHORTEST_S: Final = 0.001
+"""Sums of floats below this are nothing."""
 
 
 @final
@@ -80,6 +83,9 @@ class Conversation:
     _rates: RateConversion = field(init=False)
     _heard_at: float = field(default=0.0, init=False)
     _said: Converter | None = field(default=None, init=False)
+    _spoken_s: float = field(default=0.0, init=False)
+    """How much paced audio was ever to be sent; ``_waiting_s`` of it waits for room."""
+    _waiting_s: float = field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.inbox = AgentInbox(self.max_unread_s)
@@ -210,16 +216,28 @@ class Conversation:
         frame = AudioFrame(audio=chunk.data, sample_rate=chunk.sample_rate, num_channels=chunk.num_channels)
         sender = _Sender()
         self._senders.append(sender)
+        self._spoken_s += frame.duration_s
+        self._waiting_s += frame.duration_s
         try:
             await self._send(frame)
         except BaseException:
+            self._spoken_s -= frame.duration_s
             self._senders.remove(sender)
             if sender.fault is not None:
                 self._encoding_failed(sender.fault)  # there is something else to raise here
             raise
+        finally:
+            self._waiting_s -= frame.duration_s
         self._senders.remove(sender)
         if sender.fault is not None:
             raise sender.fault
+
+    @property
+    def unsent_s(self) -> float:
+        """How much of what this side says in real time has not left yet."""
+        if self._session is None or self.ending is not None:
+            return 0.0
+        return self._waiting_s + self._session.statistics().audio_queued_s
 
     async def flush_at_once(self) -> None:
         """Send what the resampler still holds of audio that was sent at once."""
@@ -286,22 +304,34 @@ class Conversation:
     # Receiving
 
     async def receive(self, timeout_s: float) -> AudioChunk | None:
-        """Take the next audio, or None after ``timeout_s``; raise what the protocol raised, or how it ended."""
+        """Take the next audio, or None ``timeout_s`` after what this side is saying has left.
+
+        What is said later does not prolong it. Raise what the protocol raised, or how it ended.
+        """
         if self.is_calling:
             raise trio.BusyResourceError("call() is reading the agent's answer: receive before it or after it")
         await trio.lowlevel.checkpoint_if_cancelled()
-        with trio.move_on_after(max(0.0, timeout_s)):
-            while True:
-                waiting = self.inbox.take_nowait()
-                if waiting is None and self.is_finished:
+        said_s = self._spoken_s
+        while True:
+            # Asked again when it should have left: a slow peer, or an interruption, makes it another time.
+            speaks_for_s = said_s - self._spoken_s + self.unsent_s
+            speaks = speaks_for_s > _SHORTEST_S
+            with trio.move_on_after(speaks_for_s if speaks else max(0.0, timeout_s)):
+                return await self._next_audio()
+            if not speaks:
+                return None
+
+    async def _next_audio(self) -> AudioChunk:
+        while True:
+            waiting = self.inbox.take_nowait()
+            if waiting is None and self.is_finished:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                raise self.outcome()
+            with suppress(trio.EndOfChannel):
+                item = self.said(waiting or await self.inbox.take())
+                if isinstance(item, AudioChunk):
                     await trio.lowlevel.cancel_shielded_checkpoint()
-                    raise self.outcome()
-                with suppress(trio.EndOfChannel):
-                    item = self.said(waiting or await self.inbox.take())
-                    if isinstance(item, AudioChunk):
-                        await trio.lowlevel.cancel_shielded_checkpoint()
-                        return item
-        return None
+                    return item
 
     @property
     def is_finished(self) -> bool:
@@ -375,6 +405,7 @@ class Conversation:
             waited_s=waited_s,
             messages=messages,
             dead_after_s=self.dead_after_s,
+            unsent_s=self.unsent_s,
             answer=answer,
         )
 

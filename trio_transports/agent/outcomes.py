@@ -52,6 +52,7 @@ class AgentOutcome(TransportError):
 class AgentSilent(AgentOutcome, TimeoutError):
     """No audio within the time given, on a connection that lives. ``messages`` other than audio came meanwhile.
 
+    ``unsent_s`` is how much of this side's own speech, of what was said while waiting, had still to leave.
     ``dead_after_s`` is how long a peer that answers no ping can go unnoticed; None where pings are off.
     """
 
@@ -63,13 +64,17 @@ class AgentSilent(AgentOutcome, TimeoutError):
         waited_s: float,
         messages: int = 0,
         dead_after_s: float | None = None,
+        unsent_s: float = 0.0,
         answer: "Answer | None" = None,
     ) -> None:
         self.waited_s = waited_s
+        self.unsent_s = unsent_s
         self.messages = messages
         self.dead_after_s = dead_after_s
         what = f"connected, and no audio came for {waited_s:g} s"
         what += f", only {messages} other message(s)" if messages else ", nor anything else"
+        if unsent_s > 0:
+            what += f"; {unsent_s:.3g} s of this side's own speech had not left yet"
         if dead_after_s is not None:
             what += f"; a dead peer would be found out within {dead_after_s:g} s"
         super().__init__(what, peer=peer, elapsed_s=elapsed_s, answer=answer)
