@@ -6,6 +6,8 @@ Rules
 3. Audio is whole samples of 16-bit PCM, or it is not a frame: the constructor says what is wrong.
 4. ``id`` and ``name`` are carried for peers that number their frames; nothing in the library depends on them.
 5. Some fields are this side's own business (``LOCAL``): no dialect writes them, and no peer can set them.
+6. The four frames that tell who speaks are told by a session itself (``notice`` is True) or by its peer. What the
+   session noticed is no content: passed on to its output, it does not travel back to the peer.
 
 Frozen costs 0.4 microseconds more to make an ``AudioFrame`` than a mutable class (0.75 against 0.33 on Python 3.11):
 under one percent of what a frame costs on its way, so values stay frozen.
@@ -262,31 +264,43 @@ class MarkFrame:
 @final
 @frozen(kw_only=True)
 class UserStartedSpeakingFrame:
-    """``at_s`` is the time in the inbound audio, in seconds since its start, at which speech began."""
+    """``at_s`` is the time in the inbound audio, in seconds since its start, at which speech began.
+
+    ``notice``: see rule 6.
+    """
 
     at_s: float | None = field(default=None, validator=optional(ge(0)))
+    notice: bool = field(default=False, eq=False, metadata=LOCAL)
 
 
 @final
 @frozen(kw_only=True)
 class UserStoppedSpeakingFrame:
-    """``at_s`` is the time in the inbound audio, in seconds since its start, at which speech ended."""
+    """``at_s`` is the time in the inbound audio, in seconds since its start, at which speech ended.
+
+    ``notice``: see rule 6.
+    """
 
     at_s: float | None = field(default=None, validator=optional(ge(0)))
+    notice: bool = field(default=False, eq=False, metadata=LOCAL)
 
 
 @final
 @frozen(kw_only=True)
 class BotStartedSpeakingFrame:
+    """Audio begins to leave after a pause. ``notice``: see rule 6."""
+
     destination: str | None = None
+    notice: bool = field(default=False, eq=False, metadata=LOCAL)
 
 
 @final
 @frozen(kw_only=True)
 class BotStoppedSpeakingFrame:
-    """The end of an utterance. Sent to an output, it flushes the last partial chunk."""
+    """The end of an utterance. Sent to an output, it flushes the last partial chunk. ``notice``: see rule 6."""
 
     destination: str | None = None
+    notice: bool = field(default=False, eq=False, metadata=LOCAL)
 
 
 @final

@@ -9,7 +9,15 @@ from attrs import define, field
 from trio.testing import MockClock
 
 from trio_transports.errors import ConnectionClosed
-from trio_transports.frames import AudioFrame, Frame, InterruptionFrame, TextFrame, UserStartedSpeakingFrame
+from trio_transports.frames import (
+    AudioFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InterruptionFrame,
+    TextFrame,
+    UserStartedSpeakingFrame,
+)
 from trio_transports.params import TransportParams
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers import JSONFrameSerializer
@@ -170,3 +178,51 @@ async def test_a_session_that_interrupts_by_itself_is_passed_on(autojump_clock: 
         nursery.cancel_scope.cancel()
     assert peer.recorder.of(InterruptionFrame)
     assert len(peer.recorder.audio) - told <= 640
+
+
+async def test_what_the_session_noticed_does_not_travel_back(autojump_clock: MockClock) -> None:
+    """A pipeline that passes everything on sends the peer its own notices, and none of the session's."""
+    settings = params(vad_enabled=True, vad_analyzer=AnythingButSilence)
+    async with memory_session(settings) as (session, peer), trio.open_nursery() as nursery:
+        seen: list[Frame] = []
+
+        def watch(frame: Frame) -> Frame:
+            seen.append(frame)
+            return frame
+
+        nursery.start_soon(Pipeline([watch]).run, session.input, session.output)
+        for _ in range(2):
+            for sample in (0x3333, 0x3333, 0):
+                await peer.send(audio(sample))
+                await trio.sleep(0.02)
+            await trio.sleep(1)
+        told = [frame for frame in seen if isinstance(frame, UserStartedSpeakingFrame)]
+        assert [frame.notice for frame in told] == [True, True]
+        assert peer.recorder.of(UserStartedSpeakingFrame) == []
+        assert peer.recorder.of(BotStartedSpeakingFrame) == []
+        assert peer.recorder.of(BotStoppedSpeakingFrame) == []
+        await peer.send(UserStartedSpeakingFrame(at_s=3.0))
+        await trio.sleep(1)
+        assert peer.recorder.of(UserStartedSpeakingFrame) == [UserStartedSpeakingFrame(at_s=3.0)]
+        assert not seen[-1].notice  # type: ignore[union-attr]
+        nursery.cancel_scope.cancel()
+
+
+async def test_statistics_tell_what_a_pipeline_dropped(autojump_clock: MockClock) -> None:
+    """By kind, in the session's own statistics."""
+
+    async def llm(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
+        for n in range(3):
+            await output.send(TextFrame(text=str(n)))
+        async for frame in input:
+            await output.send(frame)
+
+    async def tts(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
+        await trio.sleep(1)
+
+    async with memory_session(params()) as (session, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(Pipeline([llm, tts]).run, session.input, session.output)
+        await peer.send(InterruptionFrame())
+        await trio.sleep(0.5)
+        assert session.statistics().dropped_by_kind == {"TextFrame": 3}
+        nursery.cancel_scope.cancel()

@@ -191,9 +191,9 @@ class Inbound:
 
     def _tell(self, event: SpeechEvent) -> None:
         if not isinstance(event, SpeechStarted):
-            self._put(UserStoppedSpeakingFrame(at_s=event.at_s))
+            self._put(UserStoppedSpeakingFrame(at_s=event.at_s, notice=True))
             return
-        self._put(UserStartedSpeakingFrame(at_s=event.at_s))
+        self._put(UserStartedSpeakingFrame(at_s=event.at_s, notice=True))
         if self._params.allow_interruptions:
             self._interrupt()
             self._put(InterruptionFrame())

@@ -22,6 +22,7 @@ from ..audio.format import AudioFormat
 from ..errors import ConnectionClosed, LocalProtocolError
 from ..frames import (
     AudioFrame,
+    BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     CancelFrame,
     EndFrame,
@@ -34,6 +35,8 @@ from ..frames import (
     MessageFrame,
     MixerControlFrame,
     SpriteFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
 )
 from ..params import TransportParams
 from ..serializers.protocol import FrameSerializer, Message
@@ -161,6 +164,11 @@ class Output(trio.abc.SendChannel[Frame]):
         self._ended = True
         await trio.lowlevel.checkpoint()
 
+    def count_dropped(self, frame: Frame) -> None:
+        """Count a frame that was dropped on its way here, as a pipeline does at an interruption."""
+        kinds, kind = self._counters.dropped_by_kind, type(frame).__name__
+        kinds[kind] = kinds.get(kind, 0) + 1
+
     # For the session
 
     @property
@@ -260,6 +268,13 @@ class Output(trio.abc.SendChannel[Frame]):
 
     async def _send_other(self, frame: Frame) -> None:
         match frame:
+            case (
+                UserStartedSpeakingFrame(notice=True)
+                | UserStoppedSpeakingFrame(notice=True)
+                | BotStartedSpeakingFrame(notice=True)
+                | BotStoppedSpeakingFrame(notice=True)
+            ):
+                pass  # what was noticed here is not for the peer
             case MessageFrame(urgent=True):
                 await self._ready.wait()
                 await self._outbox.put_urgent(self._encode(frame), self._closed_error)

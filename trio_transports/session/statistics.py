@@ -1,9 +1,10 @@
 """What a session counts: mutable counters inside, a frozen snapshot outside."""
 
+from collections.abc import Mapping
 from typing import final
 
 import attrs
-from attrs import define, frozen
+from attrs import Factory, define, field, frozen
 
 
 @final
@@ -26,6 +27,7 @@ class Counters:
     silence_chunks: int = 0
     interruptions: int = 0
     reconnects: int = 0
+    dropped_by_kind: dict[str, int] = field(factory=dict)
 
 
 @final
@@ -59,6 +61,8 @@ class Statistics:
     """How often the audio clock was so late that it had to give up its schedule."""
     interruptions: int = 0
     reconnects: int = 0
+    dropped_by_kind: Mapping[str, int] = Factory(dict)
+    """Frames that a pipeline dropped on their way to the output, by the name of their class."""
 
     @classmethod
     def of(cls, counters: Counters, *, duration_s: float, audio_queued_s: float, late_resets: int) -> "Statistics":

@@ -338,7 +338,7 @@ class Track:
             return
         if not self._is_speaking and self._taken < self._speech_end:
             self._is_speaking = True
-            self.tell(BotStartedSpeakingFrame(destination=self.name))
+            self.tell(BotStartedSpeakingFrame(destination=self.name, notice=True))
         self._taken += len(pcm)
         self._available_at_s = -inf
         self._spoke_at_s = now_s
@@ -468,4 +468,4 @@ class Track:
     def _stop_speaking(self) -> None:
         if self._is_speaking:
             self._is_speaking = False
-            self.tell(BotStoppedSpeakingFrame(destination=self.name))
+            self.tell(BotStoppedSpeakingFrame(destination=self.name, notice=True))
