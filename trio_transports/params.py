@@ -171,7 +171,10 @@ def _is_origin(text: str) -> bool:
 @final
 @frozen(kw_only=True)
 class ReconnectPolicy:
-    """When a client dials again: exponential backoff with jitter, until ``max_attempts`` in a row have failed."""
+    """When a client dials again: exponential backoff with jitter, until ``max_attempts`` in a row have failed.
+
+    An attempt has failed too if its connection did not last ``stable_after`` seconds: see ``wire.dialling``.
+    """
 
     max_attempts: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
     initial_delay: float = field(default=0.5, validator=_number(least=0))
@@ -179,6 +182,7 @@ class ReconnectPolicy:
     multiplier: float = field(default=2.0, validator=_number(least=1))
     jitter: float = field(default=0.5, validator=_number(least=0))
     max_queued_audio_secs: float = field(default=1.0, validator=_number(least=0))
+    stable_after: float = field(default=5.0, validator=_number(least=0))
 
     def __attrs_post_init__(self) -> None:
         if self.max_delay < self.initial_delay:

@@ -330,6 +330,8 @@ def test_a_mixer_for_each_destination() -> None:
         ("jitter", 1.1),
         ("jitter", -0.1),
         ("max_queued_audio_secs", INF),
+        ("stable_after", -1),
+        ("stable_after", True),
     ],
 )
 def test_a_bad_reconnect_policy(name: str, value: object) -> None:

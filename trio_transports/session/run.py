@@ -90,8 +90,8 @@ class Run:
     session: Session = field(init=False)
     _heard_at_s: float = field(factory=trio.current_time, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
-    _redialling: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    """Around dialling again; cancelled when the session closes while it has no wire."""
+    _redialling: trio.CancelScope | None = field(default=None, init=False)
+    """Around dialling again, one for each loss; cancelled when the session closes while it has no wire."""
     _replies: Callable[[], Sequence[Message]] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -118,7 +118,7 @@ class Run:
         ending = await self._pump(self._wire)
         while self._redial is not None and self._may_redial(ending):
             self._set_wire(None)
-            with self._redialling:
+            with trio.CancelScope() as self._redialling:
                 try:
                     async with self._redial(self.session, ending) as wire:
                         self._set_wire(wire)
@@ -242,7 +242,7 @@ class Run:
         parts.outbox.drop_paced()
         parts.outbox.say_goodbye(code, reason)
         parts.output.wake()
-        if not parts.life.has_wire:
+        if not parts.life.has_wire and self._redialling is not None:
             self._redialling.cancel()
 
     def finish(self, ending: ConnectionClosed) -> None:

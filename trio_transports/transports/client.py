@@ -3,11 +3,11 @@
 Rules
 1. A connection that cannot be made within ``connect_timeout`` raises; nothing pretends to be ready.
 2. With a ``ReconnectPolicy`` a lost connection is dialled again, with backoff and jitter. The session and its channels
-   survive; ``Reconnecting`` tells each attempt, and giving up ends the session as the loss would have.
+   survive any number of losses; ``Reconnecting`` tells each attempt, and giving up ends the session as the loss would
+   have. What counts as an attempt is told in ``wire.dialling``.
 3. A transport may be used for any number of sessions, also at the same time.
 """
 
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import final
@@ -17,7 +17,7 @@ import trio
 from attrs import define, field
 
 from ..errors import ConnectionClosed, HandshakeRejected, TransportError
-from ..params import ReconnectPolicy, WebsocketClientParams
+from ..params import WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
 from ..serializers.protocol import FrameSerializer, Message
 from ..session.broadcast import Broadcast, Subscription
@@ -25,6 +25,7 @@ from ..session.events import Event, Reconnecting
 from ..session.run import open_session
 from ..session.session import Session
 from ..wire.dial import Address, dial
+from ..wire.dialling import Attempts
 from ..wire.engines import Engine, engine_named
 from ..wire.protocol import Wire
 from ..wire.settings import WireSettings
@@ -65,7 +66,9 @@ class WebsocketClientTransport:
     async def session(self) -> AsyncIterator[Session]:
         """Connect, and run a session for as long as the body runs."""
         params = _with_serializer(self.params)
-        redial = None if params.reconnect is None else _Redialler(self, params.reconnect).redial
+        redial = None
+        if params.reconnect is not None:
+            redial = _Redialler(self, Attempts(params.reconnect, self.uri)).redial
         with self._events.activity(), self._messages.activity():
             async with (
                 self._connected() as wire,
@@ -99,30 +102,29 @@ class WebsocketClientTransport:
 @final
 @define(eq=False)
 class _Redialler:
-    """Opens the next connection of one session; attempts are counted anew after each success."""
+    """Opens the next connection of one session, after each loss."""
 
     _transport: WebsocketClientTransport
-    _policy: ReconnectPolicy
+    _attempts: Attempts
 
     @asynccontextmanager
     async def redial(self, _session: Session, cause: ConnectionClosed) -> AsyncIterator[Wire]:
-        attempt, last_error = 0, TransportError(str(cause))
-        while self._policy.max_attempts is None or attempt < self._policy.max_attempts:
-            attempt += 1
-            delay_s = self._policy.delay_s(attempt, random.random())
-            self._transport._events.emit(Reconnecting(attempt, delay_s, last_error))
+        last_error: TransportError = cause
+        while True:
+            delay_s = self._attempts.next_delay_s(last_error)
+            self._transport._events.emit(Reconnecting(self._attempts.made, delay_s, last_error))
             await trio.sleep(delay_s)
             connected = False
             try:
                 async with self._transport._connected() as wire:
                     connected = True
+                    self._attempts.connected()
                     yield wire
                     return
             except TransportError as exc:
                 if connected or _is_final(exc):
                     raise
                 last_error = exc
-        raise TransportError(f"gave up after {attempt} attempts to reconnect to {self._transport.uri}: {last_error}")
 
 
 def _is_final(error: TransportError) -> bool:

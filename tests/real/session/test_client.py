@@ -184,6 +184,61 @@ async def test_a_lost_connection_is_dialled_again(engine: str) -> None:
 
 
 @engines
+@pytest.mark.parametrize("losses", [2, 3, 4])
+async def test_any_number_of_losses(engine: str, losses: int) -> None:
+    """A server that closes with 1012 again and again is dialled again each time, by one session."""
+    lines: list[Session] = []
+
+    async def hello_and_restart(session: Session) -> None:
+        lines.append(session)
+        await session.output.send(TextFrame(text=f"hello {len(lines)}"))
+        if len(lines) <= losses:
+            await session.output.drain()
+            await session.aclose(1012, "restarting")
+        else:
+            await session.input.receive()
+
+    policy = ReconnectPolicy(initial_delay=0.01, max_delay=0.02)
+    async with serving(hello_and_restart, engine=engine) as place:
+        transport = place.client(reconnect=policy)
+        events = transport.events()
+        with trio.fail_after(20):
+            async with transport.session() as session:
+                for number in range(losses + 1):
+                    assert await session.input.receive() == TextFrame(text=f"hello {number + 1}")
+                await session.output.send(TextFrame(text="bye"))
+                assert [frame async for frame in session.input] == []
+                assert session.statistics().reconnects == losses
+        told = [event async for event in events]
+    assert [(end.code, end.initiator) for end in told if isinstance(end, Disconnected)] == [(1000, "remote")]
+    assert [event.attempt for event in told if isinstance(event, Reconnecting)] == list(range(1, losses + 1))
+
+
+@engines
+async def test_a_server_that_accepts_and_drops_is_given_up(engine: str) -> None:
+    """Connections that do not last are no success: the delays grow, and ``max_attempts`` of them are the end."""
+    calls: list[Session] = []
+
+    async def fail_at_once(session: Session) -> None:
+        calls.append(session)
+        raise RuntimeError("dropped on purpose")
+
+    policy = ReconnectPolicy(max_attempts=2, initial_delay=0.02, jitter=0)
+    async with serving(fail_at_once, engine=engine) as place:
+        transport = place.client(reconnect=policy)
+        events = transport.events()
+        with trio.fail_after(20):
+            async with transport.session() as session:
+                assert [frame async for frame in session.input] == []
+                with pytest.raises(ConnectionClosed, match="gave up after 2 attempts"):
+                    await session.output.send(TextFrame(text="hello"))
+        told = [event async for event in events]
+    assert [(event.attempt, event.delay) for event in told if isinstance(event, Reconnecting)] == [(1, 0.02), (2, 0.04)]
+    assert sum(isinstance(event, Disconnected) for event in told) == 1
+    assert len(calls) == 3
+
+
+@engines
 async def test_stale_audio_is_dropped_on_reconnection(engine: str) -> None:
     """Of the audio queued while the line was down only the newest second is sent, and the rest is counted."""
     heard: list[float] = []
