@@ -15,7 +15,7 @@ under one percent of what a frame costs on its way, so values stay frozen.
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, cast, final
+from typing import Any, Final, TypeAlias, cast, final, get_args
 
 from attrs import Factory, field, frozen
 from attrs.validators import and_, ge, in_, instance_of, optional
@@ -342,3 +342,30 @@ Frame: TypeAlias = (
     | MixerControlFrame
     | FilterControlFrame
 )
+
+_FRAMES: frozenset[type] = frozenset(get_args(Frame))
+
+
+def check_frame(value: object) -> None:
+    """Raise TypeError for what is no frame, with what to send instead."""
+    if type(value) not in _FRAMES:
+        raise TypeError(f"{_shown(value)} is not a frame: {_instead(value)}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _instead(value: object) -> str:
+    match value:
+        case str():
+            return "send TextFrame(text=...), or MessageFrame(message=...) for a message of your own"
+        case bytes() | bytearray() | memoryview():
+            return "send AudioFrame(audio=..., sample_rate=...) for 16-bit PCM"
+        case dict() | list() | int() | float() | None:
+            return "send MessageFrame(message=...) for a JSON document of your own"
+        case type() if value in _FRAMES:
+            return f"make one, {value.__name__}(...)"
+        case _:
+            return "the kinds of frames are listed in trio_transports.frames.Frame"

@@ -4,6 +4,7 @@ Rules
 1. Frames leave in the order in which they were sent, audio and other frames alike; urgent messages and an interruption
    overtake everything.
 2. A frame that the dialect cannot say is counted; one that is wrong raises here, in the caller, and costs nothing else.
+   So does what is no frame at all. Keys that the dialect has no message for leave as tones in the audio.
 3. Sending waits while more than ``audio_out_max_queue_secs`` of audio or ``MAX_QUEUED_MESSAGES`` are queued, and
    until the peer has announced its stream where the dialect needs that.
 4. After the connection has ended, sending raises ``ConnectionClosed``; after ``end`` or ``aclose`` here,
@@ -18,6 +19,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from ..audio.dtmf import dtmf_tones
 from ..audio.format import AudioFormat
 from ..errors import ConnectionClosed, LocalProtocolError
 from ..frames import (
@@ -25,6 +27,7 @@ from ..frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     CancelFrame,
+    DTMFFrame,
     EndFrame,
     FilterControlFrame,
     Frame,
@@ -37,6 +40,7 @@ from ..frames import (
     SpriteFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
+    check_frame,
 )
 from ..params import TransportParams
 from ..serializers.protocol import FrameSerializer, Message
@@ -86,6 +90,7 @@ class Output(trio.abc.SendChannel[Frame]):
             if track is None or track.queued_s:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return
+        check_frame(frame)
         self._check_open()
         await self._send_other(frame)
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -291,6 +296,8 @@ class Output(trio.abc.SendChannel[Frame]):
                 self._control_mixer(frame)
             case FilterControlFrame():
                 await self._control_filter(frame)
+            case DTMFFrame():
+                await self._press(frame)
             case _:
                 await self._queue_messages(frame)
 
@@ -321,6 +328,17 @@ class Output(trio.abc.SendChannel[Frame]):
         if messages or ends_utterance:
             track.push_mark(messages, trio.current_time(), ends_utterance=ends_utterance)
             self._clock.tick()
+
+    async def _press(self, frame: DTMFFrame) -> None:
+        await (
+            self._ready.wait()
+        )  # how the line writes keys, and in which format it carries sound, is known from its start
+        if self._serializer.encode(frame) or not self._params.audio_out_enabled:
+            await self._queue_messages(frame)
+            return
+        line = self._tracks[None].format
+        tones = dtmf_tones(frame.digit, line)
+        await self._queue_audio(AudioFrame(audio=tones, sample_rate=line.sample_rate, num_channels=line.num_channels))
 
     async def _wait_for_room(self, has_room: Callable[[], bool]) -> None:
         await self._ready.wait()
