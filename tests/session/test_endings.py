@@ -12,11 +12,9 @@ from trio.testing import MockClock
 from tests.session.helpers import CHUNK_BYTES, audio, is_silence, params, pcm, seconds
 from trio_transports import (
     AudioFrame,
-    CancelFrame,
     Connected,
     ConnectionClosed,
     Disconnected,
-    EndFrame,
     IdleTimeout,
     Session,
     SessionTimeout,
@@ -238,27 +236,6 @@ async def test_end_flushes_and_plays_silence(autojump_clock: MockClock) -> None:
     assert heard[: 50 * CHUNK_BYTES] == seconds(1).audio
     assert is_silence(heard[50 * CHUNK_BYTES :])
     assert len(heard) == 150 * CHUNK_BYTES
-
-
-async def test_an_end_frame_ends_the_output(autojump_clock: MockClock) -> None:
-    """EndFrame is told to the peer in its place and ends the output as end() does."""
-    async with watched(params(audio_out_end_silence_secs=0)) as (session, peer, _):
-        await session.output.send(seconds(1))
-        await session.output.send(EndFrame(reason="done"))
-        with pytest.raises(trio.ClosedResourceError):
-            await session.output.send(TextFrame(text="more"))
-    assert peer.recorder.of(EndFrame) == [EndFrame(reason="done")]
-    assert peer.recorder.audio == seconds(1).audio
-
-
-async def test_a_cancel_frame_ends_the_output_at_once(autojump_clock: MockClock) -> None:
-    """CancelFrame drops what is queued and tells the peer."""
-    async with watched(params()) as (session, peer, _):
-        await session.output.send(seconds(30))
-        await trio.sleep(1)
-        await session.output.send(CancelFrame(reason="stop"))
-    assert trio.current_time() < 1.5
-    assert peer.recorder.of(CancelFrame) == [CancelFrame(reason="stop")]
 
 
 async def test_closing_the_session_from_inside(autojump_clock: MockClock) -> None:

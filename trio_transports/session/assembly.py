@@ -13,12 +13,14 @@ from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
 from ..params import MixerSource, TransportParams, WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
-from ..serializers.protocol import FixedChunk, FrameSerializer, PlaybackMarks, per_session
+from ..serializers.protocol import FixedChunk, FrameSerializer, per_session
 from ..vad.analyzer import VADAnalyzer
 from ..wire.protocol import Wire
 from .clock import Clock
+from .farewell import Farewell
 from .inbound import Inbound
 from .inbox import Inbox
+from .marks import DrainMarks
 from .outbox import Outbox
 from .output import Output
 from .session import Session
@@ -42,6 +44,7 @@ class Parts:
     output: Output
     outbox: Outbox
     clock: Clock
+    farewell: Farewell
     wire: Wire
 
     def session(self, close: Callable[[int, str], Awaitable[None]]) -> Session:
@@ -96,6 +99,8 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
         for name in (None, *params.audio_out_destinations)
     }
     clock.tracks = tuple(tracks.values())
+    marks = DrainMarks(serializer, outbox, lambda: any(track.has_played for track in tracks.values()))
+    farewell = Farewell(clock, outbox, marks, close)
     output = Output(
         life,
         serializer,
@@ -107,7 +112,8 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
         shape=lambda: (output_format(params, serializer), track_settings(params, serializer)),
         params=params,
         max_stale_s=max_stale_s,
-        awaits_marks=lambda: isinstance(serializer, PlaybackMarks) and serializer.has_marks,
+        marks=marks,
+        farewell=farewell,
     )
     inbound = Inbound(
         params,
@@ -118,10 +124,10 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
         analyzer=analyzer_for(params),
         close=close,
         interrupt=output.interrupt_now,
-        mark_played=output.mark_played,
-        peer_stopped=output.peer_stopped,
+        mark_played=marks.played,
+        peer_stopped=marks.peer_stopped,
     )
-    return Parts(life, counters, serializer, inbox, inbound, output, outbox, clock, wire)
+    return Parts(life, counters, serializer, inbox, inbound, output, outbox, clock, farewell, wire)
 
 
 def output_format(params: TransportParams, serializer: FrameSerializer) -> AudioFormat:

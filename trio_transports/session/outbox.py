@@ -148,6 +148,11 @@ class Outbox:
         self._urgent.extend(messages)
         self._idle.wake()
 
+    def put_last(self, messages: Sequence[Message]) -> None:
+        """Queue a message of the session's own behind the urgent ones; of these there are few, so it never waits."""
+        self._urgent.extend(messages)
+        self._idle.wake()
+
     def drop_paced(self) -> list[Paced]:
         """Drop what was handed over and is not being written yet; return it."""
         dropped = list(self._paced)

@@ -7,12 +7,11 @@ Rules
    So does what is no frame at all. Keys that the dialect has no message for leave as tones in the audio.
 3. Sending waits while more than ``audio_out_max_queue_secs`` of audio or ``MAX_QUEUED_MESSAGES`` are queued, and
    until the peer has announced its stream where the dialect needs that.
-4. After the connection has ended, sending raises ``ConnectionClosed``; after ``end`` or ``aclose`` here,
-   ``trio.ClosedResourceError``.
+4. After the connection has ended, sending raises ``ConnectionClosed``; after ``end`` or ``aclose`` here, or after an
+   ``EndFrame`` until it has ended the call, ``trio.ClosedResourceError``.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from itertools import count
 from typing import Final, final
 
 import trio
@@ -34,7 +33,6 @@ from ..frames import (
     ImageFrame,
     InterruptionFrame,
     JSONValue,
-    MarkFrame,
     MessageFrame,
     MixerControlFrame,
     SpriteFrame,
@@ -45,13 +43,14 @@ from ..frames import (
 from ..params import TransportParams
 from ..serializers.protocol import FrameSerializer, Message
 from .clock import Clock
+from .farewell import Farewell
+from .marks import DrainMarks
 from .outbox import Outbox
-from .state import Life
+from .state import Life, State
 from .statistics import Counters
 from .track import Track, TrackSettings
 
 MAX_QUEUED_MESSAGES: Final = 1024
-_DRAIN_MARK: Final = "trio-transports-drain-"
 
 
 @final
@@ -69,14 +68,13 @@ class Output(trio.abc.SendChannel[Frame]):
     _shape: Callable[[], tuple[AudioFormat, TrackSettings]]
     _params: TransportParams
     _max_stale_s: float
-    _awaits_marks: Callable[[], bool]
+    _marks: DrainMarks
+    _farewell: Farewell
     _ready: trio.Event = field(factory=trio.Event, init=False)
     _ended: bool = field(default=False, init=False)
     _room: ParkingLot = field(factory=ParkingLot, init=False)
     _drained: ParkingLot = field(factory=ParkingLot, init=False)
-    _marks_played: dict[str, trio.Event] = field(factory=dict, init=False)
-    _peer_plays: bool = field(default=True, init=False)
-    _mark_numbers: "count[int]" = field(factory=count, init=False)
+    _over: trio.Event = field(factory=trio.Event, init=False)
 
     async def send(self, frame: Frame) -> None:
         """Queue a frame. Cancelled while waiting for room, it has queued nothing.
@@ -91,8 +89,11 @@ class Output(trio.abc.SendChannel[Frame]):
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return
         check_frame(frame)
-        self._check_open()
-        await self._send_other(frame)
+        if isinstance(frame, EndFrame | CancelFrame):
+            await self._end_call(frame)
+        else:
+            self._check_open()
+            await self._send_other(frame)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_message(self, message: JSONValue, urgent: bool = False) -> None:
@@ -145,15 +146,18 @@ class Output(trio.abc.SendChannel[Frame]):
         while not self._is_drained:
             await self._drained.park()
             self._check_connected()
-        if self._peer_tells and self._counters.interruptions == interruptions:
+        if self._marks.peer_tells and self._counters.interruptions == interruptions:
             await self._wait_until_played()
             self._check_connected()
 
     async def end(self) -> None:
-        """Flush, play ``audio_out_end_silence_secs`` of silence, and take no more frames."""
+        """Flush, play ``audio_out_end_silence_secs`` of silence, and take no more frames. The call itself goes on."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        self._end_audio()
+        await self.drain()
+
+    def _end_audio(self) -> None:
         if self._ended:
-            await self.drain()
             return
         self._ended = True
         now_s = trio.current_time()
@@ -162,7 +166,6 @@ class Output(trio.abc.SendChannel[Frame]):
             if track.has_played and self._params.audio_out_end_silence_secs:
                 track.push_silence(self._params.audio_out_end_silence_secs, now_s)
             track.is_ending = True
-        await self.drain()
 
     async def aclose(self) -> None:
         """Take no more frames; what is queued still goes out."""
@@ -208,29 +211,19 @@ class Output(trio.abc.SendChannel[Frame]):
             self._outbox.put_first(self._serializer.encode(InterruptionFrame()))
         self._clock.tick()
 
-    def mark_played(self, mark: MarkFrame) -> bool:
-        """Whether the mark was one of ``drain``'s own."""
-        played = self._marks_played.pop(mark.mark, None)
-        if played is not None:
-            played.set()
-        return mark.mark.startswith(_DRAIN_MARK)
-
-    def peer_stopped(self) -> None:
-        """The peer's stream has ended: it plays nothing any more, and tells nothing of it."""
-        self._peer_plays = False
-        self._settle_marks()
-
     def wrote(self) -> None:
         """Something was written: look who waited for that."""
         if self._room:
             self._room.unpark_all()
-        if self._drained and self._is_drained:
+        if (self._drained or self._farewell.has_begun) and self._is_drained:
             self._drained.unpark_all()
+            if self._farewell.has_begun:
+                self._farewell.all_left()
 
     def wake(self) -> None:
         """Let everybody who waits see how the session stands."""
         self._ready.set()
-        self._settle_marks()
+        self._marks.settle()
         self._room.unpark_all()
         self._drained.unpark_all()
 
@@ -238,6 +231,7 @@ class Output(trio.abc.SendChannel[Frame]):
         """Give up what is queued: the session is over."""
         for track in self._tracks.values():
             track.stop()
+        self._over.set()
         self.wake()
 
     @property
@@ -247,7 +241,13 @@ class Output(trio.abc.SendChannel[Frame]):
     @property
     def unplayed_s(self) -> float:
         """How long what was sent may take until ``drain`` believes that it was heard."""
-        return self.queued_s + (self._lead_s if self._peer_tells else 0.0)
+        return self.queued_s + (self._lead_s if self._marks.peer_tells else 0.0)
+
+    @property
+    def drain_limit_s(self) -> float:
+        """How long a flush may take: ``drain_timeout``, else the audio's own length and ``close_timeout``."""
+        limit_s = self._params.drain_timeout
+        return self.unplayed_s + self._params.close_timeout if limit_s is None else limit_s
 
     # Inside
 
@@ -268,6 +268,8 @@ class Output(trio.abc.SendChannel[Frame]):
 
     def _check_open(self) -> None:
         self._check_connected()
+        if self._farewell.has_begun:
+            raise trio.ClosedResourceError("this side ends the call: no frame can follow an EndFrame or CancelFrame")
         if self._ended:
             raise trio.ClosedResourceError("session.output was ended by this side: no frame can follow")
 
@@ -285,13 +287,6 @@ class Output(trio.abc.SendChannel[Frame]):
                 await self._outbox.put_urgent(self._encode(frame), self._closed_error)
             case InterruptionFrame():
                 self.interrupt_now()
-            case EndFrame():
-                await self._queue_messages(frame)
-                await self.end()
-            case CancelFrame():
-                self._drop_everything()
-                self._outbox.put_first(self._encode(frame))
-                self._ended = True
             case MixerControlFrame():
                 self._control_mixer(frame)
             case FilterControlFrame():
@@ -300,6 +295,27 @@ class Output(trio.abc.SendChannel[Frame]):
                 await self._press(frame)
             case _:
                 await self._queue_messages(frame)
+
+    async def _end_call(self, frame: EndFrame | CancelFrame) -> None:
+        """End the call and wait for that. Cancelling it only ends the waiting: see ``session.farewell``."""
+        self._check_connected()
+        if self._farewell.has_begun:
+            self._check_open()
+        self._life.to(State.DRAINING)
+        words = self._serializer.encode(frame)
+        if isinstance(frame, EndFrame) and self._ready.is_set():
+            self._end_audio()
+            self._farewell.begin(words, frame.reason, within_s=self.drain_limit_s)
+            self._clock.tick()
+            self.wrote()
+        else:  # at once: before the peer's start nothing could be queued
+            self._ended = True
+            self._drop_everything()
+            self._farewell.begin(words, frame.reason, within_s=0)
+            self._farewell.say()
+        await self._over.wait()
+        if not self._farewell.was_said:
+            self._check_connected()
 
     async def _queue_audio(self, frame: AudioFrame, *, tick: bool = True) -> Track | None:
         """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
@@ -380,25 +396,17 @@ class Output(trio.abc.SendChannel[Frame]):
         unsent = self._outbox.drop_paced()
         for track in self._tracks.values():
             track.interrupt(unsent)
-        self._settle_marks()
+        self._marks.settle()
         self._room.unpark_all()
         self._drained.unpark_all()
 
-    @property
-    def _peer_tells(self) -> bool:
-        """Whether something was said that the peer tells the end of."""
-        return self._peer_plays and self._awaits_marks() and any(track.has_played for track in self._tracks.values())
-
-    def _settle_marks(self) -> None:
-        for played in self._marks_played.values():
-            played.set()
-
     async def _wait_until_played(self) -> None:
-        name = f"{_DRAIN_MARK}{next(self._mark_numbers)}"
-        played = self._marks_played[name] = trio.Event()
+        played = trio.Event()
+        name = self._marks.ask(played.set)
+        if name is None:
+            return
         try:
-            await self._outbox.put_urgent(self._serializer.encode(MarkFrame(mark=name)), self._closed_error)
             with trio.move_on_after(self._lead_s + self._params.send_timeout):
                 await played.wait()
         finally:
-            self._marks_played.pop(name, None)
+            self._marks.forget(name)

@@ -6,6 +6,7 @@ Rules
 1. The body returns: what is queued flushes within ``drain_timeout``, then the wire closes with 1000.
 2. The body raises or is cancelled: what is queued is dropped and the wire closes with 1011 or 1001, within
    ``close_timeout`` (and a second at most in all), then by force. The body's own exception comes out as it is.
+   An ``EndFrame`` or ``CancelFrame`` that was sent ends the call as ``session.farewell`` says; the body goes on.
 3. The peer closes or is lost: the input ends once it is read, sending raises, and the body goes on.
 4. A limit is passed (a timeout, too many malformed messages, too many unread frames): the wire closes with a code and
    reason that say so, and the body sees what rule 3 says.
@@ -90,6 +91,7 @@ class Run:
     session: Session = field(init=False)
     _heard_at_s: float = field(factory=trio.current_time, init=False)
     _over: trio.Event = field(factory=trio.Event, init=False)
+    _has_hung_up: bool = field(default=False, init=False)
     _redialling: trio.CancelScope | None = field(default=None, init=False)
     """Around dialling again, one for each loss; cancelled when the session closes while it has no wire."""
     _replies: Callable[[], Sequence[Message]] | None = field(default=None, init=False)
@@ -130,6 +132,7 @@ class Run:
             if self._redialling.cancelled_caught:
                 break
         self.finish(ending)
+        await self.hang_up()
 
     async def _pump(self, wire: Wire) -> ConnectionClosed:
         parts, counters, messages = self.parts, self.parts.counters, self._messages
@@ -186,25 +189,27 @@ class Run:
     async def drain(self) -> None:
         """Flush what is queued, within its own length and ``close_timeout`` or what ``drain_timeout`` says."""
         parts = self.parts
-        if not parts.life.to(State.DRAINING):
+        if parts.life.is_ending:
             return
+        parts.life.to(State.DRAINING)
         parts.inbox.shut()
-        parts.output.stop_filling()
         await self._drain()
 
     async def _drain(self) -> None:
-        parts, limit_s = self.parts, self._params.drain_timeout
-        if limit_s is None:
-            limit_s = parts.output.unplayed_s + self._params.close_timeout
-        with trio.move_on_after(limit_s):
+        output = self.parts.output
+        if self.parts.farewell.has_begun:
+            await self._over.wait()
+            return
+        output.stop_filling()
+        with trio.move_on_after(output.drain_limit_s):
             try:
-                await parts.output.drain()
+                await output.drain()
             except ConnectionClosed:
                 return
 
     async def _close_politely(self, code: int, reason: str) -> None:
-        if self.parts.life.state is State.OPEN:
-            self.parts.output.stop_filling()
+        if not self.parts.life.is_ending:
+            self.parts.life.to(State.DRAINING)
             try:
                 await self._drain()
             except trio.Cancelled:
@@ -214,7 +219,11 @@ class Run:
 
     async def leave(self, error: BaseException) -> None:
         """End after the body raised or was cancelled: nothing more is said than goodbye."""
-        if not self.parts.life.is_over:
+        if self.parts.life.is_over:
+            return
+        if self.parts.farewell.has_begun and _is_late_frame(error):
+            await self._drain()
+        else:
             await self.close(*((1001, "going away") if _is_cancellation(error) else (1011, "internal error")))
 
     async def break_off(self) -> None:
@@ -265,8 +274,9 @@ class Run:
     async def hang_up(self) -> None:
         """End the provider's call as well, once, within ``hang_up_timeout``."""
         call, announced, serializer = self._params.hang_up, self.session.start, self.parts.serializer
-        if call is None or (isinstance(serializer, AwaitsStart) and not serializer.is_ready):
+        if call is None or self._has_hung_up or (isinstance(serializer, AwaitsStart) and not serializer.is_ready):
             return  # without a start there was no call
+        self._has_hung_up = True
         with trio.CancelScope(shield=True, deadline=trio.current_time() + self._params.hang_up_timeout) as limit:
             try:
                 await call(self.session)
@@ -296,6 +306,13 @@ class Run:
 
 def _call_name(announced: StartFrame | None) -> str:
     return "(no start message was read)" if announced is None else repr(announced.call_id or announced.stream_id)
+
+
+def _is_late_frame(error: BaseException) -> bool:
+    """Whether nothing is wrong but that a frame was sent after the one that ends the call."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_late_frame(inner) for inner in error.exceptions)
+    return isinstance(error, trio.ClosedResourceError)
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -1,0 +1,322 @@
+"""The end of a call by a frame: what the peer hears, what the handler sees, and what cannot be said any more."""
+
+import logging
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.real.telephony.lines import Line
+from tests.session.helpers import CHUNK_BYTES, audio, is_silence, params, pcm, seconds
+from tests.session.test_endings import the_end, watched
+from tests.session.test_telephony import call, lines
+from trio_transports import (
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    ConnectionClosed,
+    EndFrame,
+    Frame,
+    Session,
+    TextFrame,
+    TransportParams,
+)
+from trio_transports.pipeline import Pipeline
+from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.testing import ScriptedPeer
+
+QUIET_END = {"audio_out_end_silence_secs": 0}
+
+
+def order(peer: ScriptedPeer) -> list[str]:
+    """The kinds of what the peer got, runs of one kind as one."""
+    names: list[str] = []
+    for heard in peer.recorder.heard:
+        name = type(heard.frame).__name__.removesuffix("Frame")
+        if names[-1:] != [name]:
+            names.append(name)
+    return names
+
+
+async def test_an_end_frame_ends_the_call(autojump_clock: MockClock) -> None:
+    """What is queued, the end silence, the peer's word for the end, the close with 1000: in this order, and no more."""
+    async with watched(params()) as (session, peer, told):
+        await session.output.send(seconds(1))
+        await session.output.send(audio(100))
+        await session.output.send(TextFrame(text="goodbye"))
+        await session.output.send(EndFrame(reason="done"))
+        assert trio.current_time() == pytest.approx(3, abs=0.05)
+        assert [frame async for frame in session.input if not isinstance(frame, BotStoppedSpeakingFrame)][1:] == []
+        assert not session.is_connected
+        with pytest.raises(ConnectionClosed) as caught:
+            await session.output.send(TextFrame(text="more"))
+        assert (caught.value.code, caught.value.initiator) == (1000, "local")
+        await trio.sleep(60)
+    assert order(peer) == ["Audio", "Text", "Audio", "End"]
+    heard = peer.recorder.audio
+    assert heard[: 50 * CHUNK_BYTES + 100] == seconds(1).audio + pcm(100)
+    assert is_silence(heard[50 * CHUNK_BYTES + 100 :])
+    assert len(heard) == 151 * CHUNK_BYTES
+    assert peer.recorder.of(EndFrame) == [EndFrame(reason="done")]
+    assert the_end(told) == (1000, "done", "local")
+
+
+@lines
+async def test_every_line_hears_it_all(autojump_clock: MockClock, line: Line) -> None:
+    """On each telephone line the call ends once all was played, which those that tell have told."""
+    async with call(line, serializer=DetectingFrameSerializer(), audio_out_end_silence_secs=0.5) as here:
+        await here.phone.open()
+        await here.session.output.send(seconds(1))
+        await here.session.output.send(EndFrame())
+        ended_at_s = trio.current_time()
+        assert not here.session.is_connected
+    assert len(here.phone.pcm) == pytest.approx(1.5 * 2 * line.rate, abs=2 * line.rate * 0.11)
+    last_s = here.phone.packet_times_s[-1]
+    packet_s = len(here.phone.packets[-1].pcm) / 2 / line.rate
+    assert ended_at_s >= last_s + (packet_s if here.session.serializer.has_marks else 0) - 1e-6  # type: ignore[attr-defined]
+    assert ended_at_s < last_s + 0.3
+    assert here.phone.close_code == 1000
+
+
+@pytest.mark.parametrize("frame", [EndFrame(), CancelFrame()])
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_the_call_is_hung_up_though_the_handler_goes_on(
+    autojump_clock: MockClock, frame: Frame, times: int
+) -> None:
+    """hang_up runs as soon as the call is over, once for each call, whatever the handler does then."""
+    calls: list[float] = []
+
+    async def hang_up(session: Session) -> None:
+        assert not session.is_connected
+        calls.append(trio.current_time())
+        await trio.sleep(1)
+
+    for call_number in range(times):
+        async with watched(params(hang_up=hang_up, **QUIET_END)) as (session, _, told):
+            await session.output.send(seconds(1))
+            await session.output.send(frame)
+            ended_at_s = trio.current_time()
+            await trio.sleep(60)
+            assert calls[call_number:] == [ended_at_s]
+        assert the_end(told)[0] == 1000
+    assert len(calls) == times
+
+
+async def test_a_cancel_frame_ends_the_call_at_once(autojump_clock: MockClock) -> None:
+    """CancelFrame drops what is queued, tells the peer, closes with 1000 and ends the input."""
+    async with watched(params()) as (session, peer, told):
+        await session.output.send(seconds(30))
+        await trio.sleep(1)
+        await session.output.send(CancelFrame(reason="stop"))
+        assert trio.current_time() == pytest.approx(1, abs=0.01)
+        async for _ in session.input:
+            pass
+        assert session.statistics().audio_out_dropped_s == pytest.approx(29, abs=0.1)
+    assert trio.current_time() < 1.5
+    assert order(peer) == ["Audio", "Cancel"]
+    assert peer.recorder.of(CancelFrame) == [CancelFrame(reason="stop")]
+    assert the_end(told) == (1000, "stop", "local")
+
+
+async def test_no_frame_follows_an_end_frame(autojump_clock: MockClock) -> None:
+    """While an EndFrame's flush is under way no other frame can be sent, not even one that ends the call."""
+    async with watched(params()) as (session, peer, told), trio.open_nursery() as nursery:
+        await session.output.send(seconds(30))
+        nursery.start_soon(session.output.send, EndFrame())
+        await trio.sleep(1)
+        assert session.is_closing
+        for frame in (CancelFrame(), EndFrame(), TextFrame(text="more"), audio(CHUNK_BYTES)):
+            with pytest.raises(trio.ClosedResourceError, match="no frame can follow an EndFrame"):
+                await session.output.send(frame)
+    assert trio.current_time() == pytest.approx(32, abs=0.1)
+    assert order(peer) == ["Audio", "End"]
+    assert the_end(told)[0] == 1000
+
+
+@pytest.mark.parametrize("way", ["same task", "other task", "other task, nursery outside"])
+async def test_a_frame_after_the_end_is_an_error_and_no_crash(autojump_clock: MockClock, way: str) -> None:
+    """The error comes out of the handler; the peer has heard everything all the same, and is told 1000, not 1011."""
+    peer = None
+    told: list[object] = []
+    with pytest.raises((ConnectionClosed, trio.ClosedResourceError, ExceptionGroup)):  # noqa: PT012
+        async with watched(params(**QUIET_END)) as (session, peer, told):  # type: ignore[assignment]
+            await session.output.send(seconds(1))
+            if way == "same task":
+                await session.output.send(EndFrame())
+                await session.output.send(TextFrame(text="more"))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(session.output.send, EndFrame())
+                await trio.sleep(0.5)
+                if way == "other task":
+                    await session.output.send(TextFrame(text="more"))
+                nursery.start_soon(session.output.send, TextFrame(text="more"))
+    assert peer is not None
+    assert peer.recorder.audio == seconds(1).audio
+    assert peer.closed is not None
+    assert peer.closed.code == 1000
+    assert the_end(told)[0] == 1000  # type: ignore[arg-type]
+
+
+async def test_a_bug_while_the_call_ends_is_still_one(autojump_clock: MockClock) -> None:
+    """Another error of the handler's during the flush cuts it off with 1011 as ever."""
+    told: list[object] = []
+    with pytest.raises(ExceptionGroup):  # noqa: PT012
+        async with watched(params()) as (session, _, told), trio.open_nursery() as nursery:  # type: ignore[assignment]
+            await session.output.send(seconds(30))
+            nursery.start_soon(session.output.send, EndFrame())
+            await trio.sleep(0.5)
+            raise ValueError("mine")
+    assert trio.current_time() < 1
+    assert the_end(told)[0] == 1011  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("leaves", ["cancelled sender", "returning body"])
+async def test_the_call_ends_whatever_becomes_of_the_sender(autojump_clock: MockClock, leaves: str) -> None:
+    """A sender that is cancelled, and a body that returns meanwhile, take nothing from the end."""
+    async with watched(params(**QUIET_END)) as (session, peer, told):
+        await session.output.send(seconds(2))
+        with trio.move_on_after(0.5) as cancelled:
+            await session.output.send(EndFrame())
+        assert cancelled.cancelled_caught
+        if leaves == "cancelled sender":
+            async for _ in session.input:
+                pass
+            assert trio.current_time() == pytest.approx(2, abs=0.05)
+    assert trio.current_time() == pytest.approx(2, abs=0.05)
+    assert peer.recorder.audio == seconds(2).audio
+    assert order(peer) == ["Audio", "End"]
+    assert the_end(told)[0] == 1000
+
+
+@pytest.mark.parametrize("interruptions", [1, 2, 3])
+async def test_an_interruption_brings_the_end_nearer(autojump_clock: MockClock, interruptions: int) -> None:
+    """Barge-in while the goodbye is said drops what is left of it, silence too; the end is said all the same."""
+    async with watched(params()) as (session, peer, told), trio.open_nursery() as nursery:
+        await session.output.send(seconds(30))
+        nursery.start_soon(session.output.send, EndFrame())
+        await trio.sleep(1)
+        for _ in range(interruptions):
+            session.output.interrupt_now()
+        await trio.sleep(0.1)
+        assert not session.is_connected
+    assert order(peer) == ["Audio", "Interruption", "End"]
+    assert len(peer.recorder.audio) == pytest.approx(50 * CHUNK_BYTES, abs=2 * CHUNK_BYTES)
+    assert the_end(told)[0] == 1000
+
+
+@pytest.mark.parametrize("limit_s", [None, 0, 1])
+async def test_the_end_is_bounded(autojump_clock: MockClock, limit_s: float | None) -> None:
+    """A peer that tells nothing of what it played, or plays more slowly, is left after the time a drain may take."""
+    async with call(drain_timeout=limit_s, audio_out_end_silence_secs=0, send_timeout=100) as here:
+        here.phone.tells_marks = False
+        await here.phone.open()
+        await here.session.output.send(seconds(3))
+        await here.session.output.send(EndFrame())
+        assert trio.current_time() == pytest.approx(5 if limit_s is None else limit_s, abs=0.1)
+    assert here.phone.close_code == 1000
+
+
+async def test_a_peer_that_does_not_read_cannot_hold_the_end(autojump_clock: MockClock) -> None:
+    """A stalled peer costs what it costs without an EndFrame, and the sender is told that it was not heard."""
+    async with watched(params(send_timeout=3, close_timeout=1, **QUIET_END)) as (session, peer, told):
+        peer.stall()
+        await session.output.send(seconds(30))
+        with pytest.raises(ConnectionClosed):
+            await session.output.send(EndFrame())
+        assert trio.current_time() <= 64 * 0.02 + 3 + 1
+    assert the_end(told)[0] == 1006
+
+
+async def test_the_peer_leaves_while_the_end_is_said(autojump_clock: MockClock) -> None:
+    """What the peer did first is what ended the call, and the sender hears of it."""
+    async with watched(params()) as (session, peer, told), trio.open_nursery() as nursery:
+        await session.output.send(seconds(30))
+
+        @nursery.start_soon
+        async def end() -> None:
+            with pytest.raises(ConnectionClosed, match="enough"):
+                await session.output.send(EndFrame())
+
+        await trio.sleep(1)
+        await peer.close(4000, "enough")
+    assert the_end(told) == (4000, "enough", "remote")
+
+
+async def test_an_end_frame_before_anything_was_said(autojump_clock: MockClock) -> None:
+    """Where nothing was queued the end comes at once; on a line that has not started too."""
+    async with watched(params()) as (session, peer, _):
+        await session.output.send(EndFrame())
+        assert trio.current_time() == 0
+    assert order(peer) == ["End"]
+    async with call() as here:
+        await here.session.output.send(EndFrame())
+        assert trio.current_time() == 0
+    assert here.phone.close_code == 1000
+
+
+async def test_an_end_frame_after_end(autojump_clock: MockClock) -> None:
+    """Whoever ended the output can still end the call, and its silence is played once."""
+    async with watched(params()) as (session, peer, _):
+        await session.output.send(seconds(1))
+        await session.output.end()
+        await session.output.send(EndFrame())
+        assert not session.is_connected
+    assert len(peer.recorder.audio) == 150 * CHUNK_BYTES
+
+
+def gives_end(frame: Frame) -> list[Frame]:
+    return [TextFrame(text="bye"), EndFrame()] if isinstance(frame, TextFrame) else []
+
+
+def gives_more(frame: Frame) -> list[Frame]:
+    return [EndFrame(), TextFrame(text="too late")] if isinstance(frame, TextFrame) else []
+
+
+@pytest.mark.parametrize("stage", [gives_end, gives_more])
+async def test_a_pipeline_that_gives_an_end_frame(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, stage: Callable[[Frame], list[Frame]]
+) -> None:
+    """A function's EndFrame ends the call and with it the pipeline; what it gives after that is a clear error."""
+    caplog.set_level(logging.INFO)
+    hung_up: list[Session] = []
+
+    async def hang_up(session: Session) -> None:
+        hung_up.append(session)
+
+    settings: TransportParams = params(hang_up=hang_up)
+
+    async def handler(session: Session) -> None:
+        await Pipeline([stage]).run(session.input, session.output)
+
+    peer = None
+    with pytest.raises(ConnectionClosed, match="code 1000") if stage is gives_more else nullcontext():
+        async with watched(settings) as (session, peer, told):
+            await peer.send(TextFrame(text="hello"))
+            await handler(session)
+    assert trio.current_time() < 1
+    assert peer is not None
+    assert order(peer) == (["Text", "End"] if stage is gives_end else ["End"])
+    assert peer.closed is not None
+    assert peer.closed.code == 1000
+    assert len(hung_up) == 1
+    assert the_end(told)[0] == 1000
+
+
+async def test_audio_that_waits_for_room_when_the_call_ends(autojump_clock: MockClock) -> None:
+    """A sender held back by a full queue when an EndFrame is sent is told so, and what was queued is heard."""
+    async with (
+        watched(params(audio_out_max_queue_secs=1, **QUIET_END)) as (session, peer, _),
+        trio.open_nursery() as nursery,
+    ):
+        for _ in range(2):
+            await session.output.send(seconds(1))
+
+        @nursery.start_soon
+        async def send() -> None:
+            with pytest.raises((trio.ClosedResourceError, ConnectionClosed)):
+                await session.output.send(seconds(1))
+
+        await trio.sleep(0.01)
+        await session.output.send(EndFrame())
+    assert peer.recorder.audio == 2 * seconds(1).audio

@@ -1,0 +1,72 @@
+"""The marks by which a peer tells that it has played what was sent.
+
+Rules
+1. Marks of this side's own carry a name of their own, so that none is taken for a mark of the handler's.
+2. Whoever waits for one is told at the latest when nothing can be told any more: the peer's stream has ended, what was
+   sent is dropped, or the session is over.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Final, final
+
+from attrs import define, field
+
+from ..frames import MarkFrame
+from ..serializers.protocol import FrameSerializer, Message, PlaybackMarks
+from .outbox import Outbox
+
+_PREFIX: Final = "trio-transports-drain-"
+
+
+@final
+@define(eq=False)
+class DrainMarks:
+    """Owned by one session. ``has_played`` says whether there was any audio that can be told the end of."""
+
+    _serializer: FrameSerializer
+    _outbox: Outbox
+    _has_played: Callable[[], bool]
+    _waiting: dict[str, Callable[[], None]] = field(factory=dict, init=False)
+    _numbers: "count[int]" = field(factory=count, init=False)
+    _peer_plays: bool = field(default=True, init=False)
+
+    @property
+    def peer_tells(self) -> bool:
+        """Whether something was said that the peer tells the end of."""
+        serializer = self._serializer
+        can_tell = isinstance(serializer, PlaybackMarks) and serializer.has_marks
+        return self._peer_plays and can_tell and self._has_played()
+
+    def ask(self, played: Callable[[], None]) -> str | None:
+        """Have ``played`` called once all that was sent is played; None: this peer does not tell."""
+        if not self.peer_tells:
+            return None
+        name = f"{_PREFIX}{next(self._numbers)}"
+        self._waiting[name] = played
+        self._outbox.put_last(self._message(name))
+        return name
+
+    def forget(self, name: str) -> None:
+        self._waiting.pop(name, None)
+
+    def played(self, mark: MarkFrame) -> bool:
+        """Take what the peer told; whether the mark was one of this side's own."""
+        told = self._waiting.pop(mark.mark, None)
+        if told is not None:
+            told()
+        return mark.mark.startswith(_PREFIX)
+
+    def peer_stopped(self) -> None:
+        """The peer's stream has ended: it plays nothing any more, and tells nothing of it."""
+        self._peer_plays = False
+        self.settle()
+
+    def settle(self) -> None:
+        """Tell everybody that there is nothing to wait for."""
+        waiting, self._waiting = self._waiting, {}
+        for played in waiting.values():
+            played()
+
+    def _message(self, name: str) -> Sequence[Message]:
+        return self._serializer.encode(MarkFrame(mark=name))
