@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast, final, get_args
 
 from attrs import Factory, field, frozen
-from attrs.validators import and_, ge, in_, instance_of, optional
+from attrs.validators import and_, ge, in_, instance_of, le, optional
 
 from .audio.format import AudioFormat
 
@@ -139,10 +139,12 @@ class TextFrame:
     """Words: to be spoken by what follows, or to be read by the peer.
 
     ``utterance`` names what they are a part of, for ``output.playback``. An interruption drops them unless
-    ``interruptible`` is False.
+    ``interruptible`` is False. ``aloud`` is False for what is only to be read; received, for what the user wants
+    answered in writing.
     """
 
     text: str = field(validator=instance_of(str))
+    aloud: bool = field(default=True, validator=instance_of(bool))
     id: int = 0
     name: str = ""
     utterance: str | None = field(default=None, validator=optional(instance_of(str)), metadata=LOCAL)
@@ -152,9 +154,13 @@ class TextFrame:
 @final
 @frozen(kw_only=True)
 class TranscriptionFrame:
-    """What was said, by whom, and when (``timestamp`` is ISO 8601 by convention of the peers that send it)."""
+    """What was said, by whom, and when (``timestamp`` is ISO 8601 by convention of the peers that send it).
+
+    One that is not ``final`` is a guess that a later one replaces.
+    """
 
     text: str = field(validator=instance_of(str))
+    final: bool = field(default=True, validator=instance_of(bool))
     user_id: str = ""
     timestamp: str = ""
     id: int = 0
@@ -322,6 +328,154 @@ class FilterControlFrame:
     enabled: bool | None = None
 
 
+# What applications and their peers say to each other, for dialects that know it. These overtake queued audio.
+
+
+@final
+@frozen(kw_only=True)
+class ResponseFrame:
+    """The answer to the request ``id``: ``data``, or an ``error`` instead. Made by the ``RequestFrame`` itself."""
+
+    id: str = field(validator=instance_of(str))
+    name: str = field(default="", validator=instance_of(str))
+    data: JSONValue = None
+    error: str | None = field(default=None, validator=optional(instance_of(str)))
+
+
+@final
+@frozen(kw_only=True)
+class RequestFrame:
+    """What a peer asks for, or tells, under a name of the application's own: send ``answer(...)`` or ``refuse(...)``.
+
+    A peer that only tells something sends the same; an answer to that is ignored.
+    """
+
+    name: str = field(validator=instance_of(str))
+    data: JSONValue = None
+    id: str = field(default="", validator=instance_of(str))
+
+    def answer(self, data: JSONValue = None) -> ResponseFrame:
+        """Make the frame that answers this request."""
+        return ResponseFrame(id=self.id, name=self.name, data=data)
+
+    def refuse(self, error: str) -> ResponseFrame:
+        """Make the frame that says why there is no answer."""
+        return ResponseFrame(id=self.id, name=self.name, error=error)
+
+
+@final
+@frozen(kw_only=True)
+class FunctionCallFrame:
+    """A model calls a function: the peer may show that, or carry it out and send a ``FunctionResultFrame``."""
+
+    name: str = field(validator=instance_of(str))
+    call_id: str = field(validator=instance_of(str))
+    arguments: Mapping[str, JSONValue] = Factory(dict)
+
+
+@final
+@frozen(kw_only=True)
+class FunctionResultFrame:
+    """What a function gave, or that its call was ``cancelled``."""
+
+    name: str = field(validator=instance_of(str))
+    call_id: str = field(validator=instance_of(str))
+    arguments: Mapping[str, JSONValue] = Factory(dict)
+    result: JSONValue = None
+    cancelled: bool = field(default=False, validator=instance_of(bool))
+
+
+@final
+@frozen(kw_only=True)
+class ContextFrame:
+    """Something for the model's context that is not said aloud. With ``runs`` the model answers it at once."""
+
+    content: JSONValue
+    role: str = field(default="user", validator=instance_of(str))
+    runs: bool = field(default=False, validator=instance_of(bool))
+    aloud: bool = field(default=True, validator=instance_of(bool))
+
+
+@final
+@frozen(kw_only=True)
+class FileFrame:
+    """A file for the model: its bytes or where it is (``url``), with the words that came with it."""
+
+    format: str = field(validator=instance_of(str))
+    data: bytes | None = field(default=None, validator=optional(instance_of(bytes)))
+    url: str | None = field(default=None, validator=optional(instance_of(str)))
+    name: str | None = field(default=None, validator=optional(instance_of(str)))
+    text: str = field(default="", validator=instance_of(str))
+    runs: bool = field(default=True, validator=instance_of(bool))
+    aloud: bool = field(default=True, validator=instance_of(bool))
+    options: Mapping[str, JSONValue] = Factory(dict)
+
+
+@final
+@frozen(kw_only=True)
+class UIFrame:
+    """What an application's page shows or does: ``kind`` is ``event``, ``snapshot``, ``command`` and the like."""
+
+    kind: str = field(validator=instance_of(str))
+    data: JSONValue = None
+
+
+@final
+@frozen(kw_only=True)
+class ErrorFrame:
+    """Something went wrong that the peer should know; ``fatal`` when the conversation cannot go on."""
+
+    error: str = field(validator=instance_of(str))
+    fatal: bool = field(default=False, validator=instance_of(bool))
+
+
+@final
+@frozen(kw_only=True)
+class MetricsFrame:
+    """Figures, for instance of a turn: ``{"ttfb": [{"processor": "llm", "value": 0.41}]}``."""
+
+    metrics: Mapping[str, JSONValue]
+
+
+@final
+@frozen(kw_only=True)
+class AudioLevelFrame:
+    """How loud a side is at the moment, from 0 to 1."""
+
+    level: float = field(validator=and_(ge(0), le(1)))
+    speaker: str = field(default="user", validator=in_(("user", "bot")))
+
+
+@final
+@frozen(kw_only=True)
+class UserMutedFrame:
+    """Whether the user's audio is being ignored for now."""
+
+    muted: bool = field(validator=instance_of(bool))
+
+
+@final
+@frozen(kw_only=True)
+class BotThinkingFrame:
+    """Whether an answer is being made."""
+
+    thinking: bool = field(validator=instance_of(bool))
+
+
+OVERTAKING: Final = (
+    ResponseFrame,
+    FunctionCallFrame,
+    FunctionResultFrame,
+    UIFrame,
+    ErrorFrame,
+    MetricsFrame,
+    AudioLevelFrame,
+    UserMutedFrame,
+    BotThinkingFrame,
+)
+"""Frames that are news of this moment: queued behind audio they would come too late, so they never are."""
+
+
 Frame: TypeAlias = (
     AudioFrame
     | TextFrame
@@ -341,6 +495,18 @@ Frame: TypeAlias = (
     | BotStoppedSpeakingFrame
     | MixerControlFrame
     | FilterControlFrame
+    | RequestFrame
+    | ResponseFrame
+    | FunctionCallFrame
+    | FunctionResultFrame
+    | ContextFrame
+    | FileFrame
+    | UIFrame
+    | ErrorFrame
+    | MetricsFrame
+    | AudioLevelFrame
+    | UserMutedFrame
+    | BotThinkingFrame
 )
 
 _FRAMES: frozenset[type] = frozenset(get_args(Frame))

@@ -1,6 +1,8 @@
 """Every serializer, with what the contract test needs to know of it."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import field, frozen
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from trio_transports.serializers.exotel import ExotelFrameSerializer
 from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.plivo import PlivoFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+from trio_transports.serializers.rtvi import RTVIFrameSerializer
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.serializers.vonage import VonageFrameSerializer
@@ -69,7 +72,7 @@ protobuf_frames: st.SearchStrategy[f.Frame] = st.one_of(
             name=frame.name,
         )
     ),
-    strategies.text_frames,
+    strategies.plain_texts,
     strategies.transcriptions,
     strategies.json_values.map(lambda value: f.MessageFrame(message=value)),
     strategies.interruptions,
@@ -99,7 +102,46 @@ def vonage_returns(message: Message) -> Message:
     return message.replace('"action":"', '"event":"websocket:', 1) if isinstance(message, str) else message
 
 
+RTVI: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("golden_rtvi.json").read_text("utf-8"))["client"]
+
+
+def rtvi(framing: str) -> RTVIFrameSerializer:
+    """A bot whose client has said that it is ready, in protobuf or in text."""
+    serializer = RTVIFrameSerializer()
+    ready = RTVI["client-ready"][framing]
+    serializer.decode(ready if framing == "text" else bytes.fromhex(ready))
+    serializer.replies()
+    return serializer
+
+
+def rtvi_returns(message: Message) -> Message:
+    """A client that says what it heard, under the names that clients use."""
+    assert isinstance(message, str)
+    names = {"bot-tts-audio": "raw-audio", '"audio"': '"base64Audio"', "sample_rate": "sampleRate"}
+    for bots, clients in {**names, "num_channels": "numChannels"}.items():
+        message = message.replace(bots, clients, 1)
+    return message
+
+
+player_audio = st.binary(min_size=1, max_size=40).map(lambda code: f.AudioFrame(audio=code * 2, sample_rate=24000))
+
 DIALECTS = [
+    Dialect(
+        name="rtvi",
+        make=lambda: rtvi("protobuf"),
+        frames=player_audio,
+        samples=[
+            *(bytes.fromhex(golden["protobuf"]) for golden in RTVI.values()),
+            *_encoded(ProtobufFrameSerializer(), *(fr for fr in FRAMES if not isinstance(fr, f.MessageFrame))),
+        ],
+    ),
+    Dialect(
+        name="rtvi-text",
+        make=lambda: rtvi("text"),
+        frames=player_audio,
+        samples=[golden["text"] for golden in RTVI.values()],
+        returned=rtvi_returns,
+    ),
     Dialect(
         name="json",
         make=JSONFrameSerializer,

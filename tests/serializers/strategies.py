@@ -39,8 +39,10 @@ def audio_frames(draw: st.DrawFn) -> f.AudioFrame:
     )
 
 
-text_frames = st.builds(f.TextFrame, text=texts, id=ids, name=names)
+plain_texts = st.builds(f.TextFrame, text=texts, id=ids, name=names)
+text_frames = st.builds(f.TextFrame, text=texts, aloud=st.booleans(), id=ids, name=names)
 transcriptions = st.builds(f.TranscriptionFrame, text=texts, user_id=texts, timestamp=texts, id=ids, name=names)
+guesses = st.builds(f.TranscriptionFrame, text=texts, final=st.booleans(), user_id=texts)
 messages = st.builds(f.MessageFrame, message=json_values, urgent=st.booleans())
 interruptions = st.builds(f.InterruptionFrame, id=ids, name=names)
 images = st.builds(
@@ -66,6 +68,7 @@ wire_frames: st.SearchStrategy[f.Frame] = st.one_of(
     audio_frames(),
     text_frames,
     transcriptions,
+    guesses,
     messages,
     interruptions,
     images,
@@ -80,6 +83,24 @@ wire_frames: st.SearchStrategy[f.Frame] = st.one_of(
     st.builds(f.BotStartedSpeakingFrame, destination=optional_texts),
     st.builds(f.BotStoppedSpeakingFrame, destination=optional_texts),
 )
+calls = st.dictionaries(texts, json_values, max_size=3)
+application_frames: st.SearchStrategy[f.Frame] = st.one_of(
+    st.builds(f.RequestFrame, name=texts, data=json_values, id=texts),
+    st.builds(f.ResponseFrame, id=texts, name=texts, data=json_values, error=optional_texts),
+    st.builds(f.FunctionCallFrame, name=texts, call_id=texts, arguments=calls),
+    st.builds(
+        f.FunctionResultFrame, name=texts, call_id=texts, arguments=calls, result=json_values, cancelled=st.booleans()
+    ),
+    st.builds(f.ContextFrame, content=json_values, role=texts, runs=st.booleans(), aloud=st.booleans()),
+    st.builds(f.FileFrame, format=texts, data=st.one_of(st.none(), st.binary(max_size=9)), url=optional_texts),
+    st.builds(f.UIFrame, kind=texts, data=json_values),
+    st.builds(f.ErrorFrame, error=texts, fatal=st.booleans()),
+    st.builds(f.MetricsFrame, metrics=calls),
+    st.builds(f.AudioLevelFrame, level=st.floats(0, 1), speaker=st.sampled_from(["user", "bot"])),
+    st.builds(f.UserMutedFrame, muted=st.booleans()),
+    st.builds(f.BotThinkingFrame, thinking=st.booleans()),
+)
+wire_frames = st.one_of(wire_frames, application_frames)
 any_frames = st.one_of(
     wire_frames,
     st.builds(f.MixerControlFrame, enabled=st.booleans()),

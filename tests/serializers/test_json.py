@@ -57,6 +57,48 @@ GOLDEN: list[tuple[f.Frame, str]] = [
     (f.UserStoppedSpeakingFrame(), '{"type":"user_stopped_speaking"}'),
     (f.BotStartedSpeakingFrame(), '{"type":"bot_started_speaking"}'),
     (f.BotStoppedSpeakingFrame(destination="d"), '{"type":"bot_stopped_speaking","destination":"d"}'),
+    (f.TextFrame(text="read this", aloud=False), '{"type":"text","text":"read this","aloud":false}'),
+    (f.TranscriptionFrame(text="I gue", final=False), '{"type":"transcription","text":"I gue","final":false}'),
+    (
+        f.RequestFrame(name="weather", data={"at": "Brno"}, id="r1"),
+        '{"type":"request","name":"weather","data":{"at":"Brno"},"id":"r1"}',
+    ),
+    (
+        f.RequestFrame(name="weather", id="r1").answer(21),
+        '{"type":"response","id":"r1","name":"weather","data":21}',
+    ),
+    (
+        f.RequestFrame(name="weather", id="r1").refuse("no such place"),
+        '{"type":"response","id":"r1","name":"weather","error":"no such place"}',
+    ),
+    (
+        f.FunctionCallFrame(name="book", call_id="c1", arguments={"seats": 2}),
+        '{"type":"function_call","name":"book","call_id":"c1","arguments":{"seats":2}}',
+    ),
+    (
+        f.FunctionResultFrame(name="book", call_id="c1", result=["A1", "A2"]),
+        '{"type":"function_result","name":"book","call_id":"c1","result":["A1","A2"]}',
+    ),
+    (
+        f.FunctionResultFrame(name="book", call_id="c1", cancelled=True),
+        '{"type":"function_result","name":"book","call_id":"c1","cancelled":true}',
+    ),
+    (
+        f.ContextFrame(content="I am in a hurry", runs=True),
+        '{"type":"context","content":"I am in a hurry","runs":true}',
+    ),
+    (f.FileFrame(format="text/plain", data=b"\0\1"), '{"type":"file","format":"text/plain","data":"AAE="}'),
+    (
+        f.FileFrame(format="image/png", url="https://example.org/a.png", text="what is this?", runs=False),
+        '{"type":"file","format":"image/png","url":"https://example.org/a.png","text":"what is this?","runs":false}',
+    ),
+    (f.UIFrame(kind="event", data={"event": "click"}), '{"type":"ui","kind":"event","data":{"event":"click"}}'),
+    (f.ErrorFrame(error="the model is gone", fatal=True), '{"type":"error","error":"the model is gone","fatal":true}'),
+    (f.MetricsFrame(metrics={"turn_s": 0.5}), '{"type":"metrics","metrics":{"turn_s":0.5}}'),
+    (f.AudioLevelFrame(level=0.25), '{"type":"level","level":0.25}'),
+    (f.AudioLevelFrame(level=1.0, speaker="bot"), '{"type":"level","level":1.0,"speaker":"bot"}'),
+    (f.UserMutedFrame(muted=True), '{"type":"user_muted","muted":true}'),
+    (f.BotThinkingFrame(thinking=False), '{"type":"bot_thinking","thinking":false}'),
 ]
 
 

@@ -5,5 +5,6 @@ from .protocol import AwaitsStart as AwaitsStart
 from .protocol import FixedChunk as FixedChunk
 from .protocol import FrameSerializer as FrameSerializer
 from .protocol import Message as Message
+from .protocol import Notices as Notices
 from .protocol import PlaybackMarks as PlaybackMarks
 from .protocol import Replies as Replies

@@ -12,8 +12,8 @@ Rules
 ===========================  ========================================================================================
 ``audio``                    ``audio`` base64, ``sample_rate``, ``num_channels``? 1, ``pts``?, ``destination``?,
                              ``id``?, ``name``?
-``text``                     ``text``, ``id``?, ``name``?
-``transcription``            ``text``, ``user_id``?, ``timestamp``?, ``id``?, ``name``?
+``text``                     ``text``, ``aloud``? true, ``id``?, ``name``?
+``transcription``            ``text``, ``final``? true, ``user_id``?, ``timestamp``?, ``id``?, ``name``?
 ``message``                  ``message`` any JSON, ``urgent``? false
 ``dtmf``                     ``digit`` one of ``0123456789*#ABCD``
 ``image``                    ``image`` base64, ``size`` [width, height], ``format``? "RGB", ``destination``?
@@ -27,6 +27,19 @@ Rules
 ``user_stopped_speaking``    ``at_s``?
 ``bot_started_speaking``     ``destination``?
 ``bot_stopped_speaking``     ``destination``?
+``request``                  ``name``, ``data``? any JSON, ``id``?
+``response``                 ``id``, ``name``?, ``data``? any JSON, ``error``?
+``function_call``            ``name``, ``call_id``, ``arguments``? an object
+``function_result``          ``name``, ``call_id``, ``arguments``?, ``result``? any JSON, ``cancelled``? false
+``context``                  ``content`` any JSON, ``role``? "user", ``runs``? false, ``aloud``? true
+``file``                     ``format``, ``data``? base64 or ``url``?, ``name``?, ``text``?, ``runs``?, ``aloud``?,
+                             ``options``? an object
+``ui``                       ``kind``, ``data``? any JSON
+``error``                    ``error``, ``fatal``? false
+``metrics``                  ``metrics`` an object
+``level``                    ``level`` 0 to 1, ``speaker``? "user" or "bot"
+``user_muted``               ``muted``
+``bot_thinking``             ``thinking``
 ===========================  ========================================================================================
 """
 
@@ -38,22 +51,34 @@ from attrs.validators import instance_of
 
 from ..frames import (
     AudioFrame,
+    AudioLevelFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
+    BotThinkingFrame,
     CancelFrame,
+    ContextFrame,
     DTMFFrame,
     EndFrame,
+    ErrorFrame,
+    FileFrame,
     FilterControlFrame,
     Frame,
+    FunctionCallFrame,
+    FunctionResultFrame,
     ImageFrame,
     InterruptionFrame,
     MarkFrame,
     MessageFrame,
+    MetricsFrame,
     MixerControlFrame,
+    RequestFrame,
+    ResponseFrame,
     SpriteFrame,
     StartFrame,
     TextFrame,
     TranscriptionFrame,
+    UIFrame,
+    UserMutedFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
@@ -78,6 +103,18 @@ WireFrame: TypeAlias = (
     | UserStoppedSpeakingFrame
     | BotStartedSpeakingFrame
     | BotStoppedSpeakingFrame
+    | RequestFrame
+    | ResponseFrame
+    | FunctionCallFrame
+    | FunctionResultFrame
+    | ContextFrame
+    | FileFrame
+    | UIFrame
+    | ErrorFrame
+    | MetricsFrame
+    | AudioLevelFrame
+    | UserMutedFrame
+    | BotThinkingFrame
 )
 """Every frame but those that control this side's own mixer and filter."""
 
@@ -98,6 +135,18 @@ FRAME_TYPES: Final[Mapping[str, type[WireFrame]]] = {
     "user_stopped_speaking": UserStoppedSpeakingFrame,
     "bot_started_speaking": BotStartedSpeakingFrame,
     "bot_stopped_speaking": BotStoppedSpeakingFrame,
+    "request": RequestFrame,
+    "response": ResponseFrame,
+    "function_call": FunctionCallFrame,
+    "function_result": FunctionResultFrame,
+    "context": ContextFrame,
+    "file": FileFrame,
+    "ui": UIFrame,
+    "error": ErrorFrame,
+    "metrics": MetricsFrame,
+    "level": AudioLevelFrame,
+    "user_muted": UserMutedFrame,
+    "bot_thinking": BotThinkingFrame,
 }
 
 _frames: Final[TaggedUnion[WireFrame]] = TaggedUnion(make_converter(), tag="type", kinds=FRAME_TYPES)

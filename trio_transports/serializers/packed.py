@@ -15,14 +15,29 @@ In any language: unpack the message, look at ``type``. A frame of silence in hex
 ``92 01 84 a4 74 79 70 65 a5 61 75 64 69 6f``: an array of two, the 1, a map of four, ``type``, ``audio``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, final
 
 from attrs import frozen
 
 from .._extras import require
 from ..errors import LocalProtocolError, RemoteProtocolError
-from ..frames import AudioFrame, FilterControlFrame, Frame, MessageFrame, MixerControlFrame, StartFrame
+from ..frames import (
+    AudioFrame,
+    ContextFrame,
+    FileFrame,
+    FilterControlFrame,
+    Frame,
+    FunctionCallFrame,
+    FunctionResultFrame,
+    MessageFrame,
+    MetricsFrame,
+    MixerControlFrame,
+    RequestFrame,
+    ResponseFrame,
+    StartFrame,
+    UIFrame,
+)
 from .codec import WHOLE, check_depth, check_writable
 from .converters import TaggedUnion, audio_frame, json_kind, make_converter
 from .json import FRAME_TYPES, WireFrame
@@ -49,6 +64,20 @@ def _make_frames() -> TaggedUnion[WireFrame]:
 
 
 _frames: Final = _make_frames()
+
+FREE_MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
+    MessageFrame: ("message",),
+    StartFrame: ("parameters",),
+    RequestFrame: ("data",),
+    ResponseFrame: ("data",),
+    FunctionCallFrame: ("arguments",),
+    FunctionResultFrame: ("arguments", "result"),
+    ContextFrame: ("content",),
+    FileFrame: ("options",),
+    UIFrame: ("data",),
+    MetricsFrame: ("metrics",),
+}
+"""The members that hold any JSON value."""
 
 
 @final
@@ -105,10 +134,8 @@ class PackedFrameSerializer:
 
 def _check_json(frame: WireFrame) -> None:
     """Hold what is free in a frame to what every dialect can say."""
-    if isinstance(frame, MessageFrame):
-        check_writable(frame.message)
-    elif isinstance(frame, StartFrame):
-        check_writable(frame.parameters)
+    for member in FREE_MEMBERS.get(type(frame), ()):
+        check_writable(getattr(frame, member))
 
 
 def _no_extension(code: int, _: bytes) -> object:

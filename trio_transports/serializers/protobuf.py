@@ -4,6 +4,7 @@ Rules
 1. One frame is one binary message. ``frames.proto`` is the schema; it also says how ``frames_pb2`` is made.
 2. It has audio, text, transcriptions, messages (a JSON document in a string) and interruptions. Frames of other kinds
    have no message and are not sent, as Pipecat's own peers do.
+   A transcription that is a guess only is not sent either: its message cannot say so.
 3. Fields that hold 0 or "" are not on the wire, which is proto3's own rule. ``pts`` tells 0 from absent.
 4. A message of a kind added to the schema later gives no frames.
 
@@ -72,7 +73,7 @@ def _to_message(frame: Frame) -> pb.Frame | None:
             )
         case TextFrame():
             message = pb.Frame(text=pb.TextFrame(id=frame.id, name=frame.name, text=frame.text))
-        case TranscriptionFrame():
+        case TranscriptionFrame(final=True):
             message = pb.Frame(
                 transcription=pb.TranscriptionFrame(
                     id=frame.id,

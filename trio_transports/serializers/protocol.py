@@ -65,14 +65,23 @@ class FixedChunk(Protocol):
 class Replies(Protocol):
     """A dialect that owes its peer answers: a pong for each ping, ``bot-ready`` for ``client-ready``.
 
-    A session asks after every message that it has decoded, and once before the first. What it gets is written in this
-    order and ahead of all that is queued; no interruption drops it. While ``REPLY_LIMIT`` answers are unwritten, the
-    session reads no further, so a peer that asks and does not read waits for itself. Decoding one message must not owe
-    more than a few: that bound is the dialect's.
+    A session asks after every message that it has decoded, once before the first, and after every frame that it has
+    encoded: a dialect can say one part of a frame at once, and return what has its place among the audio. What it gets
+    is written in this order and ahead of all that is queued; no interruption drops it. While ``REPLY_LIMIT`` answers
+    are unwritten, the session reads no further, so a peer that asks and does not read waits for itself. Decoding one
+    message must not owe more than a few: that bound is the dialect's.
     """
 
     def replies(self) -> Sequence[Message]:
         """Give what the peer is owed since the last call, oldest first; given once, it is owed no longer."""
+
+
+@runtime_checkable
+class Notices(Protocol):
+    """A dialect whose peer is told what the session itself notices: that somebody began or stopped to speak."""
+
+    def notice(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one such frame: they leave at once, as replies do, or after the last of the bot's speech."""
 
 
 @runtime_checkable

@@ -11,9 +11,10 @@ from attrs import frozen
 from ..audio.format import AudioFormat
 from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
+from ..frames import BotStartedSpeakingFrame, BotStoppedSpeakingFrame, Frame
 from ..params import MixerSource, TransportParams, WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
-from ..serializers.protocol import FixedChunk, FrameSerializer, per_session
+from ..serializers.protocol import FixedChunk, FrameSerializer, Notices, per_session
 from ..vad.analyzer import VADAnalyzer
 from ..wire.protocol import Wire
 from .clock import Clock
@@ -26,7 +27,7 @@ from .output import Output
 from .session import Session
 from .state import Life
 from .statistics import Counters
-from .track import Track, TrackSettings
+from .track import NO_AUDIO, Track, TrackSettings
 
 DEFAULT_SAMPLE_RATE = 24000
 
@@ -80,6 +81,21 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
         on_room=clock.tick,
         on_written=lambda: output.wrote(),
     )
+
+    def notice(frame: Frame) -> None:
+        if not isinstance(serializer, Notices):
+            return
+        messages = serializer.notice(frame)
+        if not isinstance(frame, BotStoppedSpeakingFrame):
+            outbox.put_replies(messages)
+            return
+        for message in messages:  # after the last of the speech, which may wait to be written still
+            outbox.put(message, lambda _: None, NO_AUDIO)
+
+    def tell(frame: BotStartedSpeakingFrame | BotStoppedSpeakingFrame) -> None:
+        inbox.put_notice(frame)
+        notice(frame)
+
     tracks = {
         name: Track(
             name=name,
@@ -94,7 +110,7 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
             serializer=serializer,
             outbox=outbox,
             counters=counters,
-            tell=inbox.put_notice,
+            tell=tell,
         )
         for name in (None, *params.audio_out_destinations)
     }
@@ -124,6 +140,7 @@ def assemble(wire: Wire, params: TransportParams, *, close: Callable[[int, str],
         analyzer=analyzer_for(params),
         close=close,
         interrupt=output.interrupt_now,
+        notice=notice,
         mark_played=marks.played,
         peer_stopped=marks.peer_stopped,
     )

@@ -75,6 +75,7 @@ class Inbound:
     _analyzer: VADAnalyzer | None
     _close: Callable[[int, str], None]
     _interrupt: Callable[[], None]
+    _notice: Callable[[Frame], None]
     _mark_played: Callable[[MarkFrame], bool]
     _peer_stopped: Callable[[], None]
     start: StartFrame | None = field(default=None, init=False)
@@ -191,9 +192,13 @@ class Inbound:
 
     def _tell(self, event: SpeechEvent) -> None:
         if not isinstance(event, SpeechStarted):
-            self._put(UserStoppedSpeakingFrame(at_s=event.at_s, notice=True))
+            stopped = UserStoppedSpeakingFrame(at_s=event.at_s, notice=True)
+            self._put(stopped)
+            self._notice(stopped)
             return
-        self._put(UserStartedSpeakingFrame(at_s=event.at_s, notice=True))
+        started = UserStartedSpeakingFrame(at_s=event.at_s, notice=True)
+        self._put(started)
+        self._notice(started)
         if self._params.allow_interruptions:
             self._interrupt()
             self._put(InterruptionFrame())

@@ -22,6 +22,7 @@ from ..audio.dtmf import dtmf_tones
 from ..audio.format import AudioFormat
 from ..errors import ConnectionClosed, LocalProtocolError
 from ..frames import (
+    OVERTAKING,
     AudioFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
@@ -41,7 +42,7 @@ from ..frames import (
     check_frame,
 )
 from ..params import TransportParams
-from ..serializers.protocol import FrameSerializer, Message
+from ..serializers.protocol import FrameSerializer, Message, replies_of
 from .clock import Clock
 from .farewell import Farewell
 from .marks import DrainMarks
@@ -209,6 +210,7 @@ class Output(trio.abc.SendChannel[Frame]):
         self._counters.interruptions += 1
         if self._ready.is_set():
             self._outbox.put_first(self._serializer.encode(InterruptionFrame()))
+            self._outbox.put_replies(replies_of(self._serializer))
         self._clock.tick()
 
     def wrote(self) -> None:
@@ -285,6 +287,9 @@ class Output(trio.abc.SendChannel[Frame]):
             case MessageFrame(urgent=True):
                 await self._ready.wait()
                 await self._outbox.put_urgent(self._encode(frame), self._closed_error)
+            case _ if isinstance(frame, OVERTAKING):
+                await self._ready.wait()
+                await self._outbox.put_urgent(self._encode(frame), self._closed_error)
             case InterruptionFrame():
                 self.interrupt_now()
             case MixerControlFrame():
@@ -338,7 +343,7 @@ class Output(trio.abc.SendChannel[Frame]):
         if isinstance(frame, ImageFrame | SpriteFrame):
             self._check_video(frame)
         track = self._track(frame.destination if isinstance(frame, BotStoppedSpeakingFrame) else None)
-        await self._wait_for_room(lambda: track.queued_marks < MAX_QUEUED_MESSAGES)
+        await self._wait_for_room(lambda: track.queued_marks < MAX_QUEUED_MESSAGES and not self._outbox.owes_much)
         messages = self._encode(frame)
         ends_utterance = isinstance(frame, BotStoppedSpeakingFrame)
         if messages or ends_utterance:
@@ -365,7 +370,9 @@ class Output(trio.abc.SendChannel[Frame]):
 
     def _encode(self, frame: Frame) -> Sequence[Message]:
         messages = self._serializer.encode(frame)
-        if not messages:
+        owed = replies_of(self._serializer)
+        self._outbox.put_replies(owed)
+        if not (messages or owed):
             self._counters.unsupported_frames += 1
         return messages
 

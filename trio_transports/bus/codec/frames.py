@@ -18,23 +18,35 @@ from cattrs import Converter
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...frames import (
     AudioFrame,
+    AudioLevelFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
+    BotThinkingFrame,
     CancelFrame,
+    ContextFrame,
     DTMFFrame,
     EndFrame,
+    ErrorFrame,
+    FileFrame,
     FilterControlFrame,
     Frame,
+    FunctionCallFrame,
+    FunctionResultFrame,
     ImageFrame,
     InterruptionFrame,
     JSONValue,
     MarkFrame,
     MessageFrame,
+    MetricsFrame,
     MixerControlFrame,
+    RequestFrame,
+    ResponseFrame,
     SpriteFrame,
     StartFrame,
     TextFrame,
     TranscriptionFrame,
+    UIFrame,
+    UserMutedFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
@@ -301,4 +313,21 @@ _PLAIN: Final[tuple[type, ...]] = (
 )
 """Frames that have Pipecat's name and no member that differs."""
 
-_OWN: Final[tuple[type, ...]] = (StartFrame, MarkFrame, MixerControlFrame, FilterControlFrame)
+_OWN: Final[tuple[type, ...]] = (
+    StartFrame,
+    MarkFrame,
+    MixerControlFrame,
+    FilterControlFrame,
+    RequestFrame,
+    ResponseFrame,
+    FunctionCallFrame,
+    FunctionResultFrame,
+    ContextFrame,
+    FileFrame,
+    UIFrame,
+    ErrorFrame,
+    MetricsFrame,
+    AudioLevelFrame,
+    UserMutedFrame,
+    BotThinkingFrame,
+)

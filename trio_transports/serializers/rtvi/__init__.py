@@ -1,0 +1,3 @@
+"""RTVI, what Pipecat's browser, mobile and Python clients speak. Needs the extra ``protobuf``."""
+
+from .serializer import RTVIFrameSerializer as RTVIFrameSerializer

@@ -1,0 +1,176 @@
+"""Which messages a frame becomes: those that are news, and those that have their place among the audio.
+
+Rules
+1. News leaves at once: what somebody said, what the bot is about to say (``bot-llm-text``, ``bot-output`` "new"), who
+   speaks, levels, metrics, function calls.
+2. A text that is spoken has its place among the audio too: there, ``bot-tts-text`` and ``bot-output`` "completed". An
+   interruption drops the texts whose place was not reached, so a client knows what was never begun.
+3. Who speaks is told by the session, which knows; a frame that says so tells it for bots that find out by themselves.
+   What was told already is not told again.
+4. ``bot-llm-started`` comes before the first text of an answer, ``bot-llm-stopped`` when the bot has stopped speaking,
+   was interrupted, or the user has begun, unless a ``BotThinkingFrame`` says it earlier.
+"""
+
+from collections.abc import Sequence
+from typing import Final, final
+
+from attrs import define, field
+
+from ...frames import (
+    AudioLevelFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    BotThinkingFrame,
+    ContextFrame,
+    ErrorFrame,
+    Frame,
+    FunctionCallFrame,
+    FunctionResultFrame,
+    InterruptionFrame,
+    MessageFrame,
+    MetricsFrame,
+    ResponseFrame,
+    TextFrame,
+    TranscriptionFrame,
+    UIFrame,
+    UserMutedFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
+from . import to_client as to
+
+_SENTENCE: Final = "sentence"
+NOTHING: Final[Sequence[to.BotSays]] = ()
+
+
+@final
+@define(eq=False)
+class Telling:
+    """What one client was told so far."""
+
+    tells_transcription: bool = field(default=False, init=False)
+    """Clients of protocol 1.x also read ``bot-transcription``."""
+    _answers: bool = field(default=False, init=False)
+    _user_speaks: bool = field(default=False, init=False)
+    _bot_speaks: bool = field(default=False, init=False)
+    _segments: int = field(default=0, init=False)
+
+    def news(self, frame: Frame) -> Sequence[to.BotSays]:
+        """What leaves at once; to be asked before ``placed``."""
+        match frame:
+            case TextFrame():
+                self._segments += 1
+                begun = self._begin()
+                return (*begun, to.BotLLMText(data=to.Words(text=frame.text)), self._output(frame, spoken=False))
+            case TranscriptionFrame():
+                return (to.UserTranscription(data=_said(frame)),)
+            case ContextFrame(role="user", content=str() as content):
+                return (to.UserLLMText(data=to.Words(text=content)),)
+            case UserStartedSpeakingFrame() | UserStoppedSpeakingFrame():
+                return self.noticed(frame)
+            case _:
+                return NOTHING
+
+    def placed(self, frame: Frame) -> Sequence[to.BotSays]:
+        """What has its place among the audio, or overtakes it where the session says so."""
+        match frame:
+            case TextFrame(aloud=True):
+                words = to.Words(text=frame.text)
+                old = (to.BotTranscription(data=words),) if self.tells_transcription else ()
+                return (to.BotTTSText(data=words), *old, self._output(frame, spoken=True))
+            case InterruptionFrame():
+                return (to.BotInterrupted(), *self._end())
+            case MessageFrame():
+                return (to.ServerMessage(data=frame.message),)
+            case ResponseFrame(error=None):
+                return (to.ServerResponse(id=frame.id, data=to.Answered(t=frame.name, d=frame.data)),)
+            case ResponseFrame():
+                return (to.ErrorResponse(id=frame.id, data=to.Reason(error=frame.error or "")),)
+            case FunctionCallFrame():
+                return _call(frame)
+            case FunctionResultFrame():
+                return (_call_stopped(frame),)
+            case ErrorFrame():
+                return (to.ErrorMessage(data=to.ErrorData(error=frame.error, fatal=frame.fatal)),)
+            case MetricsFrame():
+                return (to.Metrics(data=frame.metrics),)
+            case AudioLevelFrame(speaker="bot"):
+                return (to.BotAudioLevel(data=to.Level(value=frame.level)),)
+            case AudioLevelFrame():
+                return (to.UserAudioLevel(data=to.Level(value=frame.level)),)
+            case UserMutedFrame():
+                return (to.UserMuteStarted() if frame.muted else to.UserMuteStopped(),)
+            case BotThinkingFrame():
+                return self._begin() if frame.thinking else self._end()
+            case UIFrame(kind="command"):
+                return (to.UICommand(data=frame.data),)
+            case UIFrame(kind="job-group"):
+                return (to.UIJobGroup(data=frame.data),)
+            case _:
+                return NOTHING
+
+    def noticed(self, frame: Frame) -> Sequence[to.BotSays]:
+        """What the session has noticed."""
+        match frame:
+            case UserStartedSpeakingFrame() if not self._user_speaks:
+                self._user_speaks = True
+                return (*self._end(), to.UserStartedSpeaking())
+            case UserStoppedSpeakingFrame() if self._user_speaks:
+                self._user_speaks = False
+                return (to.UserStoppedSpeaking(),)
+            case BotStartedSpeakingFrame() if not self._bot_speaks:
+                self._bot_speaks = True
+                return (to.BotTTSStarted(), to.BotStartedSpeaking())
+            case BotStoppedSpeakingFrame() if self._bot_speaks:
+                self._bot_speaks = False
+                return (to.BotTTSStopped(), to.BotStoppedSpeaking(), *self._end())
+            case _:
+                return NOTHING
+
+    def _begin(self) -> Sequence[to.BotSays]:
+        begins, self._answers = not self._answers, True
+        return (to.BotLLMStarted(),) if begins else NOTHING
+
+    def _end(self) -> Sequence[to.BotSays]:
+        ends, self._answers = self._answers, False
+        return (to.BotLLMStopped(),) if ends else NOTHING
+
+    def _output(self, frame: TextFrame, *, spoken: bool) -> to.BotOutput:
+        text = frame.text
+        progress = to.Progress(accumulated_text=text if spoken else "", remaining_text="" if spoken else text)
+        return to.BotOutput(
+            data=to.Output(
+                text=text,
+                output_type=_SENTENCE,
+                text_type=_SENTENCE,
+                aggregated_by=_SENTENCE,
+                segment_id=self._segments,
+                spoken=spoken,
+                will_be_spoken=frame.aloud,
+                spoken_status="completed" if spoken else "new",
+                spoken_progress=progress if frame.aloud else None,
+            )
+        )
+
+
+def _said(frame: TranscriptionFrame) -> to.Said:
+    return to.Said(text=frame.text, user_id=frame.user_id, timestamp=frame.timestamp, final=frame.final)
+
+
+def _call(frame: FunctionCallFrame) -> Sequence[to.BotSays]:
+    in_progress = to.CallInProgress(tool_call_id=frame.call_id, function_name=frame.name, arguments=frame.arguments)
+    return (
+        to.FunctionCallStarted(data=to.CallStarted(function_name=frame.name)),
+        to.FunctionCallInProgress(data=in_progress),
+    )
+
+
+def _call_stopped(frame: FunctionResultFrame) -> to.FunctionCallStopped:
+    return to.FunctionCallStopped(
+        data=to.CallStopped(
+            tool_call_id=frame.call_id,
+            cancelled=frame.cancelled,
+            function_name=frame.name,
+            result=frame.result,
+        )
+    )
