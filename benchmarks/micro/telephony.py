@@ -8,9 +8,8 @@ from trio_transports.frames import AudioFrame, InterruptionFrame
 from trio_transports.serializers.converters import to_base64
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.serializers.exotel import ExotelFrameSerializer
-from trio_transports.serializers.line import CallSerializer
 from trio_transports.serializers.plivo import PlivoFrameSerializer
-from trio_transports.serializers.protocol import Message
+from trio_transports.serializers.protocol import FrameSerializer, Message
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.serializers.vonage import VonageFrameSerializer
@@ -30,7 +29,7 @@ TWILIO_MEDIA = (
 TWILIO_START = f'{{"event": "start", "start": {{"streamSid": "{STREAM}"}}}}'
 
 
-def calls() -> dict[str, tuple[CallSerializer, Message, AudioFrame]]:
+def calls() -> dict[str, tuple[FrameSerializer, Message, AudioFrame]]:
     """Each dialect with a media message as its provider sends it and a frame in the line's own format."""
     ulaw = AudioFrame(audio=ulaw_to_pcm(ULAW), sample_rate=8000)
     linear = AudioFrame(audio=PCM, sample_rate=8000)

@@ -10,10 +10,21 @@ from tests.serializers.conversations import CONVERSATIONS, EXOTEL_START, TWILIO_
 from tests.serializers.strategies import mutated_bytes, mutated_json
 from trio_transports.audio.format import AudioFormat
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
-from trio_transports.frames import AudioFrame, InterruptionFrame, MarkFrame, MessageFrame
-from trio_transports.serializers import Message
+from trio_transports.frames import (
+    AudioFrame,
+    Frame,
+    InterruptionFrame,
+    MarkFrame,
+    MessageFrame,
+    StartFrame,
+    UserStartedSpeakingFrame,
+)
+from trio_transports.serializers import JSONFrameSerializer, Message
+from trio_transports.serializers.codec import loads
 from trio_transports.serializers.detect import MAX_MESSAGES, DetectingFrameSerializer
 from trio_transports.serializers.exotel import ExotelFrameSerializer
+from trio_transports.serializers.packed import PackedFrameSerializer
+from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.serializers.protocol import per_session
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
@@ -66,6 +77,9 @@ def test_before_the_start_nothing_can_be_sent() -> None:
     "message",
     [
         b"\0" * 640,
+        b"",
+        b"{}",
+        b"\x92\x02",
         "",
         "hello",
         "[]",
@@ -83,7 +97,9 @@ def test_before_the_start_nothing_can_be_sent() -> None:
         '{"event":"begin","start":{"streamSid":"MZ1"}}',
         telnyx_start("OPUS"),
         '{"event":"websocket:connected","content-type":"audio/opus"}',
-        '{"label":"rtvi-ai","type":"client-ready","id":"1"}',
+        '{"label":"rtvi"}',
+        '{"type":"call"}',
+        '{"type":"start","event":"media"}',
     ],
 )
 def test_nonsense_decides_nothing(message: Message) -> None:
@@ -104,6 +120,53 @@ def test_twilio_and_exotel_are_told_apart() -> None:
         assert serializer.provider is None
         serializer.decode(start)
         assert serializer.provider == provider
+
+
+READY = '{"label":"rtvi-ai","type":"client-ready","id":"1","data":{"version":"2.1.0"}}'
+TONE = AudioFrame(audio=b"\1\2" * 320, sample_rate=16000)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "message", "frame"),
+    [
+        ("rtvi", READY, StartFrame(parameters={"version": "2.1.0", "about": None})),
+        (
+            "rtvi",
+            ProtobufFrameSerializer().encode(MessageFrame(message=loads(READY)))[0],
+            StartFrame(parameters={"version": "2.1.0", "about": None}),
+        ),
+        ("protobuf", ProtobufFrameSerializer().encode(TONE)[0], TONE),
+        ("protobuf", ProtobufFrameSerializer().encode(MessageFrame(message=[1]))[0], MessageFrame(message=[1])),
+        ("json", JSONFrameSerializer().encode(TONE)[0], TONE),
+        ("json", JSONFrameSerializer(binary=True).encode(TONE)[0], TONE),
+        ("json", '{"type":"start"}', StartFrame()),
+        ("packed", PackedFrameSerializer().encode(TONE)[0], TONE),
+    ],
+)
+def test_callers_that_are_no_telephone(dialect: str, message: Message, frame: Frame) -> None:
+    """Browsers, Pipecat's peers and those of one's own are told by their first message, and spoken to in kind."""
+    serializer = per_session(DetectingFrameSerializer())
+    assert serializer.decode(message) == (frame,)
+    assert serializer.provider == dialect
+    assert serializer.is_ready
+    assert not serializer.has_marks
+    assert serializer.chunk_ms is None
+    rtvi = dialect == "rtvi"
+    assert serializer.audio_format == (AudioFormat(24000) if rtvi else None)
+    assert bool(serializer.replies()) == bool(serializer.notice(UserStartedSpeakingFrame())) == rtvi
+    assert serializer.start == (frame if rtvi else None)
+    (answer,) = serializer.encode(AudioFrame(audio=b"\1\2", sample_rate=24000))
+    assert isinstance(answer, str) == (isinstance(message, str) or dialect == "json")
+
+
+def test_an_rtvi_client_that_is_not_ready_is_waited_for() -> None:
+    """An RTVI client is known by any of its messages, and spoken to after client-ready only."""
+    serializer = DetectingFrameSerializer()
+    assert len(serializer.decode('{"label":"rtvi-ai","type":"client-message","data":{"t":"a"}}')) == 1
+    assert serializer.provider == "rtvi"
+    assert not serializer.is_ready
+    serializer.decode(READY)
+    assert serializer.is_ready
 
 
 def test_it_gives_up() -> None:

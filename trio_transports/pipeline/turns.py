@@ -4,7 +4,7 @@ Rules
 1. Content belongs to the turn in which it was made: audio, text, transcriptions, messages, marks, pictures. An
    interruption ends the turn, and the content goes with it.
 2. Facts do not: that somebody spoke or stopped, that the stream began or ends, that a key was pressed, how the mixer or
-   the filter is set. They stay true, and every stage hears of them.
+   the filter is set, what a peer asks for or was answered, figures. They stay true, and every stage hears of them.
 3. Content that was made with ``interruptible=False`` is said to its end, and an urgent message has overtaken whatever
    was interrupted.
 """
@@ -12,15 +12,19 @@ Rules
 from typing import Final, Protocol, runtime_checkable
 
 from ..frames import (
+    OVERTAKING,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     CancelFrame,
+    ContextFrame,
     DTMFFrame,
     EndFrame,
+    FileFrame,
     FilterControlFrame,
     Frame,
     MessageFrame,
     MixerControlFrame,
+    RequestFrame,
     StartFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
@@ -38,6 +42,10 @@ FACTS: Final = frozenset(
         DTMFFrame,
         MixerControlFrame,
         FilterControlFrame,
+        RequestFrame,
+        ContextFrame,
+        FileFrame,
+        *OVERTAKING,
     }
 )
 

@@ -1,8 +1,11 @@
-"""One endpoint for five providers: the caller's first messages say which dialect it speaks.
+"""One endpoint for every caller, telephone lines and others: the first messages say which dialect is spoken.
 
 Rules
 1. Start messages differ: Twilio's has ``streamSid``, Exotel's ``stream_sid``, Telnyx's ``stream_id`` beside a
    ``call_control_id``, Plivo's ``streamId``; Vonage's is called ``websocket:connected``.
+   A binary message that is ``[1, {...}]`` in MessagePack is a packed frame, one that is a protobuf frame is Pipecat's.
+   RTVI clients are told by their label, in text or in a protobuf message; text that names a frame of the JSON dialect
+   is that.
 2. ``connected`` is said by several and decides nothing. Anything else before a start message is refused.
 3. The dialect is settled once its serializer has understood the start message; all else is that serializer's.
 4. What a dialect owes a caller is given to it, also when its start message was refused.
@@ -19,16 +22,48 @@ from ..errors import RemoteProtocolError
 from ..frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
 from .codec import WHOLE, loads
 from .exotel import ExotelFrameSerializer
-from .line import PACKET_MS, TELEPHONE, CallSerializer, not_started
+from .json import FRAME_TYPES, JSONFrameSerializer
+from .line import PACKET_MS, TELEPHONE, not_started
 from .plivo import PlivoFrameSerializer
-from .protocol import Message, per_session, replies_of
+from .protocol import (
+    AwaitsStart,
+    FixedChunk,
+    FrameSerializer,
+    KnowsStart,
+    Message,
+    Notices,
+    PlaybackMarks,
+    per_session,
+    replies_of,
+)
 from .telnyx import TelnyxFrameSerializer
 from .twilio import TwilioFrameSerializer
 from .vonage import VonageFrameSerializer
 
 MAX_MESSAGES: Final = 10
 
-CallSource: TypeAlias = CallSerializer | Callable[[], CallSerializer]
+CallSource: TypeAlias = FrameSerializer | Callable[[], FrameSerializer]
+
+_PACKED: Final = b"\x92\x01"
+
+
+def _rtvi() -> FrameSerializer:
+    from .rtvi import RTVIFrameSerializer
+
+    return RTVIFrameSerializer()
+
+
+def _protobuf() -> FrameSerializer:
+    from .protobuf import ProtobufFrameSerializer
+
+    return ProtobufFrameSerializer()
+
+
+def _packed() -> FrameSerializer:
+    from .packed import PackedFrameSerializer
+
+    return PackedFrameSerializer()
+
 
 PROVIDERS: Final[Mapping[str, CallSource]] = {
     "twilio": TwilioFrameSerializer,
@@ -36,13 +71,23 @@ PROVIDERS: Final[Mapping[str, CallSource]] = {
     "plivo": PlivoFrameSerializer,
     "exotel": ExotelFrameSerializer,
     "vonage": VonageFrameSerializer,
+    "rtvi": _rtvi,
+    "protobuf": _protobuf,
+    "packed": _packed,
+    "json": JSONFrameSerializer,
 }
+"""The dialects that are told apart. Those that need an extra are imported when such a caller comes."""
 
 
 def provider_of(message: JSONValue) -> str | None:
     """The provider whose start message this is; None when it is nobody's."""
     if not isinstance(message, dict):
         return None
+    if message.get("label") == "rtvi-ai":
+        return "rtvi"
+    kind = message.get("type")
+    if "event" not in message and type(kind) is str and kind in FRAME_TYPES:
+        return "json"
     event, start = message.get("event"), message.get("start")
     if event == "websocket:connected":
         return "vonage"
@@ -57,6 +102,24 @@ def provider_of(message: JSONValue) -> str | None:
     if "stream_id" in message and "call_control_id" in start:
         return "telnyx"
     return None
+
+
+def binary_dialect_of(message: bytes) -> str | None:
+    """The dialect whose binary message this is; None when it is nobody's."""
+    if message.startswith(_PACKED):
+        return "packed"
+    if message[:1] in (b"{", b" ", b"\n"):
+        return provider_of(loads(message))
+    try:
+        frames = _protobuf().decode(message)
+    except (RemoteProtocolError, ImportError):
+        return None
+    if len(frames) != 1:
+        return None
+    told = frames[0]
+    if not isinstance(told, MessageFrame):
+        return "protobuf"
+    return provider_of(told.message) if isinstance(told.message, dict) and "label" in told.message else "protobuf"
 
 
 def _known(_instance: object, _attribute: object, providers: Mapping[str, object]) -> None:
@@ -77,30 +140,36 @@ class DetectingFrameSerializer:
     providers: Mapping[str, CallSource] = field(factory=lambda: dict(PROVIDERS), validator=_known)
     provider: str | None = field(default=None, init=False)
     """Who is calling; None until the start message."""
-    _found: CallSerializer | None = field(default=None, init=False)
+    _found: FrameSerializer | None = field(default=None, init=False)
     _undecided: int = field(default=0, init=False)
     _owed: Sequence[Message] = field(default=(), init=False)
     """By a dialect that refused the start message."""
 
     @property
-    def audio_format(self) -> AudioFormat:
+    def audio_format(self) -> AudioFormat | None:
         return self._found.audio_format if self._found is not None else TELEPHONE
 
     @property
     def is_ready(self) -> bool:
-        return self._found is not None and self._found.is_ready
+        found = self._found
+        return found is not None and (not isinstance(found, AwaitsStart) or found.is_ready)
 
     @property
     def has_marks(self) -> bool:
-        return self._found.has_marks if self._found is not None else True
+        found = self._found
+        return found is None or (isinstance(found, PlaybackMarks) and found.has_marks)
 
     @property
     def chunk_ms(self) -> int | None:
-        return self._found.chunk_ms if self._found is not None else PACKET_MS
+        found = self._found
+        if found is None:
+            return PACKET_MS
+        return found.chunk_ms if isinstance(found, FixedChunk) else None
 
     @property
     def start(self) -> StartFrame | None:
-        return self._found.start if self._found is not None else None
+        found = self._found
+        return found.start if isinstance(found, KnowsStart) else None
 
     def fresh(self) -> "DetectingFrameSerializer":
         return DetectingFrameSerializer(providers=self.providers)
@@ -118,13 +187,14 @@ class DetectingFrameSerializer:
         self._undecided += 1
         if self._undecided > MAX_MESSAGES:
             raise RemoteProtocolError(f"no known provider's start in the first {MAX_MESSAGES} messages", path=WHOLE)
-        if not isinstance(message, str):
-            raise RemoteProtocolError("a start message of a known provider is wanted, not a binary message", path=WHOLE)
-        value = loads(message)
-        provider = provider_of(value)
-        if provider is None:
+        if isinstance(message, bytes):
+            provider = binary_dialect_of(message)
+        else:
+            value = loads(message)
             if isinstance(value, dict) and value.get("event") == "connected":
                 return ()
+            provider = provider_of(value)
+        if provider is None:
             raise RemoteProtocolError("a start message of a known provider is wanted", path=WHOLE)
         if provider not in self.providers:
             raise RemoteProtocolError(f"callers of {provider} are not taken here", path=WHOLE)
@@ -136,6 +206,9 @@ class DetectingFrameSerializer:
             raise
         self._found, self.provider = candidate, provider
         return frames
+
+    def notice(self, frame: Frame) -> Sequence[Message]:
+        return self._found.notice(frame) if isinstance(self._found, Notices) else ()
 
     def replies(self) -> Sequence[Message]:
         owed, self._owed = self._owed, ()

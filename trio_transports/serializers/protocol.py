@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias, TypeVar, final, runtime_checkable
 
 from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
-from ..frames import Frame
+from ..frames import Frame, StartFrame
 
 Message: TypeAlias = str | bytes
 """One WebSocket message: text or binary."""
@@ -90,6 +90,14 @@ class PlaybackMarks(Protocol):
 
     @property
     def has_marks(self) -> bool: ...
+
+
+@runtime_checkable
+class KnowsStart(Protocol):
+    """A dialect whose peer announces its stream, and that remembers how."""
+
+    @property
+    def start(self) -> StartFrame | None: ...
 
 
 T = TypeVar("T")
