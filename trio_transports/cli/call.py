@@ -6,6 +6,8 @@ Rules
 3. Ctrl-C, or SIGTERM, hangs up: what was heard is recorded and reported, and the exit code is that of an interruption.
 4. The call ends when nothing was heard for ``tail`` seconds after the file's end, ``limit`` seconds after it, or
    when the server ends it. If that is before the whole file was said it is a failure; what was heard is kept.
+   Only time in which this process could have heard something counts as silence: what arrived while the machine was
+   busy elsewhere is read before the tail goes on.
 5. A capture that cannot be written on is given up, and the call goes on; it is a failure at the end.
 """
 
@@ -116,14 +118,20 @@ class Call:
             await session.output.drain()
         except ConnectionClosed:
             return  # the listener finds the end of the input, and that ends the call
-        ended_at_s = trio.current_time()
-        while True:
-            now_s = trio.current_time()
-            quiet_since_s = max(self.arrivals.last_at_s or ended_at_s, ended_at_s)
-            if now_s - quiet_since_s >= self.plan.tail_s or now_s - ended_at_s >= self.plan.limit_s:
-                break
-            await trio.sleep(_POLL_S)
+        await self._quiet()
         scope.cancel()
+
+    async def _quiet(self) -> None:
+        """Wait until the file's end is ``limit`` seconds ago, or nothing was heard since for ``tail`` of them."""
+        ended_at_s = looked_at_s = trio.current_time()
+        heard, quiet_s = self.arrivals.count, 0.0
+        while quiet_s < self.plan.tail_s and looked_at_s - ended_at_s < self.plan.limit_s:
+            await trio.sleep(_POLL_S)
+            now_s = trio.current_time()
+            quiet_s += min(now_s - looked_at_s, 2 * _POLL_S)  # rule 4: a longer look away was not one at silence
+            if self.arrivals.count != heard:
+                heard, quiet_s = self.arrivals.count, 0.0
+            looked_at_s = now_s
 
     async def _talk(self, session: Session) -> None:
         step = self.audio_format.size_bytes(self.audio_format.samples_in(FRAME_S))

@@ -15,6 +15,8 @@ from attrs import define, frozen
 
 PROGRAM = (sys.executable, "-m", "trio_transports")
 ROOT = Path(__file__).parents[3]
+PATIENCE_S = 60
+"""For a program to start and end on a machine that is busy with other things: importing alone may take ten seconds."""
 
 
 @final
@@ -25,7 +27,7 @@ class Outcome:
     err: str
 
 
-async def run(*arguments: str, timeout_s: float = 30, program: Sequence[str] = PROGRAM) -> Outcome:
+async def run(*arguments: str, timeout_s: float = PATIENCE_S, program: Sequence[str] = PROGRAM) -> Outcome:
     """Run a command to its end."""
     with trio.fail_after(timeout_s):
         done = await trio.run_process(
@@ -46,7 +48,7 @@ class Server:
 
     async def next(self, event: str) -> dict[str, Any]:
         """Wait for its next line about this event."""
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_S):
             async for line in self._lines:
                 self.told.append(line)
                 if line["event"] == event:
@@ -75,7 +77,7 @@ async def serving(*arguments: str) -> AsyncIterator[Server]:
         finally:
             if process.returncode is None:
                 server.interrupt()
-            with trio.move_on_after(8) as patience:
+            with trio.move_on_after(PATIENCE_S) as patience:
                 patience.shield = True
                 await process.wait()
             if process.returncode is None:

@@ -46,7 +46,7 @@ async def _call_and_compare(serializer: str, audio_format: AudioFormat, folder: 
     async with serving("echo", "--port", "0", *options) as server:
         url = (await server.next("ready"))["url"]
         paths = ("--in", str(folder / "a.wav"), "--out", str(folder / "b.wav"))
-        called = await run("call", url, *paths, "--serializer", serializer, "--tail", "0.4", "--json")
+        called = await run("call", url, *paths, "--serializer", serializer, "--tail", "3", "--json")
         assert called.code == 0, called.err
         gone = await server.next("disconnected")
     recorded_format, heard = read_wav(folder / "b.wav")

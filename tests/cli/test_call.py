@@ -1,0 +1,53 @@
+"""When a call ends by itself."""
+
+import trio
+from trio.testing import MockClock
+
+from tests.session.helpers import RATE, params, pcm
+from trio_transports.audio.format import AudioFormat
+from trio_transports.cli.call import Call, Plan
+from trio_transports.cli.meters import Meters
+from trio_transports.session.broadcast import Broadcast
+from trio_transports.session.events import Event
+from trio_transports.session.run import open_session
+from trio_transports.wire.memory import MemoryWire, memory_wire_pair
+
+
+async def _call(answer_after_s: float, clock: MockClock, *, stall_s: float = 0.0, tail_s: float = 0.4) -> Call:
+    """Say one frame to a peer that answers later; first this process stalls for a moment."""
+    call = Call(AudioFormat(RATE), pcm(640), Plan(tail_s=tail_s, limit_s=60), Meters(is_on=False))
+    wire, peer = memory_wire_pair()
+    events: Broadcast[Event] = Broadcast()
+
+    async def answer(wire: MemoryWire) -> None:
+        message = await wire.receive()
+        await trio.sleep(answer_after_s)
+        clock.jump(stall_s)
+        await wire.send(message)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer, peer)
+        async with open_session(wire, params(audio_out_auto_silence=False), events=events) as session:
+            await call.run(session)
+        nursery.cancel_scope.cancel()
+    return call
+
+
+async def test_an_answer_within_the_tail_is_heard(autojump_clock: MockClock) -> None:
+    """It is waited for, and not for longer than the tail after it."""
+    began_s = trio.current_time()
+    call = await _call(0.3, autojump_clock)
+    assert bytes(call.heard) == pcm(640)
+    assert 0.7 <= trio.current_time() - began_s < 0.8
+
+
+async def test_an_answer_after_the_tail_is_not_waited_for(autojump_clock: MockClock) -> None:
+    """Nothing for as long as the tail is the end."""
+    assert not (await _call(0.6, autojump_clock)).heard
+
+
+async def test_a_stall_of_this_process_is_not_silence(autojump_clock: MockClock) -> None:
+    """What arrived while the machine was busy elsewhere is heard, however long that took, and again after it."""
+    for stall_s in (0.5, 30.0):
+        call = await _call(0.1, autojump_clock, stall_s=stall_s)
+        assert bytes(call.heard) == pcm(640)
