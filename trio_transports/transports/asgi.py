@@ -24,8 +24,8 @@ from ..session.broadcast import Broadcast, Subscription
 from ..session.events import Event
 from ..session.run import open_session
 from ..session.session import Session
+from ..wire.accepting.admission import admit
 from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
-from .admission import admit
 from .server import is_normal_end
 
 

@@ -4,8 +4,9 @@ Rules
 1. What one connection does, its handler's crash included, ends that connection; it is logged once, the server goes on.
 2. Who is not let in (``allowed_origins``, ``authorize``) gets an HTTP status before the upgrade, and no session.
 3. With ``max_sessions`` taken, a further client is told 1013 and the sessions under way are kept.
-4. Cancelling ``serve``, or ``shutdown``, tells every client 1001 within ``close_timeout``; then ``serve`` ends. Where
-   calls are hung up, that may take ``hang_up_timeout`` more.
+4. ``drain`` and ``shutdown``, a signal with ``signals=True``, and cancelling ``serve`` all end it by the rules of
+   ``wire.accepting.leaving``: every client hears 1001, whatever its handler does. Where calls are hung up, the end may
+   take ``hang_up_timeout`` more.
 """
 
 import logging
@@ -23,12 +24,16 @@ from ..session.broadcast import Broadcast, Subscription
 from ..session.events import Event, ServerReady
 from ..session.run import open_session
 from ..session.session import Session
+from ..wire.accepting.admission import admit
+from ..wire.accepting.leaving import GOING_AWAY, LEAVING, Leaving, serve_connections
+from ..wire.accepting.listening import listener_address, open_listeners
+from ..wire.accepting.signals import told_by_signals
 from ..wire.engines import Engine, engine_named
+from ..wire.peer import Peer
 from ..wire.protocol import Wire
+from ..wire.refusal import Refusal
 from ..wire.settings import WireSettings
 from ..wire.stream import TCPStream
-from .admission import admit
-from .listening import listener_address, open_listeners
 
 logger = logging.getLogger("trio_transports.server")
 
@@ -47,7 +52,7 @@ class WebsocketServerTransport:
     _engine: Engine = field(init=False)
     _events: Broadcast[Event] = field(factory=Broadcast, init=False)
     _sessions: list[Session] = field(factory=list, init=False)
-    _serving: list[trio.CancelScope] = field(factory=list, init=False)
+    _serving: "list[_Serving]" = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._engine = engine_named(self.engine)
@@ -57,17 +62,28 @@ class WebsocketServerTransport:
         return self._events.subscribe(buffer)
 
     async def serve(
-        self, handler: Handler, *, task_status: trio.TaskStatus[ServerReady] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        signals: bool = False,
+        drain: float = 0.0,
+        task_status: trio.TaskStatus[ServerReady] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve until cancelled or shut down. ``nursery.start`` gives back the addresses once it listens."""
-        with trio.CancelScope() as serving, self._events.activity():
+        """Serve until cancelled, drained or shut down. ``nursery.start`` gives back the addresses once it listens.
+
+        With ``signals=True`` the first SIGTERM or SIGINT (Ctrl-C) ends it as ``drain`` does: calls under way have
+        ``drain`` seconds to finish, the rest is told 1001, and ``serve`` returns. A second one ends the process.
+        """
+        serving = _Serving()
+        with self._events.activity(), told_by_signals(partial(serving.leaving.begin, drain), is_on=signals):
             self._serving.append(serving)
             try:
-                await self._serve(handler, task_status)
+                await self._serve(handler, serving.leaving, task_status)
             finally:
                 self._serving.remove(serving)
+                serving.has_ended.set()
 
-    async def _serve(self, handler: Handler, task_status: trio.TaskStatus[ServerReady]) -> None:
+    async def _serve(self, handler: Handler, leaving: Leaving, task_status: trio.TaskStatus[ServerReady]) -> None:
         listeners = await open_listeners(self.host, self.port)
         ready = ServerReady(tuple(listener_address(listener) for listener in listeners))
         context = self.params.ssl_context
@@ -75,24 +91,43 @@ class WebsocketServerTransport:
             listener if context is None else trio.SSLListener(listener, context, https_compatible=True)
             for listener in listeners
         ]
-        async with trio.open_nursery() as nursery:
-            serve_connection = partial(self._serve_connection, handler)
-            await nursery.start(partial(trio.serve_listeners, serve_connection, accepting))
+
+        def listening() -> None:
             self._events.emit(ready)
             task_status.started(ready)
 
-    def shutdown(self) -> None:
-        """Stop listening and tell every client 1001; ``serve`` returns when all sessions have ended."""
-        for scope in self._serving:
-            scope.cancel()
+        await serve_connections(
+            accepting,
+            partial(self._serve_connection, handler, leaving),
+            leaving,
+            close_timeout_s=self.params.close_timeout,
+            on_listening=listening,
+        )
 
-    async def _serve_connection(self, handler: Handler, stream: TCPStream) -> None:
+    async def drain(self, seconds: float = 0.0) -> None:
+        """Let nobody new in, and let calls under way finish for ``seconds``; then tell the rest 1001.
+
+        Returns when ``serve`` has ended. Cancelling it changes nothing about that.
+        """
+        serving = tuple(self._serving)
+        for each in serving:
+            each.leaving.begin(seconds)
+        await trio.lowlevel.checkpoint()
+        for each in serving:
+            await each.has_ended.wait()
+
+    def shutdown(self) -> None:
+        """Begin to drain, with no time for calls under way; ``serve`` returns when all sessions have ended."""
+        for serving in self._serving:
+            serving.leaving.begin()
+
+    async def _serve_connection(self, handler: Handler, leaving: Leaving, stream: TCPStream) -> None:
         try:
-            async with self._accepted(stream) as wire:
+            async with self._accepted(stream, leaving) as wire:
                 if self._is_full:
                     await self._turn_away(wire)
                 else:
-                    await self._serve_session(handler, wire)
+                    await self._serve_session(handler, leaving, wire)
         except ConnectionClosed as exc:
             logger.debug("a connection ended before it was a session: %s", exc)
         except HandshakeRejected as exc:
@@ -102,19 +137,24 @@ class WebsocketServerTransport:
         except Exception:  # the boundary between one connection and the server
             logger.exception("a connection failed; the server goes on")
 
-    async def _serve_session(self, handler: Handler, wire: Wire) -> None:
-        session: Session | None = None
-        try:
-            async with open_session(wire, self.params, events=self._events) as session:
-                self._sessions.append(session)
-                try:
-                    await handler(session)
-                except Exception as exc:
-                    if session.is_connected or not is_normal_end(exc):
-                        raise _HandlerFailed from exc
-        finally:
-            if session is not None:
-                self._sessions.remove(session)
+    async def _serve_session(self, handler: Handler, leaving: Leaving, wire: Wire) -> None:
+        call = _Call()
+        with leaving.guest(call.say_goodbye):  # around the session's end too: it may still be flushing its last words
+            try:
+                async with open_session(wire, self.params, events=self._events) as session:
+                    call.session = session
+                    self._sessions.append(session)
+                    try:
+                        await handler(session)
+                    except BaseException as exc:
+                        if not _ends_one_call(exc):
+                            raise
+                        if session.is_connected or not is_normal_end(exc):
+                            raise _HandlerFailed from exc
+            finally:
+                if call.session is not None:
+                    self._sessions.remove(call.session)
+                call.has_ended.set()
 
     @property
     def _is_full(self) -> bool:
@@ -123,13 +163,19 @@ class WebsocketServerTransport:
         return self.params.max_sessions is not None and under_way >= self.params.max_sessions
 
     @asynccontextmanager
-    async def _accepted(self, stream: TCPStream) -> AsyncIterator[Wire]:
+    async def _accepted(self, stream: TCPStream, leaving: Leaving) -> AsyncIterator[Wire]:
         """Upgrade within ``connect_timeout``, which does not reach into the body."""
         params = self.params
+
+        async def decide(peer: Peer) -> Refusal | None:
+            if leaving.has_begun:
+                return LEAVING
+            return await admit(peer, allowed_origins=params.allowed_origins, authorize=params.authorize)
+
         with trio.CancelScope(deadline=trio.current_time() + params.connect_timeout) as limit:
             async with self._engine.accept(
                 stream,
-                admit=partial(admit, allowed_origins=params.allowed_origins, authorize=params.authorize),
+                admit=decide,
                 subprotocols=params.subprotocols,
                 settings=WireSettings.of(params),
             ) as wire:
@@ -143,12 +189,47 @@ class WebsocketServerTransport:
             await wire.aclose(1013, "the server is full: try again later")
 
 
+@final
+@define(eq=False)
+class _Serving:
+    """One run of ``serve``."""
+
+    leaving: Leaving = field(factory=Leaving)
+    has_ended: trio.Event = field(factory=trio.Event)
+
+
+@final
+@define(eq=False)
+class _Call:
+    """One caller, as the server knows it while it leaves."""
+
+    session: Session | None = None
+    has_ended: trio.Event = field(factory=trio.Event)
+
+    async def say_goodbye(self) -> None:
+        session = self.session
+        if session is None:
+            return
+        try:
+            if session.is_closing:  # its handler has returned: let it flush, and say goodbye itself
+                await self.has_ended.wait()
+        finally:
+            await session.aclose(*GOING_AWAY)
+
+
 class _HandlerFailed(Exception):
     """Carries what a handler raised past its session, which it ends, to where it is logged."""
 
 
-def is_normal_end(error: Exception) -> bool:
+def _ends_one_call(error: BaseException) -> bool:
+    """Whether what left a handler is that call's own affair: also a SystemExit, which ends no other caller's call."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_ends_one_call, error.exceptions))
+    return isinstance(error, Exception | SystemExit)
+
+
+def is_normal_end(error: BaseException) -> bool:
     """Whether nothing but the end of the connection came out of a handler."""
-    if isinstance(error, ExceptionGroup):
+    if isinstance(error, BaseExceptionGroup):
         return error.split(ConnectionClosed)[1] is None
     return isinstance(error, ConnectionClosed)

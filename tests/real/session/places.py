@@ -65,6 +65,8 @@ class Place:
     transport: WebsocketServerTransport
     ready: ServerReady
     told: list[Event] = field(factory=list)
+    serving: trio.CancelScope = field(factory=trio.CancelScope)
+    """Around ``serve``."""
     _more: trio.Condition = field(factory=trio.Condition)
 
     @property
@@ -95,12 +97,19 @@ class Place:
                     self.told.append(event)
                     self._more.notify_all()
 
+    async def serve(self, handler: Handler, *, task_status: trio.TaskStatus[ServerReady]) -> None:
+        with self.serving:
+            await self.transport.serve(handler, task_status=task_status)
+
     async def ended(self, count: int = 1) -> list[Disconnected]:
         """Wait for that many ends."""
         async with self._more:
-            while len(ends := [event for event in self.told if isinstance(event, Disconnected)]) < count:
+            while len(ends := self.ends()) < count:
                 await self._more.wait()
         return ends
+
+    def ends(self) -> list[Disconnected]:
+        return [event for event in self.told if isinstance(event, Disconnected)]
 
     async def answers(self) -> None:
         """Show that the server still serves."""
@@ -115,15 +124,19 @@ class Place:
 
 @asynccontextmanager
 async def serving(
-    handler: Handler = echo, params: WebsocketServerParams | None = None, *, engine: str = "trio-websocket"
+    handler: Handler = echo,
+    params: WebsocketServerParams | None = None,
+    *,
+    engine: str = "trio-websocket",
+    again: WebsocketServerTransport | None = None,
 ) -> AsyncIterator[Place]:
-    """Serve while the body runs; then shut down and wait for the end."""
-    transport = WebsocketServerTransport(params or server_params(), host="127.0.0.1", port=0, engine=engine)
+    """Serve while the body runs, ``again`` or on a transport of its own; then shut down and wait for the end."""
+    transport = again or WebsocketServerTransport(params or server_params(), host="127.0.0.1", port=0, engine=engine)
     async with trio.open_nursery() as nursery:
         listener = Place(transport, ServerReady(()))
         nursery.start_soon(listener.listen)
         await trio.lowlevel.checkpoint()
-        listener.ready = await nursery.start(transport.serve, handler)
+        listener.ready = await nursery.start(listener.serve, handler)
         yield listener
         transport.shutdown()
 

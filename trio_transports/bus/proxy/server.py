@@ -57,15 +57,20 @@ class WebSocketProxyServer(Proxy):
             self.watch(self._local)
             try:
                 async with open_server_wire(
-                    self._websocket, self._subprotocols, self._settings, self._shut_down
+                    self._websocket, self._subprotocols, self._settings, self.shut_down
                 ) as wire:
                     await self._serve(wire)
             except ConnectionClosed as exc:
                 log.info("%s: the client was gone before the handshake ended: %s", self.name, exc)
 
-    async def _shut_down(self) -> None:
-        """The server that holds the connection shuts down: write what waits, say goodbye, and end."""
-        if self._link is not None:
-            with trio.move_on_after(self._settings.close_timeout):
-                await self._link.finish("the server is shutting down", code=1001)
-        self.stop()
+    async def shut_down(self) -> None:
+        """The server that holds the connection shuts down: write what waits, say goodbye, and end.
+
+        Cancelled, it says goodbye without writing what waits.
+        """
+        try:
+            if self._link is not None:
+                with trio.move_on_after(self._settings.close_timeout):
+                    await self._link.finish("the server is shutting down", code=1001)
+        finally:
+            self.stop()

@@ -5,8 +5,8 @@ import trio
 
 from trio_transports import AsgiWebsocketParams, WebsocketServerParams
 from trio_transports.serializers import JSONFrameSerializer
-from trio_transports.transports.admission import Authorize, admit
 from trio_transports.wire import Peer
+from trio_transports.wire.accepting.admission import Authorize, admit
 from trio_transports.wire.refusal import Refusal
 
 

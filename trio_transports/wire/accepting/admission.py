@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from ..wire.peer import Peer
-from ..wire.refusal import Refusal
+from ..peer import Peer
+from ..refusal import Refusal
 
 logger = logging.getLogger("trio_transports.server")
 

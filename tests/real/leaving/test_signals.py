@@ -1,0 +1,145 @@
+"""SIGTERM and Ctrl-C, as docker, Kubernetes and a terminal send them, to the programs of the README."""
+
+import json
+import shutil
+import signal
+import subprocess
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.real.leaving.programs import running, snippet
+from tests.tools import missing
+from trio_transports.errors import ConnectionClosed
+from trio_transports.wire import Wire
+from trio_transports.wire.dial import Address, dial
+from trio_transports.wire.direct import connect_wire
+from trio_transports.wire.settings import WireSettings
+
+signals = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+
+SAID = bytes(range(1, 251)) * 128  # one second at 16 kHz, 16 bit
+SETTINGS = WireSettings(max_message_bytes=1024 * 1024, ping_interval_s=None, ping_timeout_s=1)
+
+
+def call(port: int, path: str = "/") -> tuple[Address, str]:
+    return Address.parse(f"ws://127.0.0.1:{port}{path}"), path
+
+
+async def read_to_the_end(wire: Wire) -> tuple[bytes, ConnectionClosed]:
+    heard = b""
+    while True:
+        try:
+            message = await wire.receive()
+        except ConnectionClosed as closed:
+            return heard, closed
+        document = json.loads(message)
+        if document.get("type") == "audio":
+            heard += b64decode(document["audio"])
+
+
+async def hear_all_after(number: signal.Signals, *, before: tuple[str, ...], folder: Path) -> tuple[bytes, int, int]:
+    """Say a second, signal once its first word is back; give what was heard, the close code and the exit code."""
+    async with running(snippet("server", folder), before=before) as program:
+        address, path = call(program.port)
+        async with connect_wire(
+            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+        ) as wire:
+            said = {"type": "audio", "audio": b64encode(SAID).decode(), "sample_rate": 16000}
+            await wire.send(json.dumps(said))
+            first = json.loads(await wire.receive())
+            program.signal(number)
+            rest, closed = await read_to_the_end(wire)
+        return b64decode(first["audio"]) + rest, closed.code, await program.ended()
+
+
+def works(*command: str) -> bool:
+    return (
+        shutil.which(command[0]) is not None
+        and not subprocess.run(command, capture_output=True, check=False).returncode
+    )
+
+
+@signals
+async def test_a_server_flushes_says_goodbye_and_exits_with_0(number: signal.Signals, tmp_path: Path) -> None:
+    """What was queued is heard to its end, then 1001; the process ends well."""
+    heard, code, exit_code = await hear_all_after(number, before=(), folder=tmp_path)
+    assert heard.rstrip(b"\0") == SAID
+    assert (code, exit_code) == (1001, 0)
+
+
+async def test_a_server_that_is_the_first_process_of_a_container(tmp_path: Path) -> None:
+    """The kernel spares such a process every signal that it does not ask for: this one asks."""
+    namespace = ("unshare", "-pf", "--kill-child")
+    if not works(*namespace, "true"):
+        missing("unshare", "util-linux, and the right to make a process namespace")
+    heard, code, exit_code = await hear_all_after(signal.SIGTERM, before=namespace, folder=tmp_path)
+    assert heard.rstrip(b"\0") == SAID
+    assert (code, exit_code) == (1001, 0)
+
+
+@signals
+async def test_a_proxy_server_says_goodbye_and_exits_with_0(number: signal.Signals, tmp_path: Path) -> None:
+    """The README's other machine: its peers read 1001, and the process ends well."""
+    async with running(snippet("proxy", tmp_path, main="serve")) as program:
+        address, path = call(program.port)
+        async with connect_wire(
+            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+        ) as wire:
+            await wire.receive()  # it introduces its worker
+            program.signal(number)
+            _, closed = await read_to_the_end(wire)
+            assert closed.code == 1001
+        assert await program.ended() == 0
+
+
+STUCK = """
+import trio
+from trio_transports import WebsocketServerParams, WebsocketServerTransport
+from trio_transports.serializers import JSONFrameSerializer
+async def handler(session):
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+params = WebsocketServerParams(serializer=JSONFrameSerializer())
+transport = WebsocketServerTransport(params, host="127.0.0.1", port=PORT)
+trio.run(lambda: transport.serve(handler, signals=True))
+"""
+
+
+@signals
+async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals) -> None:
+    """Also where a handler never returns; and the caller has heard 1001 before that."""
+    async with running(STUCK) as program:
+        address, path = call(program.port)
+        async with connect_wire(
+            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+        ) as wire:
+            program.signal(number)
+            _, closed = await read_to_the_end(wire)
+        assert closed.code == 1001
+        assert program.process.returncode is None
+        program.signal(number)
+        assert await program.ended() == -number
+
+
+BUSY = STUCK.replace(
+    "    with trio.CancelScope(shield=True):\n        await trio.sleep_forever()", "    while True: pass"
+)
+
+
+async def test_a_second_signal_ends_a_process_whose_loop_is_blocked() -> None:
+    """A handler that computes without end keeps nobody from stopping the program."""
+    async with running(BUSY) as program:
+        address, path = call(program.port)
+        async with connect_wire(
+            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+        ) as wire:
+            await trio.sleep(0.2)
+            program.signal(signal.SIGTERM)
+            with trio.move_on_after(0.5):
+                await wire.receive()
+            assert program.process.returncode is None
+            program.signal(signal.SIGTERM)
+            assert await program.ended() == -signal.SIGTERM

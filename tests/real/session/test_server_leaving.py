@@ -1,0 +1,193 @@
+"""How the standalone server leaves, whatever its handlers do: what each caller reads, and when."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from tests.real.session.places import Place, client_params, server_params, serving
+from trio_transports import (
+    AudioFrame,
+    ConnectionClosed,
+    HandshakeRejected,
+    Session,
+    TextFrame,
+    WebsocketClientTransport,
+)
+from trio_transports.transports.server import Handler
+from trio_transports.wire.engines import ENGINES
+
+engines = pytest.mark.parametrize("engine", list(ENGINES))
+
+PATIENCE_S = 30
+
+
+async def returns_late(_session: Session) -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep(4)
+
+
+async def swallows_its_cancellation(_session: Session) -> None:
+    with trio.move_on_after(4) as limit:
+        limit.shield = True
+        while True:
+            try:
+                await trio.sleep_forever()
+            except trio.Cancelled:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                if limit.cancel_called:
+                    raise
+
+
+async def speaks_on(session: Session) -> None:
+    """Never looks at how the session stands."""
+    with trio.move_on_after(4) as limit:
+        limit.shield = True
+        while True:
+            try:
+                await session.output.send(TextFrame(text="still here"))
+            except ConnectionClosed:
+                await trio.sleep(0.01)
+
+
+STUBBORN: list[Handler] = [returns_late, swallows_its_cancellation, speaks_on]
+
+
+async def cancel(place: Place) -> None:
+    place.serving.cancel()
+
+
+async def shutdown(place: Place) -> None:
+    place.transport.shutdown()
+
+
+async def drain(place: Place) -> None:
+    with trio.move_on_after(0.2):
+        await place.transport.drain(0.1)
+
+
+Way = Callable[[Place], Awaitable[None]]
+ways = pytest.mark.parametrize("way", [cancel, shutdown, drain], ids=lambda way: way.__name__)
+
+
+@asynccontextmanager
+async def callers(place: Place, count: int) -> AsyncIterator[list[tuple[int, float]]]:
+    """Callers who wait for the end, and note its code and when they heard it; the block ends when all have."""
+    heard: list[tuple[int, float]] = []
+
+    async def listen(task_status: trio.TaskStatus[None]) -> None:
+        async with place.client().session() as session:
+            task_status.started()
+            async for _ in session.input:
+                pass
+            with pytest.raises(ConnectionClosed) as caught:
+                await session.output.send(TextFrame(text="?"))
+            heard.append((caught.value.code, trio.current_time()))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(count):
+            await nursery.start(listen)
+        yield heard
+
+
+@engines
+@ways
+@pytest.mark.parametrize("handler", STUBBORN, ids=lambda handler: handler.__name__)
+async def test_no_handler_keeps_a_caller_from_hearing_it(engine: str, way: Way, handler: Handler) -> None:
+    """Every caller reads 1001 long before the handler is done with whatever it does."""
+    returned_at_s: list[float] = []
+
+    async def timed(session: Session) -> None:
+        try:
+            await handler(session)
+        finally:
+            returned_at_s.append(trio.current_time())
+
+    with trio.fail_after(PATIENCE_S):
+        async with serving(timed, server_params(close_timeout=0.5), engine=engine) as place, callers(place, 3) as heard:
+            await way(place)
+    assert [code for code, _ in heard] == [1001] * 3
+    assert max(at_s for _, at_s in heard) < min(returned_at_s) - 1
+
+
+@engines
+async def test_a_handler_that_raises_systemexit_ends_one_call(engine: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Twice; each time the other caller's call goes on, and the log says what happened."""
+
+    async def leave_on_demand(session: Session) -> None:
+        async for frame in session.input:
+            if frame == TextFrame(text="exit"):
+                async with trio.open_nursery():
+                    raise SystemExit(3)
+            await session.output.send(frame)
+
+    async with serving(leave_on_demand, engine=engine) as place, place.client().session() as other:
+        for number in range(2):
+            async with place.client().session() as session:
+                await session.output.send(TextFrame(text="exit"))
+                assert [frame async for frame in session.input] == []
+                with pytest.raises(ConnectionClosed) as caught:
+                    await session.output.send(TextFrame(text="?"))
+                assert caught.value.code == 1011
+            await other.output.send(TextFrame(text=f"still here {number}"))
+            assert await other.input.receive() == TextFrame(text=f"still here {number}")
+    assert sum("SystemExit" in (record.exc_text or "") for record in caplog.records) == 2
+
+
+@engines
+async def test_calls_may_finish_while_nobody_new_gets_in(engine: str) -> None:
+    """A drain waits for the calls under way and no longer; who comes meanwhile is told 503."""
+    with trio.fail_after(PATIENCE_S):
+        async with (
+            trio.open_nursery() as nursery,
+            serving(engine=engine) as place,
+            place.client().session() as session,
+        ):
+            nursery.start_soon(place.transport.drain, 1000)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(HandshakeRejected) as caught:
+                async with place.client().session():
+                    pytest.fail("must not get in")
+            assert caught.value.status == 503
+            assert ("retry-after", "1") in caught.value.headers
+            await session.output.send(TextFrame(text="still here"))
+            assert await session.input.receive() == TextFrame(text="still here")
+    (end,) = place.ends()
+    assert (end.code, end.initiator) == (1000, "remote")
+
+
+@engines
+async def test_a_server_serves_again_after_it_has_left(engine: str) -> None:
+    """Leaving is of one run of serve: the second run of the same transport lets callers in, and leaves as well."""
+    transport = None
+    for _ in range(2):
+        async with trio.open_nursery() as nursery, serving(engine=engine, again=transport) as place:
+            transport = place.transport
+            await place.answers()
+            nursery.start_soon(transport.drain, 0.05)
+
+
+@engines
+async def test_what_is_queued_leaves_first(engine: str) -> None:
+    """A handler that has said its last words when the server leaves has them heard, in pace, before 1001."""
+    words = AudioFrame(audio=b"\1\2" * 8000, sample_rate=16000)
+
+    async def speak(session: Session) -> None:
+        await session.output.send(words)
+        await trio.sleep_forever()
+
+    with trio.fail_after(PATIENCE_S):
+        async with serving(speak, engine=engine) as place:
+            transport = WebsocketClientTransport(place.url, client_params(), engine=engine)
+            async with transport.session() as session:
+                heard = await session.input.receive()
+                place.transport.shutdown()
+                total = len(heard.audio) if isinstance(heard, AudioFrame) else 0
+                async for frame in session.input:
+                    total += len(frame.audio) if isinstance(frame, AudioFrame) else 0
+                assert total >= len(words.audio)
+                with pytest.raises(ConnectionClosed) as caught:
+                    await session.output.send(TextFrame(text="?"))
+                assert caught.value.code == 1001
