@@ -18,7 +18,7 @@ Rules
 4. An interruption enters every link after it at the same moment, ahead of all that is queued, and ends the turn: what
    was queued there is dropped, and so is what a stage waits to send, or is on its way into the output. Facts and what
    is not interruptible (see ``turns``) keep their order behind it. Nobody needs to pass it on, and passing it on does
-   not repeat it.
+   not repeat it. A first stage that keeps up has read the caller's audio up to it: the beginning of what interrupts.
 5. With ``allow_interruptions`` the user's speech interrupts: an interruption is put before each
    ``UserStartedSpeakingFrame`` of the input. This is exact, while a session that interrupts by itself (its own
    parameter of that name) is some scheduling steps ahead of the pipeline, in which one more chunk can leave.
@@ -156,6 +156,7 @@ class Pipeline:
                         frames = through(functions, frame)
                     for each in frames:
                         if isinstance(each, InterruptionFrame):
+                            await link.let_read()
                             links.interrupt(0, each)
                         elif isinstance(each, CancelFrame):
                             links.cancel(each)

@@ -55,8 +55,8 @@ def check_shape(function: Callable[..., object], arguments: Sequence[str]) -> No
         ) from None
 
 
-def _results(function: FrameFunction, frame: Frame) -> Sequence[Frame]:
-    result: object = function(frame)
+def frames_of(result: object, function: object, frame: Frame | None = None) -> Sequence[Frame]:
+    """Take what a function may give, None, a frame or several, or say that it is none of these."""
     if result is None:
         return ()
     if type(result) in _FRAME_TYPES:
@@ -67,9 +67,9 @@ def _results(function: FrameFunction, frame: Frame) -> Sequence[Frame]:
         if wrong is None:
             return results
         result = wrong
+    cause = "" if frame is None else f" for a {type(frame).__name__}"
     raise TypeError(
-        f"stage {name_of(function)} gave {result!r} for a {type(frame).__name__}: "
-        "a function gives None, a frame, or several frames"
+        f"stage {name_of(function)} gave {result!r}{cause}: a function gives None, a frame, or several frames"
     )
 
 
@@ -79,7 +79,7 @@ def through(functions: Sequence[FrameFunction], frame: Frame) -> tuple[Frame, ..
     for function in functions:
         following: list[Frame] = []
         for each in frames:
-            results = _results(function, each)
+            results = frames_of(function(each), function, each)
             if isinstance(each, InterruptionFrame | CancelFrame) and not any(result is each for result in results):
                 following.append(each)
             following.extend(results)
