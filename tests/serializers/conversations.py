@@ -6,7 +6,7 @@ The audio is the same in all: eight samples that mu-law and A-law carry without 
 
 from collections.abc import Callable, Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from trio_transports.audio.g711 import alaw_to_pcm, ulaw_to_pcm
 from trio_transports.frames import (
@@ -22,8 +22,8 @@ from trio_transports.frames import (
 )
 from trio_transports.serializers import Message
 from trio_transports.serializers.exotel import ExotelFrameSerializer
-from trio_transports.serializers.line import CallSerializer
 from trio_transports.serializers.plivo import PlivoFrameSerializer
+from trio_transports.serializers.protocol import CallSerializer
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.serializers.vonage import VonageFrameSerializer
@@ -65,6 +65,12 @@ ALAW = bytes([0xD5, 0x55, 0x00, 0x80, 0x12, 0xA5, 0x5A, 0xE7])
 ALAW_B64 = "1VUAgBKlWuc="
 PCM = bytes([0, 0, 1, 0, 255, 255, 0, 128, 255, 127, 232, 3, 24, 252, 57, 48])
 PCM_B64 = "AAABAP//AID/f+gDGPw5MA=="
+
+
+def at(frame: AudioFrame, ms: int, number: int) -> AudioFrame:
+    """The same audio as a packet that says when it was spoken, and which one it is."""
+    return evolve(frame, pts=ms * 1_000_000, id=number)
+
 
 ULAW_AUDIO = AudioFrame(audio=ulaw_to_pcm(ULAW), sample_rate=8000)
 ALAW_AUDIO = AudioFrame(audio=alaw_to_pcm(ALAW), sample_rate=8000)
@@ -115,6 +121,7 @@ MALFORMED_MEDIA: list[tuple[Message, str]] = [
     ('{"event":"dtmf","dtmf":{"digit":"12"}}', "dtmf.digit"),
     ('{"event":"dtmf","dtmf":{"digit":"E"}}', "dtmf.digit"),
 ]
+EARLY: list[tuple[Message, str]] = [('{"event":"media","media":{"payload":"//8="}}', "media.payload")]
 MALFORMED_STARTS: list[tuple[Message, str]] = [
     ('{"event":"start"}', "start"),
     ('{"event":"start","start":[]}', "start"),
@@ -154,7 +161,7 @@ TWILIO = Conversation(
         In(
             '{"event":"media","sequenceNumber":"3","media":{"track":"inbound","chunk":"1","timestamp":"5",'
             f'"payload":"{ULAW_B64}"}},"streamSid":"MZ1"}}',
-            (ULAW_AUDIO,),
+            (at(ULAW_AUDIO, 5, 1),),
         ),
         In(f'{{"event":"media","media":{{"track":"outbound","payload":"{ULAW_B64}"}},"streamSid":"MZ1"}}'),
         In('{"event":"media","media":{"track":"inbound","payload":""},"streamSid":"MZ1"}'),
@@ -189,6 +196,7 @@ TWILIO = Conversation(
         ('{"event":"start","start":{"streamSid":"MZ1","callSid":7}}', "start.callSid"),
         ('{"event":"start","start":{"streamSid":"MZ1","customParameters":[]}}', "start.customParameters"),
     ],
+    early=EARLY,
 )
 
 
@@ -225,7 +233,7 @@ def telnyx(encoding: str, payload: str, audio: AudioFrame) -> Conversation:
             In(
                 '{"event":"media","sequence_number":"4","stream_id":"ST1","media":{"track":"inbound","chunk":"2",'
                 f'"timestamp":"20","payload":"{payload}"}}}}',
-                (audio,),
+                (at(audio, 20, 2),),
             ),
             In(f'{{"event":"media","media":{{"track":"outbound","payload":"{payload}"}}}}'),
             Out(audio, (f'{{"event":"media","media":{{"payload":"{payload}"}}}}',)),
@@ -271,10 +279,10 @@ def telnyx(encoding: str, payload: str, audio: AudioFrame) -> Conversation:
             (f'{{"event":"start","stream_id":"{LONG}","start":{{}}}}', "stream_id"),
             ('{"event":"start","stream_id":"ST1","start":{"from":1}}', "start.from"),
             ('{"event":"start","stream_id":"ST1","start":{"media_format":"PCMU"}}', "start.media_format"),
-            (telnyx_start("G722"), "start.media_format.encoding"),
-            (telnyx_start("pcmu"), "start.media_format.encoding"),
+            (telnyx_start("FLAC"), "start.media_format.encoding"),
+            (telnyx_start(""), "start.media_format.encoding"),
         ],
-        early=[('{"event":"media","media":{"payload":"//8="}}', "media.payload")],
+        early=EARLY,
     )
 
 
@@ -304,7 +312,7 @@ PLIVO = Conversation(
         In(
             '{"event":"media","sequenceNumber":2,"streamId":"PL1","media":{"track":"inbound","timestamp":"1",'
             f'"chunk":1,"payload":"{ULAW_B64}"}}}}',
-            (ULAW_AUDIO,),
+            (at(ULAW_AUDIO, 1, 1),),
         ),
         Out(
             ULAW_AUDIO,
@@ -338,6 +346,7 @@ PLIVO = Conversation(
         ('{"event":"start","start":{"streamId":""}}', "start.streamId"),
         ('{"event":"start","start":{"streamId":"PL1","callId":[]}}', "start.callId"),
     ],
+    early=EARLY,
 )
 
 EXOTEL_START = (
@@ -374,7 +383,7 @@ def exotel(rate: int) -> Conversation:
             In(
                 '{"event":"media","sequence_number":2,"stream_sid":"EX1","media":{"chunk":1,"timestamp":"100",'
                 f'"payload":"{PCM_B64}"}}}}',
-                (audio,),
+                (at(audio, 100, 1),),
             ),
             Out(audio, (f'{{"event":"media","stream_sid":"EX1","media":{{"payload":"{PCM_B64}"}}}}',)),
             Out(AudioFrame(audio=b"", sample_rate=rate)),
@@ -404,6 +413,7 @@ def exotel(rate: int) -> Conversation:
             ('{"event":"start","start":{"stream_sid":"EX1","to":5}}', "start.to"),
             ('{"event":"start","start":{"stream_sid":"EX1","media_format":[]}}', "start.media_format"),
         ],
+        early=EARLY,
     )
 
 
@@ -437,6 +447,9 @@ def vonage(rate: int) -> Conversation:
             Out(InterruptionFrame(), ('{"action":"clear"}',)),
             In('{"event":"websocket:cleared"}'),
             In('{"event":"websocket:dtmf","digit":"5","duration":260}', (DTMFFrame(digit="5"),)),
+            In('{"event":"websocket:dtmf","digit":0,"duration":260}', (DTMFFrame(digit="0"),)),
+            In('{"event":"websocket:dtmf","dtmf":{"digit":"#"}}', (DTMFFrame(digit="#"),)),
+            In('{"event":"websocket:dtmf","dtmf":"*"}', (DTMFFrame(digit="*"),)),
             In('{"event":"websocket:a-later-invention"}'),
             Out(CUSTOM, (CUSTOM_TEXT,)),
             *SILENT,
@@ -444,7 +457,11 @@ def vonage(rate: int) -> Conversation:
         malformed=[
             *(wrong for wrong in MALFORMED if isinstance(wrong[0], str)),
             ('{"event":"websocket:dtmf"}', "digit"),
-            ('{"event":"websocket:dtmf","digit":5}', "digit"),
+            ('{"event":"websocket:dtmf","digit":55}', "digit"),
+            ('{"event":"websocket:dtmf","digit":5.0}', "digit"),
+            ('{"event":"websocket:dtmf","digit":true}', "digit"),
+            ('{"event":"websocket:dtmf","dtmf":{}}', "digit"),
+            ('{"event":"websocket:dtmf","dtmf":[5]}', "digit"),
             ('{"event":"websocket:dtmf","digit":"55"}', "digit"),
             ('{"event":"websocket:connected","content-type":1}', "content-type"),
             ('{"event":"websocket:connected","content-type":"audio/l16"}', "content-type"),

@@ -95,7 +95,7 @@ def test_before_the_start_nothing_can_be_sent() -> None:
         '{"event":"start","start":{"call_control_id":"x"}}',
         '{"event":"start","start":{"streamSid":7}}',
         '{"event":"begin","start":{"streamSid":"MZ1"}}',
-        telnyx_start("OPUS"),
+        telnyx_start("FLAC"),
         '{"event":"websocket:connected","content-type":"audio/opus"}',
         '{"label":"rtvi"}',
         '{"type":"call"}',

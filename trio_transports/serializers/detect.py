@@ -1,8 +1,7 @@
 """One endpoint for every caller, telephone lines and others: the first messages say which dialect is spoken.
 
 Rules
-1. Start messages differ: Twilio's has ``streamSid``, Exotel's ``stream_sid``, Telnyx's ``stream_id`` beside a
-   ``call_control_id``, Plivo's ``streamId``; Vonage's is called ``websocket:connected``.
+1. Start messages differ: those of telephone lines as ``lines/detection.py`` says.
    A binary message that is ``[1, {...}]`` in MessagePack is a packed frame, one that is a protobuf frame is Pipecat's.
    RTVI clients are told by their label, in text or in a protobuf message; text that names a frame of the JSON dialect
    is that.
@@ -21,10 +20,9 @@ from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
 from ..frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
 from .codec import WHOLE, loads
-from .exotel import ExotelFrameSerializer
 from .json import FRAME_TYPES, JSONFrameSerializer
-from .line import PACKET_MS, TELEPHONE, not_started
-from .plivo import PlivoFrameSerializer
+from .lines.detection import LINES, line_of
+from .lines.serializer import not_started
 from .protocol import (
     AwaitsStart,
     FixedChunk,
@@ -36,14 +34,13 @@ from .protocol import (
     per_session,
     replies_of,
 )
-from .telnyx import TelnyxFrameSerializer
-from .twilio import TwilioFrameSerializer
-from .vonage import VonageFrameSerializer
 
 MAX_MESSAGES: Final = 10
 
 CallSource: TypeAlias = FrameSerializer | Callable[[], FrameSerializer]
 
+_TELEPHONE: Final = AudioFormat(8000)
+_PACKET_MS: Final = 20
 _PACKED: Final = b"\x92\x01"
 
 
@@ -66,11 +63,7 @@ def _packed() -> FrameSerializer:
 
 
 PROVIDERS: Final[Mapping[str, CallSource]] = {
-    "twilio": TwilioFrameSerializer,
-    "telnyx": TelnyxFrameSerializer,
-    "plivo": PlivoFrameSerializer,
-    "exotel": ExotelFrameSerializer,
-    "vonage": VonageFrameSerializer,
+    **LINES,
     "rtvi": _rtvi,
     "protobuf": _protobuf,
     "packed": _packed,
@@ -88,20 +81,7 @@ def provider_of(message: JSONValue) -> str | None:
     kind = message.get("type")
     if "event" not in message and type(kind) is str and kind in FRAME_TYPES:
         return "json"
-    event, start = message.get("event"), message.get("start")
-    if event == "websocket:connected":
-        return "vonage"
-    if event != "start" or not isinstance(start, dict):
-        return None
-    if "streamSid" in start:
-        return "twilio"
-    if "stream_sid" in start:
-        return "exotel"
-    if "streamId" in start:
-        return "plivo"
-    if "stream_id" in message and "call_control_id" in start:
-        return "telnyx"
-    return None
+    return line_of(message)
 
 
 def binary_dialect_of(message: bytes) -> str | None:
@@ -147,7 +127,7 @@ class DetectingFrameSerializer:
 
     @property
     def audio_format(self) -> AudioFormat | None:
-        return self._found.audio_format if self._found is not None else TELEPHONE
+        return self._found.audio_format if self._found is not None else _TELEPHONE
 
     @property
     def is_ready(self) -> bool:
@@ -163,7 +143,7 @@ class DetectingFrameSerializer:
     def chunk_ms(self) -> int | None:
         found = self._found
         if found is None:
-            return PACKET_MS
+            return _PACKET_MS
         return found.chunk_ms if isinstance(found, FixedChunk) else None
 
     @property

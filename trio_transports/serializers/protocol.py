@@ -11,7 +11,7 @@ Rules
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias, TypeVar, final, runtime_checkable
+from typing import Protocol, Self, TypeAlias, TypeVar, final, runtime_checkable
 
 from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
@@ -98,6 +98,31 @@ class KnowsStart(Protocol):
 
     @property
     def start(self) -> StartFrame | None: ...
+
+
+class CallSerializer(Protocol):
+    """What every telephone dialect offers a session, beyond being a ``FrameSerializer``."""
+
+    @property
+    def audio_format(self) -> AudioFormat | None: ...
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    @property
+    def has_marks(self) -> bool: ...
+
+    @property
+    def chunk_ms(self) -> int | None: ...
+
+    @property
+    def start(self) -> StartFrame | None: ...
+
+    def encode(self, frame: Frame) -> Sequence[Message]: ...
+
+    def decode(self, message: Message) -> Sequence[Frame]: ...
+
+    def fresh(self) -> Self: ...
 
 
 T = TypeVar("T")

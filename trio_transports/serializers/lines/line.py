@@ -1,0 +1,168 @@
+"""What there is to know of a provider's line, as a table; and how what it announces becomes a code, or a refusal.
+
+Rules
+1. A start message is honoured or refused. A code, rate, channel count or choice of tracks that this side cannot carry
+   is a ``StartRefused`` that names it and its place.
+2. An id is bounded: it goes out again with every packet.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, final
+
+from attrs import frozen
+
+from ...audio.codecs import Decoder, Encoder, encoding_of, make_decoder, make_encoder
+from ...audio.codecs.codec import PCMA, PCMU, ByteOrder
+from ...errors import RemoteProtocolError
+from ...frames import JSONValue, StartFrame
+from ..codec import dumps
+from ..converters import TaggedUnion
+from ..protocol import StartRefused
+from .messages import CALLER, OWN_VOICE, MediaFormat, number
+
+TELEPHONE_RATE: Final = 8000
+G711: Final[Mapping[str, tuple[int, ...]]] = {PCMU: (TELEPHONE_RATE,), PCMA: (TELEPHONE_RATE,)}
+ULAW: Final[Mapping[str, tuple[int, ...]]] = {PCMU: (TELEPHONE_RATE,)}
+
+_MAX_ID_CHARS: Final = 256
+
+
+@final
+@frozen(kw_only=True, eq=False)
+class Line:
+    """One provider's line. ``stream`` below is the id that the start message gave, "" where there is none.
+
+    ``start`` is the class of its start message. ``codecs`` has the rates of each code; the first of all is what a start
+    message means that says nothing. ``packet`` has what stands around the base64 of a packet's audio; None: audio is
+    the binary messages.
+    """
+
+    name: str
+    incoming: TaggedUnion[Any]
+    start: type
+    outgoing: TaggedUnion[Any] | None = None
+    codecs: Mapping[str, tuple[int, ...]]
+    packet: Callable[[str, Encoder], tuple[str, str]] | None = None
+    packet_ms: int | None = 20
+    mark: Callable[[str, str], object] | None = None
+    clear: Callable[[str], object] | None = None
+    digit: Callable[[str, str], object] | None = None
+    end: Callable[[str], object] | None = None
+    tracks: tuple[str, ...] = (CALLER,)
+    names_streams: bool = True
+    takes_messages: bool = True
+    why_no_messages: str = ""
+    byte_order: ByteOrder = "little"
+
+    @property
+    def default_media(self) -> tuple[str, int]:
+        encoding, rates = next(iter(self.codecs.items()))
+        return encoding, rates[0]
+
+
+BOTH_TRACKS: Final = (CALLER, OWN_VOICE)
+
+
+@final
+@frozen(kw_only=True)
+class Announcement:
+    """What a start message says: ``start`` is what the handler is told, less the rates, which are the codes'."""
+
+    receive: "Coding"
+    send: "Coding"
+    start: StartFrame
+    media_at: str
+    """Where in the message the codes stand."""
+    stream_id: str = ""
+    id_at: str = ""
+    """Where in the message the id stands; "" for a line without ids."""
+
+
+@final
+@frozen(kw_only=True)
+class Coding:
+    """A code with its rate, as announced or as given."""
+
+    encoding: str
+    rate: int
+    byte_order: ByteOrder = "little"
+
+    def decoder(self, channels: int = 1) -> Decoder:
+        return make_decoder(self.encoding, self.rate, channels, byte_order=self.byte_order)
+
+    def encoder(self) -> Encoder:
+        return make_encoder(self.encoding, self.rate, byte_order=self.byte_order)
+
+
+def announced(
+    line: Line,
+    media: MediaFormat | None,
+    *,
+    at: str,
+    rate_at: str = "sample_rate",
+    byte_order: ByteOrder = "little",
+) -> Coding:
+    """The code that a start message announces, of those the line has; rule 1. ``at`` is the place of ``media``."""
+    media = media or MediaFormat()
+    encoding, default_rate = line.default_media
+    rate = media.sample_rate
+    if media.encoding is not None:
+        encoding = encoding_of(media.encoding) or ""
+        if encoding not in line.codecs:
+            known = ", ".join(line.codecs)
+            raise StartRefused(
+                f"the line's audio is {media.encoding[:40]!a}, of which nothing is known here: {known} can be taken",
+                path=f"{at}.encoding",
+            )
+        default_rate = line.codecs[encoding][0]
+        if rate is None:
+            rate = media.encoding.partition("rate=")[2] or None
+    if number(media.channels) not in (None, 1):
+        raise StartRefused(f"one channel can be taken, not {number(media.channels)}", path=f"{at}.channels")
+    return Coding(
+        encoding=encoding,
+        rate=known_rate(rate, line.codecs[encoding], default_rate, path=f"{at}.{rate_at}"),
+        byte_order=byte_order,
+    )
+
+
+def known_rate(rate: JSONValue, known: tuple[int, ...], default: int, *, path: str) -> int:
+    """The announced rate, as a number or in digits; none announced is the default."""
+    if rate is None:
+        return default
+    value = number(rate)
+    if value not in known or str(value) != str(rate):
+        raise StartRefused(f"a sample rate of {', '.join(map(str, known))} is wanted", path=path)
+    assert value is not None
+    return value
+
+
+def check_tracks(announced_tracks: JSONValue, wanted: tuple[str, ...], *, path: str) -> None:
+    """Refuse a stream of which nothing would be heard."""
+    if isinstance(announced_tracks, list) and announced_tracks and not set(map(str, announced_tracks)) & set(wanted):
+        only = ", ".join(str(track)[:20] for track in announced_tracks[:4])
+        raise StartRefused(f"the stream carries {only} and tracks= asks for {', '.join(wanted)}", path=path)
+
+
+def check_id(stream_id: str, *, path: str) -> None:
+    if not 0 < len(stream_id) <= _MAX_ID_CHARS:
+        raise RemoteProtocolError(f"an id of 1 to {_MAX_ID_CHARS} characters is wanted", path=path)
+
+
+def sid_packet(member: str, stream: str, _encoder: Encoder) -> tuple[str, str]:
+    """Around the audio in the words of Twilio and its kin; ``member`` is what they call the stream's id."""
+    return f'{{"event":"media","{member}":{dumps(stream)},"media":{{"payload":"', '"}}'
+
+
+def packet_naming(member: str) -> Callable[[str, Encoder], tuple[str, str]]:
+    return partial(sid_packet, member)
+
+
+def given(line: Line, encoding: str | None, sample_rate: int | None, announced: Coding | None = None) -> Coding:
+    """The code of one direction: what the application gave overrules what was announced, and that the usual one."""
+    usual = announced or Coding(encoding=line.default_media[0], rate=line.default_media[1])
+    code = encoding or usual.encoding
+    rates = line.codecs[code]
+    rate = sample_rate or usual.rate
+    return Coding(encoding=code, rate=rate if rate in rates else rates[0], byte_order=usual.byte_order)

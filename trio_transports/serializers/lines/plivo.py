@@ -1,0 +1,137 @@
+"""Plivo Audio Streams: JSON text messages, audio as base64 of mu-law at 8 kHz or of 16-bit PCM at 8 or 16 kHz.
+
+Received: ``start`` (StartFrame), ``media`` (AudioFrame), ``dtmf`` (DTMFFrame), ``playedStream`` (MarkFrame: played),
+``clearedAudio`` (no frame), ``stop`` (EndFrame). Sent: AudioFrame (``playAudio``), MarkFrame (``checkpoint``),
+InterruptionFrame (``clearAudio``), MessageFrame (as it is).
+
+A start message that says nothing of its audio is taken for mu-law, as Pipecat does; Plivo's own default is L16, and it
+says so. Vobiz speaks this dialect too.
+"""
+
+from typing import Any, ClassVar, Final, final
+
+from attrs import define, field, frozen
+
+from ...audio.codecs import Encoder
+from ...audio.codecs.codec import L16, PCMU
+from ...frames import Frame, JSONValue, MarkFrame, StartFrame
+from ..codec import dumps
+from ..converters import TaggedUnion, camel_case, make_converter
+from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, check_tracks, given
+from .messages import Cleared, Dtmf, Media, MediaFormat, Stop
+from .serializer import LineSerializer
+from .settings import known_encoding, known_sample_rate
+
+
+@frozen(kw_only=True)
+class StartDetails:
+    stream_id: str
+    call_id: str | None = None
+    account_id: str | None = None
+    tracks: JSONValue = None
+    media_format: MediaFormat | None = None
+
+
+@frozen(kw_only=True)
+class Start:
+    """``extra_headers`` are what the Stream element of the call's XML was given."""
+
+    start: StartDetails
+    extra_headers: JSONValue = None
+
+
+@frozen(kw_only=True)
+class PlayedStream:
+    name: str
+
+
+@frozen(kw_only=True)
+class Checkpoint:
+    stream_id: str
+    name: str
+
+
+@frozen(kw_only=True)
+class ClearAudio:
+    stream_id: str
+
+
+def _wire_name(attribute: str) -> str:
+    return attribute if attribute == "extra_headers" else camel_case(attribute)  # the one name with an underscore
+
+
+_CONTENT_TYPES: Final = {PCMU: "audio/x-mulaw", L16: "audio/x-l16"}
+
+
+def _packet(stream: str, encoder: Encoder) -> tuple[str, str]:
+    content_type, rate = _CONTENT_TYPES[encoder.encoding], encoder.format.sample_rate
+    return (
+        f'{{"event":"playAudio","media":{{"contentType":"{content_type}","sampleRate":{rate},"payload":"',
+        f'"}},"streamId":{dumps(stream)}}}',
+    )
+
+
+_converter: Final = make_converter(rename=_wire_name)
+PLIVO: Final = Line(
+    name="Plivo",
+    start=Start,
+    incoming=TaggedUnion(
+        _converter,
+        tag="event",
+        kinds={
+            "start": Start,
+            "media": Media,
+            "dtmf": Dtmf,
+            "playedStream": PlayedStream,
+            "played": PlayedStream,  # what older versions call it
+            "clearedAudio": Cleared,
+            "stop": Stop,
+        },
+    ),
+    outgoing=TaggedUnion(_converter, tag="event", kinds={"checkpoint": Checkpoint, "clearAudio": ClearAudio}),
+    codecs={PCMU: (TELEPHONE_RATE,), L16: (8000, 16000)},
+    packet=_packet,
+    mark=lambda stream, name: Checkpoint(stream_id=stream, name=name),
+    clear=lambda stream: ClearAudio(stream_id=stream),
+    tracks=BOTH_TRACKS,
+)
+
+
+@final
+@define(eq=False, kw_only=True)
+class PlivoFrameSerializer(LineSerializer):
+    """One Plivo stream; ``encoding`` and ``sample_rate`` None take what is announced.
+
+    ``stream_id`` is given only when the start message was read elsewhere, and with it what that announced.
+    """
+
+    line: ClassVar[Line] = PLIVO
+
+    encoding: str | None = field(default=None, validator=known_encoding)
+    sample_rate: int | None = field(default=None, validator=known_sample_rate)
+
+    def before_start(self) -> tuple[Coding | None, Coding]:
+        coding = given(self.line, self.encoding, self.sample_rate)
+        return (coding if self.stream_id is not None else None), coding
+
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Start
+        details: StartDetails = message.start
+        check_tracks(details.tracks, self.tracks, path="start.tracks")
+        announces = announced(self.line, details.media_format, at="start.mediaFormat", rate_at="sampleRate")
+        coding = given(self.line, self.encoding, self.sample_rate, announces)
+        headers = message.extra_headers
+        return Announcement(
+            receive=coding,
+            send=coding,
+            media_at="start.mediaFormat.encoding",
+            stream_id=details.stream_id,
+            id_at="start.streamId",
+            start=StartFrame(
+                call_id=details.call_id,
+                account_id=details.account_id,
+                parameters={"extra_headers": headers} if headers else {},
+            ),
+        )
+
+    def news(self, message: object, document: JSONValue) -> tuple[Frame, ...]:
+        return (MarkFrame(mark=message.name),) if isinstance(message, PlayedStream) else ()

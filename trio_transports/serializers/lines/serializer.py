@@ -1,0 +1,341 @@
+"""The one serializer of all telephone lines: what differs between providers stands in their tables.
+
+Rules
+1. The line's audio is mono. A frame of another format is the caller's mistake: the session converts before it encodes.
+2. Of the tracks that a line carries those are heard that ``tracks`` names, the caller's own without a destination and
+   another one with its name as ``destination``. Audio without bytes gives no frames.
+3. The stream's id comes with the start message, once, or was given. Until then audio and marks cannot be addressed and
+   are an error; an interruption has nothing to clear and gives no message.
+4. A ``MessageFrame`` is sent as it is where the provider takes such, except one labelled "rtvi-ai": a telephone has no
+   use for it. Where it takes none, the first one is told in the log.
+5. A start message that is refused changes nothing.
+6. ``pts`` and ``id`` of audio are the provider's timestamp, in nanoseconds, and its packet number, where it says them.
+"""
+
+import logging
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Final, Self
+
+from attrs import define, evolve, field
+from attrs.validators import and_, deep_iterable, ge, instance_of, optional
+
+from ...audio.codecs import Decoder, Encoder
+from ...audio.format import AudioFormat
+from ...errors import LocalProtocolError, RemoteProtocolError
+from ...frames import (
+    DTMF_DIGITS,
+    AudioFrame,
+    DTMFFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    JSONValue,
+    MarkFrame,
+    MessageFrame,
+    StartFrame,
+    checked_audio_frame,
+)
+from ..codec import MAX_DEPTH, WHOLE, check_depth, dumps, loads_of_any_depth
+from ..protocol import Message, StartRefused
+from .line import Announcement, Coding, Line, check_id
+from .messages import CALLER, OWN_VOICE, Dtmf, Mark, Media, Stop, number, pts_of
+
+logger = logging.getLogger("trio_transports.serializers")
+
+PACKET_MS_RULE: Final[Any] = optional(and_(instance_of(int), ge(10)))
+
+_RTVI_LABEL: Final = "rtvi-ai"
+_PAYLOAD: Final = "media.payload"
+_QUICK_ROOM: Final = 2 * MAX_DEPTH
+"""So short beside the payload, a message has no room for deep nesting."""
+
+
+def _names(tracks: Iterable[str]) -> tuple[str, ...]:
+    return tuple(tracks)
+
+
+def _known_tracks(instance: "LineSerializer", _attribute: object, tracks: tuple[str, ...]) -> None:
+    unknown = [track for track in tracks if track not in instance.line.tracks]
+    if unknown or not tracks:
+        raise ValueError(
+            f"{type(instance).__name__}.tracks takes {', '.join(instance.line.tracks)}, "
+            + (f"not {', '.join(map(repr, unknown))}" if unknown else "and at least one")
+        )
+
+
+@define(eq=False, kw_only=True)
+class LineSerializer:
+    """One stream of one call. A provider's class has its table, its settings, and reads its start message.
+
+    ``stream_id`` is given only when the start message was read elsewhere. ``chunk_ms`` is how much audio one message
+    carries; None: as much as the session's own parameters say.
+    """
+
+    line: ClassVar[Line]
+
+    stream_id: str | None = field(default=None, validator=optional(instance_of(str)))
+    chunk_ms: int | None = field(default=20, validator=PACKET_MS_RULE)
+    tracks: tuple[str, ...] = field(
+        default=(CALLER,), converter=_names, validator=[deep_iterable(instance_of(str)), _known_tracks]
+    )
+    start: StartFrame | None = field(default=None, init=False)
+    """What the start message said; None until it came."""
+    _given_stream_id: str | None = field(default=None, init=False)
+    _receive: Coding | None = field(default=None, init=False)
+    _decoder: Decoder | None = field(default=None, init=False)
+    _others: dict[str, Decoder] = field(factory=dict, init=False)
+    _encoder: Encoder = field(init=False)
+    _is_open: bool = field(default=False, init=False)
+    _has_told: bool = field(default=False, init=False)
+    # What each packet needs, taken out of the above.
+    _to_pcm: Callable[[bytes], bytes] | None = field(default=None, init=False)
+    _to_line: Callable[[bytes], bytes] | None = field(default=None, init=False)
+    _rate_in: int = field(default=0, init=False)
+    _rate_out: int = field(default=0, init=False)
+    _head: str = field(default="", init=False)
+    _tail: str = field(default="", init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._given_stream_id = self.stream_id
+        receive, send = self.before_start()
+        self._use(receive, send, path="")
+        if self.stream_id is not None or (receive is not None and not self.line.names_streams):
+            self._address(self.stream_id or "")
+
+    # What a provider's class says
+
+    def before_start(self) -> tuple[Coding | None, Coding]:
+        """What is received, and what is sent; None for what only a start message can tell."""
+        raise NotImplementedError
+
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - its own start message
+        """What the start message says."""
+        raise NotImplementedError
+
+    def news(self, message: object, document: JSONValue) -> Sequence[Frame]:
+        """The frames of a message that only this provider has."""
+        return ()
+
+    # What a session asks
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        """What is sent; audio that is received says its own rate."""
+        return self._encoder.format
+
+    @property
+    def is_ready(self) -> bool:
+        return self._is_open
+
+    @property
+    def has_marks(self) -> bool:
+        return self.line.mark is not None
+
+    def fresh(self) -> Self:
+        return evolve(self, stream_id=self._given_stream_id) if self.line.names_streams else evolve(self)
+
+    # Out
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        if isinstance(frame, AudioFrame):
+            audio, to_line = frame.audio, self._to_line
+            if audio and frame.sample_rate == self._rate_out and frame.num_channels == 1 and to_line is not None:
+                if self._head:
+                    coded = b2a_base64(to_line(audio), newline=False).decode("ascii")
+                    return (f"{self._head}{coded}{self._tail}",)
+                return (to_line(audio),)
+            return self._unusual(frame)
+        line, stream = self.line, self.stream_id or ""
+        match frame:
+            case InterruptionFrame():
+                return self._command(line.clear(stream)) if line.clear is not None and self._is_open else ()
+            case MarkFrame() if line.mark is not None:
+                if not self._is_open:
+                    raise not_started("a mark")
+                return self._command(line.mark(stream, frame.mark))
+            case DTMFFrame() if line.digit is not None and self._is_open:
+                return self._command(line.digit(stream, frame.digit))
+            case EndFrame() if line.end is not None and self._is_open:
+                return self._command(line.end(stream))
+            case MessageFrame():
+                return self._custom(frame.message)
+            case _:
+                return ()
+
+    def _unusual(self, frame: AudioFrame) -> Sequence[Message]:
+        """Audio in packets of the code's own, or why it did not leave."""
+        wanted = self._encoder.format
+        if frame.sample_rate != wanted.sample_rate or frame.num_channels != 1:
+            raise LocalProtocolError(
+                f"the line carries {wanted}, not {frame.format}: convert the audio before encoding it"
+            )
+        if not self._is_open:
+            raise not_started("audio")
+        size = self._encoder.frame_bytes
+        if size is None:
+            return ()
+        pcm = frame.audio
+        pieces = [pcm[at : at + size].ljust(size, b"\0") for at in range(0, len(pcm), size)]
+        coded = [packet for piece in pieces if (packet := self._encoder.encode(piece))]
+        if not self._head:
+            return coded
+        return [f"{self._head}{b2a_base64(packet, newline=False).decode('ascii')}{self._tail}" for packet in coded]
+
+    def _command(self, command: object) -> Sequence[Message]:
+        assert self.line.outgoing is not None
+        return (dumps(self.line.outgoing.unstructure(command)),)
+
+    def _custom(self, message: JSONValue) -> Sequence[Message]:
+        if not self.line.takes_messages:
+            if not self._has_told:
+                self._has_told = True
+                logger.warning(
+                    "%s takes no messages of the application's own%s: this MessageFrame and later ones are not sent",
+                    self.line.name,
+                    self.line.why_no_messages,
+                )
+            return ()
+        if isinstance(message, dict) and message.get("label") == _RTVI_LABEL:
+            return ()
+        return (dumps(message, path="message"),)
+
+    # In
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        if self.line.packet is None:
+            return self._binary(message) if type(message) is bytes else self._read(loads_of_any_depth(message))
+        document: Any = loads_of_any_depth(message)
+        try:
+            media = document["media"]
+            payload = media["payload"]
+            if (
+                document["event"] == "media"
+                and media.get("track", CALLER) == CALLER
+                and len(message) - len(payload) < _QUICK_ROOM
+                and CALLER in self.tracks
+            ):
+                # The caller's voice in its usual shape. What is unusual or wrong is left to the converter.
+                pcm = self._to_pcm(a2b_base64(payload, strict_mode=True))  # type: ignore[misc] # None is a TypeError
+                if not pcm:
+                    return ()
+                pts, place = pts_of(media.get("timestamp")), number(media.get("chunk"))
+                return (checked_audio_frame(pcm, self._rate_in, 1, pts, None, place or 0),)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            pass
+        return self._read(document)
+
+    def _read(self, document: JSONValue) -> Sequence[Frame]:
+        check_depth(document)
+        incoming = self.line.incoming.structure(document)
+        match incoming:
+            case None:
+                return ()
+            case Media(media=media):
+                if media.track == OWN_VOICE and OWN_VOICE not in self.tracks:
+                    return ()
+                if media.track != OWN_VOICE and CALLER not in self.tracks:
+                    return ()
+                return self.heard(
+                    media.payload,
+                    pts=pts_of(media.timestamp),
+                    place=number(media.chunk) or 0,
+                    destination=OWN_VOICE if media.track == OWN_VOICE else None,
+                )
+            case Dtmf(dtmf=key):
+                return (key_pressed(key.digit, path="dtmf.digit"),)
+            case Mark(mark=mark):
+                return (MarkFrame(mark=mark.name),)
+            case Stop():
+                return (EndFrame(),)
+        return (
+            self._started(incoming, document)
+            if isinstance(incoming, self.line.start)
+            else self.news(incoming, document)
+        )
+
+    def _binary(self, data: bytes) -> Sequence[Frame]:
+        try:
+            pcm = self._to_pcm(data)  # type: ignore[misc] # None is a TypeError
+            if pcm:
+                return (checked_audio_frame(pcm, self._rate_in),)
+        except (TypeError, ValueError):
+            return self.heard(data, path=WHOLE)
+        return ()
+
+    def heard(
+        self,
+        data: bytes,
+        *,
+        pts: int | None = None,
+        place: int = 0,
+        destination: str | None = None,
+        path: str = _PAYLOAD,
+    ) -> Sequence[Frame]:
+        """The frames of some of the line's audio."""
+        decoder = self._decoder if destination is None else self._decoder_of(destination)
+        if decoder is None:
+            raise RemoteProtocolError("audio before a start message that says how it is coded", path=path)
+        try:
+            pcm = decoder.decode(data) if data else b""
+        except ValueError as exc:
+            raise RemoteProtocolError(str(exc), path=path) from None
+        if not pcm:
+            return ()
+        form = decoder.format
+        return (checked_audio_frame(pcm, form.sample_rate, form.num_channels, pts, destination, place),)
+
+    def _decoder_of(self, track: str) -> Decoder | None:
+        """Each track has a decoder of its own, since most codes remember what came before."""
+        if track not in self._others and self._receive is not None:
+            self._others[track] = self._receive.decoder()
+        return self._others.get(track)
+
+    # The start
+
+    def _started(self, message: object, document: JSONValue) -> Sequence[Frame]:
+        if self.start is not None:
+            raise RemoteProtocolError("the stream has started already", path=self.line.incoming.tag)
+        announcement = self.announced(message, document)
+        if announcement.id_at:
+            check_id(announcement.stream_id, path=announcement.id_at)
+        self._use(announcement.receive, announcement.send, path=announcement.media_at)
+        self._address(announcement.stream_id)
+        self.start = evolve(
+            announcement.start,
+            stream_id=announcement.stream_id or None,
+            audio_in_sample_rate=self._rate_in,
+            audio_out_sample_rate=self._rate_out,
+        )
+        return (self.start,)
+
+    def _use(self, receive: Coding | None, send: Coding, *, path: str) -> None:
+        """Make both directions; a code that cannot be made here is a refusal."""
+        try:
+            decoder = None if receive is None else receive.decoder()
+            encoder = send.encoder()
+        except (ValueError, ImportError) as exc:
+            if not path:
+                raise
+            raise StartRefused(str(exc), path=path) from exc
+        self._receive, self._decoder, self._encoder = receive, decoder, encoder
+        self._to_pcm = None if decoder is None else decoder.decode
+        self._rate_in = 0 if decoder is None else decoder.format.sample_rate
+        self._rate_out = encoder.format.sample_rate
+
+    def _address(self, stream_id: str) -> None:
+        self.stream_id = stream_id or None
+        self._is_open = True
+        self._to_line = self._encoder.encode if self._encoder.frame_bytes is None else None
+        if self.line.packet is not None:
+            self._head, self._tail = self.line.packet(stream_id, self._encoder)
+
+
+def key_pressed(digit: str, *, path: str) -> DTMFFrame:
+    if len(digit) != 1 or digit not in DTMF_DIGITS:
+        raise RemoteProtocolError(f"one of {DTMF_DIGITS} is wanted", path=path)
+    return DTMFFrame(digit=digit)
+
+
+def not_started(what: str) -> LocalProtocolError:
+    return LocalProtocolError(f"{what} cannot be sent before the start message: it names the stream to address")

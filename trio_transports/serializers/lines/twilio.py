@@ -1,0 +1,106 @@
+"""Twilio Media Streams, and SignalWire, which speaks the same with L16 beside mu-law.
+
+Received: ``connected`` (no frame), ``start`` (StartFrame), ``media`` (AudioFrame), ``dtmf`` (DTMFFrame), ``mark``
+(MarkFrame: played, or cleared), ``stop`` (EndFrame). Sent: AudioFrame (``media``), MarkFrame (``mark``),
+InterruptionFrame (``clear``). Anything else that is sent ends the stream (Twilio's error 31924).
+
+Sending is for streams opened by ``<Connect><Stream>``. One of ``<Start><Stream>`` only listens, to both tracks if it
+says so: give such a one ``tracks=("inbound", "outbound")`` and leave ``audio_out_enabled`` off.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, final
+
+from attrs import define, evolve, field, frozen
+
+from ...audio.codecs.codec import L16, PCMU
+from ...frames import JSONValue, StartFrame
+from ..converters import TaggedUnion, camel_case, make_converter
+from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, check_tracks, given, packet_naming
+from .messages import Connected, Dtmf, Mark, MarkName, Media, MediaFormat, SidClear, SidMark, Stop
+from .serializer import LineSerializer
+from .settings import known_encoding, known_sample_rate
+
+
+@frozen(kw_only=True)
+class StartDetails:
+    stream_sid: str
+    call_sid: str | None = None
+    account_sid: str | None = None
+    tracks: JSONValue = None
+    media_format: MediaFormat | None = None
+    custom_parameters: Mapping[str, JSONValue] | None = None
+
+
+@frozen(kw_only=True)
+class Start:
+    start: StartDetails
+
+
+_converter: Final = make_converter(rename=camel_case)
+TWILIO: Final = Line(
+    name="Twilio",
+    start=Start,
+    incoming=TaggedUnion(
+        _converter,
+        tag="event",
+        kinds={"connected": Connected, "start": Start, "media": Media, "dtmf": Dtmf, "mark": Mark, "stop": Stop},
+    ),
+    outgoing=TaggedUnion(_converter, tag="event", kinds={"mark": SidMark, "clear": SidClear}),
+    codecs={PCMU: (TELEPHONE_RATE,)},
+    packet=packet_naming("streamSid"),
+    mark=lambda stream, name: SidMark(stream_sid=stream, mark=MarkName(name=name)),
+    clear=lambda stream: SidClear(stream_sid=stream),
+    tracks=BOTH_TRACKS,
+    takes_messages=False,
+    why_no_messages=" (any would end the stream, error 31924)",
+)
+SIGNALWIRE: Final = evolve(
+    TWILIO, name="SignalWire", codecs={PCMU: (TELEPHONE_RATE,), L16: (8000, 16000, 24000)}, why_no_messages=""
+)
+
+
+@define(eq=False, kw_only=True)
+class _TwilioShaped(LineSerializer):
+    """``encoding`` and ``sample_rate`` None take what is announced; they are given with ``stream_id``."""
+
+    encoding: str | None = field(default=None, validator=known_encoding)
+    sample_rate: int | None = field(default=None, validator=known_sample_rate)
+
+    def before_start(self) -> tuple[Coding | None, Coding]:
+        coding = given(self.line, self.encoding, self.sample_rate)
+        return (coding if self.stream_id is not None else None), coding
+
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Start
+        details: StartDetails = message.start
+        check_tracks(details.tracks, self.tracks, path="start.tracks")
+        announces = announced(self.line, details.media_format, at="start.mediaFormat", rate_at="sampleRate")
+        coding = given(self.line, self.encoding, self.sample_rate, announces)
+        return Announcement(
+            receive=coding,
+            send=coding,
+            media_at="start.mediaFormat.encoding",
+            stream_id=details.stream_sid,
+            id_at="start.streamSid",
+            start=StartFrame(
+                call_id=details.call_sid,
+                account_id=details.account_sid,
+                parameters=details.custom_parameters or {},
+            ),
+        )
+
+
+@final
+@define(eq=False, kw_only=True)
+class TwilioFrameSerializer(_TwilioShaped):
+    """One Twilio stream. Twilio announces mu-law; L16 in Twilio's words is ``SignalWireFrameSerializer``'s."""
+
+    line: ClassVar[Line] = TWILIO
+
+
+@final
+@define(eq=False, kw_only=True)
+class SignalWireFrameSerializer(_TwilioShaped):
+    """One SignalWire stream."""
+
+    line: ClassVar[Line] = SIGNALWIRE

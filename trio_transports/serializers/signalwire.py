@@ -1,0 +1,3 @@
+"""SignalWire: see ``lines/twilio.py``."""
+
+from .lines.twilio import SignalWireFrameSerializer as SignalWireFrameSerializer
