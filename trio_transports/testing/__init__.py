@@ -2,6 +2,10 @@
 
 from ..wire.memory import MemoryWire as MemoryWire
 from ..wire.memory import memory_wire_pair as memory_wire_pair
+from .phones import FakeHangUp as FakeHangUp
+from .phones import ScriptedPhone as ScriptedPhone
+from .phones import phone_call as phone_call
+from .phones import speech_like as speech_like
 from .recorder import FrameRecorder as FrameRecorder
 from .recorder import Heard as Heard
 from .scripted import ScriptedPeer as ScriptedPeer

@@ -1,0 +1,10 @@
+"""Scripted phones and a scripted browser: the other end of a call, for a test or a command line to play."""
+
+from .call import Bot as Bot
+from .call import phone_call as phone_call
+from .hang_up import FakeHangUp as FakeHangUp
+from .lines import LINES as LINES
+from .lines import PhoneLine as PhoneLine
+from .lines import line_named as line_named
+from .phone import ScriptedPhone as ScriptedPhone
+from .sounds import speech_like as speech_like
