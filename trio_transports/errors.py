@@ -5,6 +5,8 @@ Nothing here depends on an engine; a wire translates its engine's exceptions onc
 
 from typing import Literal, TypeAlias
 
+from ._showing import shown_text, shown_url
+
 Initiator: TypeAlias = Literal["local", "remote", "error"]
 
 
@@ -23,7 +25,7 @@ class ConnectionClosed(TransportError):
 
     def __str__(self) -> str:
         who = {"local": "closed by this side", "remote": "closed by the peer", "error": "connection lost"}
-        return f"{who[self.initiator]}, code {self.code}" + (f": {self.reason}" if self.reason else "")
+        return f"{who[self.initiator]}, code {self.code}" + (f": {shown_text(self.reason)}" if self.reason else "")
 
 
 class HandshakeRejected(TransportError):
@@ -39,8 +41,8 @@ class HandshakeRejected(TransportError):
         super().__init__(status, body)
 
     def __str__(self) -> str:
-        where = f" by {self.url}" if self.url else ""
-        excerpt = self.body[:200].decode("utf-8", "replace")
+        where = f" by {shown_url(self.url)}" if self.url else ""
+        excerpt = shown_text(self.body[:200].decode("utf-8", "replace"))
         return f"the WebSocket handshake was refused{where} with HTTP status {self.status}" + (
             f": {excerpt}" if excerpt else ""
         )

@@ -296,7 +296,7 @@ class TransportParams:
 class WebsocketClientParams(TransportParams):
     """Parameters of a client. No serializer means protobuf where that extra is installed, else JSON."""
 
-    additional_headers: Mapping[str, str] | None = field(default=None, validator=_headers)
+    additional_headers: Mapping[str, str] | None = field(default=None, validator=_headers, repr=False)
     subprotocols: tuple[str, ...] = field(default=(), converter=_names, validator=_name_tuple)
     reconnect: ReconnectPolicy | None = field(default=None, validator=_policy)
 

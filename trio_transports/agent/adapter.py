@@ -8,6 +8,7 @@ from typing import ClassVar, NoReturn, Self
 import trio
 
 from .._nursery import open_services
+from .._showing import shown_url
 from ..audio.format import AudioFormat
 from ..errors import LocalProtocolError, TransportError
 from ..params import WebsocketClientParams
@@ -306,7 +307,7 @@ class WebSocketAgentAdapter:
 
     def __repr__(self) -> str:
         state = "connected" if self.is_connected else "not connected"
-        return f"<{type(self).__name__} {self.url} by {type(self.protocol).__name__}, {state}>"
+        return f"<{type(self).__name__} {shown_url(self.url)} by {type(self.protocol).__name__}, {state}>"
 
     def _connection(self) -> Conversation:
         if self._conversation is None:

@@ -90,7 +90,7 @@ class Probe:
             self.connect_s = dialled_at_s - started_at_s
             async with connect_wire(
                 stream,
-                url=plan.address.url,
+                url=str(plan.address),
                 host=plan.address.host_header,
                 resource=plan.address.resource,
                 headers=plan.headers,
@@ -102,7 +102,7 @@ class Probe:
                 self.server, self.subprotocol = wire.peer.header("server"), wire.peer.subprotocol
                 await self._look(wire)
         if limit.cancelled_caught:
-            raise TransportError(f"no connection to {plan.address.url} within {plan.connect_timeout_s:g} s")
+            raise TransportError(f"no connection to {plan.address} within {plan.connect_timeout_s:g} s")
 
     async def _look(self, wire: Wire) -> None:
         async with trio.open_nursery() as nursery:

@@ -1,11 +1,14 @@
 """The ASGI app: one page with its files, one JSON document about the server, one WebSocket.
 
+Every request must name this server as its ``Host`` (``wire.accepting.hosts``): no page of another site reads what is
+said here.
+
 ``/ws?pcm=RATE`` speaks bare PCM at that rate beside JSON frames, for the page; ``/ws`` speaks JSON frames only, for any
 client of the library.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from importlib.resources import files
 from typing import Any, Final, TypeAlias, final
 from urllib.parse import parse_qs
@@ -20,6 +23,7 @@ from ..serializers.protocol import FrameSerializer
 from ..session.session import Session
 from ..transports.asgi import AsgiWebsocketTransport
 from ..vad import EnergyVADAnalyzer, VADParams
+from ..wire.accepting.hosts import wrong_host
 from .bot import EchoBot
 from .hall import Hall
 from .serializer import PCMFrameSerializer
@@ -67,9 +71,10 @@ def load_files() -> Mapping[str, tuple[str, bytes]]:
 @final
 @define(eq=False)
 class DemoApp:
-    """An ASGI application for trio."""
+    """An ASGI application for trio. ``host_names`` are those it may be reached by, besides addresses and localhost."""
 
     hall: Hall = field(factory=Hall)
+    host_names: Collection[str] = ()
     _files: Mapping[str, tuple[str, bytes]] = field(factory=load_files, init=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +90,10 @@ class DemoApp:
 
     async def _http(self, scope: Scope, send: Send) -> None:
         status, kind, body = 200, "application/json", b""
-        if scope["method"] not in ("GET", "HEAD"):
+        refusal = wrong_host(_host(scope), self.host_names)
+        if refusal is not None:
+            status, kind, body = refusal.status, "text/plain", refusal.body.encode()
+        elif scope["method"] not in ("GET", "HEAD"):
             status, kind, body = 405, "text/plain", b"only GET and HEAD\n"
         elif scope["path"] == "/status":
             body = json.dumps(self.hall.status()).encode()
@@ -100,7 +108,8 @@ class DemoApp:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         serializer = _serializer(scope["query_string"].decode("ascii", "replace"))
-        if scope["path"] != "/ws" or serializer is None or len(self.hall.bots) >= MAX_SESSIONS:
+        is_misled = wrong_host(_host(scope), self.host_names) is not None
+        if is_misled or scope["path"] != "/ws" or serializer is None or len(self.hall.bots) >= MAX_SESSIONS:
             await receive()  # websocket.connect
             await send({"type": "websocket.close", "code": 1013})  # before accept: HTTP 403
             return
@@ -127,8 +136,12 @@ def _serializer(query: str) -> FrameSerializer | None:
     return PCMFrameSerializer(AudioFormat(int(asked[0])))
 
 
+def _host(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
+
+
 def _params(scope: Scope, serializer: FrameSerializer) -> AsgiWebsocketParams:
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    host = _host(scope)
     return AsgiWebsocketParams(
         serializer=serializer,
         audio_in_enabled=True,

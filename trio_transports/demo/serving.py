@@ -33,7 +33,12 @@ async def serve_demo(host: str, port: int, app: DemoApp | None = None) -> AsyncI
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            serve = partial(serve_asgi, cast("ASGIFramework", app or DemoApp()), config, shutdown_trigger=stop.wait)
+            serve = partial(
+                serve_asgi,
+                cast("ASGIFramework", app or DemoApp(host_names=(host,))),
+                config,
+                shutdown_trigger=stop.wait,
+            )
             await nursery.start(serve)
             yield f"http://{shown}"
             stop.set()

@@ -37,7 +37,7 @@ class AsgiWebsocketTransport:
     ``is_accepted`` need be said only of a raw source that the app has accepted: a ``WebSocket`` knows.
     """
 
-    websocket: AsgiSource
+    websocket: AsgiSource = field(repr=False)
     params: AsgiWebsocketParams
     is_accepted: bool | None = field(default=None, kw_only=True)
     _events: Broadcast[Event] = field(factory=Broadcast, init=False)

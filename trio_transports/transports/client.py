@@ -16,6 +16,7 @@ import attrs
 import trio
 from attrs import define, field
 
+from .._showing import shown_url
 from ..errors import ConnectionClosed, HandshakeRejected, TransportError
 from ..params import WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
@@ -40,7 +41,7 @@ def _params(given: WebsocketClientParams | None) -> WebsocketClientParams:
 class WebsocketClientTransport:
     """Typed frames to and from the WebSocket server at ``uri``."""
 
-    uri: str
+    uri: str = field(repr=shown_url)
     params: WebsocketClientParams = field(default=None, converter=_params)
     engine: str = field(default="trio-websocket", kw_only=True)
     _address: Address = field(init=False)
@@ -52,7 +53,7 @@ class WebsocketClientTransport:
         self._address = Address.parse(self.uri)
         self._engine = engine_named(self.engine)
         if self.params.ssl_context is not None and not self._address.is_secure:
-            raise ValueError(f"WebsocketClientParams.ssl_context is given but {self.uri} is not a wss:// address")
+            raise ValueError(f"WebsocketClientParams.ssl_context is given but {self._address} is not a wss:// address")
 
     def events(self, buffer: int = 1024) -> Subscription[Event]:
         """Subscribe to what happens; the channel ends after the last session under way has ended."""
@@ -68,7 +69,7 @@ class WebsocketClientTransport:
         params = _with_serializer(self.params)
         redial = None
         if params.reconnect is not None:
-            redial = _Redialler(self, Attempts(params.reconnect, self.uri)).redial
+            redial = _Redialler(self, Attempts(params.reconnect, str(self._address))).redial
         with self._events.activity(), self._messages.activity():
             async with (
                 self._connected() as wire,
@@ -84,7 +85,7 @@ class WebsocketClientTransport:
             stream = await dial(address, params.ssl_context)
             async with self._engine.connect(
                 stream,
-                url=address.url,
+                url=str(address),
                 host=address.host_header,
                 resource=address.resource,
                 headers=tuple((params.additional_headers or {}).items()),
@@ -94,9 +95,7 @@ class WebsocketClientTransport:
                 limit.deadline = float("inf")
                 yield wire
         if limit.cancelled_caught:
-            raise TransportError(
-                f"no connection to {address.url} within connect_timeout ({params.connect_timeout:g} s)"
-            )
+            raise TransportError(f"no connection to {address} within connect_timeout ({params.connect_timeout:g} s)")
 
 
 @final

@@ -80,7 +80,7 @@ def _peer_of(scope: Scope) -> Peer:
 
 
 @final
-@define(eq=False)
+@define(eq=False, repr=False)
 class AsgiWire:
     """One WebSocket of an ASGI app; made by ``asgi_wire``."""
 
@@ -106,6 +106,9 @@ class AsgiWire:
     _receive_scope: trio.CancelScope | None = field(default=None, init=False)
     _is_disconnected: bool = field(default=False, init=False)
     _left_behind: trio.CancelScope | None = field(default=None, init=False)
+
+    def __repr__(self) -> str:
+        return f"<AsgiWire with {self.peer}>"
 
     # -- before the connection is open ---------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ from typing import final
 from urllib.parse import quote, urlsplit
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
+from .._showing import shown_url
 from ..errors import TransportError
 from .stream import TCPStream
 
@@ -15,18 +16,21 @@ from .stream import TCPStream
 @final
 @frozen
 class Address:
-    """A WebSocket URL, taken apart."""
+    """A WebSocket URL, taken apart. ``str`` and ``repr`` show it without its query."""
 
-    url: str
+    url: str = field(repr=shown_url)
     host: str
     port: int
-    resource: str
+    resource: str = field(repr=shown_url)
     is_secure: bool
 
     @property
     def host_header(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.is_secure else 80) else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return shown_url(self.url)
 
     @classmethod
     def parse(cls, url: str) -> "Address":
@@ -35,14 +39,15 @@ class Address:
             port = parts.port
             host = (parts.hostname or "").encode("idna").decode()  # also what Host and TLS ask for
         except ValueError as exc:
-            raise ValueError(f"{url!r} is not a WebSocket URL: {exc}") from None
+            raise ValueError(f"{shown_url(url)!r} is not a WebSocket URL: {exc}") from None
         if parts.scheme not in ("ws", "wss") or not host:
-            raise ValueError(f"{url!r} is not a WebSocket URL: write ws://host:port/path or wss://host/path")
+            raise ValueError(f"{shown_url(url)!r} is not a WebSocket URL: write ws://host:port/path or wss://host/path")
         resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         wrong = next((character for character in resource if not "!" <= character <= "~"), None)
         if wrong is not None:
             raise ValueError(
-                f"{url!r} is not a WebSocket URL: its path or query has {wrong!r}; write {quote(wrong)} for it"
+                f"{shown_url(url)!r} is not a WebSocket URL: "
+                f"its path or query has {wrong!r}; write {quote(wrong)} for it"
             )
         is_secure = parts.scheme == "wss"
         return cls(url, host, port or (443 if is_secure else 80), resource, is_secure)
@@ -53,7 +58,7 @@ async def dial(address: Address, ssl_context: ssl.SSLContext | None) -> TCPStrea
     try:
         stream = await trio.open_tcp_stream(address.host, address.port)
     except OSError as exc:
-        raise TransportError(f"cannot connect to {address.url}: {_reason(exc)}") from exc
+        raise TransportError(f"cannot connect to {address}: {_reason(exc)}") from exc
     if not address.is_secure:
         return stream
     context = ssl_context or ssl.create_default_context()
@@ -62,7 +67,7 @@ async def dial(address: Address, ssl_context: ssl.SSLContext | None) -> TCPStrea
         await secure.do_handshake()
     except (trio.BrokenResourceError, ssl.SSLError) as exc:
         await trio.aclose_forcefully(secure)
-        raise TransportError(f"cannot agree on TLS with {address.url}: {exc.__cause__ or exc}") from exc
+        raise TransportError(f"cannot agree on TLS with {address}: {exc.__cause__ or exc}") from exc
     except BaseException:
         await trio.aclose_forcefully(secure)
         raise

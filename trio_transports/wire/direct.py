@@ -40,7 +40,7 @@ _STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 @final
-@define(eq=False)
+@define(eq=False, repr=False)
 class DirectWire:
     """Made by ``connect_wire`` and ``accept_wire``."""
 
@@ -63,6 +63,9 @@ class DirectWire:
     """The keeper's, while it waits for the backlog; each piece that the peer takes renews it."""
     _was_violated: bool = field(default=False, init=False)
     _patience_s: float = field(default=0, init=False)
+
+    def __repr__(self) -> str:
+        return f"<DirectWire with {self.peer}>"
 
     async def receive(self) -> str | bytes:
         if self._arrived:

@@ -3,19 +3,24 @@
 from typing import final
 from urllib.parse import parse_qs
 
-from attrs import frozen
+from attrs import field, frozen
+
+from .._showing import shown_text
 
 
 @final
 @frozen(kw_only=True)
 class Peer:
-    """``address`` is the host; ``headers`` are those the peer sent: a client's request, or a server's response."""
+    """``address`` is the host; ``headers`` are those the peer sent: a client's request, or a server's response.
+
+    ``str`` and ``repr`` leave out the headers and the query, since tokens are in those.
+    """
 
     address: str = ""
     port: int | None = None
     path: str = "/"
-    query_string: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
+    query_string: str = field(default="", repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     subprotocol: str | None = None
 
     @property
@@ -29,4 +34,5 @@ class Peer:
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}{self.path}" if self.port is not None else f"{host}{self.path}"
+        path = shown_text(self.path)
+        return f"{host}:{self.port}{path}" if self.port is not None else f"{host}{path}"

@@ -53,7 +53,7 @@ class OwnedStream(trio.abc.Stream):
     _writing: bool = field(default=False, init=False)
     _is_closed: bool = field(default=False, init=False)
     _has_ended: bool = field(default=False, init=False)
-    handshake_data: bytes = field(default=b"", init=False)
+    handshake_data: bytes = field(default=b"", init=False, repr=False)
     """What was received before ``opened``: an answer that the engine could not read may still say something."""
     _is_open: bool = field(default=False, init=False)
 

@@ -37,7 +37,7 @@ _LINGER_S: Final = 1.0
 
 
 @final
-@define(eq=False)
+@define(eq=False, repr=False)
 class TrioWebsocketWire:
     """Made by ``connect_wire`` and ``accept_wire``."""
 
@@ -45,6 +45,9 @@ class TrioWebsocketWire:
     _connection: trio_websocket.WebSocketConnection
     _stream: OwnedStream
     _ending: ConnectionClosed | None = field(default=None, init=False)
+
+    def __repr__(self) -> str:
+        return f"<TrioWebsocketWire with {self.peer}>"
 
     async def receive(self) -> str | bytes:
         try:

@@ -55,13 +55,17 @@ async def upgrade_as_client(
     ]
     for name, value in asked:
         if not (name.isascii() and value.isascii()):
-            raise TransportError(f"the handshake with {url} cannot be written: header {name!r} is not ASCII: {value!r}")
+            raise TransportError(f"the handshake with {url} cannot be written: header {name!r} is not ASCII")
     http = h11.Connection(h11.CLIENT)
     try:
         request = http.send(h11.Request(method="GET", target=resource, headers=asked))
         end = http.send(h11.EndOfMessage())
-    except h11.LocalProtocolError as exc:
-        raise TransportError(f"the handshake with {url} cannot be written: {exc}") from exc
+    except h11.LocalProtocolError:
+        # What h11 says quotes the header, and a header may be a token: it stays out of the message and the traceback.
+        wrong = next((name for name, value in asked if not _is_writable(name, value)), "the target")
+        raise TransportError(
+            f"the handshake with {url} cannot be written: HTTP does not allow what {wrong!r} has in it"
+        ) from None
     await stream.send_all((request or b"") + (end or b""))
     try:
         response = await _next_event(http, stream)
@@ -75,6 +79,14 @@ async def upgrade_as_client(
     except h11.RemoteProtocolError as exc:
         raise TransportError(f"the handshake with {url} failed: the answer is not HTTP ({exc})") from exc
     raise TransportError(f"the handshake with {url} was cut off")
+
+
+def _is_writable(name: str, value: str) -> bool:
+    try:
+        h11.Request(method="GET", target="/", headers=[("Host", "x"), (name, value)])
+    except h11.LocalProtocolError:
+        return False
+    return True
 
 
 async def upgrade_as_server(

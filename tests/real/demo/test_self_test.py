@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from tests.real.cli.programs import run, serving
-from trio_transports.demo.app import load_files
+from trio_transports.demo.app import DemoApp, load_files
 from trio_transports.demo.self_test import SelfTest
 from trio_transports.demo.serving import serve_demo
 from trio_transports.errors import HandshakeRejected
@@ -16,11 +16,14 @@ from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.transports.client import WebsocketClientTransport
 
 
-async def get(url: str, request: str) -> tuple[str, bytes]:
+async def get(
+    url: str, request: str, *, host_header: str | None = None, connection: str = "close"
+) -> tuple[str, bytes]:
     host, _, port = url.removeprefix("http://").partition(":")
     stream = await trio.open_tcp_stream(host, int(port))
     async with stream:
-        await stream.send_all(f"{request}\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        named = host_header or f"{host}:{port}"
+        await stream.send_all(f"{request}\r\nHost: {named}\r\nConnection: {connection}\r\n\r\n".encode())
         answer = b""
         with trio.fail_after(5):
             async for data in stream:
@@ -111,3 +114,33 @@ async def test_only_the_page_itself_may_connect_from_a_browser(origin: str | Non
         with pytest.raises(HandshakeRejected, match="HTTP status 403"):
             async with transport.session():
                 pass
+
+
+@pytest.mark.parametrize("path", ["/", "/status", "/app.js"])
+async def test_a_page_of_another_site_reads_nothing(path: str) -> None:
+    """A name that only resolves to this machine gets 421 and no content, for the status and the page alike."""
+    async with serve_demo("127.0.0.1", 0) as url:
+        head, body = await get(url, f"GET {path} HTTP/1.1", host_header="evil.example:8000")
+        assert " 421 " in head.splitlines()[0]
+        assert b"sessions" not in body
+        assert b"<" not in body
+        head, _ = await get(url, f"GET {path} HTTP/1.1", host_header="localhost:1")
+        assert " 200 " in head.splitlines()[0]
+
+
+async def test_a_page_of_another_site_hears_nothing() -> None:
+    """Its WebSocket is refused too, though its origin and its host agree."""
+    async with serve_demo("127.0.0.1", 0) as url:
+        upgrade = (
+            "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://evil.example"
+        )
+        head, _ = await get(url, upgrade, host_header="evil.example", connection="Upgrade")
+        assert " 403 " in head.splitlines()[0]
+
+
+async def test_a_server_told_its_name_goes_by_it() -> None:
+    """The name that --host was given is one it may be reached by."""
+    async with serve_demo("127.0.0.1", 0, DemoApp(host_names=("bot.example",))) as url:
+        head, _ = await get(url, "GET /status HTTP/1.1", host_header="bot.example")
+        assert " 200 " in head.splitlines()[0]

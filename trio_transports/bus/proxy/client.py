@@ -123,7 +123,7 @@ class WebSocketProxyClient(Proxy):
         self._outbox.limit_audio(self._reconnect.max_queued_audio_secs)
         attempt += 1
         if self._reconnect.max_attempts is not None and attempt > self._reconnect.max_attempts:
-            raise TransportError(f"gave up after {attempt - 1} attempts to connect to {self._address.url}: {cause}")
+            raise TransportError(f"gave up after {attempt - 1} attempts to connect to {self._address}: {cause}")
         delay_s = self._reconnect.delay_s(attempt, random.random())
         self._events.emit(Reconnecting(attempt, delay_s, cause))
         await trio.sleep(delay_s)
@@ -141,7 +141,7 @@ class WebSocketProxyClient(Proxy):
             stream = await dial(address, settings.ssl_context)
             async with self._engine.connect(
                 stream,
-                url=address.url,
+                url=str(address),
                 host=address.host_header,
                 resource=address.resource,
                 headers=self._headers,
@@ -155,6 +155,4 @@ class WebSocketProxyClient(Proxy):
                 limit.deadline = float("inf")
                 yield wire
         if limit.cancelled_caught:
-            raise TransportError(
-                f"no connection to {address.url} within connect_timeout ({settings.connect_timeout:g} s)"
-            )
+            raise TransportError(f"no connection to {address} within connect_timeout ({settings.connect_timeout:g} s)")
