@@ -5,6 +5,7 @@ import trio
 import trio.testing
 
 from trio_transports.bus import (
+    BusActivateWorkerMessage,
     BusCancelMessage,
     BusDataMessage,
     BusGapMessage,
@@ -194,9 +195,9 @@ async def test_sending_and_receiving_are_checkpoints() -> None:
 
 async def test_a_buffer_holds_at_least_one() -> None:
     """A buffer of no messages is refused by its name."""
-    with pytest.raises(ValueError, match="data_buffer must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="'data_buffer' must be >= 1"):
         LocalBus().subscribe("s", data_buffer=0)
-    with pytest.raises(ValueError, match="system_buffer must be at least 1, not -1"):
+    with pytest.raises(ValueError, match="'system_buffer' must be >= 1"):
         LocalBus().subscribe("s", system_buffer=-1)
 
 
@@ -257,3 +258,73 @@ async def test_a_reader_that_leaves_has_handled_what_it_had(autojump_clock: trio
             else:
                 subscription.end()
         assert receipts.count == settled
+
+
+async def test_a_slow_subscriber_holds_so_many_bytes_and_no_more() -> None:
+    """Past ``max_bytes`` the oldest go and are told; a message over the bound is kept alone. It is so twice."""
+    bus = LocalBus()
+    slow = bus.subscribe("slow", max_bytes=50_000)
+
+    def heavy(number: int, size: int = 10_000) -> BusActivateWorkerMessage:
+        return BusActivateWorkerMessage(source="s", id=number, args={"x": "y" * size})
+
+    for _ in range(2):
+        for number in range(20):
+            await bus.send(heavy(number))
+        assert slow.statistics().waiting_bytes <= 50_000
+        first, *rest = await drain(slow)
+        assert isinstance(first, BusGapMessage)
+        assert first.missed == 16
+        assert [message.id for message in (*rest, await slow.receive())] == [16, 17, 18, 19]
+        await bus.send(heavy(1))
+        await bus.send(heavy(2, 60_000))
+        assert isinstance(await slow.receive(), BusGapMessage)
+        assert await slow.receive() == heavy(2, 60_000)
+        assert slow.statistics().waiting_bytes == 0
+
+
+async def test_many_small_values_weigh_what_they_take() -> None:
+    """A payload of empty lists, 3 bytes each on the wire, fills a lane as the memory it takes would."""
+    bus = LocalBus()
+    slow = bus.subscribe("slow")
+    lists: dict[str, object] = {"x": [[] for _ in range(100_000)]}
+    for number in range(10):
+        await bus.send(BusActivateWorkerMessage(source="s", id=number, args=lists))
+    assert slow.statistics().dropped == 8
+
+
+async def test_a_tap_takes_messages_before_they_are_queued() -> None:
+    """What the tap takes is not asked of ``accepts`` and takes no room; the rest is as without a tap."""
+    bus = LocalBus()
+    taken: list[int] = []
+    asked: list[int] = []
+
+    def tap(message: BusMessage) -> bool:
+        if message.id % 2:
+            taken.append(message.id)
+        return bool(message.id % 2)
+
+    def accepts(message: BusMessage) -> bool:
+        asked.append(message.id)
+        return True
+
+    subscription = bus.subscribe("tapped", tap=tap, accepts=accepts)
+    for number in range(6):
+        await bus.send(data(number))
+    assert (taken, asked) == ([1, 3, 5], [0, 2, 4])
+    assert [message.id for message in await drain(subscription)] == [0, 2, 4]
+
+
+async def test_a_tap_that_fails_ends_its_own_subscription_only() -> None:
+    """The exception of a tap comes out of its own subscription; the sender and the others notice nothing."""
+    bus = LocalBus()
+
+    def tap(message: BusMessage) -> bool:
+        raise ZeroDivisionError
+
+    broken, other = bus.subscribe("broken", tap=tap), bus.subscribe("other")
+    await bus.send(data(1))
+    await bus.send(data(2))
+    assert await drain(other) == [data(1), data(2)]
+    with pytest.raises(ZeroDivisionError):
+        await broken.receive()

@@ -5,7 +5,20 @@ from graphlib import TopologicalSorter
 from tests.test_layers import imports, modules, path_of
 
 ROOMS = (
-    ("messages", "weight", "subscription", "bus", "local", "registry", "jobs", "desk", "worker", "runner", "outbox"),
+    (
+        "messages",
+        "weight",
+        "subscription",
+        "bus",
+        "local",
+        "registry",
+        "jobs",
+        "asking",
+        "answering",
+        "worker",
+        "runner",
+        "outbox",
+    ),
     ("codec",),
     ("bridging", "frame_worker"),
     ("proxy",),

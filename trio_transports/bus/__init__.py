@@ -1,5 +1,9 @@
 """The bus: messages between workers in one process, over Redis, and over a WebSocket proxy."""
 
+from .answering import JobRequest as JobRequest
+from .answering import job as job
+from .asking import JobContext as JobContext
+from .asking import JobGroupContext as JobGroupContext
 from .bridging import LIFECYCLE_FRAMES as LIFECYCLE_FRAMES
 from .bridging import bridge as bridge
 from .bus import Bus as Bus
@@ -10,6 +14,12 @@ from .codec.json import JSONMessageSerializer as JSONMessageSerializer
 from .codec.json import MessageSerializer as MessageSerializer
 from .frame_worker import BridgedCall as BridgedCall
 from .frame_worker import FrameWorker as FrameWorker
+from .jobs import JobCancelledError as JobCancelledError
+from .jobs import JobError as JobError
+from .jobs import JobEvent as JobEvent
+from .jobs import JobGroupError as JobGroupError
+from .jobs import JobTimeoutError as JobTimeoutError
+from .jobs import WorkerGoneError as WorkerGoneError
 from .local import LocalBus as LocalBus
 from .messages import LIFECYCLE_MESSAGES as LIFECYCLE_MESSAGES
 from .messages import BusActivateWorkerMessage as BusActivateWorkerMessage

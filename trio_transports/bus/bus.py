@@ -7,14 +7,11 @@ Rules
 4. A bus that keeps messages can ``hold`` them back until ``release``, so that those who will want them can subscribe.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from .messages import BusMessage
-from .subscription import DATA_BUFFER, SYSTEM_BUFFER, BusSubscription
-
-Accepts = Callable[[BusMessage], bool]
+from .subscription import BusSubscription, SubscribeOptions
 
 
 class Bus(Protocol):
@@ -22,14 +19,7 @@ class Bus(Protocol):
 
     async def send(self, message: BusMessage) -> None: ...
 
-    def subscribe(
-        self,
-        name: str,
-        *,
-        accepts: Accepts | None = None,
-        data_buffer: int = DATA_BUFFER,
-        system_buffer: int = SYSTEM_BUFFER,
-    ) -> BusSubscription: ...
+    def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription: ...
 
     @property
     def is_running(self) -> bool: ...

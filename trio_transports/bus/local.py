@@ -2,23 +2,23 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import final
+from typing import Unpack, final
 
 import trio
+from attrs import define, field
 
 from ..errors import LocalProtocolError
-from .bus import Accepts
 from .messages import BusMessage
-from .subscription import DATA_BUFFER, SYSTEM_BUFFER, BusSubscription, Fanout
+from .subscription import BusSubscription, Fanout, SubscribeOptions
 
 
 @final
+@define(eq=False, repr=False)
 class LocalBus:
     """Fan-out in one process."""
 
-    def __init__(self) -> None:
-        self._fanout = Fanout()
-        self._running = False
+    _fanout: Fanout = field(factory=Fanout, init=False)
+    is_running: bool = field(default=False, init=False)
 
     def __repr__(self) -> str:
         return f"<LocalBus with {len(self._fanout.subscriptions)} subscribers>"
@@ -28,31 +28,21 @@ class LocalBus:
         await trio.lowlevel.checkpoint()
         self._fanout.deliver(message)
 
-    def subscribe(
-        self,
-        name: str,
-        *,
-        accepts: Accepts | None = None,
-        data_buffer: int = DATA_BUFFER,
-        system_buffer: int = SYSTEM_BUFFER,
-    ) -> BusSubscription:
-        """Read what is sent from now on; ``accepts`` says of which messages, and must be quick."""
-        return self._fanout.subscribe(name, accepts, data_buffer, system_buffer)
-
-    @property
-    def is_running(self) -> bool:
-        return self._running
+    def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
+        """Read what is sent from now on."""
+        return self._fanout.subscribe(name, **options)
 
     @asynccontextmanager
     async def running(self, *, hold: bool = False) -> AsyncIterator["LocalBus"]:
-        if self._running:
+        """The bus's life, for whoever wants its subscriptions to end with it. It holds nothing back, ever."""
+        if self.is_running:
             raise LocalProtocolError("this bus is already running: enter running() once")
-        self._running = True
+        self.is_running = True
         try:
             await trio.lowlevel.checkpoint()
             yield self
         finally:
-            self._running = False
+            self.is_running = False
             self._fanout.end()
 
     def release(self) -> None:

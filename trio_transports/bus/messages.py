@@ -156,10 +156,14 @@ class BusAddWorkerMessage(BusSystemMessage, BusLocalMessage):
 
 @frozen(kw_only=True)
 class BusWorkerRegistryMessage(BusSystemMessage):
-    """The workers of one runner, for the others to know."""
+    """The workers of one runner, for the others to know.
+
+    ``alive_for_s``: it says so again within that time, or its workers are gone. None: it says so once.
+    """
 
     runner: str
     workers: tuple[WorkerRegistryEntry, ...] = field(converter=_entries)
+    alive_for_s: float | None = None
 
 
 @frozen(kw_only=True)

@@ -6,11 +6,16 @@ Rules
    ``MAX_NAME`` characters is refused.
 3. Nobody else speaks for this runner: an entry that claims to be from it and was not made here is refused.
 4. A watcher is told once for each time its worker becomes ready, and at once if it already is.
+5. A worker is gone when it ends here, when its runner no longer names it, or when a runner that promised to be heard of
+   (``alive_for_s``) is not. What asked ``on_gone`` is told its name.
 """
 
 import logging
 from collections.abc import Callable
 from typing import Final, final
+
+import trio
+from attrs import define, field
 
 from ..errors import LocalProtocolError
 from .messages import BusWorkerRegistryMessage, WorkerReadyData, WorkerRegistryEntry
@@ -24,20 +29,26 @@ Watcher = Callable[[WorkerReadyData], None]
 log = logging.getLogger(__name__)
 
 
+GoneWatcher = Callable[[str], None]
+"""It must not block and not fail either."""
+
+
 @final
+@define(eq=False, repr=False)
 class WorkerRegistry:
     """Owned by a runner, shared with its workers."""
 
-    def __init__(self, runner_name: str) -> None:
-        self.runner_name = runner_name
-        self._local: dict[str, WorkerRegistryEntry] = {}
-        self._remote: dict[str, dict[str, WorkerRegistryEntry]] = {}
-        self._watchers: dict[str, list[Watcher]] = {}
-        self._remote_count = 0
-        self._refused = 0
+    runner_name: str
+    refused: int = field(default=0, init=False)
+    """Entries from elsewhere that rules 2 and 3 kept out."""
+    _local: dict[str, WorkerRegistryEntry] = field(factory=dict, init=False)
+    _remote: dict[str, dict[str, WorkerRegistryEntry]] = field(factory=dict, init=False)
+    _alive_until_s: dict[str, float] = field(factory=dict, init=False)
+    _watchers: dict[str, list[Watcher]] = field(factory=dict, init=False)
+    _gone_watchers: list[GoneWatcher] = field(factory=list, init=False)
 
     def __repr__(self) -> str:
-        return f"<WorkerRegistry of {self.runner_name!r}: {len(self._local)} local, {self._remote_count} remote>"
+        return f"<WorkerRegistry of {self.runner_name!r}: {len(self._local)} local, {len(self.remote_workers)} remote>"
 
     @property
     def local_workers(self) -> tuple[WorkerRegistryEntry, ...]:
@@ -46,11 +57,6 @@ class WorkerRegistry:
     @property
     def remote_workers(self) -> tuple[WorkerRegistryEntry, ...]:
         return tuple(entry for entries in self._remote.values() for entry in entries.values())
-
-    @property
-    def refused(self) -> int:
-        """Entries from elsewhere that rules 2 and 3 kept out."""
-        return self._refused
 
     def find(self, name: str) -> WorkerReadyData | None:
         """A worker that is ready, local ones first."""
@@ -75,10 +81,8 @@ class WorkerRegistry:
         self._local[entry.name] = entry
 
     def remove_local(self, name: str) -> None:
-        self._local.pop(name, None)
-
-    def snapshot(self, source: str) -> BusWorkerRegistryMessage:
-        return BusWorkerRegistryMessage(source=source, runner=self.runner_name, workers=self.local_workers)
+        if self._local.pop(name, None) is not None:
+            self._tell_gone(name)
 
     def learn(self, message: BusWorkerRegistryMessage) -> bool:
         """Take in what another runner tells; True if that runner was not known before."""
@@ -86,21 +90,65 @@ class WorkerRegistry:
             self._refuse(len(message.workers), f"{message.source[:100]!r} speaks for this runner")
             return False
         is_new = message.runner not in self._remote
+        known = self._remote.get(message.runner, {})
+        named: dict[str, WorkerRegistryEntry] = {}
+        room = MAX_REMOTE - sum(len(entries) for entries in self._remote.values())
         for position, entry in enumerate(message.workers):
-            known = self._remote.get(message.runner, {}).get(entry.name)
-            if known is None:
-                if self._remote_count >= MAX_REMOTE:
+            if len(entry.name) > MAX_NAME or len(message.runner) > MAX_NAME:
+                self._refuse(1, f"a name is longer than {MAX_NAME}")
+                continue
+            if entry.name not in known and entry.name not in named:
+                if room == 0:
                     self._refuse(len(message.workers) - position, f"{MAX_REMOTE} remote workers are known already")
                     break
-                if len(entry.name) > MAX_NAME or len(message.runner) > MAX_NAME:
-                    self._refuse(1, f"a name is longer than {MAX_NAME}")
-                    continue
-                self._remote_count += 1
-            self._remote.setdefault(message.runner, {})[entry.name] = entry
-            # A worker that started again tells so by its start time; a proxy that connected again tells all it has.
-            if known is None or known.started_at != entry.started_at or entry.started_at is None:
-                self._tell(message.runner, entry)
+                room -= 1
+            named[entry.name] = entry
+        if named or not is_new:
+            self._replace(message, known, named)
         return is_new and message.runner in self._remote
+
+    def _replace(
+        self,
+        message: BusWorkerRegistryMessage,
+        known: dict[str, WorkerRegistryEntry],
+        named: dict[str, WorkerRegistryEntry],
+    ) -> None:
+        runner = message.runner
+        beats = message.alive_for_s is not None
+        if beats:
+            self._alive_until_s[runner] = trio.current_time() + (message.alive_for_s or 0.0)
+        # Only a runner that keeps telling is taken at its word about who is not there any more: a proxy names the one
+        # worker that it joins, and a runner of Pipecat's never takes a name back.
+        self._remote[runner] = named if beats else known | named
+        for name, entry in named.items():
+            before = known.get(name)
+            # A worker that started again tells so by its start time; a proxy that connected again tells all it has.
+            if before is None or before.started_at != entry.started_at or (entry.started_at is None and not beats):
+                self._tell(runner, entry)
+        if beats:
+            for name in known.keys() - named.keys():
+                self._tell_gone(name)
+            if not named:
+                self._forget(runner)
+
+    @property
+    def next_expiry_s(self) -> float:
+        """When the next runner has to have been heard of."""
+        return min(self._alive_until_s.values(), default=float("inf"))
+
+    def expire(self) -> None:
+        """Forget the runners that were not heard of in the time they promised."""
+        now_s = trio.current_time()
+        for runner in [runner for runner, until_s in self._alive_until_s.items() if until_s <= now_s]:
+            log.warning("runner %s: %s is not heard of any more", self.runner_name, runner[:100])
+            names = list(self._remote.get(runner, ()))
+            self._forget(runner)
+            for name in names:
+                self._tell_gone(name)
+
+    def on_gone(self, watcher: GoneWatcher) -> None:
+        """Have ``watcher`` called with the name of each worker that is gone."""
+        self._gone_watchers.append(watcher)
 
     def watch(self, name: str, watcher: Watcher) -> None:
         watchers = self._watchers.setdefault(name, [])
@@ -117,6 +165,9 @@ class WorkerRegistry:
             if not self._watchers[name]:
                 del self._watchers[name]
 
+    def forget_gone(self, watcher: GoneWatcher) -> None:
+        self._gone_watchers.remove(watcher)
+
     def _tell(self, runner: str, entry: WorkerRegistryEntry) -> None:
         watchers = tuple(self._watchers.get(entry.name, ()))
         if watchers:
@@ -124,7 +175,16 @@ class WorkerRegistry:
             for watcher in watchers:
                 watcher(data)
 
+    def _tell_gone(self, name: str) -> None:
+        if name not in self:  # another runner may have one of the same name
+            for watcher in tuple(self._gone_watchers):
+                watcher(name)
+
+    def _forget(self, runner: str) -> None:
+        self._remote.pop(runner, None)
+        self._alive_until_s.pop(runner, None)
+
     def _refuse(self, count: int, why: str) -> None:
-        if not self._refused:  # once: a peer may go on for ever
+        if not self.refused:  # once: a peer may go on for ever
             log.warning("runner %s: registry entries are refused, %s", self.runner_name, why)
-        self._refused += count
+        self.refused += count

@@ -7,7 +7,9 @@ Rules
    once. A ``BusEndMessage`` or ``BusCancelMessage`` from the bus does the same, if it is addressed to nobody or to this
    runner: a peer that may only speak to one worker cannot end the others.
 4. Runners introduce themselves: a registry message from a runner not known before is answered with one's own.
-5. ``run_worker`` runs a worker in the caller's task, under the same rules, except that its failure is raised there. An
+5. With a ``heartbeat`` it tells the others so often which workers it has. Those who hear nothing for three times as
+   long count them as gone, and jobs asked of them fail at once: a process that was killed can say nothing itself.
+6. ``run_worker`` runs a worker in the caller's task, under the same rules, except that its failure is raised there. An
    endpoint that serves one connection uses it, and ``add_worker`` does so by itself with a worker that lives as long as
    a connection (a ``WebSocketProxyServer``): the connection would end with the endpoint.
 """
@@ -18,8 +20,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final, final
 
+import attrs
 import trio
 from attrs import define, field
+from attrs.validators import gt, optional
 from trio.lowlevel import ParkingLot
 
 from .._nursery import open_services
@@ -42,6 +46,9 @@ from .worker import END_TIMEOUT, Worker
 
 _NEWS: Final = (BusWorkerRegistryMessage, BusWorkerReadyMessage)
 _HEARD: Final = (BusEndMessage, BusCancelMessage, BusAddWorkerMessage, *_NEWS)
+
+GOODBYE_S: Final = 1.0
+MISSED_BEATS: Final = 3
 
 log = logging.getLogger(__name__)
 
@@ -71,21 +78,30 @@ def _checked(worker: AnyWorker) -> Worker:
     return worker
 
 
+def _named(name: str | None) -> str:
+    return name if name is not None else f"runner-{uuid.uuid4().hex[:8]}"
+
+
 @final
+@define(eq=False, repr=False)
 class WorkerRunner:
-    def __init__(self, name: str | None = None, *, bus: Bus | None = None, end_timeout: float = END_TIMEOUT) -> None:
-        self.name = name if name is not None else f"runner-{uuid.uuid4().hex[:8]}"
-        self.bus: Bus = bus if bus is not None else LocalBus()
+    name: str = field(default=None, converter=_named)
+    bus: Bus = field(factory=LocalBus, kw_only=True)
+    _end_timeout: float = field(default=END_TIMEOUT, kw_only=True)
+    _heartbeat: float | None = field(default=None, kw_only=True, validator=optional(gt(0)))
+    registry: WorkerRegistry = field(init=False)
+    _workers: dict[str, _Running] = field(factory=dict, init=False)
+    _left: ParkingLot = field(factory=ParkingLot, init=False)
+    _finish: trio.Event = field(factory=trio.Event, init=False)
+    _grace: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    _alarm: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    """Its deadline is when the next other runner has to have been heard of."""
+    _reason: str | None = field(default=None, init=False)
+    _auto_end: bool = field(default=False, init=False)
+    _additions: trio.MemorySendChannel[_Addition] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
         self.registry = WorkerRegistry(self.name)
-        self._end_timeout = end_timeout
-        self._workers: dict[str, _Running] = {}
-        self._left = ParkingLot()
-        self._finish = trio.Event()
-        self._grace = trio.CancelScope()
-        self._cancelled = False
-        self._reason: str | None = None
-        self._auto_end = False
-        self._additions: trio.MemorySendChannel[_Addition] | None = None
 
     def __repr__(self) -> str:
         state = "not running" if self._additions is None else "ending" if self._finish.is_set() else "running"
@@ -114,6 +130,8 @@ class WorkerRunner:
                 async with open_services() as services:
                     services.start_soon(self._listen, subscription.receive_system, name=f"{self.name} system messages")
                     services.start_soon(self._listen, subscription.receive_data, name=f"{self.name} data messages")
+                    services.start_soon(self._beat, name=f"{self.name} heartbeat")
+                    services.start_soon(self._watch_others, name=f"{self.name} watch")
                     await self._run_workers(workers, additions, auto_end, task_status)
         finally:
             self._finish.set()
@@ -196,8 +214,7 @@ class WorkerRunner:
 
     def cancel(self, reason: str | None = None) -> None:
         """Cancel every worker; ``run`` returns when they have ended. It also cuts short an ``end``."""
-        if not self._cancelled:
-            self._cancelled = True
+        if not self._grace.cancel_called:
             self._reason = reason if reason is not None else self._reason
             self._finish.set()
             self._grace.cancel()
@@ -280,6 +297,32 @@ class WorkerRunner:
         except trio.EndOfChannel:
             self.cancel("the bus has ended")
 
+    async def _beat(self) -> None:
+        if self._heartbeat is None:
+            return
+        try:
+            while True:
+                await self._introduce()
+                await trio.sleep(self._heartbeat)
+        finally:
+            with trio.CancelScope(shield=self.bus.is_running, deadline=trio.current_time() + GOODBYE_S):
+                await self.bus.send(attrs.evolve(self._snapshot(), workers=()))
+
+    async def _introduce(self) -> None:
+        await self.bus.send(self._snapshot())
+
+    def _snapshot(self) -> BusWorkerRegistryMessage:
+        alive_for_s = None if self._heartbeat is None else MISSED_BEATS * self._heartbeat
+        return BusWorkerRegistryMessage(
+            source=self.name, runner=self.name, workers=self.registry.local_workers, alive_for_s=alive_for_s
+        )
+
+    async def _watch_others(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=self.registry.next_expiry_s) as self._alarm:
+                await trio.sleep_forever()
+            self.registry.expire()
+
     async def _hear(self, message: BusMessage) -> None:
         match message:
             case BusEndMessage():
@@ -291,10 +334,12 @@ class WorkerRunner:
             case BusWorkerReadyMessage():
                 # Only of our own: anybody can claim to be ready on this runner, and have it tell the others each time.
                 if message.source in self._workers and message.parent is None:
-                    await self.bus.send(self.registry.snapshot(self.name))
+                    await self._introduce()
             case BusWorkerRegistryMessage():
-                if self.registry.learn(message) and self._workers:
-                    await self.bus.send(self.registry.snapshot(self.name))
+                is_new = self.registry.learn(message)
+                self._alarm.deadline = self.registry.next_expiry_s
+                if is_new and self._workers:
+                    await self._introduce()
 
     async def _add_child(self, worker: AnyWorker) -> None:
         try:

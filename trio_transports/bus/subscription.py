@@ -3,27 +3,45 @@
 Rules
 1. System messages wait in one lane, data in the other. ``receive`` empties the system lane first; a reader with two
    tasks may use ``receive_system`` and ``receive_data``, so that a long handler holds up no cancellation.
-2. A lane holds so many messages, each no larger than a serializer lets in. A full lane loses its oldest message. How
-   many were lost is told in their place, by a ``BusGapMessage``. The sender and the other subscribers notice nothing.
+2. A lane holds so many messages, and so many bytes of them. A full lane loses its oldest message. How many were lost is
+   told in their place, by a ``BusGapMessage``. The sender and the other subscribers notice nothing.
 3. A bus that may lose nothing puts a message with a ``Receipt`` and waits for room instead; such a message is never
    dropped for another. Coming back for the next message says that the one before was handled.
-4. ``accepts`` is asked before a message is queued. If it raises, this subscription ends with that exception, and nobody
-   else is touched.
+4. ``tap`` is shown each message first, in the sender's task; what it takes is not queued. ``accepts`` is asked of the
+   rest. If one of them raises, this subscription ends with that exception, and nobody else is touched.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, final
+from typing import Final, Protocol, TypeAlias, TypedDict, Unpack, final
 
 import trio
 from attrs import define, field, frozen
+from attrs.validators import ge
 from trio.lowlevel import ParkingLot
 
 from .messages import BusGapMessage, BusMessage, BusSystemMessage
+from .weight import weight
 
 DATA_BUFFER: Final = 1024
 SYSTEM_BUFFER: Final = 256
+MAX_BYTES: Final = 16 * 1024 * 1024
 GAP_SOURCE: Final = "bus"
+
+Accepts: TypeAlias = Callable[[BusMessage], bool]
+
+
+class SubscribeOptions(TypedDict, total=False):
+    """What ``subscribe`` takes beside a name."""
+
+    accepts: Accepts | None
+    """Which messages are queued; it must be quick."""
+    tap: Accepts | None
+    """Takes messages at once, in the sender's task, and says which; it must be quicker."""
+    data_buffer: int
+    system_buffer: int
+    max_bytes: int
+    """How much may wait in each of the two lanes."""
 
 
 class Receipt(Protocol):
@@ -39,54 +57,74 @@ class SubscriptionStatistics:
     dropped: int
     waiting_data: int
     waiting_system: int
+    waiting_bytes: int
+
+
+@final
+@frozen
+class _Waiting:
+    message: BusMessage
+    size_bytes: int
+    receipt: Receipt | None = None
 
 
 @final
 @define(eq=False)
 class _Lane:
     size: int
-    waiting: deque[tuple[BusMessage, Receipt | None]] = field(factory=deque, init=False)
+    max_bytes: int
+    waiting: deque[_Waiting] = field(factory=deque, init=False)
+    bytes: int = field(default=0, init=False)
     lost: int = field(default=0, init=False)
-    lost_reason: str = field(default="", init=False)
-    unknown: bool = field(default=False, init=False)
+    is_unknown: bool = field(default=False, init=False)
+    """How many were lost cannot be known any more."""
     in_hand: Receipt | None = field(default=None, init=False)
     writers: ParkingLot = field(factory=ParkingLot, init=False)
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.waiting) >= self.size
+    def has_room(self, size_bytes: int) -> bool:
+        # One message has always room: one over the bound is not lost for that.
+        return not self.waiting or (len(self.waiting) < self.size and self.bytes + size_bytes <= self.max_bytes)
 
-    def put(self, message: BusMessage) -> bool:
-        """Queue ``message``; False if that cost one, be it this one."""
-        if not self.is_full:
-            self.waiting.append((message, None))
-            return True
-        if self.waiting[0][1] is None:
-            oldest, _ = self.waiting.popleft()
-        else:
-            index = next((index for index, (_, receipt) in enumerate(self.waiting) if receipt is None), None)
+    def append(self, waiting: _Waiting) -> None:
+        self.waiting.append(waiting)
+        self.bytes += waiting.size_bytes
+
+    def take(self) -> BusMessage:
+        waiting = self.waiting.popleft()
+        self.bytes -= waiting.size_bytes
+        self.in_hand = waiting.receipt
+        self.writers.unpark()
+        return waiting.message
+
+    def make_room(self, size_bytes: int) -> int:
+        """Lose the oldest that may be lost, until there is room or none is left; says how many."""
+        before = len(self.waiting)
+        while not self.has_room(size_bytes):
+            index = next((index for index, waiting in enumerate(self.waiting) if waiting.receipt is None), None)
             if index is None:
-                self._lose(message)
-                return False
-            oldest, _ = self.waiting[index]
+                break
+            self.lose(self.waiting[index].message)
+            self.bytes -= self.waiting[index].size_bytes
             del self.waiting[index]
-        self._lose(oldest)
-        self.waiting.append((message, None))
-        return False
+        return before - len(self.waiting)
 
-    def _lose(self, message: BusMessage) -> None:
+    def lose(self, message: BusMessage) -> None:
         if isinstance(message, BusGapMessage):  # a gap that is itself lost widens the one told in its place
             self.lost += message.missed or 0
-            self.unknown = self.unknown or message.missed is None
+            self.is_unknown = self.is_unknown or message.missed is None
         else:
             self.lost += 1
+
+    def tell_gap(self) -> BusGapMessage:
+        missed = None if self.is_unknown else self.lost
+        self.lost, self.is_unknown = 0, False
+        return BusGapMessage(source=GAP_SOURCE, missed=missed, reason="this subscriber did not read them in time")
 
     def clear(self) -> None:
         self.settle()
         while self.waiting:
-            _, receipt = self.waiting.popleft()
-            if receipt is not None:
-                receipt.handled()
+            self.take()
+            self.settle()
 
     def settle(self) -> None:
         """The message in hand has been handled."""
@@ -96,36 +134,31 @@ class _Lane:
 
 
 @final
+@define(eq=False, kw_only=True, repr=False, slots=False)  # without slots: the abstract base has a __dict__ as it is
 class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     """Made by a bus's ``subscribe``. Cancelling any of the receiving methods loses nothing."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        accepts: Callable[[BusMessage], bool] | None,
-        data_buffer: int,
-        system_buffer: int,
-        forget: "Callable[[BusSubscription], None]",
-    ) -> None:
-        for what, size in (("data_buffer", data_buffer), ("system_buffer", system_buffer)):
-            if size < 1:
-                raise ValueError(f"{what} must be at least 1, not {size}")
-        self.name = name
-        self._accepts = accepts
-        self._system = _Lane(system_buffer)
-        self._data = _Lane(data_buffer)
-        self._readers = ParkingLot()
-        self._forget = forget
-        self._received = 0
-        self._dropped = 0
-        self._ended = False
-        self._closed = False
-        self._failure: Exception | None = None
+    name: str
+    _accepts: Accepts | None = None
+    _tap: Accepts | None = None
+    data_buffer: int = field(default=DATA_BUFFER, validator=ge(1))
+    system_buffer: int = field(default=SYSTEM_BUFFER, validator=ge(1))
+    max_bytes: int = field(default=MAX_BYTES, validator=ge(1))
+    _forget: "Callable[[BusSubscription], None]"
+    _system: _Lane = field(init=False)
+    _data: _Lane = field(init=False)
+    _readers: ParkingLot = field(factory=ParkingLot, init=False)
+    _received: int = field(default=0, init=False)
+    _dropped: int = field(default=0, init=False)
+    _state: str = field(default="open", init=False)
+    _failure: Exception | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._system = _Lane(self.system_buffer, self.max_bytes)
+        self._data = _Lane(self.data_buffer, self.max_bytes)
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "ended" if self._ended else "open"
-        return f"<BusSubscription {self.name!r} {state}, {len(self._data.waiting)} waiting>"
+        return f"<BusSubscription {self.name!r} {self._state}, {len(self._data.waiting)} waiting>"
 
     def statistics(self) -> SubscriptionStatistics:
         return SubscriptionStatistics(
@@ -133,16 +166,21 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
             dropped=self._dropped,
             waiting_data=len(self._data.waiting),
             waiting_system=len(self._system.waiting),
+            waiting_bytes=self._data.bytes + self._system.bytes,
         )
 
+    # What a bus uses.
+
     def wants(self, message: BusMessage) -> bool:
-        """Ask ``accepts`` (rule 4). A gap is told to everyone."""
-        if self._ended or self._closed:
+        """Show ``message`` to the tap, and ask ``accepts`` of it (rule 4). A gap is told to everyone."""
+        if self._state != "open":
             return False
-        if self._accepts is None or isinstance(message, BusGapMessage):
+        if isinstance(message, BusGapMessage):
             return True
         try:
-            return self._accepts(message)
+            if self._tap is not None and self._tap(message):
+                return False
+            return self._accepts is None or self._accepts(message)
         except Exception as exc:
             self._failure = exc
             self.end()
@@ -150,27 +188,34 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
 
     def put(self, message: BusMessage) -> None:
         """Queue ``message``, which it wants, at the cost of the oldest one waiting."""
-        if not self._lane(message).put(message):
-            self._dropped += 1
+        lane, size_bytes = self._lane(message), weight(message)
+        if not lane.has_room(size_bytes):
+            self._dropped += lane.make_room(size_bytes)
+            if not lane.has_room(size_bytes):
+                lane.lose(message)
+                self._dropped += 1
+                return
+        lane.append(_Waiting(message, size_bytes))
         self._readers.unpark_all()
 
     async def put_with_receipt(self, message: BusMessage, receipt: Receipt) -> None:
         """Queue ``message``, which it wants, once there is room. A reader that is gone has handled it."""
-        lane = self._lane(message)
-        while lane.is_full and not (self._closed or self._ended):
+        lane, size_bytes = self._lane(message), weight(message)
+        while self._state == "open" and not lane.has_room(size_bytes):
             await lane.writers.park()
-        if self._closed or self._failure is not None:
+        if self._state == "closed" or self._failure is not None:
             receipt.handled()
-            return
-        if self._ended:  # the bus itself ends: what was not handled stays so
-            return
-        lane.waiting.append((message, receipt))
-        self._readers.unpark_all()
+        elif self._state == "open":  # else the bus itself ends: what was not handled stays so
+            lane.append(_Waiting(message, size_bytes, receipt))
+            self._readers.unpark_all()
 
     def end(self) -> None:
         """No more messages will come; those waiting can be read."""
-        self._ended = True
+        if self._state == "open":
+            self._state = "ended"
         self._wake()
+
+    # What a reader uses.
 
     async def receive(self) -> BusMessage:
         return await self._receive((self._system, self._data))
@@ -183,12 +228,12 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
 
     def close(self) -> None:
         """End this side. What waits is dropped, and counts as handled: nobody wants it any more."""
-        if self._closed:
+        if self._state == "closed":
             return
-        self._closed = True
+        self._state = "closed"
         self._forget(self)
-        for lane in (self._system, self._data):
-            lane.clear()
+        self._system.clear()
+        self._data.clear()
         self._wake()
 
     async def aclose(self) -> None:
@@ -200,68 +245,50 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
 
     def _wake(self) -> None:
         self._readers.unpark_all()
-        for lane in (self._system, self._data):
-            lane.writers.unpark_all()
+        self._system.writers.unpark_all()
+        self._data.writers.unpark_all()
 
     async def _receive(self, lanes: Sequence[_Lane]) -> BusMessage:
         for lane in lanes:
             lane.settle()
         await trio.lowlevel.checkpoint()
-        while not self._closed:
+        while self._state != "closed":
             for lane in lanes:
-                if lane.lost or lane.unknown:
-                    return _gap(lane)
+                if lane.lost or lane.is_unknown:
+                    return lane.tell_gap()
                 if lane.waiting:
-                    message, lane.in_hand = lane.waiting.popleft()
-                    lane.writers.unpark()
                     self._received += 1
-                    return message
+                    return lane.take()
             if self._failure is not None:
                 raise self._failure
-            if self._ended:
+            if self._state == "ended":
                 raise trio.EndOfChannel
             await self._readers.park()
         raise trio.ClosedResourceError("this subscription was closed")
 
 
-def _gap(lane: _Lane) -> BusGapMessage:
-    lost, unknown = lane.lost, lane.unknown
-    lane.lost, lane.unknown = 0, False
-    return BusGapMessage(
-        source=GAP_SOURCE, missed=None if unknown else lost, reason="this subscriber did not read them in time"
-    )
-
-
 @final
+@define(eq=False)
 class Fanout:
     """The subscriptions of one bus in this process."""
 
-    def __init__(self) -> None:
-        self._subscriptions: tuple[BusSubscription, ...] = ()
+    # A tuple, replaced whole: a reader may come or go while the others are served.
+    subscriptions: tuple[BusSubscription, ...] = ()
 
-    def subscribe(
-        self, name: str, accepts: Callable[[BusMessage], bool] | None, data_buffer: int, system_buffer: int
-    ) -> BusSubscription:
-        subscription = BusSubscription(
-            name, accepts=accepts, data_buffer=data_buffer, system_buffer=system_buffer, forget=self._forget
-        )
-        self._subscriptions += (subscription,)
+    def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
+        subscription = BusSubscription(name=name, forget=self._forget, **options)
+        self.subscriptions += (subscription,)
         return subscription
 
-    @property
-    def subscriptions(self) -> tuple[BusSubscription, ...]:
-        return self._subscriptions
-
     def deliver(self, message: BusMessage) -> None:
-        # A tuple: a reader may come or go while the others are served.
-        for subscription in self._subscriptions:
+        for subscription in self.subscriptions:
             if subscription.wants(message):
                 subscription.put(message)
 
     def end(self) -> None:
-        for subscription in self._subscriptions:
+        for subscription in self.subscriptions:
             subscription.end()
-        self._subscriptions = ()
+        self.subscriptions = ()
 
     def _forget(self, subscription: BusSubscription) -> None:
-        self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
+        self.subscriptions = tuple(other for other in self.subscriptions if other is not subscription)

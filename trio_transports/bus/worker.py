@@ -9,7 +9,10 @@ Rules
 4. An inactive worker takes only activation, deactivation, end and cancel.
 5. An end comes in order with the data: what was sent before is handled first, then ``on_end``, which is given
    ``end_timeout``. A cancel does not wait.
-6. A worker that fails says so on the bus (to its parent, if it has one) and its exception comes out of ``run``.
+6. Jobs (see ``jobs``) are done in tasks of their own, which end with the worker; answers to those it asked for reach
+   whoever waits for them at once. A request that no ``@job`` is there for goes to ``on_job_request``, or, in a worker
+   that has only ``on_bus_message``, to that.
+7. A worker that fails says so on the bus (to its parent, if it has one) and its exception comes out of ``run``.
 """
 
 import time
@@ -20,13 +23,18 @@ from attrs import define, field
 
 from .._nursery import open_services
 from ..errors import LocalProtocolError
+from .answering import DoneJobs, JobRequest, jobs_of
+from .asking import AskedJobs, JobContext, JobGroupContext
 from .bus import Bus
+from .jobs import JobError
 from .messages import (
     BusActivateWorkerMessage,
     BusAddWorkerMessage,
     BusCancelWorkerMessage,
     BusDeactivateWorkerMessage,
     BusEndWorkerMessage,
+    BusJobCancelMessage,
+    BusJobUpdateRequestMessage,
     BusMessage,
     BusWorkerErrorMessage,
     BusWorkerLocalErrorMessage,
@@ -51,20 +59,23 @@ _ALWAYS: Final = (
 """What an inactive worker takes too: it could neither be woken nor stopped otherwise."""
 
 
+def _is_name(worker: object, _: object, name: str) -> None:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{type(worker).__name__}.name must be a non-empty string, not {name!r}")
+
+
+@define(eq=False, repr=False, slots=False)  # without slots: a subclass keeps what it likes
 class Worker:
     """Subclass it and write the hooks you need; each has a default that does nothing."""
 
     lives_with_caller: ClassVar[bool] = False
     """Whether it lives on something of its caller's, as a connection that ends with the endpoint it was given to."""
 
-    def __init__(self, name: str, *, active: bool = True, parent: str | None = None, bridged: bool = False) -> None:
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"{type(self).__name__}.name must be a non-empty string, not {name!r}")
-        self.name = name
-        self.parent = parent
-        self.bridged = bridged
-        self._active = active
-        self._life: _Life | None = None
+    name: str = field(validator=_is_name)
+    _active: bool = field(default=True, kw_only=True)
+    parent: str | None = field(default=None, kw_only=True)
+    bridged: bool = field(default=False, kw_only=True)
+    _life: "_Life | None" = field(default=None, init=False)
 
     def __repr__(self) -> str:
         state = "not running" if self._life is None else "active" if self._active else "inactive"
@@ -76,6 +87,10 @@ class Worker:
         """Whether ``on_bus_message`` is called for ``message``. It is asked by every sender, so it must be quick."""
         return message.target == self.name or (message.target is None and message.source != self.name)
 
+    def tap(self, message: BusMessage) -> bool:
+        """Take ``message`` at once, in the sender's task; True if that was all. It is asked before ``accepts``."""
+        return False
+
     async def main(self) -> None:
         """What the worker does beside handling messages; when it returns the worker ends."""
         await trio.sleep_forever()
@@ -85,6 +100,10 @@ class Worker:
 
     async def on_worker_ready(self, data: WorkerReadyData) -> None:
         """Handle the news that a worker given to ``watch`` is ready."""
+
+    async def on_job_request(self, request: JobRequest) -> Payload | None:
+        """Do a job that no ``@job`` method is there for; what it returns is the response."""
+        raise JobError(f"worker {self.name!r} does no job named {request.job_name!r}")
 
     async def on_activated(self, args: Payload | None) -> None: ...
 
@@ -123,6 +142,40 @@ class Worker:
         worker.parent = self.name
         await self.send(BusAddWorkerMessage(source=self.name, worker=worker))
 
+    def job(
+        self,
+        worker_name: str,
+        name: str | None = None,
+        payload: Payload | None = None,
+        *,
+        timeout: float | None = None,
+        wait_ready: bool = True,
+    ) -> JobContext:
+        """Ask ``worker_name`` to do a job: await it for its response, or read its events in an ``async with``.
+
+        ``timeout`` is for all of it, from waiting until the worker is ready to its answer. ``wait_ready=False`` asks at
+        once, for a worker that no registry tells of. See ``jobs`` for the rules, and for the errors.
+        """
+        life = self._alive("job()")
+        wait_ready = wait_ready and life.has_runner
+        return JobContext(life.asked, (worker_name,), name, payload, timeout, wait_ready)
+
+    def job_group(
+        self,
+        *worker_names: str,
+        name: str | None = None,
+        payload: Payload | None = None,
+        timeout: float | None = None,
+        cancel_on_error: bool = True,
+        wait_ready: bool = True,
+    ) -> JobGroupContext:
+        """Ask several workers to do one job; with ``cancel_on_error`` the first that fails ends it for all."""
+        life = self._alive("job_group()")
+        if not worker_names or len(set(worker_names)) < len(worker_names):
+            raise ValueError(f"a job group asks one or more workers, each once, not {worker_names!r}")
+        wait_ready = wait_ready and life.has_runner
+        return JobGroupContext(life.asked, worker_names, name, payload, timeout, wait_ready, cancel_on_error)
+
     def stop(self) -> None:
         """End this worker now, as a cancel message would. It may be called at any time."""
         if self._life is not None:
@@ -141,23 +194,39 @@ class Worker:
         """Live on ``bus`` until ``main`` returns or an end or cancel comes. It is ready when ``started`` is called."""
         if self._life is not None:
             raise LocalProtocolError(f"{self!r} already runs: make another one")
-        registry = registry if registry is not None else WorkerRegistry(f"{self.name}-runner")
-        subscription = bus.subscribe(self.name, accepts=self._takes)
-        life = _Life(bus, registry, subscription, end_timeout, time.time())
-        self._life = life
+        life = self._life = self._new_life(bus, registry, end_timeout)
         try:
-            registry.add_local(life.entry(self))
+            life.registry.add_local(life.entry(self))
+            life.registry.on_gone(life.asked.lose)
             try:
                 await self._live(life, task_status)
             except Exception as exc:
                 await self._tell_failure(exc)
                 raise
             finally:
-                registry.remove_local(self.name)
+                life.registry.forget_gone(life.asked.lose)
+                life.registry.remove_local(self.name)
         finally:
-            registry.unwatch(life.seen)
-            subscription.close()
+            life.registry.unwatch(life.seen)
+            life.subscription.close()
             self._life = None
+
+    def _new_life(self, bus: Bus, registry: WorkerRegistry | None, end_timeout: float) -> "_Life":
+        handlers = jobs_of(self)
+        kind = type(self)
+        # A worker that handles messages by itself may answer requests there; else each request gets an answer.
+        by_itself = kind.on_job_request is Worker.on_job_request and kind.on_bus_message is not Worker.on_bus_message
+        has_runner = registry is not None
+        registry = registry if registry is not None else WorkerRegistry(f"{self.name}-runner")
+        return _Life(
+            bus=bus,
+            registry=registry,
+            has_runner=has_runner,
+            subscription=bus.subscribe(self.name, accepts=self._takes, tap=self._tap),
+            end_timeout=end_timeout,
+            asked=AskedJobs(self.name, registry, bus.send),
+            done=DoneJobs(self.name, handlers, None if by_itself else self.on_job_request, bus.send),
+        )
 
     async def _live(self, life: "_Life", task_status: trio.TaskStatus[None]) -> None:
         entry = life.entry(self)
@@ -178,6 +247,12 @@ class Worker:
             with life.scope:
                 await self.main()
 
+    def _tap(self, message: BusMessage) -> bool:
+        life = self._life
+        if life is not None and life.asked.take(message):
+            return True
+        return self._active and self.tap(message)
+
     def _takes(self, message: BusMessage) -> bool:
         if isinstance(message, _ALWAYS) and message.target in (None, self.name):
             return True
@@ -191,6 +266,8 @@ class Worker:
                     life.scope.cancel()
                 elif isinstance(message, BusWorkerSeenMessage):
                     await self.on_worker_ready(message.data)
+                elif isinstance(message, BusJobCancelMessage) and message.target == self.name:
+                    life.done.cancel(message)
                 elif self._active:
                     await self.on_bus_message(message)
         except trio.EndOfChannel:
@@ -199,11 +276,14 @@ class Worker:
     async def _handle_data(self, life: "_Life") -> None:
         if self._active:
             await self.on_activated(None)
-        try:
-            while True:
-                await self._handle_one(await life.subscription.receive_data(), life)
-        except trio.EndOfChannel:
-            life.scope.cancel()
+        async with trio.open_nursery() as jobs:
+            try:
+                while True:
+                    message = await life.subscription.receive_data()
+                    if not (self._active and await life.done.accept(message, jobs.start_soon)):
+                        await self._handle_one(message, life)
+            except trio.EndOfChannel:
+                life.scope.cancel()
 
     async def _handle_one(self, message: BusMessage, life: "_Life") -> None:
         if message.target in (None, self.name):
@@ -215,6 +295,8 @@ class Worker:
                 case BusDeactivateWorkerMessage():
                     self._set_active(life, active=False)
                     await self.on_deactivated()
+                    return
+                case BusJobUpdateRequestMessage() if life.done.want_update(message):
                     return
                 case BusEndWorkerMessage():
                     with trio.move_on_after(life.end_timeout):
@@ -247,15 +329,19 @@ class Worker:
 
 
 @final
-@define(eq=False)
+@define(eq=False, kw_only=True)
 class _Life:
     """What a worker has while it runs."""
 
     bus: Bus
     registry: WorkerRegistry
+    has_runner: bool
+    """Whether the registry is a runner's, which hears of other workers."""
     subscription: BusSubscription
     end_timeout: float
-    started_at: float
+    asked: AskedJobs
+    done: DoneJobs
+    started_at: float = field(factory=time.time)
     scope: trio.CancelScope = field(factory=trio.CancelScope)
 
     def entry(self, worker: Worker) -> WorkerRegistryEntry:

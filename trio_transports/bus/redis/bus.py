@@ -19,7 +19,7 @@ import math
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final, final
+from typing import Final, Unpack, final
 
 import trio
 from attrs import frozen
@@ -28,11 +28,10 @@ from ..._nursery import open_services
 from ...errors import LocalProtocolError, TransportError
 from ...frames import AudioFrame
 from ...params import ReconnectPolicy
-from ..bus import Accepts
 from ..codec.json import MessageSerializer, shared_serializer
 from ..messages import BusFrameMessage, BusLocalMessage, BusMessage, BusSystemMessage
 from ..outbox import Outbox, Waiting
-from ..subscription import DATA_BUFFER, SYSTEM_BUFFER, BusSubscription, Fanout
+from ..subscription import BusSubscription, Fanout, SubscribeOptions
 from .connection import RedisConnection, RedisServer, keep_connected
 from .readers import ChannelReader, Incoming, StreamReader
 from .writer import Writer
@@ -167,16 +166,9 @@ class RedisBus:
             audio_s = message.frame.duration_s
         self._writer.publish(Waiting(data, isinstance(message, BusSystemMessage), audio_s, trio.current_time()))
 
-    def subscribe(
-        self,
-        name: str,
-        *,
-        accepts: Accepts | None = None,
-        data_buffer: int = DATA_BUFFER,
-        system_buffer: int = SYSTEM_BUFFER,
-    ) -> BusSubscription:
-        """Read what is sent from now on; ``accepts`` says of which messages, and must be quick."""
-        return self._fanout.subscribe(name, accepts, data_buffer, system_buffer)
+    def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
+        """Read what is sent from now on."""
+        return self._fanout.subscribe(name, **options)
 
     @asynccontextmanager
     async def running(self, *, hold: bool = False) -> AsyncIterator["RedisBus"]:

@@ -1,0 +1,230 @@
+"""The jobs that a worker does for others, while it runs.
+
+Rules
+1. A request comes in order with the data, and is done in a task of its own. A cancellation overtakes it: one for a
+   request that is not here yet is remembered, the last ``MAX_EARLY`` of them. Only who asked for a job can cancel it.
+2. What is asked of a worker at once is bounded, in jobs and in bytes: past it the answer is "failed".
+3. Every job gets one answer, whatever becomes of it: a worker that ends cancels its jobs, and each still says so.
+"""
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, TypeVar, final
+
+import trio
+from attrs import define, field
+from trio.lowlevel import ParkingLot
+
+from .jobs import JobError
+from .messages import (
+    BusJobCancelMessage,
+    BusJobRequestMessage,
+    BusJobResponseMessage,
+    BusJobResponseUrgentMessage,
+    BusJobStreamDataMessage,
+    BusJobStreamEndMessage,
+    BusJobStreamStartMessage,
+    BusJobUpdateMessage,
+    BusJobUpdateRequestMessage,
+    BusJobUpdateUrgentMessage,
+    BusMessage,
+    JobStatus,
+    Payload,
+)
+from .weight import weight
+
+MAX_JOBS: Final = 1000
+MAX_JOB_BYTES: Final = 16 * 1024 * 1024
+MAX_EARLY: Final = 1024
+GOODBYE_S: Final = 1.0
+
+Key: TypeAlias = tuple[str, str]
+"""Who asked, and the job's id."""
+
+log = logging.getLogger(__name__)
+
+
+@final
+@define(eq=False)
+class JobRequest:
+    """One job that this worker was asked for: what a ``@job`` method is given."""
+
+    message: BusJobRequestMessage
+    _source: str
+    _send: Callable[[BusMessage], Awaitable[None]]
+    scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    turn: trio.Event = field(factory=trio.Event, init=False)
+    is_answered: bool = field(default=False, init=False)
+    _update_wanted: ParkingLot = field(factory=ParkingLot, init=False)
+
+    def __repr__(self) -> str:
+        return f"<JobRequest {self.job_name!r} from {self.requester!r}>"
+
+    @property
+    def job_id(self) -> str:
+        return self.message.job_id
+
+    @property
+    def job_name(self) -> str | None:
+        return self.message.job_name
+
+    @property
+    def requester(self) -> str:
+        return self.message.source
+
+    @property
+    def payload(self) -> Payload:
+        return self.message.payload or {}
+
+    async def send_update(self, update: Payload | None = None, *, urgent: bool = False) -> None:
+        """Tell how far it is. ``urgent`` overtakes the data that waits."""
+        kind = BusJobUpdateUrgentMessage if urgent else BusJobUpdateMessage
+        await self._send(kind(**self._head, update=update))
+
+    async def send_stream_start(self, data: Payload | None = None) -> None:
+        await self._send(BusJobStreamStartMessage(**self._head, data=data))
+
+    async def send_stream_data(self, data: Payload | None = None) -> None:
+        await self._send(BusJobStreamDataMessage(**self._head, data=data))
+
+    async def send_stream_end(self, data: Payload | None = None) -> None:
+        """End the stream, and with it the job: ``data`` is the response."""
+        if not self.is_answered:
+            await self._send(BusJobStreamEndMessage(**self._head, data=data))
+            self.is_answered = True
+
+    async def send_response(
+        self, response: Payload | None = None, *, status: JobStatus = "completed", urgent: bool = False
+    ) -> None:
+        """Answer before the method returns. The first answer counts; further ones are not sent."""
+        if not self.is_answered:
+            kind = BusJobResponseUrgentMessage if urgent else BusJobResponseMessage
+            await self._send(kind(**self._head, status=status, response=response))
+            self.is_answered = True
+
+    async def update_wanted(self) -> None:
+        """Wait until the requester asks how far it is."""
+        await self._update_wanted.park()
+
+    def want_update(self) -> None:
+        self._update_wanted.unpark_all()
+
+    @property
+    def _head(self) -> dict[str, Any]:
+        return {"source": self._source, "target": self.requester, "job_id": self.job_id}
+
+
+JobMethod = TypeVar("JobMethod", bound=Callable[[Any, JobRequest], Awaitable[Payload | None]])
+JobHandler: TypeAlias = Callable[[JobRequest], Awaitable[Payload | None]]
+
+_MARK: Final = "_bus_job"
+
+
+def job(name: str, *, sequential: bool = False) -> Callable[[JobMethod], JobMethod]:
+    """Mark a worker's method as the one that does the jobs called ``name``; ``sequential``: one after the other."""
+    if not isinstance(name, str):
+        raise TypeError(f"a job is marked with its name, @job({'name'!r}), not with {name!r}")
+
+    def mark(method: JobMethod) -> JobMethod:
+        setattr(method, _MARK, (name, sequential))
+        return method
+
+    return mark
+
+
+def jobs_of(worker: object) -> dict[str, tuple[JobHandler, bool]]:
+    """The jobs of a worker by their names, and whether each is sequential."""
+    found: dict[str, tuple[JobHandler, bool]] = {}
+    for attribute in dir(type(worker)):
+        marked = getattr(getattr(type(worker), attribute, None), _MARK, None)
+        if marked is None:
+            continue
+        name, sequential = marked
+        if name in found:
+            raise ValueError(f"{type(worker).__name__} has two jobs named {name!r}: give each a name of its own")
+        found[name] = (getattr(worker, attribute), sequential)
+    return found
+
+
+@final
+@define(eq=False)
+class DoneJobs:
+    """The jobs that a worker does for others."""
+
+    _source: str
+    _handlers: dict[str, tuple[JobHandler, bool]]
+    _otherwise: JobHandler | None
+    """What does the jobs that have no name, or none that is known."""
+    _send: Callable[[BusMessage], Awaitable[None]]
+    _running: dict[Key, JobRequest] = field(factory=dict, init=False)
+    _turns: dict[str, deque[JobRequest]] = field(factory=dict, init=False)
+    """Of each sequential job, the one that is done now and those that wait for it."""
+    _early: OrderedDict[Key, None] = field(factory=OrderedDict, init=False)
+    _bytes: int = field(default=0, init=False)
+
+    async def accept(self, message: BusMessage, start_soon: Callable[..., None]) -> bool:
+        """Do the job in a task of its own; False if it is none, or nobody here does such jobs."""
+        if not isinstance(message, BusJobRequestMessage) or message.target != self._source:
+            return False
+        handler, sequential = self._handlers.get(message.job_name or "", (self._otherwise, False))
+        if handler is None:
+            return False
+        request = JobRequest(message, self._source, self._send)
+        key = (message.source, message.job_id)
+        if key in self._early:
+            del self._early[key]
+            await request.send_response(status="cancelled")
+        elif key in self._running:
+            log.warning("%s: %r asked twice for one job; it is done once", self._source, message.source[:100])
+        elif len(self._running) >= MAX_JOBS or (self._running and self._bytes + weight(message) > MAX_JOB_BYTES):
+            await request.send_response({"error": "too many jobs at once: try again later"}, status="failed")
+        else:
+            self._running[key] = request
+            self._bytes += weight(message)
+            turns = self._turns.setdefault(message.job_name or "", deque()) if sequential else deque()
+            turns.append(request)
+            turns[0].turn.set()
+            start_soon(self._do, request, handler, turns)
+        return True
+
+    def cancel(self, message: BusJobCancelMessage) -> None:
+        key = (message.source, message.job_id)
+        request = self._running.get(key)
+        if request is not None:
+            request.scope.cancel()
+            return
+        self._early[key] = None
+        if len(self._early) > MAX_EARLY:
+            self._early.popitem(last=False)
+
+    def want_update(self, message: BusJobUpdateRequestMessage) -> bool:
+        """Tell the job that its requester asks how far it is; False if it is not done here."""
+        request = self._running.get((message.source, message.job_id))
+        if request is not None:
+            request.want_update()
+        return request is not None
+
+    async def _do(self, request: JobRequest, handler: JobHandler, turns: deque[JobRequest]) -> None:
+        try:
+            with request.scope:
+                await request.turn.wait()
+                await self._answer(request, handler)
+        finally:
+            if not request.is_answered:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
+                    await request.send_response(status="cancelled")
+            turns.remove(request)
+            if turns:
+                turns[0].turn.set()
+            del self._running[(request.requester, request.job_id)]
+            self._bytes -= weight(request.message)
+
+    async def _answer(self, request: JobRequest, handler: JobHandler) -> None:
+        try:
+            await request.send_response(await handler(request))
+        except JobError as exc:
+            await request.send_response({"error": exc.reason, **(exc.response or {})}, status="failed")
+        except Exception as exc:  # the boundary between one job and the worker
+            log.exception("%s: the job %r failed", self._source, request.job_name)
+            await request.send_response({"error": f"{type(exc).__name__}: {exc}"}, status="error")
