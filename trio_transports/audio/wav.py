@@ -203,14 +203,18 @@ def _encoding(chunk: bytes, size: int, at: int) -> _Encoding:
 def read_wav(path: _Path) -> tuple[AudioFormat, bytes]:
     """Read a WAV file as 16-bit PCM: integers of 8 to 32 bits, floats of 32 or 64, mu-law and A-law."""
     with open(path, "rb") as file:
-        data = file.read()
+        return parse_wav(file.read(), str(path))
+
+
+def parse_wav(data: bytes, name: str = "the data") -> tuple[AudioFormat, bytes]:
+    """Read a whole WAV file that is in memory, as ``read_wav`` does; errors call it by its name."""
     if not has_wav_header(data):
-        raise ValueError(f"{path} is not a WAV file: it begins with {data[:12]!r}, not RIFF....WAVE")
+        raise ValueError(f"{name} is not a WAV file: it begins with {data[:12]!r}, not RIFF....WAVE")
     try:
         encoding, audio = _parse(data)
         return encoding.audio_format, _to_int16(encoding, audio)
     except ValueError as exc:
-        raise ValueError(f"{path}: {exc}") from None
+        raise ValueError(f"{name}: {exc}") from None
 
 
 def write_wav(path: _Path, audio_format: AudioFormat, pcm: bytes) -> None:

@@ -123,14 +123,18 @@ def _call(commands: _Commands) -> None:
         "Connects, talks for as long as the file lasts, and hangs up when nothing more is heard. The recording has\n"
         "the file's own sample rate and channels. On a terminal both levels are shown while the call lasts.\n\n"
         "  %(prog)s ws://127.0.0.1:8765/ws --in question.wav --out answer.wav\n"
-        '  %(prog)s wss://bot.example --serializer protobuf --header "Authorization: Bearer ..." --in a.wav',
+        '  %(prog)s wss://bot.example --serializer protobuf --header "Authorization: Bearer ..." --in a.wav\n'
+        "  %(prog)s ws://127.0.0.1:8765/ws --serializer twilio --in a.wav    called as by Twilio\n"
+        "  espeak-ng --stdout hello | %(prog)s ws://127.0.0.1:8765/ws --in - --out - | aplay",
         "call",
     )
     _url(made)
-    made.add_argument("--in", dest="source", metavar="WAV", required=True, help="what to say")
-    made.add_argument("--out", dest="recording", metavar="WAV", help="where to record what is heard")
+    made.add_argument("--in", dest="source", metavar="WAV", required=True, help="what to say; - for standard input")
+    made.add_argument(
+        "--out", dest="recording", metavar="WAV", help="where to record what is heard; - for standard output"
+    )
     made.add_argument("--capture", metavar="FILE", help="where to keep the raw messages received, for inspect")
-    _serializer(made, dialects.names(calls=True))
+    _serializer(made, dialects.names(calls=True, phones=True))
     made.add_argument(
         "--tail",
         type=_seconds,
@@ -145,6 +149,7 @@ def _call(commands: _Commands) -> None:
         metavar="SECONDS",
         help="hang up so long after the file's end at last (%(default)s)",
     )
+    made.add_argument("--quiet-ok", action="store_true", help="hearing nothing but silence is no failure")
     made.add_argument("--quiet", action="store_true", help="no level meters and no report")
     _json(made, "the report as one JSON object")
 

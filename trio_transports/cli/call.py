@@ -9,6 +9,9 @@ Rules
    Only time in which this process could have heard something counts as silence: what arrived while the machine was
    busy elsewhere is read before the tail goes on.
 5. A capture that cannot be written on is given up, and the call goes on; it is a failure at the end.
+6. By the name of a telephone's provider it calls as that provider does, and tells the bot which of its marks it played.
+7. A call in which nothing but silence was heard is a failure, unless that is said to be all right.
+8. ``-`` is standard input for the file, and standard output for the recording: the report then goes to standard error.
 """
 
 import base64
@@ -21,11 +24,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final, final
 
+import numpy as np
 import trio
 from attrs import define, field, frozen
 
 from ..audio.format import AudioFormat
-from ..audio.wav import read_wav, write_wav
+from ..audio.wav import add_wav_header, parse_wav, read_wav, write_wav
 from ..demo.timing import Arrivals, in_ms
 from ..errors import ConnectionClosed
 from ..frames import (
@@ -35,6 +39,7 @@ from ..frames import (
     Frame,
     InterruptionFrame,
     JSONValue,
+    MarkFrame,
 )
 from ..params import WebsocketClientParams
 from ..serializers.protocol import Message
@@ -42,12 +47,17 @@ from ..session.broadcast import EventsLost
 from ..session.events import Disconnected, Event
 from ..session.session import Session
 from ..transports.client import WebsocketClientTransport
-from .dialects import make_serializer
+from .dialects import make_caller
 from .dialling import header_map, parse_url, tls
 from .failure import INTERRUPTED, Failure
 from .failure import run as run_trio
 from .meters import Meters
+from .telephone import MarkTeller
 
+STANDARD: Final = "-"
+"""The path that means standard input or output."""
+SILENCE: Final = 16
+"""The greatest sample value of what counts as silence: mu-law and A-law have no exact nought."""
 FRAME_S: Final = 0.02
 _POLL_S: Final = 0.02
 
@@ -78,6 +88,7 @@ class Call:
     started_at_s: float = field(default=0.0, init=False)
     is_interrupted: bool = field(default=False, init=False)
     capture_failure: str | None = field(default=None, init=False)
+    marks: MarkTeller = field(factory=MarkTeller, init=False)
 
     async def run(self, session: Session) -> None:
         """Talk and listen until rule 3 or 4 ends it."""
@@ -86,6 +97,7 @@ class Call:
             nursery.start_soon(self.meters.run)
             nursery.start_soon(self._talk_then_wait, session, nursery.cancel_scope)
             nursery.start_soon(self._until_interrupted, nursery.cancel_scope)
+            nursery.start_soon(self.marks.run, session)
             await self._listen(session)
             nursery.cancel_scope.cancel()
 
@@ -99,7 +111,13 @@ class Call:
         async for frame in session.input:
             self._hear(frame)
 
+    @property
+    def heard_something(self) -> bool:
+        samples = np.frombuffer(bytes(self.heard), "<i2")
+        return bool(len(samples)) and int(np.abs(samples.astype(np.int32)).max()) > SILENCE
+
     def _hear(self, frame: Frame) -> None:
+        self.marks.hear(frame)
         match frame:
             case AudioFrame():
                 self.heard += frame.audio
@@ -107,8 +125,8 @@ class Call:
                 self.meters.hear("peer", frame.audio)
             case InterruptionFrame():
                 self.interruptions += 1
-            case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame():
-                pass  # what this session tells of its own output
+            case BotStartedSpeakingFrame() | BotStoppedSpeakingFrame() | MarkFrame():
+                pass  # what this session tells of its own output, and what only a player cares about
             case _:
                 self.other_frames += 1
 
@@ -178,14 +196,16 @@ def run(
     tail: float,
     limit: float,
     quiet: bool,
+    quiet_ok: bool,
     as_json: bool,
 ) -> int:
     address = parse_url(url)
     audio_format, pcm = _read(source)
     for path in filter(None, (recording, capture)):
-        _check_writable(path)
+        if path != STANDARD or path is capture:
+            _check_writable(path)
     params = WebsocketClientParams(
-        serializer=make_serializer(serializer, AudioFormat(rate)),
+        serializer=make_caller(serializer, AudioFormat(rate)),
         audio_in_enabled=True,
         audio_out_enabled=True,
         audio_in_sample_rate=audio_format.sample_rate,
@@ -212,10 +232,13 @@ def run(
         _write(recording, audio_format, bytes(call.heard))
     report = call.report(url, ending)
     complaint = _complaint(call, ending)
+    if complaint is None and not (quiet_ok or call.is_interrupted or call.heard_something):
+        complaint = "nothing was heard but silence: does the server speak this dialect? (--quiet-ok if that is right)"
+    told_to = sys.stderr if recording == STANDARD else sys.stdout
     if as_json:
-        print(json.dumps(report if complaint is None else report | {"ok": False, "error": complaint}))
+        print(json.dumps(report if complaint is None else report | {"ok": False, "error": complaint}), file=told_to)
     elif not quiet:
-        print(_in_words(report, recording))
+        print(_in_words(report, recording), file=told_to)
     if complaint is None:
         return INTERRUPTED if call.is_interrupted else 0
     print(f"trio-transports: {complaint}", file=sys.stderr)
@@ -274,7 +297,10 @@ def _complaint(call: Call, ending: Disconnected | None) -> str | None:
 
 def _read(path: str) -> tuple[AudioFormat, bytes]:
     try:
-        audio_format, pcm = read_wav(path)
+        if path == STANDARD:
+            audio_format, pcm = parse_wav(sys.stdin.buffer.read(), "standard input")
+        else:
+            audio_format, pcm = read_wav(path)
     except OSError as exc:
         raise Failure(f"cannot read {path}: {exc.strerror or exc}") from exc
     except ValueError as exc:
@@ -296,7 +322,11 @@ def _check_writable(path: str) -> None:
 
 def _write(path: str, audio_format: AudioFormat, pcm: bytes) -> None:
     try:
-        write_wav(path, audio_format, pcm)
+        if path == STANDARD:
+            sys.stdout.buffer.write(add_wav_header(pcm, audio_format))
+            sys.stdout.buffer.flush()
+        else:
+            write_wav(path, audio_format, pcm)
     except OSError as exc:
         raise Failure(f"cannot write {path}: {exc.strerror or exc}") from exc
 

@@ -15,29 +15,45 @@ from .failure import WRONG_ARGUMENTS, Failure
 @final
 @frozen
 class Dialect:
-    """``calls``: a client can speak it too; a telephony dialect is only the server's half of a conversation."""
+    """``calls``: a client can speak it as it is; ``phones``: it calls as the provider does, by a scripted phone."""
 
     module: str
     name: str
     calls: bool = False
+    phones: bool = False
 
 
 DIALECTS: Final = {
     "json": Dialect("json", "JSONFrameSerializer", calls=True),
     "protobuf": Dialect("protobuf", "ProtobufFrameSerializer", calls=True),
-    "twilio": Dialect("twilio", "TwilioFrameSerializer"),
-    "telnyx": Dialect("telnyx", "TelnyxFrameSerializer"),
-    "plivo": Dialect("plivo", "PlivoFrameSerializer"),
-    "exotel": Dialect("exotel", "ExotelFrameSerializer"),
-    "vonage": Dialect("vonage", "VonageFrameSerializer"),
+    "twilio": Dialect("twilio", "TwilioFrameSerializer", phones=True),
+    "telnyx": Dialect("telnyx", "TelnyxFrameSerializer", phones=True),
+    "plivo": Dialect("plivo", "PlivoFrameSerializer", phones=True),
+    "exotel": Dialect("exotel", "ExotelFrameSerializer", phones=True),
+    "vonage": Dialect("vonage", "VonageFrameSerializer", phones=True),
     "telephone": Dialect("detect", "DetectingFrameSerializer"),
 }
 PCM: Final = "pcm"
 """Bare PCM in binary messages, as the demo's page speaks it; its format must be told."""
 
 
-def names(*, calls: bool = False) -> Sequence[str]:
-    return (*(name for name, dialect in DIALECTS.items() if dialect.calls or not calls), PCM)
+def names(*, calls: bool = False, phones: bool = False) -> Sequence[str]:
+    """All of them, or those that a client can speak, with or without those it calls as a telephone's provider."""
+    fits = (
+        name
+        for name, dialect in DIALECTS.items()
+        if dialect.calls or (dialect.phones and phones) or not (calls or phones)
+    )
+    return (*fits, PCM)
+
+
+def make_caller(name: str, pcm_format: AudioFormat) -> FrameSerializer:
+    """Make what calls in the dialect of that name: for a telephone line, the provider's half of it."""
+    if name != PCM and DIALECTS[name].phones:
+        from ..testing.phones import CallerSerializer, line_named
+
+        return CallerSerializer(line_named(name))
+    return make_serializer(name, pcm_format)
 
 
 def make_serializer(name: str, pcm_format: AudioFormat) -> FrameSerializer:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from attrs import asdict, has
+from attrs import fields as attrs_fields
 
 from ..audio.format import AudioFormat
 from ..audio.wav import write_wav
 from ..errors import RemoteProtocolError
 from ..frames import AudioFrame, Frame
+from ..serializers.converters import is_local
 from ..serializers.protocol import Message
 from .dialects import make_serializer
 from .failure import Failure
@@ -103,13 +105,15 @@ def _plain(value: object) -> dict[str, object]:
         return f"{len(field)} bytes" if isinstance(field, bytes) else field
 
     assert has(type(value))
-    return asdict(value, value_serializer=plain)  # type: ignore[arg-type]  # a frame is an attrs value
+    return asdict(value, filter=lambda attribute, _: not is_local(attribute), value_serializer=plain)  # type: ignore[arg-type]  # a frame is an attrs value
 
 
 def _in_words(frame: Frame) -> str:
     if isinstance(frame, AudioFrame):
         return f"AudioFrame {frame.duration_s * 1000:.4g} ms at {frame.format}"
-    fields = ", ".join(f"{name}={value!r}" for name, value in _plain(frame).items() if value not in (None, "", 0))
+    usual = {attribute.name: attribute.default for attribute in attrs_fields(type(frame))}
+    telling = {name: value for name, value in _plain(frame).items() if value not in (None, "", usual[name])}
+    fields = ", ".join(f"{name}={value!r}" for name, value in telling.items())
     return f"{type(frame).__name__}({fields if len(fields) <= 2 * _SHOWN else fields[: 2 * _SHOWN] + '...'})"
 
 

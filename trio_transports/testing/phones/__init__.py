@@ -7,4 +7,5 @@ from .lines import LINES as LINES
 from .lines import PhoneLine as PhoneLine
 from .lines import line_named as line_named
 from .phone import ScriptedPhone as ScriptedPhone
+from .serializer import CallerSerializer as CallerSerializer
 from .sounds import speech_like as speech_like

@@ -1,0 +1,68 @@
+"""The caller's half of a telephone dialect, for a session that calls a bot as a provider does."""
+
+from collections.abc import Sequence
+from typing import final
+
+from attrs import define, field
+
+from ...audio.format import AudioFormat
+from ...errors import RemoteProtocolError
+from ...frames import AudioFrame, DTMFFrame, EndFrame, Frame, InterruptionFrame, MarkFrame, MessageFrame
+from ...serializers.protocol import Message
+from .lines import ClearOrder, MarkOrder, OtherOrder, PhoneLine, PlayOrder
+
+
+@final
+@define(eq=False)
+class CallerSerializer:
+    """What the bot plays comes as ``AudioFrame``, its clear as ``InterruptionFrame``, a mark to tell as ``MarkFrame``.
+
+    A ``MarkFrame`` sent tells that it was played, a ``DTMFFrame`` presses a key, an ``EndFrame`` ends the call. What
+    the provider says first is owed from the beginning.
+    """
+
+    line: PhoneLine
+    _owed: Sequence[Message] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._owed = self.line.opening()
+
+    def fresh(self) -> "CallerSerializer":
+        return CallerSerializer(self.line)
+
+    @property
+    def audio_format(self) -> AudioFormat:
+        return AudioFormat(self.line.rate)
+
+    def replies(self) -> Sequence[Message]:
+        owed, self._owed = self._owed, ()
+        return owed
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        message: Message | None = None
+        match frame:
+            case AudioFrame():
+                message = self.line.voice(frame.audio)
+            case DTMFFrame():
+                message = self.line.key(frame.digit)
+            case MarkFrame():
+                message = self.line.played(frame.mark)
+            case EndFrame():
+                message = self.line.stop()
+        return () if message is None else (message,)
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        try:
+            order = self.line.understand(message)
+        except AssertionError as exc:
+            raise RemoteProtocolError(str(exc)) from exc
+        match order:
+            case PlayOrder(pcm=pcm, sample_rate=rate):
+                return (AudioFrame(audio=pcm, sample_rate=rate),)
+            case MarkOrder(name=name):
+                return (MarkFrame(mark=name),)
+            case ClearOrder():
+                return (InterruptionFrame(),)
+            case OtherOrder(frame=frame):
+                shown = message if isinstance(message, str) else f"{len(message)} bytes"
+                return (frame or MessageFrame(message=shown),)
