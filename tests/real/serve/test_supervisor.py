@@ -1,0 +1,193 @@
+"""Several processes behind one socket, tried with a worker that says its process id to whoever connects."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+import trio
+
+from trio_transports.serve.supervisor import Supervisor, WorkerFailed
+
+WORKER = """
+import os, signal, socket, sys, trio
+from trio_transports.serve.worker import Control
+
+MODE = sys.argv[3] if len(sys.argv) > 3 else ""
+
+async def main():
+    control = Control.inherited(int(sys.argv[1]))
+    if MODE == "fails":
+        raise SystemExit(3)
+    if MODE == "hangs":
+        await trio.sleep(60)
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(socket.socket(fileno=int(sys.argv[2]))))
+
+    async def answer(stream):
+        await stream.send_all(str(os.getpid()).encode())
+        await stream.aclose()
+
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with trio.open_nursery() as answering, trio.open_nursery() as accepting:
+
+            async def accept():
+                await trio.serve_listeners(answer, [listener], handler_nursery=answering)
+
+            async def orphaned():
+                await control.until_orphaned()
+                accepting.cancel_scope.cancel()
+
+            accepting.start_soon(accept)
+            accepting.start_soon(orphaned)
+            await control.ready()
+            async for _ in signals:
+                if MODE != "stubborn":
+                    accepting.cancel_scope.cancel()
+                    break
+
+trio.run(main)
+"""
+
+
+@asynccontextmanager
+async def supervised(
+    workers: int, *mode: str, grace_s: float = 5.0, ready_timeout_s: float = 30.0
+) -> AsyncIterator[tuple[Supervisor, int]]:
+    """A supervisor of ``workers``, and the port of its socket; ended with the block if the test has not."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        modes = list(mode)
+
+        def command(control: int) -> Sequence[str]:
+            now = modes.pop(0) if len(modes) > 1 else (modes or [""])[0]
+            return [sys.executable, "-c", WORKER, str(control), str(listening.fileno()), now]
+
+        supervisor = Supervisor(command, [listening], workers, grace_s, ready_timeout_s)
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(supervisor.run)
+                yield supervisor, listening.getsockname()[1]
+                supervisor.stop()
+
+
+async def who_answers(port: int) -> int:
+    """The process that answers; the connection is never refused."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        return int(b"".join([data async for data in stream]))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another process brings about."""
+    while not condition():  # noqa: ASYNC110 - nothing tells of it
+        await trio.sleep(0.01)
+
+
+def _renewed(supervisor: Supervisor, before: frozenset[int]) -> bool:
+    return not before & set(supervisor.pids)
+
+
+async def test_every_worker_takes_calls_and_all_end() -> None:
+    """Two processes answer, and when they are told to stop both are gone."""
+    async with supervised(2) as (supervisor, port):
+        pids = supervisor.pids
+        assert len(pids) == 2
+        answered: set[int] = set()
+        while len(answered) < 2:
+            answered.add(await who_answers(port))
+        assert answered == set(pids)
+    assert not supervisor.pids
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_a_worker_that_dies_is_started_again_twice() -> None:
+    """Killed, and killed again: another process takes its place, and the socket never refuses anybody."""
+    async with supervised(1) as (supervisor, port):
+        seen = [await who_answers(port)]
+        for _ in range(2):
+            os.kill(seen[-1], signal.SIGKILL)
+            seen.append(await who_answers(port))
+        assert len(set(seen)) == 3
+        assert supervisor.restarts == 2
+
+
+async def test_workers_are_renewed_without_refusing_anybody() -> None:
+    """Two renewals under load: every connection is answered, and every process is another one."""
+    async with supervised(2) as (supervisor, port):
+        answered: list[int] = []
+        renewed = 0
+        async with trio.open_nursery() as nursery:
+
+            async def load() -> None:
+                while True:
+                    answered.append(await who_answers(port))
+
+            nursery.start_soon(load)
+            for _ in range(2):
+                before = frozenset(supervisor.pids)
+                await supervisor.renew()
+                await until(partial(_renewed, supervisor, before))
+                assert len(supervisor.pids) == 2
+                renewed += 1
+            count = len(answered)
+            await until(lambda: len(answered) >= count + 5)
+            nursery.cancel_scope.cancel()
+        assert renewed == 2
+        assert len(set(answered)) >= 4
+
+
+async def test_a_program_that_cannot_start_ends_the_supervisor() -> None:
+    """The error names the exit code, and nothing is left."""
+    with pytest.RaisesGroup(WorkerFailed, flatten_subgroups=True) as caught:
+        async with supervised(1, "fails"):
+            pass
+    assert "ended with exit code 3 before it was ready" in str(caught.value.exceptions)
+
+
+async def test_a_worker_that_is_never_ready_has_failed() -> None:
+    with pytest.RaisesGroup(WorkerFailed, flatten_subgroups=True) as caught:
+        async with supervised(1, "hangs", ready_timeout_s=1.0):
+            pass
+    assert "not ready within 1 s" in str(caught.value.exceptions)
+
+
+async def test_a_renewal_that_fails_leaves_the_old_worker(caplog: pytest.LogCaptureFixture) -> None:
+    """The new program is broken: the old process goes on answering, and the log says why."""
+    async with supervised(1, "", "fails") as (supervisor, port):
+        before = await who_answers(port)
+        await supervisor.renew()
+        assert await who_answers(port) == before
+    assert "is not replaced, it goes on as it is" in caplog.text
+
+
+async def test_a_worker_that_does_not_end_is_killed(caplog: pytest.LogCaptureFixture) -> None:
+    """One that ignores SIGTERM is killed after the grace."""
+    async with supervised(1, "stubborn", grace_s=0.5) as (supervisor, port):
+        pid = await who_answers(port)
+    assert not supervisor.pids
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert "did not end in time: killed" in caplog.text
+
+
+async def test_a_second_signal_need_not_wait() -> None:
+    """``kill`` ends stubborn workers at once, however long the grace."""
+    async with supervised(1, "stubborn", grace_s=1000) as (supervisor, _):
+        supervisor.stop()
+        await trio.sleep(0.1)
+        assert supervisor.pids
+        supervisor.kill()
+
+
+async def test_workers_end_with_a_supervisor_that_was_killed() -> None:
+    """Its control socket closed, a worker ends by itself."""
+    async with supervised(1) as (supervisor, port):
+        pid = await who_answers(port)
+        (worker,) = supervisor._alive
+        await worker._control.aclose()
+        await worker.process.wait()
+        assert await who_answers(port) != pid

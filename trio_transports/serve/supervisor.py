@@ -1,0 +1,263 @@
+"""Several processes behind one socket: started, watched, replaced one by one, and ended together.
+
+Rules
+1. The listening sockets are the supervisor's, and every worker inherits them. While a worker is restarted or replaced
+   nobody is refused: new connections wait in the sockets' queue for whoever takes them next.
+2. A worker is ready when it says so on its control socket (``worker.py``). One that ends before, or needs longer than
+   ``ready_timeout_s``, has failed to start. At the beginning that ends the supervisor: the program itself is wrong.
+3. A worker that dies later is started again: at once, and with a pause that doubles while the next ones die young.
+4. ``renew`` replaces the workers one after another. The old one is told to end (SIGTERM) only when the new one is
+   ready; it finishes its calls beside its successor. One that cannot be replaced goes on, and that is logged.
+5. ``stop`` tells all workers to end. After ``grace_s``, or at ``kill``, whoever is left is killed.
+6. A worker whose supervisor has gone sees the end of its control socket, and ends.
+"""
+
+import logging
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, final
+
+import trio
+from attrs import define, field
+
+from ..errors import TransportError
+
+logger = logging.getLogger("trio_transports.serve")
+
+YOUNG_S: Final = 10.0
+"""A worker that dies before this age makes the next one wait."""
+FIRST_PAUSE_S: Final = 0.5
+MAX_PAUSE_S: Final = 30.0
+
+
+class WorkerFailed(TransportError):
+    """A worker did not become ready."""
+
+
+@final
+@define(eq=False)
+class WorkerProcess:
+    """One worker, from its start to its end."""
+
+    number: int
+    process: trio.Process
+    started_at_s: float
+    _control: trio.SocketStream
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    async def until_ready(self, timeout_s: float) -> None:
+        """Wait until it has said that it is ready, or raise WorkerFailed."""
+        with trio.move_on_after(timeout_s), suppress(trio.BrokenResourceError):
+            if await self._control.receive_some(1):
+                return
+            await self.process.wait()
+            raise WorkerFailed(f"worker {self.number} ended with {_told(self.process.returncode)} before it was ready")
+        self.kill()
+        raise WorkerFailed(f"worker {self.number} was not ready within {timeout_s:g} s")
+
+    def tell(self) -> None:
+        """Ask it to end."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._send(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        code = await self.process.wait()
+        await trio.aclose_forcefully(self._control)
+        return code
+
+    def _send(self, number: int) -> None:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+
+
+@final
+@define(eq=False)
+class Supervisor:
+    """Keeps ``workers`` processes running. ``command`` gives the command line for a worker, from its control socket."""
+
+    command: Callable[[int], Sequence[str]]
+    listening: Sequence[socket.socket]
+    workers: int
+    grace_s: float
+    ready_timeout_s: float = 60.0
+    restarts: int = field(default=0, init=False)
+    """How many workers have died and were started again."""
+    _alive: set[WorkerProcess] = field(factory=set, init=False)
+    _is_stopping: bool = field(default=False, init=False)
+    _stopping: trio.Event = field(factory=trio.Event, init=False)
+    _killing: trio.Event = field(factory=trio.Event, init=False)
+    _renewals: dict[int, tuple[trio.Event, trio.Event]] = field(factory=dict, init=False)
+    """For each slot: asked to renew, and done with it."""
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that are there now, those that are finishing their calls included."""
+        return tuple(sorted(worker.pid for worker in self._alive))
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Start the workers, and keep them until ``stop``. Raises WorkerFailed when the first ones cannot start."""
+        try:
+            async with trio.open_nursery() as nursery:
+                async with trio.open_nursery() as starting:
+                    first: list[WorkerProcess] = []
+                    for number in range(self.workers):
+                        starting.start_soon(self._start_first, number, first)
+                for worker in first:
+                    self._renewals[worker.number] = (trio.Event(), trio.Event())
+                    nursery.start_soon(self._keep, worker, nursery)
+                task_status.started()
+                nursery.start_soon(self._end, nursery.cancel_scope)
+        finally:
+            for worker in tuple(self._alive):
+                worker.kill()
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
+                for worker in tuple(self._alive):
+                    await self._gone(worker)
+
+    def stop(self) -> None:
+        """Tell every worker to end; ``run`` returns when they have."""
+        self._is_stopping = True
+        self._stopping.set()
+
+    def kill(self) -> None:
+        """End every worker at once."""
+        self.stop()
+        self._killing.set()
+
+    async def renew(self) -> None:
+        """Replace the workers one after another; old ones may still be finishing their calls when this returns."""
+        for asked, done in list(self._renewals.values()):
+            if self._is_stopping:
+                return
+            asked.set()
+            await done.wait()
+
+    async def _start_first(self, number: int, first: list[WorkerProcess]) -> None:
+        first.append(await self._start(number))
+
+    async def _start(self, number: int) -> WorkerProcess:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            theirs.set_inheritable(True)
+            descriptors = (theirs.fileno(), *(listening.fileno() for listening in self.listening))
+            process = await trio.lowlevel.open_process(
+                list(self.command(theirs.fileno())), stdin=subprocess.DEVNULL, pass_fds=descriptors
+            )
+        control = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        worker = WorkerProcess(number, process, trio.current_time(), control)
+        self._alive.add(worker)
+        try:
+            await worker.until_ready(self.ready_timeout_s)
+        except WorkerFailed:
+            await self._gone(worker)
+            raise
+        logger.info("worker %d is ready: process %d", number, worker.pid)
+        return worker
+
+    async def _keep(self, worker: WorkerProcess, nursery: trio.Nursery) -> None:
+        """Keep one slot filled."""
+        pause_s = 0.0
+        while True:
+            asked, done = self._renewals[worker.number]
+            if not await self._ends_first(worker, asked):
+                successor = await self._successor(worker.number)
+                if successor is not None:
+                    nursery.start_soon(self._retire, worker)
+                    worker = successor
+                self._renewals[worker.number] = (trio.Event(), trio.Event())
+                done.set()
+                continue
+            self._renewals[worker.number] = (trio.Event(), trio.Event())
+            done.set()
+            if self._is_stopping:
+                return
+            is_young = trio.current_time() - worker.started_at_s < YOUNG_S
+            pause_s = min(MAX_PAUSE_S, max(FIRST_PAUSE_S, 2 * pause_s)) if is_young else 0.0
+            logger.error("worker %d ended with %s: started again", worker.number, _told(worker.process.returncode))
+            again = await self._again(worker.number, pause_s)
+            if again is None:
+                return
+            worker = again
+
+    async def _ends_first(self, worker: WorkerProcess, asked: trio.Event) -> bool:
+        """Wait for a worker's end or for the wish to replace it; True when it has ended."""
+        ended = False
+        async with trio.open_nursery() as nursery:
+
+            async def end() -> None:
+                nonlocal ended
+                await self._gone(worker)
+                ended = True
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(end)
+            await asked.wait()
+            nursery.cancel_scope.cancel()
+        return ended
+
+    async def _successor(self, number: int) -> WorkerProcess | None:
+        try:
+            return await self._start(number)
+        except WorkerFailed as exc:
+            logger.error("worker %d is not replaced, it goes on as it is: %s", number, exc)  # noqa: TRY400 - it says all
+            return None
+
+    async def _again(self, number: int, pause_s: float) -> WorkerProcess | None:
+        """Start a worker in the place of one that died; None when everything is to end."""
+        while not self._is_stopping:
+            with trio.move_on_after(pause_s):
+                await self._stopping.wait()
+                return None
+            self.restarts += 1
+            try:
+                return await self._start(number)
+            except WorkerFailed as exc:
+                pause_s = min(MAX_PAUSE_S, max(FIRST_PAUSE_S, 2 * pause_s))
+                logger.error("%s: tried again in %g s", exc, pause_s)  # noqa: TRY400 - it says all
+        return None
+
+    async def _retire(self, worker: WorkerProcess) -> None:
+        """Let an old worker finish its calls, for as long as it takes itself."""
+        worker.tell()
+        await self._gone(worker)
+
+    async def _gone(self, worker: WorkerProcess) -> None:
+        await worker.wait()
+        self._alive.discard(worker)
+
+    async def _end(self, all_of_it: trio.CancelScope) -> None:
+        """Once told, see everybody out."""
+        await self._stopping.wait()
+        for worker in tuple(self._alive):
+            worker.tell()
+        with trio.move_on_after(self.grace_s):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._all_gone, nursery.cancel_scope)
+                await self._killing.wait()
+                nursery.cancel_scope.cancel()
+        for worker in tuple(self._alive):
+            logger.error("worker %d did not end in time: killed", worker.number)
+            worker.kill()
+        all_of_it.cancel()
+
+    async def _all_gone(self, waiting: trio.CancelScope) -> None:
+        while self._alive:
+            await self._gone(next(iter(self._alive)))
+        waiting.cancel()
+
+
+def _told(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    return f"exit code {code}"
