@@ -1,9 +1,12 @@
 """The exceptions of the library: one root, and one name for each party that can be at fault.
 
-Nothing here depends on an engine; a wire translates its engine's exceptions once, ``from`` the original.
+Nothing here depends on an engine; a wire translates its engine's exceptions once, ``from`` the original. How a
+connection ended is one value, ``Ending``; whoever has it makes the exception to raise from it, a new one each time.
 """
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, final
+
+from attrs import frozen
 
 from ._showing import shown_text, shown_url
 
@@ -23,9 +26,28 @@ class ConnectionClosed(TransportError):
         self.initiator = initiator
         super().__init__(code, reason, initiator)
 
+    @property
+    def ending(self) -> "Ending":
+        """The same as a value that can be kept: unlike an exception it holds no traceback."""
+        return Ending(self.code, self.reason, self.initiator)
+
     def __str__(self) -> str:
         who = {"local": "closed by this side", "remote": "closed by the peer", "error": "connection lost"}
         return f"{who[self.initiator]}, code {self.code}" + (f": {shown_text(self.reason)}" if self.reason else "")
+
+
+@final
+@frozen
+class Ending:
+    """How a connection ended: the close code, the reason, and who ended it."""
+
+    code: int = 1006
+    reason: str = ""
+    initiator: Initiator = "error"
+
+    def error(self) -> ConnectionClosed:
+        """Make the exception to raise: a new one for each caller, so that tracebacks stay apart."""
+        return ConnectionClosed(self.code, self.reason, initiator=self.initiator)
 
 
 class HandshakeRejected(TransportError):

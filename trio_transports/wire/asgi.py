@@ -324,7 +324,7 @@ class AsgiWire:
     def _closed(self) -> ConnectionClosed:
         ending = self._ending or self._closing or self._ended_by_peer()
         assert ending is not None
-        return ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator)
+        return ending.ending.error()
 
     def _fits(self, message: str | bytes) -> bool:
         limit = self._max_message_bytes

@@ -24,7 +24,7 @@ from attrs import define, field
 from trio.lowlevel import ParkingLot
 
 from .._nursery import open_services
-from ..errors import ConnectionClosed, Initiator
+from ..errors import ConnectionClosed, Ending, Initiator
 from .closing import LINGER_S, linger, sendable_close
 from .peer import Peer
 from .protocol import BytesLike, Wire
@@ -56,8 +56,8 @@ class DirectWire:
     _keeper: ParkingLot = field(factory=ParkingLot, init=False)
     _is_reading: bool = field(default=False, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
-    _goodbye: ConnectionClosed | None = field(default=None, init=False)
-    _ending: ConnectionClosed | None = field(default=None, init=False)
+    _goodbye: Ending | None = field(default=None, init=False)
+    _ending: Ending | None = field(default=None, init=False)
     _awaits_pong: bool = field(default=False, init=False)
     _patience: trio.CancelScope | None = field(default=None, init=False)
     """The keeper's, while it waits for the backlog; each piece that the peer takes renews it."""
@@ -105,7 +105,7 @@ class DirectWire:
         code, reason = sendable_close(code, reason)
         try:
             if self._ending is None and self._goodbye is None:
-                self._goodbye = ConnectionClosed(code, reason, initiator="local")
+                self._goodbye = Ending(code, reason, "local")
                 self._arrived.clear()
                 await self._write(encode_close(code, reason, masked=self._masks))
                 while self._ending is None:
@@ -118,12 +118,12 @@ class DirectWire:
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
-        self._end(ConnectionClosed(1006, "aborted", initiator="local"))
+        self._end(Ending(1006, "aborted", "local"))
         self._stream.abort()
 
     def fail(self, reason: str) -> None:
         """Record why this side ends the connection, and end it."""
-        self._end(ConnectionClosed(1006, reason, initiator="error"))
+        self._end(Ending(1006, reason, "error"))
         self._stream.abort()
 
     # Reading
@@ -173,7 +173,7 @@ class DirectWire:
                 self._put(encode_close(violation.code, violation.reason, masked=self._masks))
             self._was_violated = True
             initiator: Initiator = "local" if violation.code == 1009 else "error"
-            self._end(ConnectionClosed(violation.code, violation.reason, initiator=initiator))
+            self._end(Ending(violation.code, violation.reason, initiator))
 
     def _control(self, received: Received) -> None:
         match received:
@@ -187,7 +187,7 @@ class DirectWire:
                 if self._goodbye is None:
                     echoed = 1000 if code == 1005 else code
                     self._put(encode_close(echoed, "", masked=self._masks))
-                self._end(ConnectionClosed(code, reason, initiator="remote"))
+                self._end(Ending(code, reason, "remote"))
 
     async def _part(self) -> None:
         """Rule 6, for a connection that a Close or a violation has just ended."""
@@ -276,18 +276,17 @@ class DirectWire:
             if self._patience is not None:
                 self._patience.deadline = trio.current_time() + self._patience_s
 
-    def _end(self, ending: ConnectionClosed) -> None:
+    def _end(self, ending: Ending) -> None:
         if self._ending is None:
             self._ending = self._goodbye or ending
             self._keeper.unpark_all()
 
     def _lost(self) -> ConnectionClosed:
-        self._end(ConnectionClosed(1006, "the connection was lost", initiator="error"))
+        self._end(Ending(1006, "the connection was lost"))
         return self._closed()
 
     def _closed(self) -> ConnectionClosed:
-        ending = self._ending or self._goodbye or ConnectionClosed()
-        return ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator)
+        return (self._ending or self._goodbye or Ending()).error()
 
     # The keeper
 

@@ -15,7 +15,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
-from ..errors import ConnectionClosed
+from ..errors import ConnectionClosed, Ending
 from .peer import Peer
 from .protocol import BytesLike
 
@@ -31,8 +31,8 @@ class MemoryWire:
     unresponsive: bool = False
     _other: "MemoryWire" = field(init=False, repr=False)
     _arrived: deque[str | bytes] = field(factory=deque, init=False)
-    _goodbye: ConnectionClosed | None = field(default=None, init=False)
-    _ending: ConnectionClosed | None = field(default=None, init=False)
+    _goodbye: Ending | None = field(default=None, init=False)
+    _ending: Ending | None = field(default=None, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _writers: ParkingLot = field(factory=ParkingLot, init=False)
     _acknowledged: trio.Event = field(factory=trio.Event, init=False)
@@ -65,8 +65,8 @@ class MemoryWire:
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         if self._ending is None and self._goodbye is None:
-            self._goodbye = ConnectionClosed(code, reason, initiator="local")
-            self._other._end(ConnectionClosed(code, reason, initiator="remote"))
+            self._goodbye = Ending(code, reason, "local")
+            self._other._end(Ending(code, reason, "remote"))
             try:
                 if self._other.unresponsive:
                     await self._acknowledged.wait()
@@ -77,8 +77,8 @@ class MemoryWire:
     def abort(self) -> None:
         self._acknowledged.set()
         if self._ending is None:
-            self._end(self._goodbye or ConnectionClosed(1006, "aborted", initiator="local"))
-            self._other._end(ConnectionClosed(1006, "connection lost", initiator="error"))
+            self._end(self._goodbye or Ending(1006, "aborted", "local"))
+            self._other._end(Ending(1006, "connection lost"))
 
     @property
     def _is_full(self) -> bool:
@@ -87,13 +87,13 @@ class MemoryWire:
     def _arrive(self, message: str | bytes) -> None:
         if len(message) > self._max_message_bytes:
             reason = f"message over {self._max_message_bytes} bytes"
-            self._end(ConnectionClosed(1009, reason, initiator="local"))
-            self._other._end(ConnectionClosed(1009, reason, initiator="remote"))
+            self._end(Ending(1009, reason, "local"))
+            self._other._end(Ending(1009, reason, "remote"))
             return
         self._arrived.append(message)
         self._readers.unpark()
 
-    def _end(self, ending: ConnectionClosed) -> None:
+    def _end(self, ending: Ending) -> None:
         if self._ending is None:
             self._ending = ending
             self._readers.unpark_all()
@@ -101,8 +101,7 @@ class MemoryWire:
             self._other._writers.unpark_all()
 
     def _closed(self) -> ConnectionClosed:
-        ending = self._ending or self._goodbye or ConnectionClosed()
-        return ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator)
+        return (self._ending or self._goodbye or Ending()).error()
 
 
 def memory_wire_pair(

@@ -21,7 +21,7 @@ from attrs import define, field
 from wsproto.connection import ConnectionState
 
 from .._nursery import open_services
-from ..errors import ConnectionClosed, HandshakeRejected, TransportError
+from ..errors import ConnectionClosed, Ending, HandshakeRejected, Initiator, TransportError
 from .closing import sendable_close
 from .peer import Peer
 from .protocol import BytesLike, Wire
@@ -44,7 +44,7 @@ class TrioWebsocketWire:
     peer: Peer
     _connection: trio_websocket.WebSocketConnection
     _stream: OwnedStream
-    _ending: ConnectionClosed | None = field(default=None, init=False)
+    _ending: Ending | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
         return f"<TrioWebsocketWire with {self.peer}>"
@@ -56,7 +56,7 @@ class TrioWebsocketWire:
             ending = self._ended(exc)
             if ending.code == _TOO_BIG and ending.initiator == "local":
                 await self._let_the_peer_read_the_close()
-            raise ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator) from exc
+            raise ending.error() from exc
 
     async def send(self, message: str | BytesLike) -> None:
         if not isinstance(message, str | bytes):
@@ -64,8 +64,7 @@ class TrioWebsocketWire:
         try:
             await self._connection.send_message(message)
         except trio_websocket.ConnectionClosed as exc:
-            ending = self._ended(exc)
-            raise ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator) from exc
+            raise self._ended(exc).error() from exc
         except trio.Cancelled:
             self.abort()
             raise
@@ -77,7 +76,7 @@ class TrioWebsocketWire:
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         code, reason = sendable_close(code, reason)
         if self._ending is None and self._connection.closed is None:
-            self._ending = ConnectionClosed(code, reason, initiator="local")
+            self._ending = Ending(code, reason, "local")
         try:
             await self._connection.aclose(code, reason)
         finally:
@@ -89,28 +88,28 @@ class TrioWebsocketWire:
             self.fail("aborted", initiator="local")
         self._stream.abort()
 
-    def fail(self, reason: str, *, initiator: str = "error") -> None:
+    def fail(self, reason: str, *, initiator: Initiator = "error") -> None:
         """Record why this side ends the connection, and end it."""
         if self._ending is None:
-            self._ending = ConnectionClosed(1006, reason, initiator="local" if initiator == "local" else "error")
+            self._ending = Ending(1006, reason, initiator)
         self._stream.abort()
 
-    def _ended(self, cause: trio_websocket.ConnectionClosed) -> ConnectionClosed:
+    def _ended(self, cause: trio_websocket.ConnectionClosed) -> Ending:
         if self._ending is None:
             self._ending = self._engines_ending(cause)
         return self._ending
 
-    def _engines_ending(self, cause: trio_websocket.ConnectionClosed) -> ConnectionClosed:
+    def _engines_ending(self, cause: trio_websocket.ConnectionClosed) -> Ending:
         closed = self._connection.closed
         if closed is None or closed.code == 1006:
-            return ConnectionClosed(1006, "the connection was lost", initiator="error")
+            return Ending(1006, "the connection was lost")
         # Over the size limit the engine closes the reading end of its channel; a peer's Close ends the writing end.
         if closed.code == _TOO_BIG and isinstance(cause.__context__, trio.ClosedResourceError):
-            return ConnectionClosed(_TOO_BIG, closed.reason or "", initiator="local")
+            return Ending(_TOO_BIG, closed.reason or "", "local")
         # A frame that breaks the rules becomes a Close of the making of this engine, which no peer sent. It does
         # not send that either: to the peer the connection is lost. Only a real Close ends the closing handshake.
         is_real = self._connection._wsproto.state is ConnectionState.CLOSED
-        return ConnectionClosed(int(closed.code), closed.reason or "", initiator="remote" if is_real else "error")
+        return Ending(int(closed.code), closed.reason or "", "remote" if is_real else "error")
 
     async def _let_the_peer_read_the_close(self) -> None:
         """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
