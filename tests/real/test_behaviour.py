@@ -103,7 +103,7 @@ async def test_the_end_is_told_once(way_in: str, who: str) -> None:
                     await heard_by(session)
                 elif who == "reset":
                     await session.output.drain()
-                    raise_from = session.output._outbox._wire
+                    raise_from = session.output._outbound.outbox._wire
                     assert raise_from is not None
                     raise_from.abort()
         except ConnectionClosed:

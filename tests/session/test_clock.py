@@ -375,7 +375,7 @@ async def test_an_idle_clock_does_not_spin(autojump_clock: MockClock) -> None:
     async with memory_session(params(ping_interval=None)) as (session, _):
         await session.output.send(seconds(0.1))
         looks = 0
-        track = session.output._tracks[None]
+        track = session.output._outbound.tracks[None]
         original = track.next_time
 
         class Counting:
@@ -384,7 +384,7 @@ async def test_an_idle_clock_does_not_spin(autojump_clock: MockClock) -> None:
                 looks += 1
                 return original(now_s)
 
-        session.output._clock.tracks = (Counting(),)  # type: ignore[assignment]
+        session.output._outbound.clock.tracks = (Counting(),)  # type: ignore[assignment]
         await trio.sleep(3600)
     assert looks < 250, "a hundred chunks of silence, then nothing"
 

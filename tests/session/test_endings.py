@@ -24,7 +24,7 @@ from trio_transports import (
 )
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
-from trio_transports.session.state import OVER, TRANSITIONS, Life, State
+from trio_transports.session.state import TRANSITIONS, Life, State
 from trio_transports.testing import ScriptedPeer, memory_session
 
 
@@ -54,12 +54,12 @@ def the_end(told: list[Event]) -> tuple[int, str, str]:
 def test_the_state_table(before: State) -> None:
     """Only what the table lists can follow; a refused change changes nothing; what is over stays over."""
     for after in State:
-        life = Life()
+        life = Life(started_at_s=0)
         life.state = before
         allowed = after in TRANSITIONS[before]
         assert life.to(after) is allowed
         assert life.state is (after if allowed else before)
-    assert bool(TRANSITIONS[before]) is (before not in OVER)
+    assert bool(TRANSITIONS[before]) is (not before.is_over)
 
 
 async def test_what_was_said_is_heard_when_the_body_returns(autojump_clock: MockClock) -> None:

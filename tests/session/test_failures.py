@@ -66,7 +66,7 @@ async def test_a_write_deadline_that_passed_unused_means_nothing(autojump_clock:
         await session.output.send_message({"n": 1}, urgent=True)
         await trio.sleep(0.001)
         autojump_clock.jump(after_s)  # as a busy task would: nobody ran meanwhile
-        session.output.interrupt_now()
+        session.output._outbound.interrupt()
         await trio.sleep(1)
         assert session.is_connected
         assert len(peer.messages) == 2
@@ -93,7 +93,7 @@ class Line:
             await peer.wait_closed()
 
     @asynccontextmanager
-    async def redial(self, _session: Session, _cause: ConnectionClosed) -> AsyncIterator[Wire]:
+    async def redial(self, _cause: ConnectionClosed) -> AsyncIterator[Wire]:
         self.dialled += 1
         await trio.sleep(self.redial_s)
         async with self.wire() as wire:

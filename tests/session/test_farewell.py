@@ -196,7 +196,7 @@ async def test_an_interruption_brings_the_end_nearer(autojump_clock: MockClock, 
         nursery.start_soon(session.output.send, EndFrame())
         await trio.sleep(1)
         for _ in range(interruptions):
-            session.output.interrupt_now()
+            session.output._outbound.interrupt()
         await trio.sleep(0.1)
         assert not session.is_connected
     assert order(peer) == ["Audio", "Interruption", "End"]

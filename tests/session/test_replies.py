@@ -18,7 +18,7 @@ from trio_transports.serializers.protocol import replies_of
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
-from trio_transports.session.outbox import REPLY_LIMIT
+from trio_transports.session.lanes import REPLY_LIMIT
 from trio_transports.session.run import open_session
 from trio_transports.testing import memory_session
 

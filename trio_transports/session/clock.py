@@ -6,6 +6,7 @@ Rules
    ``tick`` himself: that saves waking a task to decide the same thing.
 3. No track is looked at before ``open``: some dialects cannot say anything until the peer has announced its stream.
 4. An alarm that comes too early is harmless and cheaper than moving it, so only an earlier time re-arms the alarm.
+5. Once goodbye is being said nothing is due any more.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ import trio
 from attrs import define, field
 
 from .sleeper import Sleeper
+from .state import Life
 from .track import Track
 
 
@@ -33,16 +35,16 @@ class Timer:
 class Clock:
     """Owned by one session; ``run`` is its clock task."""
 
-    tracks: Sequence[Track]
-    timers: Sequence[Timer]
+    _life: Life
+    tracks: Sequence[Track] = field(default=(), init=False)
+    timers: list[Timer] = field(factory=list, init=False)
     _alarm_s: float = field(default=inf, init=False)
     _sleeper: Sleeper = field(factory=Sleeper, init=False)
     _ticking: bool = field(default=False, init=False)
     _is_open: bool = field(default=False, init=False)
-    _is_stopped: bool = field(default=False, init=False)
 
     def tick(self) -> None:
-        if self._ticking or self._is_stopped:
+        if self._ticking or self._life.state.is_ending:
             return
         self._ticking = True
         try:
@@ -57,10 +59,6 @@ class Clock:
         """The tracks may speak from now on."""
         self._is_open = True
         self.tick()
-
-    def stop(self) -> None:
-        """Nothing leaves from now on."""
-        self._is_stopped = True
 
     async def run(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final, final
 
+import trio
 from attrs import define, field
 
 from ..frames import MarkFrame
@@ -47,8 +48,17 @@ class DrainMarks:
         self._outbox.put_last(self._message(name))
         return name
 
-    def forget(self, name: str) -> None:
-        self._waiting.pop(name, None)
+    async def wait_until_played(self, limit_s: float) -> None:
+        """Wait for that, as long as a peer may take to tell."""
+        played = trio.Event()
+        name = self.ask(played.set)
+        if name is None:
+            return
+        try:
+            with trio.move_on_after(limit_s):
+                await played.wait()
+        finally:
+            self._waiting.pop(name, None)
 
     def played(self, mark: MarkFrame) -> bool:
         """Take what the peer told; whether the mark was one of this side's own."""

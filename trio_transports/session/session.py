@@ -1,18 +1,23 @@
 """A session: one call over one WebSocket, as its handler sees it."""
 
-from collections.abc import Awaitable, Callable
 from typing import final
+from uuid import uuid4
 
+import trio
 from attrs import define, field
 
 from ..frames import StartFrame
 from ..serializers.protocol import FrameSerializer
 from ..wire.peer import Peer
-from .inbound import Inbound
 from .inbox import Inbox
 from .output import Output
-from .state import Life, State
-from .statistics import Counters, Statistics
+from .parts import Parts
+from .state import State
+from .statistics import Statistics
+
+
+def _new_id() -> str:
+    return uuid4().hex[:12]
 
 
 @final
@@ -20,49 +25,48 @@ from .statistics import Counters, Statistics
 class Session:
     """Made only by a transport; valid inside its ``async with``, and afterwards for what it remembers."""
 
-    id: str
-    input: Inbox
-    output: Output
-    serializer: FrameSerializer
     peer: Peer
-    _life: Life
-    _counters: Counters
-    _inbound: Inbound
-    _started_at_s: float
-    _close: Callable[[int, str], Awaitable[None]]
-    _now_s: Callable[[], float]
-    _late_resets: Callable[[], int]
-    _ended_at_s: float | None = field(default=None, init=False)
+    _parts: Parts
+    id: str = field(factory=_new_id, init=False)
+    input: Inbox = field(init=False)
+    output: Output = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.input, self.output = self._parts.inbox, self._parts.output
+
+    @property
+    def serializer(self) -> FrameSerializer:
+        """The session's own: what it has learned of its stream is its."""
+        return self._parts.serializer
 
     @property
     def is_connected(self) -> bool:
-        return self._life.has_wire and self._life.state in (State.OPEN, State.DRAINING)
+        life = self._parts.life
+        return life.has_wire and life.state in (State.OPEN, State.DRAINING)
 
     @property
     def is_closing(self) -> bool:
-        return self._life.state in (State.DRAINING, State.CLOSING)
+        return self._parts.life.state in (State.DRAINING, State.CLOSING)
 
     @property
     def start(self) -> StartFrame | None:
         """How the peer announced its stream, once it has (telephony dialects do)."""
-        return self._inbound.start
+        return self._parts.inbound.start
 
     def statistics(self) -> Statistics:
         """Take a snapshot of what was counted so far."""
-        until_s = self._ended_at_s if self._ended_at_s is not None else self._now_s()
+        life, outbound = self._parts.life, self._parts.outbound
+        until_s = life.ended_at_s if life.ended_at_s is not None else trio.current_time()
         return Statistics.of(
-            self._counters,
-            duration_s=until_s - self._started_at_s,
-            audio_queued_s=self.output.queued_s,
-            late_resets=self._late_resets(),
+            self._parts.counters,
+            duration_s=until_s - life.started_at_s,
+            audio_queued_s=outbound.queued_s,
+            late_resets=outbound.late_resets,
         )
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Flush what is queued (for ``drain_timeout`` at most), then close. Cancelling it closes at once, unflushed."""
-        await self._close(code, reason)
+        await self._parts.closing.politely(code, reason)
 
     def __repr__(self) -> str:
-        return f"<Session {self.id} with {self.peer}, {self._life.state.value}>"
-
-    def mark_ended(self) -> None:
-        self._ended_at_s = self._now_s()
+        return f"<Session {self.id} with {self.peer}, {self._parts.life.state.value}>"

@@ -9,21 +9,27 @@ Rules
 from enum import Enum
 from typing import Final, final
 
+import trio
 from attrs import define, field
 
-from ..errors import ConnectionClosed
+from ..errors import ConnectionClosed, Ending
 
 
 class State(Enum):
     OPEN = "open"
     DRAINING = "draining"
-    """The body has returned: no new input, what is queued goes out."""
+    """This side ends it: no new input, what is queued goes out."""
     CLOSING = "closing"
     """Goodbye is being said."""
     CLOSED = "closed"
     """Over, with a close handshake."""
     ABORTED = "aborted"
     """Over, without one."""
+
+    def __init__(self, name: str) -> None:
+        self.is_over = name in ("closed", "aborted")
+        self.is_ending = self.is_over or name == "closing"
+        """Nothing can be sent any more."""
 
 
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
@@ -34,37 +40,59 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.ABORTED: frozenset(),
 }
 
-OVER: Final = frozenset({State.CLOSED, State.ABORTED})
-ENDING: Final = OVER | {State.CLOSING}
-"""Nothing can be sent any more."""
-
 
 @final
 @define(eq=False)
 class Life:
-    """The state and the cause of the end."""
+    """The state, the cause of the end, and when that was."""
 
     state: State = field(default=State.OPEN, init=False)
-    ending: ConnectionClosed | None = field(default=None, init=False)
-    is_ending: bool = field(default=False, init=False)
-    """Nothing can be sent any more."""
-    is_over: bool = field(default=False, init=False)
-    has_wire: bool = field(default=True, init=False)
-    """False while a reconnecting client has no connection."""
+    ending: Ending | None = field(default=None, init=False)
+    over: trio.Event = field(factory=trio.Event, init=False)
+    started_at_s: float = field(factory=trio.current_time)
+    ended_at_s: float | None = field(default=None, init=False)
+    redialling: trio.CancelScope | None = field(default=None, init=False)
+    """Around dialling again, while a reconnecting client has no connection."""
+
+    @property
+    def has_wire(self) -> bool:
+        return self.redialling is None
 
     def to(self, state: State) -> bool:
         if state not in TRANSITIONS[self.state]:
             return False
         self.state = state
-        self.is_ending = state in ENDING
-        self.is_over = state in OVER
         return True
 
-    def ended(self, ending: ConnectionClosed) -> None:
+    def close(self, ending: Ending) -> bool:
+        """Begin to say goodbye, for this reason; False if that has begun already. Nobody is waited for to dial."""
+        if not self.to(State.CLOSING):
+            return False
+        self.ending = ending
+        if self.redialling is not None:
+            self.redialling.cancel()
+        return True
+
+    def end(self, ending: Ending) -> bool:
+        """Be over, for this reason if there is none yet; False if it was over already."""
+        if not self.to(State.ABORTED if ending.code == 1006 else State.CLOSED):
+            return False
         if self.ending is None:
             self.ending = ending
+        self.ended_at_s = trio.current_time()
+        self.over.set()
+        return True
 
-    def closed_error(self) -> ConnectionClosed:
-        """Make the error for a caller: a new one each time, so that tracebacks stay apart."""
-        ending = self.ending or ConnectionClosed(1006, "the session is closing", initiator="local")
-        return ConnectionClosed(ending.code, ending.reason, initiator=ending.initiator)
+    @property
+    def told_ending(self) -> Ending:
+        """What is told of the end, to whoever asks after it has begun."""
+        return self.ending or Ending(1006, "the session is closing", "local")
+
+    def check_connected(self) -> None:
+        """Raise ConnectionClosed once nothing can be sent any more."""
+        if self.state.is_ending:
+            raise self.told_ending.error()
+
+    def closed_error(self) -> ConnectionClosed | None:
+        """What ``check_connected`` would raise."""
+        return self.told_ending.error() if self.state.is_ending else None

@@ -107,7 +107,7 @@ class _Redialler:
     _attempts: Attempts
 
     @asynccontextmanager
-    async def redial(self, _session: Session, cause: ConnectionClosed) -> AsyncIterator[Wire]:
+    async def redial(self, cause: ConnectionClosed) -> AsyncIterator[Wire]:
         last_error: TransportError = cause
         while True:
             delay_s = self._attempts.next_delay_s(last_error)

@@ -1,0 +1,129 @@
+"""How a session is closed by this side: politely, at once, or by a frame that ends the call.
+
+Rules
+1. Politely: nothing more is taken, what is queued is flushed within ``drain_timeout``, then goodbye is said.
+2. At once: nothing more leaves but the goodbye, which the send task says within ``close_timeout``.
+3. Whoever closes waits for the end that long and a second more. Then the caller ends it by force.
+4. An ``EndFrame`` ends the call once what was queued before it, and the end silence, has left; and, where the dialect
+   tells, once it was played. Then the dialect's own word for the end leaves, if it has one, and the close with 1000.
+   That happens in the session, whatever becomes of the task that sent the frame, and takes as long as rule 1 does: what
+   is left then is dropped. An interruption drops what is queued as ever, and so brings the end nearer.
+5. A ``CancelFrame`` goes straight to the goodbye.
+"""
+
+from collections.abc import Sequence
+from math import inf
+from typing import Final, final
+
+import trio
+from attrs import define, field
+
+from ..errors import ConnectionClosed, Ending
+from ..frames import CancelFrame, EndFrame
+from ..serializers.protocol import Message
+from .clock import Timer
+from .outbound import Outbound
+from .state import Life, State
+
+_BACKSTOP_S: Final = 1.0
+
+
+@final
+@define(eq=False)
+class Closing:
+    """Owned by one session."""
+
+    _life: Life
+    _outbound: Outbound
+    ends_call: bool = field(default=False, init=False)
+    """A frame that ends the call was sent; rules 4 and 5."""
+    _words: Sequence[Message] = field(default=(), init=False)
+    _reason: str = field(default="", init=False)
+    _limit: Timer = field(init=False)
+    _was_asked: bool = field(default=False, init=False)
+    _was_said: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._limit = Timer(inf, self._is_late)
+
+    # Rules 1 to 3
+
+    def now(self, code: int, reason: str) -> None:
+        """Begin to say goodbye."""
+        if self._life.close(Ending(code, reason, "local")):
+            self._outbound.outbox.say_goodbye(code, reason)
+            self._outbound.wake()
+
+    async def at_once(self, code: int, reason: str) -> None:
+        """Say goodbye, and wait for the end."""
+        self.now(code, reason)
+        if not self._life.over.is_set():
+            limit_s = self._outbound.params.close_timeout + _BACKSTOP_S
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + limit_s):
+                await self._life.over.wait()
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    async def politely(self, code: int, reason: str) -> None:
+        """Flush, say goodbye, and wait for the end. Cancelled, it closes at once, unflushed."""
+        try:
+            await self.drain()
+        except trio.Cancelled:
+            self.now(code, reason)
+            raise
+        await self.at_once(code, reason)
+
+    async def drain(self) -> None:
+        """Take nothing more and flush what is queued, within its own length or what ``drain_timeout`` says."""
+        if self._life.state.is_ending:
+            return
+        self._life.to(State.DRAINING)
+        if self.ends_call:
+            await self._life.over.wait()
+            return
+        self._outbound.stop_filling()
+        with trio.move_on_after(self._outbound.drain_limit_s):
+            try:
+                await self._outbound.drain()
+            except ConnectionClosed:
+                return
+
+    # Rules 4 and 5
+
+    async def end_call(self, frame: EndFrame | CancelFrame, *, plays_silence: bool) -> None:
+        """End the call and wait for that. Cancelling it only ends the waiting."""
+        self._life.to(State.DRAINING)
+        outbound = self._outbound
+        words, self._reason = outbound.serializer.encode(frame), frame.reason or ""
+        self.ends_call, self._words = True, words
+        if isinstance(frame, EndFrame) and outbound.is_ready:
+            if plays_silence:
+                outbound.end_audio()
+            else:
+                outbound.stop_filling()
+            self._limit.at_s = trio.current_time() + outbound.drain_limit_s
+            outbound.clock.timers.append(self._limit)
+            outbound.clock.tick()
+            outbound.when_drained(self._all_has_left)
+        else:  # at once: before the peer's start nothing could be queued
+            outbound.drop_everything()
+            self._say_it()
+        await self._life.over.wait()
+        if not self._was_said:
+            self._life.check_connected()
+
+    def _all_has_left(self) -> None:
+        if not self._was_asked:
+            self._was_asked = True
+            if not self._outbound.marks.ask(self._say_it):
+                self._say_it()
+
+    def _say_it(self) -> None:
+        if not self._was_said:
+            self._was_said = True
+            self._limit.at_s = inf
+            self._outbound.outbox.put_last(self._words)
+            self.now(1000, self._reason)
+
+    def _is_late(self, _now_s: float) -> float:
+        self._say_it()
+        return inf

@@ -1,0 +1,102 @@
+"""What goes into one destination's queue: audio of any format, without what a stall makes superfluous.
+
+Rules
+1. Audio is converted to the line's format. What a converter holds back, a few milliseconds, comes out before audio of
+   another format, and when the queue is flushed.
+2. While a live source's stall is still to be made up for, audio is left out as ``audio.recovery`` says, and counted.
+"""
+
+from typing import final
+
+from attrs import define, field
+
+from ..audio.convert import Converter
+from ..audio.format import AudioFormat
+from ..audio.leave_out import is_quiet, leave_out
+from ..audio.pacing import Schedule
+from ..frames import AudioFrame
+from .queue import AudioQueue
+from .statistics import Counters
+
+
+@final
+@define(eq=False)
+class Intake:
+    """Owned by one track. What answers True wants the clock to look at the track now."""
+
+    _queue: AudioQueue
+    _schedule: Schedule
+    _counters: Counters
+    _converters: dict[AudioFormat, Converter] = field(factory=dict, init=False)
+    holding: Converter | None = field(default=None, init=False)
+    """The converter that holds back the last of the audio; the others hold nothing."""
+
+    def push(self, frame: AudioFrame, now_s: float) -> bool:
+        """Queue audio of any format."""
+        queue = self._queue
+        queue.push_began = queue.pushed
+        line = queue.format
+        differs = frame.sample_rate != line.sample_rate or frame.num_channels != line.num_channels
+        if differs or self.holding is not None:
+            return self._push_converted(frame, now_s)
+        return self.push_pcm(frame.audio, now_s)
+
+    def _push_converted(self, frame: AudioFrame, now_s: float) -> bool:
+        converter, line = self._converter(frame.format), self._queue.format
+        begins = converter is not self.holding
+        ticks = begins and self.release(now_s)
+        pcm = converter.process(frame.audio)
+        if begins and len(pcm) > 2 * self._queue.chunker.size_bytes:
+            # Without the quiet in front of the first sample, which is the converter's delay, n seconds stay n seconds.
+            # A live source's chunk keeps it, or each of its chunks would wait for the next one.
+            pcm = pcm[line.size_bytes(line.samples_in(converter.delay_s)) :]
+        self.holding = converter if converter.delay_s else None
+        return self.push_pcm(pcm, now_s) or ticks
+
+    def release(self, now_s: float) -> bool:
+        """Bring out the last of the audio that a converter holds back."""
+        converter, self.holding = self.holding, None
+        return converter is not None and self.push_pcm(converter.flush(), now_s)
+
+    def reset(self) -> None:
+        """Forget what a converter holds back."""
+        if self.holding is not None:
+            self.holding.reset()
+            self.holding = None
+
+    def push_pcm(self, pcm: bytes, now_s: float) -> bool:
+        """Queue PCM of the line's format."""
+        queue, recovery = self._queue, self._schedule.recovery
+        if now_s - queue.pushed_at_s > recovery.catch_up_s and not queue.chunker.has_chunk:
+            self._schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
+        if not (recovery.owed_s or recovery.missed_s):
+            return queue.push(pcm, now_s)
+        kept = self._caught_up(pcm, now_s)
+        return queue.push(kept, now_s, left_out=len(kept) < len(pcm))
+
+    def _caught_up(self, pcm: bytes, now_s: float) -> bytes:
+        """The audio without what has to be left out to be as quick again as before a stall; rule 2."""
+        queue, schedule = self._queue, self._schedule
+        sample, recovery = queue.format.bytes_per_sample, schedule.recovery
+        samples = len(pcm) // sample
+        schedule.heard(samples, queue.chunker.pending_bytes // sample, queue.chunk_samples, now_s)
+        if not recovery.cut_s:
+            return pcm
+        if recovery.cuts_speech and recovery.cut_s > recovery.catch_up_s:
+            dropped_s = queue.drop_oldest(recovery.cut_s - recovery.catch_up_s)
+            self._counters.audio_out_dropped_s += dropped_s
+            recovery.was_cut(dropped_s)
+        cut = recovery.samples_to_cut(samples, queue.format.sample_rate, quiet=is_quiet(pcm))
+        if cut:
+            self.note_cut(cut / queue.format.sample_rate)
+            pcm = leave_out(pcm, cut, queue.format.num_channels)
+        return pcm
+
+    def note_cut(self, duration_s: float) -> None:
+        self._counters.audio_out_dropped_s += duration_s
+        self._schedule.recovery.was_cut(duration_s)
+
+    def _converter(self, source: AudioFormat) -> Converter:
+        if source not in self._converters:
+            self._converters[source] = Converter(source, self._queue.format)
+        return self._converters[source]

@@ -1,0 +1,95 @@
+"""What waits to be written, in the order in which it goes.
+
+Rules
+1. Replies go before urgent messages, and those before paced ones; each kind keeps its order.
+2. Paced messages wait here only as long as a write takes: ``PACED_LIMIT`` of them at most.
+3. ``URGENT_LIMIT`` urgent messages may wait; then whoever sends one waits. The session's own few always fit.
+4. ``REPLY_LIMIT`` answers of the dialect's own may wait; then the peer's next message is not read before one has left.
+   Answers belong to the connection on which they are owed: a new one starts with none.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, final
+
+import trio
+from attrs import define, field, frozen
+from trio.lowlevel import ParkingLot
+
+from ..errors import ConnectionClosed
+from ..serializers.protocol import Message
+
+PACED_LIMIT: Final = 4
+URGENT_LIMIT: Final = 256
+REPLY_LIMIT: Final = 64
+
+
+@final
+@frozen
+class Paced:
+    """A message whose time has come, waiting for the write before it."""
+
+    message: Message
+    written: Callable[[int], None]
+    covers: int
+
+
+@final
+@define(eq=False)
+class Lanes:
+    """Owned by one outbox."""
+
+    replies: deque[Message] = field(factory=deque, init=False)
+    urgent: deque[Message] = field(factory=deque, init=False)
+    paced: deque[Paced] = field(factory=deque, init=False)
+    _reply_room: ParkingLot = field(factory=ParkingLot, init=False)
+    _urgent_room: ParkingLot = field(factory=ParkingLot, init=False)
+
+    @property
+    def are_empty(self) -> bool:
+        return not (self.paced or self.urgent or self.replies)
+
+    def next(self) -> Message | Paced | None:
+        """Take what goes next."""
+        if self.replies:
+            self._reply_room.unpark()
+            return self.replies.popleft()
+        if self.urgent:
+            self._urgent_room.unpark()
+            return self.urgent.popleft()
+        return self.paced.popleft() if self.paced else None
+
+    def put_first(self, messages: Sequence[Message]) -> None:
+        """Put messages ahead of the urgent ones; what already waits there in the same words is not said twice."""
+        for message in reversed(messages):
+            if message not in self.urgent:
+                self.urgent.appendleft(message)
+
+    async def room_for_urgent(self, closed: Callable[[], ConnectionClosed | None]) -> None:
+        """Wait while ``URGENT_LIMIT`` urgent messages are unsent; raise what ``closed`` gives."""
+        await trio.lowlevel.checkpoint()
+        while len(self.urgent) >= URGENT_LIMIT and closed() is None:
+            await self._urgent_room.park()
+        error = closed()
+        if error is not None:
+            raise error
+
+    async def room_for_replies(self, is_worth_it: Callable[[], bool]) -> None:
+        """Wait while ``REPLY_LIMIT`` answers are unwritten and can still be."""
+        while len(self.replies) >= REPLY_LIMIT and is_worth_it():
+            await self._reply_room.park()
+
+    def drop_paced(self) -> list[Paced]:
+        """Drop what was handed over and is not being written yet; return it."""
+        dropped = list(self.paced)
+        self.paced.clear()
+        return dropped
+
+    def drop_replies(self) -> None:
+        self.replies.clear()
+        self._reply_room.unpark_all()
+
+    def wake(self) -> None:
+        """Let everybody who waits for room see how things stand."""
+        self._reply_room.unpark_all()
+        self._urgent_room.unpark_all()

@@ -1,0 +1,292 @@
+"""Everything on its way to the peer: the tracks, the clock that empties them, the outbox; and who waits for that.
+
+Rules
+1. Frames leave in the order in which they were queued, audio and other frames alike; urgent messages and an
+   interruption overtake everything.
+2. Queueing waits while more than ``audio_out_max_queue_secs`` of audio or ``MAX_QUEUED_MESSAGES`` are queued, and until
+   the peer has announced its stream where the dialect needs that.
+3. Whoever waits here sees how the session stands whenever that changes, and raises once nothing can be sent any more.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, final
+
+import trio
+from attrs import define, field
+from trio.lowlevel import ParkingLot
+
+from ..audio.pacing import Schedule
+from ..errors import LocalProtocolError
+from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame, Frame, InterruptionFrame
+from ..params import TransportParams
+from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, replies_of
+from .clock import Clock
+from .deadline import Deadline
+from .marks import DrainMarks
+from .outbox import Outbox
+from .packer import Packer
+from .settings import TrackSettings, max_stale_s, mixer_for
+from .speech import Speech
+from .state import Life
+from .statistics import Counters
+from .track import NO_AUDIO, Track
+
+MAX_QUEUED_MESSAGES: Final = 1024
+
+
+@final
+@define(eq=False)
+class Outbound:
+    """Owned by one session. ``tell`` is called with what there is to tell the handler of the bot's speech."""
+
+    params: TransportParams
+    serializer: FrameSerializer
+    counters: Counters
+    _life: Life
+    _tell: Callable[[BotStartedSpeakingFrame | BotStoppedSpeakingFrame], None]
+    clock: Clock = field(init=False)
+    outbox: Outbox = field(init=False)
+    tracks: Mapping[str | None, Track] = field(init=False)
+    marks: DrainMarks = field(init=False)
+    _ready: trio.Event = field(factory=trio.Event, init=False)
+    _room: ParkingLot = field(factory=ParkingLot, init=False)
+    _drained: ParkingLot = field(factory=ParkingLot, init=False)
+    _when_drained: Callable[[], None] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        params, serializer = self.params, self.serializer
+        self.clock = Clock(self._life)
+        deadline = Deadline(params.send_timeout, params.close_timeout)
+        self.outbox = Outbox(self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote)
+        self.tracks = {name: self._make_track(name) for name in (None, *params.audio_out_destinations)}
+        self.clock.tracks = tuple(self.tracks.values())
+        self.marks = DrainMarks(serializer, self.outbox, self._has_played)
+
+    def _make_track(self, name: str | None) -> Track:
+        params, settings = self.params, TrackSettings.of(self.params, self.serializer)
+        return Track(
+            settings,
+            Schedule(
+                settings.format.sample_rate,
+                lead_s=params.audio_out_lead_ms / 1000,
+                catch_up_s=params.catch_up_ms / 1000,
+            ),
+            mixer_for(name, params.audio_out_mixer),
+            Packer(self.serializer, name, settings.add_wav_header, settings.packet_bytes),
+            self.outbox,
+            self.counters,
+            Speech(name, self._noticed_speech),
+        )
+
+    # Opening
+
+    @property
+    def is_ready(self) -> bool:
+        return self._ready.is_set()
+
+    def open_when_ready(self) -> None:
+        """Let the tracks speak, if the dialect can address its peer, and so knows in which format."""
+        serializer = self.serializer
+        if isinstance(serializer, AwaitsStart) and not serializer.is_ready:
+            return
+        settings = TrackSettings.of(self.params, serializer)
+        for track in self.tracks.values():
+            track.reshape(settings)
+        self._ready.set()
+        self.clock.open()
+
+    async def opened(self) -> None:
+        """Wait until something can be said at all."""
+        await self._ready.wait()
+
+    def reconnected(self) -> None:
+        """Drop what was queued before the connection was lost and is stale by now."""
+        self.outbox.drop_paced()
+        for track in self.tracks.values():
+            track.drop_older_than(max_stale_s(self.params))
+        self._room.unpark_all()
+        self._wrote()
+
+    # Queueing. What is given to it is in order already; ``check`` raises where nothing can be sent any more.
+
+    def track(self, destination: str | None) -> Track:
+        try:
+            return self.tracks[destination]
+        except KeyError:
+            known = ", ".join(repr(name) for name in self.tracks if name is not None) or "none"
+            raise LocalProtocolError(
+                f"destination {destination!r} is not one of audio_out_destinations ({known})"
+            ) from None
+
+    async def queue_audio(self, frame: AudioFrame, check: Callable[[], None], *, tick: bool = True) -> Track | None:
+        """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
+        track = self.track(frame.destination)
+        limit_s = self.params.audio_out_max_queue_secs
+        if not self._ready.is_set() or track.queue.queued_s >= limit_s:
+            interruptions = self.counters.interruptions
+            await self._wait_for_room(lambda: track.queue.queued_s < limit_s, check)
+            if self.counters.interruptions != interruptions:
+                self.counters.audio_out_dropped_s += frame.duration_s
+                return None
+        if track.intake.push(frame, trio.current_time()) and tick:
+            self.clock.tick()
+        return track
+
+    async def queue_messages(self, frame: Frame, check: Callable[[], None]) -> None:
+        """Queue a frame that is not audio in its place among the audio."""
+        ends_utterance = isinstance(frame, BotStoppedSpeakingFrame)
+        track = self.track(frame.destination if isinstance(frame, BotStoppedSpeakingFrame) else None)
+        marks, outbox = track.queue.marks, self.outbox
+        await self._wait_for_room(lambda: len(marks) < MAX_QUEUED_MESSAGES and not outbox.owes_much, check)
+        messages = self.encode(frame)
+        if messages or ends_utterance:
+            track.push_mark(messages, trio.current_time(), ends_utterance=ends_utterance)
+            self.clock.tick()
+
+    async def put_urgent(self, frame: Frame) -> None:
+        await self._ready.wait()
+        await self.outbox.put_urgent(self.encode(frame), self._life.closed_error)
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        messages = self.serializer.encode(frame)
+        owed = replies_of(self.serializer)
+        self.outbox.put_replies(owed)
+        if not (messages or owed):
+            self.counters.unsupported_frames += 1
+        return messages
+
+    def notice(self, frame: Frame) -> None:
+        """Tell the peer what this side noticed, in a dialect that has words for that."""
+        if not isinstance(self.serializer, Notices):
+            return
+        messages = self.serializer.notice(frame)
+        if not isinstance(frame, BotStoppedSpeakingFrame):
+            self.outbox.put_replies(messages)
+            return
+        for message in messages:  # after the last of the speech, which may wait to be written still
+            self.outbox.put(message, _nothing_covered, NO_AUDIO)
+
+    def _noticed_speech(self, frame: BotStartedSpeakingFrame | BotStoppedSpeakingFrame) -> None:
+        self._tell(frame)
+        self.notice(frame)
+
+    async def _wait_for_room(self, has_room: Callable[[], bool], check: Callable[[], None]) -> None:
+        await self._ready.wait()
+        check()
+        while not has_room():
+            await self._room.park()
+            check()
+
+    # Dropping
+
+    def interrupt(self) -> None:
+        """Drop everything, and have the peer drop what it has."""
+        self.drop_everything()
+        self.counters.interruptions += 1
+        if self._ready.is_set():
+            self.outbox.put_first(self.serializer.encode(InterruptionFrame()))
+            self.outbox.put_replies(replies_of(self.serializer))
+        self.clock.tick()
+
+    def drop_everything(self) -> None:
+        unsent = self.outbox.drop_paced()
+        for track in self.tracks.values():
+            track.interrupt(unsent)
+        self.marks.settle()
+        self._room.unpark_all()
+        self._drained.unpark_all()
+
+    # Ending
+
+    def end_audio(self) -> None:
+        """Complete what was said, and play the end silence after it."""
+        now_s, silence_s = trio.current_time(), self.params.audio_out_end_silence_secs
+        for track in self.tracks.values():
+            track.push_mark((), now_s, ends_utterance=True)
+            if track.has_played and silence_s:
+                track.push_silence(silence_s, now_s)
+        self.stop_filling()
+
+    def stop_filling(self) -> None:
+        """Nothing more will be queued."""
+        for track in self.tracks.values():
+            track.is_ending = True
+        self.clock.tick()
+
+    async def drain(self) -> None:
+        """Wait until nothing is queued any more, and all was played where the dialect can tell."""
+        now_s, interruptions = trio.current_time(), self.counters.interruptions
+        for track in self.tracks.values():
+            track.flush(now_s)
+        self.clock.tick()
+        await trio.lowlevel.checkpoint()
+        self._life.check_connected()
+        while not self._is_drained:
+            await self._drained.park()
+            self._life.check_connected()
+        if self.marks.peer_tells and self.counters.interruptions == interruptions:
+            await self.marks.wait_until_played(self._lead_s + self.params.send_timeout)
+            self._life.check_connected()
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Have it called whenever nothing is queued any more, from now on, and now if that is so."""
+        self._when_drained = callback
+        self._wrote()
+
+    def wake(self) -> None:
+        """Let everybody who waits see how the session stands."""
+        self._ready.set()
+        self.marks.settle()
+        self._room.unpark_all()
+        self._drained.unpark_all()
+
+    def finish(self) -> None:
+        """Give up what is queued: the session is over."""
+        for track in self.tracks.values():
+            track.stop()
+        self.outbox.wake()
+        self.wake()
+
+    def _wrote(self) -> None:
+        """Something was written: look who waited for that."""
+        if self._room:
+            self._room.unpark_all()
+        if (self._drained or self._when_drained is not None) and self._is_drained:
+            self._drained.unpark_all()
+            if self._when_drained is not None:
+                self._when_drained()
+
+    # How things stand
+
+    @property
+    def queued_s(self) -> float:
+        return max(track.queued_s for track in self.tracks.values())
+
+    @property
+    def late_resets(self) -> int:
+        return sum(track.schedule.late_resets for track in self.tracks.values())
+
+    @property
+    def drain_limit_s(self) -> float:
+        """How long a flush may take: ``drain_timeout``, else the audio's own length and ``close_timeout``.
+
+        Where the peer tells what it has played, the audio's own length is until then.
+        """
+        if self.params.drain_timeout is not None:
+            return self.params.drain_timeout
+        return self.queued_s + (self._lead_s if self.marks.peer_tells else 0.0) + self.params.close_timeout
+
+    @property
+    def _lead_s(self) -> float:
+        return self.params.audio_out_lead_ms / 1000
+
+    @property
+    def _is_drained(self) -> bool:
+        return self.outbox.is_empty and all(track.is_empty for track in self.tracks.values())
+
+    def _has_played(self) -> bool:
+        return any(track.has_played for track in self.tracks.values())
+
+
+def _nothing_covered(_covers: int) -> None:
+    """Nobody is told that this was written."""

@@ -1,0 +1,160 @@
+"""One destination's queue: PCM in the line's format, what stands between it, and what was promised about it.
+
+Rules
+1. A place is a number of bytes since the session's start. Three places are known: up to where audio was pushed, taken
+   from the queue, and written to the wire.
+2. Messages that are not audio stand at a place: their turn comes when all audio before it was taken.
+3. A promise covers the audio of one push. It is kept once its last byte is on the wire, and broken if any was dropped.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import final
+
+from attrs import define, field, frozen
+
+from ..audio.chunking import Chunker
+from ..audio.format import AudioFormat
+from ..serializers.protocol import Message
+
+
+@final
+@frozen
+class Mark:
+    """Messages that leave when all audio before ``place`` has left."""
+
+    place: int
+    messages: Sequence[Message]
+    ends_utterance: bool
+
+
+@final
+@frozen
+class Receipt:
+    """A promise about queued audio; rule 3."""
+
+    begin: int
+    end: int
+    settle: Callable[[bool], None]
+
+
+@final
+@define(eq=False)
+class AudioQueue:
+    """Owned by one track. What answers True wants the clock to look at the track now."""
+
+    format: AudioFormat
+    chunk_samples: int
+    chunk_s: float = field(init=False)
+    chunker: Chunker = field(init=False)
+    marks: deque[Mark] = field(factory=deque, init=False)
+    _receipts: deque[Receipt] = field(factory=deque, init=False)
+    pushed: int = field(default=0, init=False)
+    taken: int = field(default=0, init=False)
+    written: int = field(default=0, init=False)
+    push_began: int = field(default=0, init=False)
+    """Where the audio of the latest push begins: a promise is about that."""
+    _cut_until: int = field(default=-1, init=False)
+    """Where what was pushed last ends, if some of it was left out."""
+    available_at_s: float = field(default=-inf, init=False)
+    """When the next chunk became whole, if the queue had run dry before."""
+    pushed_at_s: float = field(default=-inf, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.chunk_s = self.chunk_samples / self.format.sample_rate
+        self.chunker = Chunker(self.format.size_bytes(self.chunk_samples))
+
+    @property
+    def queued_s(self) -> float:
+        return self.chunker.pending_bytes / self.format.bytes_per_second
+
+    def silence(self) -> bytes:
+        """A chunk of silence."""
+        return bytes(self.chunker.size_bytes)
+
+    # Filling
+
+    def push(self, pcm: bytes, now_s: float, *, left_out: bool = False) -> bool:
+        """Queue PCM; ``left_out``: some of what was given was not pushed."""
+        chunker = self.chunker
+        had_chunk = chunker.has_chunk
+        chunker.push(pcm)
+        self.pushed += len(pcm)
+        if left_out:
+            self._cut_until = self.pushed
+        self.pushed_at_s = now_s
+        if had_chunk:
+            return False
+        if chunker.has_chunk:
+            self.available_at_s = now_s
+        return True
+
+    def pad(self, now_s: float) -> bool:
+        """Complete the last chunk with silence."""
+        had_chunk = self.chunker.has_chunk
+        self.pushed += self.chunker.pad()
+        if self.chunker.has_chunk and not had_chunk:
+            self.available_at_s = now_s
+            return True
+        return False
+
+    def mark(self, messages: Sequence[Message], *, ends_utterance: bool) -> None:
+        self.marks.append(Mark(self.pushed, messages, ends_utterance))
+
+    # Emptying
+
+    # What is popped from the chunker is told by ``take`` or ``skip``.
+
+    def take(self, pcm: bytes) -> None:
+        """A chunk leaves the queue for the wire."""
+        self.taken += len(pcm)
+        self.available_at_s = -inf
+
+    def skip(self, pcm: bytes) -> None:
+        """A chunk leaves the queue for nowhere: the promises about it are broken, and no others."""
+        before, self.taken = self.taken, self.taken + len(pcm)
+        for receipt in [r for r in self._receipts if r.end > before and r.begin < self.taken]:
+            self._receipts.remove(receipt)
+            receipt.settle(False)
+
+    def drop(self) -> float:
+        """Drop all audio; return how long it was."""
+        dropped_s = self.queued_s
+        self.chunker.clear()
+        self.taken = self.pushed
+        self.available_at_s = -inf
+        self.settle(self.pushed, delivered=False)
+        return dropped_s
+
+    def drop_oldest(self, duration_s: float) -> float:
+        """Drop whole chunks from the head until the queue is that much shorter; return by how much it is."""
+        dropped_s = 0.0
+        while dropped_s < duration_s and (pcm := self.chunker.pop()) is not None:
+            self.skip(pcm)
+            dropped_s += self.chunk_s
+        return dropped_s
+
+    # Promises
+
+    def promise(self, settle: Callable[[bool], None]) -> None:
+        """Have ``settle`` called once what was pushed last was written (True) or dropped (False)."""
+        if self._cut_until == self.pushed:
+            settle(False)
+        elif self.written >= self.pushed:
+            settle(True)
+        else:
+            self._receipts.append(Receipt(self.push_began, self.pushed, settle))
+
+    def wrote(self, place: int) -> None:
+        """All audio before this place is on the wire."""
+        if place > self.written:
+            self.written = place
+            if self._receipts:
+                self.settle(place, delivered=True)
+
+    def settle(self, place: int, *, delivered: bool) -> None:
+        """Keep or break all promises up to this place."""
+        self.written = max(self.written, place)
+        while self._receipts and self._receipts[0].end <= place:
+            self._receipts.popleft().settle(delivered)

@@ -1,0 +1,115 @@
+"""The receive task: the only reader of the wire, through all the connections that a session may have.
+
+Rules
+1. It always drains, and never waits for the handler. What it waits for is bounded: audio that is worked on slowly, and
+   a peer that has not read the answers it is owed.
+2. A connection that was lost is dialled again while the session is open, if the server did not mean to end the call.
+   Each loss has a scope of its own, which whatever closes the session cancels.
+3. It returns how the last connection ended.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, TypeAlias, final
+
+import trio
+from attrs import define, field
+
+from ..errors import ConnectionClosed, Ending, TransportError
+from ..serializers.protocol import Message, Replies
+from ..wire.protocol import Wire
+from .broadcast import Broadcast
+from .parts import Parts
+from .state import State
+
+Redial: TypeAlias = Callable[[ConnectionClosed], AbstractAsyncContextManager[Wire]]
+"""Open the next connection after a lost one, or raise a TransportError when that is given up."""
+
+WORTH_A_REDIAL: Final = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014})
+"""Close codes after which a client that reconnects does: the server did not mean to end the call."""
+
+
+@final
+@define(eq=False)
+class Receiving:
+    """Owned by one session; ``run`` is its receive task."""
+
+    _parts: Parts
+    wire: Wire
+    _messages: Broadcast[Message] | None
+    _redial: Redial | None
+    heard_at_s: float = field(factory=trio.current_time, init=False)
+    """When the peer was heard last, or found again."""
+    _replies: Callable[[], Sequence[Message]] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        serializer = self._parts.serializer
+        if isinstance(serializer, Replies):
+            self._replies = serializer.replies
+
+    def begin(self) -> None:
+        """Start on the first connection; what opens a stream goes ahead of its first audio."""
+        self._parts.outbound.outbox.attach(self.wire)
+        self._reply()
+        self._parts.outbound.open_when_ready()
+
+    async def run(self) -> Ending:
+        life = self._parts.life
+        ending = await self._pump(self.wire)
+        while self._redial is not None and self._may_redial(ending):
+            with trio.CancelScope() as life.redialling:
+                self._parts.outbound.outbox.attach(None)
+                try:
+                    async with self._redial(ending.error()) as wire:
+                        self._take(wire)
+                        ending = await self._pump(wire)
+                except TransportError as exc:
+                    return Ending(ending.code, f"{ending.reason}; gave up: {exc}", ending.initiator)
+            if life.redialling is not None:  # cancelled before there was a connection
+                break
+        return ending
+
+    def _may_redial(self, ending: Ending) -> bool:
+        is_open = self._parts.life.state is State.OPEN
+        return is_open and ending.initiator != "local" and ending.code in WORTH_A_REDIAL
+
+    def _take(self, wire: Wire) -> None:
+        parts = self._parts
+        self.wire, parts.life.redialling = wire, None
+        self.heard_at_s = trio.current_time()
+        parts.counters.reconnects += 1
+        parts.outbound.reconnected()
+        parts.outbound.outbox.attach(wire)
+
+    async def _pump(self, wire: Wire) -> Ending:
+        """Read a connection to its end."""
+        parts, counters, messages = self._parts, self._parts.counters, self._messages
+        outbound, life = parts.outbound, parts.life
+        outbox, take = outbound.outbox, parts.inbound.take
+        while True:
+            try:
+                message = await wire.receive()
+            except ConnectionClosed as closed:
+                wire.abort()
+                if outbox.is_stuck:
+                    return Ending(1006, f"a write took longer than send_timeout ({parts.params.send_timeout:g} s)")
+                return closed.ending
+            self.heard_at_s = trio.current_time()
+            counters.messages_received += 1
+            counters.bytes_received += len(message)
+            if messages is not None and messages.has_subscribers:
+                messages.emit(message)
+            if life.state.is_ending:
+                continue
+            slow = take(message)
+            self._reply()  # before the tracks may speak: what opens a stream goes ahead of its first audio
+            if slow is not None:
+                await slow
+            if not outbound.is_ready:
+                outbound.open_when_ready()
+            if outbox.owes_much:
+                await outbox.room_for_replies()
+
+    def _reply(self) -> None:
+        if self._replies is not None:
+            self._parts.outbound.outbox.put_replies(self._replies())
