@@ -24,8 +24,8 @@ from trio_transports.agent.outcomes import AgentFinished, AgentUnreachable
 from trio_transports.bus import Connected as PeerConnected
 from trio_transports.bus import Disconnected as PeerDisconnected
 from trio_transports.serializers import JSONFrameSerializer
-from trio_transports.session.assembly import assemble
 from trio_transports.session.events import Event
+from trio_transports.session.parts import Parts
 from trio_transports.wire import Peer
 from trio_transports.wire.asgi import asgi_wire
 from trio_transports.wire.dial import Address
@@ -58,10 +58,7 @@ def session() -> Session:
     wire, _ = memory_wire_pair(near=PEER)
     params = AsgiWebsocketParams(serializer=JSONFrameSerializer())
 
-    async def close(_code: int, _reason: str) -> None:
-        return None
-
-    return assemble(wire, params, close=lambda _code, _reason: None).session(close=close)
+    return Session(wire.peer, Parts.of(params))
 
 
 CLIENT = WebsocketClientParams(additional_headers={"Authorization": SECRET}, serializer=JSONFrameSerializer())
