@@ -388,8 +388,9 @@ async def test_five_hundred_endings_leave_nothing(engine: str) -> None:
 
 
 def live_objects() -> int:
+    """Count what is alive, without the scopes that trio's heap of deadlines forgets a thousand at a time."""
     gc.collect()
-    return len(gc.get_objects())
+    return sum(type(found) not in (tuple, trio.CancelScope) for found in gc.get_objects())
 
 
 def test_a_server_needs_a_serializer() -> None:
