@@ -1,8 +1,9 @@
 """One run of the app: a request or a WebSocket, from hypercorn's call to the app's return.
 
 Rules
-1. An exception of the app is logged once and ends this run alone. How its own call ended (``ConnectionClosed``, a
-   refused handshake) is no fault of the app, and is not logged as one; how another did that the app made, is.
+1. An exception of the app, SystemExit too, is logged once and ends this run alone. How its own call ended
+   (``ConnectionClosed``, a refused handshake) is no fault of the app, and is not logged as one; how another did that
+   the app made, is.
 2. A run that is cancelled while its WebSocket is open says 1001 before it goes, within ``_FAREWELL_S``.
 3. What hypercorn writes after the app has returned is bounded; past that the stream is aborted.
 """
@@ -40,6 +41,7 @@ class AppRun:
     _abort: Callable[[], None]
     _finish_timeout_s: float
     _start_soon: StartSoon
+    _interrupt: Callable[[], Awaitable[None]]
     _queue: AppQueue = field(init=False)
     websocket: HostedWebsocket | None = field(default=None, init=False)
     _cancel: trio.CancelScope = field(factory=trio.CancelScope, init=False)
@@ -89,7 +91,13 @@ class AppRun:
     async def _call_app(self) -> None:
         receive = cast(Callable[[], Awaitable[ASGIReceiveEvent]], self._queue.receive)
         where = self._scope.get("path")
-        async with boundary(self._config.log, "Error in ASGI Framework (%s)", where, is_over=self._is_over):
+        async with boundary(
+            self._config.log,
+            "Error in ASGI Framework (%s)",
+            where,
+            on_interrupt=self._interrupt,
+            is_over=self._is_over,
+        ):
             await self._app(self._scope, receive, self._send, trio.to_thread.run_sync, trio.from_thread.run)
 
     def _is_over(self) -> bool:

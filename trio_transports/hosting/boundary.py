@@ -1,7 +1,14 @@
-"""Where one connection's failures stop: logged once with their traceback, and the server goes on."""
+"""Where one connection's failures stop: logged once with their traceback, and the server goes on.
+
+Rules
+1. Only a cancellation passes. SystemExit is a failure like any other: it ends one run of the app, not every call.
+2. Ctrl-C is raised in whatever task happens to run. Here it is no failure but the wish to stop the server, and
+   ``on_interrupt`` is told.
+3. How calls end is no fault, and logged in one line.
+"""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -12,37 +19,53 @@ from ..errors import ConnectionClosed, HandshakeRejected
 logger = logging.getLogger("trio_transports.hosting")
 
 _ENDINGS = (ConnectionClosed, HandshakeRejected)
+_PASSING = (trio.Cancelled, GeneratorExit)
 
 
 @asynccontextmanager
 async def boundary(
-    log: Logger, message: str, *args: object, is_over: Callable[[], bool] = lambda: True
+    log: Logger,
+    message: str,
+    *args: object,
+    on_interrupt: Callable[[], Awaitable[None]],
+    is_over: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[None]:
-    """Let only what is not an Exception through. How calls end is no fault, and logged in one line.
+    """Let nothing but a cancellation through.
 
     ``is_over`` tells whether the call had ended when its end came out: else it is the end of another call, which the
     app made itself, and a fault like any other.
     """
-    rest: BaseException | None = None
+    failures: BaseException | None = None
+    passing: BaseException | None = None
     try:
         yield
-    except Exception as exc:
-        await _tell(log, exc, is_over(), message, *args)
+    except _PASSING:
+        raise
     except BaseExceptionGroup as group:
-        failures, rest = group.split(Exception)
-        if failures is not None:
-            await _tell(log, failures, is_over(), message, *args)
-    if rest is not None:
+        passing, failures = group.split(_PASSING)
+    except BaseException as exc:
+        failures = exc
+    if failures is not None and _is_interrupt(failures):
+        await on_interrupt()
+    elif failures is not None:
+        await _tell(log, failures, is_over(), message, *args)
+    if passing is not None:
         # Where a cancellation is all that is left, it leaves as the single Cancelled it was.
         await trio.lowlevel.checkpoint_if_cancelled()
-        raise rest
+        raise passing
 
 
-async def _tell(log: Logger, exc: Exception, is_over: bool, message: str, *args: object) -> None:
+def _is_interrupt(exc: BaseException) -> bool:
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.subgroup(KeyboardInterrupt) is not None
+    return isinstance(exc, KeyboardInterrupt)
+
+
+async def _tell(log: Logger, exc: BaseException, is_over: bool, message: str, *args: object) -> None:
     fault: BaseException | None = exc
     if not is_over:
         pass
-    elif isinstance(exc, ExceptionGroup):
+    elif isinstance(exc, BaseExceptionGroup):
         fault = exc.split(_ENDINGS)[1]
     elif isinstance(exc, _ENDINGS):
         fault = None

@@ -91,7 +91,12 @@ class Connection:
             self._socket.abort()
             return
         try:
-            async with boundary(self._host.config.log, "The connection from %s ended by an error", address):
+            async with boundary(
+                self._host.config.log,
+                "The connection from %s ended by an error",
+                address,
+                on_interrupt=self._host.context.terminate.set,
+            ):
                 alpn_protocol = await self._handshake()
                 if alpn_protocol is not None:
                     await self._serve(alpn_protocol, address)
@@ -280,6 +285,7 @@ class Connection:
             partial(self._abort_stream, stream.stream_id),
             self._host.write_timeout_s,
             self._start_soon,
+            self._host.context.terminate.set,
         )
         if self._is_shutting_down and run.websocket is not None:
             run.websocket.shut_down()
