@@ -76,6 +76,7 @@ class Guard:
 
     server: Server
     ending: ConnectionClosed | None = None
+    is_accepted: bool = False
     aborted: int = 0
     limit_bytes: int = 0
 

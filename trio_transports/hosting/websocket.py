@@ -122,6 +122,11 @@ class HostedWebsocket:
         """Hypercorn has refused the request after the app was started (bytes came too early), and told nobody."""
         return self.ending is None and self._stream.closed
 
+    @property
+    def is_accepted(self) -> bool:
+        """The app has accepted, whether or not through a wire of this library."""
+        return self._stream.state is ASGIWebsocketState.CONNECTED
+
     # -- for the app's wire --------------------------------------------------------------------------------------
 
     def abort(self) -> None:

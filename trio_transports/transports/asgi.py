@@ -1,4 +1,4 @@
-"""A session inside an ASGI app: a FastAPI or Starlette ``WebSocket``, or a raw ``(scope, receive, send)``.
+"""A session inside an ASGI app: the WebSocket of FastAPI, Starlette, Litestar or Quart-Trio, or a raw one.
 
 Rules
 1. Who is not let in (``allowed_origins``, ``authorize``) is refused with an HTTP status, and no session begins. Where
@@ -26,6 +26,7 @@ from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.admission import admit
 from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
+from ..wire.running import ASGI_WAYS_OUT, require_trio
 from .server import is_normal_end
 
 
@@ -34,7 +35,9 @@ from .server import is_normal_end
 class AsgiWebsocketTransport:
     """Typed frames to and from the caller of one WebSocket.
 
-    ``is_accepted`` need be said only of a raw source that the app has accepted: a ``WebSocket`` knows.
+    ``websocket`` is that of FastAPI, Starlette, Litestar or Quart-Trio, or an ASGI app's ``(scope, receive, send)``.
+    ``is_accepted`` need be said only of such a raw one that the app has accepted, and only under a server other than
+    ``serve_asgi``: a framework's knows.
     """
 
     websocket: AsgiSource = field(repr=False)
@@ -60,6 +63,7 @@ class AsgiWebsocketTransport:
 
         Raises HandshakeRejected for a caller that is not let in.
         """
+        require_trio("AsgiWebsocketTransport", ASGI_WAYS_OUT)
         if self._was_used:
             raise LocalProtocolError("this transport has had its session: make one for each WebSocket")
         self._was_used = True
@@ -99,6 +103,11 @@ class AsgiWebsocketTransport:
         try:
             with trio.move_on_after(params.connect_timeout) as limit:
                 await self._let_in(wire)
+            if limit.cancelled_caught and not wire.is_connected:
+                raise LocalProtocolError(
+                    f"no websocket.connect came within connect_timeout ({params.connect_timeout:g} s): if the app has "
+                    "accepted this WebSocket itself, say is_accepted=True, and else hand it over before reading from it"
+                )
             if limit.cancelled_caught:
                 raise ConnectionClosed(1006, "the handshake took longer than connect_timeout", initiator="local")
             if wire.server is not None and params.ping_interval is not None and params.ping_timeout is not None:

@@ -29,6 +29,7 @@ from ..wire.dial import Address, dial
 from ..wire.dialling import Attempts
 from ..wire.engines import Engine, engine_named
 from ..wire.protocol import Wire
+from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.settings import WireSettings
 
 
@@ -66,6 +67,7 @@ class WebsocketClientTransport:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """Connect, and run a session for as long as the body runs."""
+        require_trio("WebsocketClientTransport", MAIN_WAYS_OUT)
         params = _with_serializer(self.params)
         redial = None
         if params.reconnect is not None:

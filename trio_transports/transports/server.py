@@ -32,6 +32,7 @@ from ..wire.engines import Engine, engine_named
 from ..wire.peer import Peer
 from ..wire.protocol import Wire
 from ..wire.refusal import Refusal
+from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.settings import WireSettings
 from ..wire.stream import TCPStream
 
@@ -74,6 +75,7 @@ class WebsocketServerTransport:
         With ``signals=True`` the first SIGTERM or SIGINT (Ctrl-C) ends it as ``drain`` does: calls under way have
         ``drain`` seconds to finish, the rest is told 1001, and ``serve`` returns. A second one ends the process.
         """
+        require_trio("WebsocketServerTransport", MAIN_WAYS_OUT)
         serving = _Serving()
         with self._events.activity(), told_by_signals(partial(serving.leaving.begin, drain), is_on=signals):
             self._serving.append(serving)

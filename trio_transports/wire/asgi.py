@@ -1,4 +1,4 @@
-"""A WebSocket inside an ASGI app as a wire: raw ``(scope, receive, send)``, or a Starlette or FastAPI ``WebSocket``.
+"""A WebSocket inside an ASGI app as a wire: raw ``(scope, receive, send)``, or a framework's (``asgi_sources``).
 
 Rules
 1. The wire knows when the connection is over, whoever ended it, and raises from then on: ASGI servers drop what is
@@ -13,7 +13,7 @@ Rules
 5. A message over ``max_message_bytes`` is answered with 1009.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeAlias, cast, final
 
@@ -22,6 +22,11 @@ from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
 from ..errors import ConnectionClosed, LocalProtocolError
+from .asgi_sources import AsgiSource as AsgiSource
+from .asgi_sources import Receive as Receive
+from .asgi_sources import Scope as Scope
+from .asgi_sources import Send as Send
+from .asgi_sources import Source, source_of
 from .asgi_writer import Writer, leave_behind, sweep
 from .closing import sendable_close
 from .peer import Peer
@@ -34,9 +39,6 @@ EXTENSION: Final = "trio_transports.connection"
 _TOO_BIG_CLOSE_S: Final = 2.0
 
 ASGIMessage: TypeAlias = dict[str, Any]
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Any]]
-Send: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 
 class ServerConnection(Protocol):
@@ -45,6 +47,9 @@ class ServerConnection(Protocol):
     @property
     def ending(self) -> ConnectionClosed | None: ...
 
+    @property
+    def is_accepted(self) -> bool: ...
+
     def abort(self) -> None: ...
 
     def on_shutdown(self, callback: Callable[[], Awaitable[object]]) -> Callable[[], None]: ...
@@ -52,20 +57,6 @@ class ServerConnection(Protocol):
     def limit_messages(self, max_bytes: int) -> None: ...
 
     def keep_alive(self, interval_s: float, timeout_s: float) -> None: ...
-
-
-class WebSocketLike(Protocol):
-    """What is used of a Starlette ``WebSocket``."""
-
-    @property
-    def scope(self) -> MutableMapping[str, Any]: ...
-
-    async def receive(self) -> MutableMapping[str, Any]: ...
-
-    async def send(self, message: MutableMapping[str, Any]) -> None: ...
-
-
-AsgiSource: TypeAlias = WebSocketLike | tuple[Scope, Receive, Send]
 
 
 def _peer_of(scope: Scope) -> Peer:
@@ -88,15 +79,11 @@ class AsgiWire:
     server: ServerConnection | None
     """What a guarding server says; None under any other."""
     is_accepted: bool
-    _scope: Scope
-    _receive: Receive
-    _receive_rest: Receive
-    """Where what comes after the end can be read: a Starlette WebSocket refuses that."""
-    _send: Send
+    is_connected: bool
+    """The server's ``websocket.connect`` was read."""
+    _source: Source
     _max_message_bytes: int
     _writer: Writer | None
-    _is_connected: bool
-    """The server's ``websocket.connect`` was read."""
     _closing: ConnectionClosed | None = field(default=None, init=False)
     """How this side has begun to end the connection."""
     _ending: ConnectionClosed | None = field(default=None, init=False)
@@ -114,7 +101,7 @@ class AsgiWire:
 
     @property
     def offered_subprotocols(self) -> tuple[str, ...]:
-        return tuple(self._scope.get("subprotocols", ()))
+        return tuple(self._source.scope.get("subprotocols", ()))
 
     async def accept(self, subprotocol: str | None = None) -> None:
         """Answer the upgrade request. Cancelling it leaves the request unanswered or the connection open."""
@@ -137,7 +124,7 @@ class AsgiWire:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in refusal.headers]
         if not any(name == b"content-length" for name, _ in headers):
             headers.append((b"content-length", str(len(body)).encode("ascii")))
-        if "websocket.http.response" in (self._scope.get("extensions") or {}):
+        if "websocket.http.response" in (self._source.scope.get("extensions") or {}):
             await self._write({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
             await self._write({"type": "websocket.http.response.body", "body": body, "more_body": False})
         else:
@@ -147,12 +134,16 @@ class AsgiWire:
 
     async def _connect(self) -> None:
         """Take the server's ``websocket.connect``, once."""
-        if self._is_connected:
+        if self.is_connected:
             return
         event = await self._next_event()
+        if event["type"] == "websocket.receive":
+            raise LocalProtocolError(
+                "a message came in place of websocket.connect: this WebSocket is accepted already. Say is_accepted=True"
+            )
         if event["type"] != "websocket.connect":
             raise self._end(self._told_ending(event))
-        self._is_connected = True
+        self.is_connected = True
 
     # -- the wire ------------------------------------------------------------------------------------------------
 
@@ -242,16 +233,16 @@ class AsgiWire:
             last_words = {"type": "websocket.close", "code": 1011, "reason": ""}
             self._writer.abandon(last_words if self._closing is None and self.is_accepted else None)
             if not self._is_disconnected:
-                self._left_behind = leave_behind(self._receive, self._receive_rest, self._writer)
+                self._left_behind = leave_behind(self._source.receive_left, self._source.receive_rest, self._writer)
 
     # -- underneath ----------------------------------------------------------------------------------------------
 
     async def _next_event(self) -> ASGIMessage:
         try:
             if self.server is not None:
-                return cast(ASGIMessage, await self._receive())  # wakes by itself when the connection is aborted
+                return cast(ASGIMessage, await self._source.receive())  # wakes by itself when the connection is aborted
             with trio.CancelScope() as self._receive_scope:
-                event = cast(ASGIMessage, await self._receive())
+                event = cast(ASGIMessage, await self._source.receive())
                 if event["type"] == "websocket.disconnect":
                     self._is_disconnected = True
                     if self._left_behind is not None:  # it waits for the event that has just come here
@@ -263,7 +254,7 @@ class AsgiWire:
 
     async def _write(self, event: ASGIMessage) -> None:
         try:
-            await (self._send(event) if self._writer is None else self._writer.write(event))
+            await (self._source.send(event) if self._writer is None else self._writer.write(event))
         except Exception as exc:
             self._break_off(self._lost("sending", exc))
             raise self._closed() from exc
@@ -318,7 +309,7 @@ class AsgiWire:
         if self._writer is not None:
             if self._is_disconnected:
                 with suppress(Exception):  # a server may refuse to be read after the end
-                    await sweep(self._receive_rest)
+                    await sweep(self._source.receive_rest)
             await self._writer.stopped()
 
     def _closed(self) -> ConnectionClosed:
@@ -334,32 +325,19 @@ class AsgiWire:
 
 
 def asgi_wire(source: AsgiSource, *, max_message_bytes: int = 1024 * 1024, is_accepted: bool | None = None) -> AsgiWire:
-    """Make a wire of a WebSocket. ``is_accepted`` need be said only of a raw source that is."""
-    scope, receive, send = source if isinstance(source, tuple) else (source.scope, source.receive, source.send)
-    if scope.get("type") != "websocket":
-        raise LocalProtocolError(f"a WebSocket's scope is needed here, not one of type {scope.get('type')!r}")
-    state = _state(source, "application_state")
-    if state not in ("CONNECTING", "CONNECTED"):
-        raise LocalProtocolError(f"this WebSocket is already closed (its state is {state})")
-    if is_accepted is None:
-        is_accepted = state == "CONNECTED"
-    server: ServerConnection | None = ((scope.get("extensions") or {}).get(EXTENSION) or {}).get("connection")
+    """Make a wire of a WebSocket. ``is_accepted`` need be said only of a raw source that is, under a foreign server."""
+    found = source_of(source)
+    server: ServerConnection | None = ((found.scope.get("extensions") or {}).get(EXTENSION) or {}).get("connection")
     if server is not None:
         server.limit_messages(max_message_bytes)
+    if is_accepted is None:
+        is_accepted = bool(found.is_accepted) if server is None else server.is_accepted
     return AsgiWire(
-        peer=_peer_of(scope),
+        peer=_peer_of(found.scope),
         server=server,
         is_accepted=is_accepted,
-        scope=scope,
-        receive=receive,
-        receive_rest=getattr(source, "_receive", receive),
-        send=send,
+        is_connected=is_accepted or found.is_connected,
+        source=found,
         max_message_bytes=max_message_bytes,
-        writer=None if server is not None else Writer(send),
-        is_connected=is_accepted or _state(source, "client_state") == "CONNECTED",
+        writer=None if server is not None else Writer(found.send),
     )
-
-
-def _state(source: AsgiSource, which: str) -> str:
-    """What a Starlette WebSocket knows of itself; a raw one knows nothing, and is taken as new."""
-    return str(getattr(getattr(source, which, None), "name", "CONNECTING"))
