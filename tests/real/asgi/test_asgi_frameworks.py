@@ -111,6 +111,7 @@ async def test_a_bare_server_is_told_what_to_say() -> None:
             await peer.upgrade()
             await peer.send(frame(TEXT, b"hello"))
             await app.ended.wait()
+    await trio.sleep(0.1)  # as above
     (error,) = app.errors
     assert isinstance(error, LocalProtocolError)
     assert "is_accepted=True" in str(error)
@@ -123,6 +124,7 @@ async def test_a_caller_that_waits_shows_it_too() -> None:
         with trio.fail_after(10):
             await peer.upgrade()
             await app.ended.wait()
+    await trio.sleep(0.1)  # as above
     (error,) = app.errors
     assert isinstance(error, LocalProtocolError)
     assert "is_accepted=True" in str(error)
@@ -138,6 +140,7 @@ async def test_an_app_that_has_read_connect_hears_of_it(*, guarded: bool) -> Non
                 await peer.upgrade()
                 assert peer.status == 500
             await app.ended.wait()
+    await trio.sleep(0.1)  # as above
     assert "before reading from it" in str(app.errors[0])
 
 
