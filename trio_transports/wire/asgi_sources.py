@@ -52,7 +52,7 @@ class QuartLike(Protocol):
     async def close(self, code: int, reason: str = "") -> None: ...
 
 
-AsgiSource: TypeAlias = "WebSocketLike | QuartLike | tuple[Scope, Receive, Send]"
+AsgiSource: TypeAlias = WebSocketLike | QuartLike | tuple[Scope, Receive, Send]
 
 
 @final
