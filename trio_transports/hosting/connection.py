@@ -11,7 +11,8 @@ Rules
 5. On HTTP/2, where streams share the socket, a cancelled write of one is not allowed to end the others: it is shielded,
    and bounded by the socket's deadline.
 6. What one read has brought is worked on in pieces of ``_PIECE_BYTES``, and the other connections have their turn
-   between them: the smallest frames, many to a read, cost a hundred times what one big one does.
+   between them: the smallest frames, many to a read, cost a hundred times what one big one does. So have they while
+   the runs of a connection that has ended are told.
 """
 
 import ssl
@@ -161,8 +162,10 @@ class Connection:
                 raise
             finally:
                 self._is_over = True
-                for run in self._runs:
-                    run.peer_left()
+                with trio.CancelScope(shield=True):
+                    for run in tuple(self._runs):
+                        run.peer_left()
+                        await trio.lowlevel.checkpoint()  # rule 6
             with trio.move_on_after(_LINGER_S):
                 await self._stream.aclose()
             self._socket.abort()

@@ -12,8 +12,9 @@ Rules
 6. Resets and refusals are counted. A peer with more of them than ``_RESETS`` at once, or ``_RESETS_PER_S`` all the
    time, is sent GOAWAY and its connection ends. So is one that keeps this side busy with settings, pings and
    priorities, at ``_NOTICES`` and ``_NOTICES_PER_S``.
-7. After every ``_COSTS_PER_TURN`` runs started or ended by a reset, the other tasks of the process have their turn.
+7. After each run started, or ended with its stream or connection, the other tasks of the process have their turn.
 8. Data for a stream that has ended is thrown away, and the connection's window is given back.
+9. Frames are read ``_PIECE_BYTES`` at a time: a hundred of the smallest take h2 several milliseconds.
 
 h2, imported here, comes with hypercorn.
 """
@@ -27,17 +28,17 @@ import trio
 from attrs import define, field
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
-from hypercorn.events import Closed
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, BufferCompleteError, H2Protocol, StreamBuffer
 from hypercorn.trio.worker_context import EventWrapper
 from trio.lowlevel import ParkingLot
 
 _READER_LIMIT_BYTES: Final = 4 * BUFFER_HIGH_WATER
+_PIECE_BYTES: Final = 1024
 _RESETS: Final = 200
 _RESETS_PER_S: Final = 20.0
 _NOTICES: Final = 1000
 _NOTICES_PER_S: Final = 100.0
-_COSTS_PER_TURN: Final = 4
 
 _COSTLY_EVENTS: Final = (h2.events.RequestReceived, h2.events.StreamReset)
 _NOTICE_EVENTS: Final = (h2.events.PingReceived, h2.events.RemoteSettingsChanged, h2.events.PriorityUpdated)
@@ -101,7 +102,6 @@ class GuardedH2(H2Protocol):
         self._count_runs = count_runs
         self._resets = _Allowance(_RESETS, _RESETS_PER_S)
         self._notices = _Allowance(_NOTICES, _NOTICES_PER_S)
-        self._costs = 0
 
     def bound_stream(self, stream_id: int, is_reader: Callable[[], bool]) -> None:
         """Give a stream that has just been created a buffer that is bounded."""
@@ -114,6 +114,20 @@ class GuardedH2(H2Protocol):
         if stream_id in self.stream_buffers:
             await self.stream_buffers[stream_id].close()
         await super()._handle_events([h2.events.StreamReset(stream_id=stream_id)])
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Closed):
+            self.closed = True
+            for stream_id in tuple(self.streams):
+                await self._close_stream(stream_id)
+                await trio.lowlevel.checkpoint()  # rule 7
+            await self.has_data.set()
+        elif isinstance(event, RawData):
+            for start in range(0, len(event.data), _PIECE_BYTES):
+                if start:
+                    await trio.lowlevel.checkpoint()  # rule 9
+                if not self.closed:
+                    await super().handle(RawData(event.data[start : start + _PIECE_BYTES]))
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         """Take in what one read has brought."""
@@ -130,9 +144,7 @@ class GuardedH2(H2Protocol):
                 continue
             await super()._handle_events([event])
             if isinstance(event, _COSTLY_EVENTS):
-                self._costs += 1
-                if self._costs % _COSTS_PER_TURN == 0:  # rule 7
-                    await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()  # rule 7
         await self._flush()
 
     @property

