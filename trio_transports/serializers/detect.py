@@ -21,7 +21,7 @@ from ..errors import RemoteProtocolError
 from ..frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
 from .codec import WHOLE, loads
 from .json import FRAME_TYPES, JSONFrameSerializer
-from .lines.detection import LINES, line_of
+from .lines.detection import LINES, line_of, line_of_text
 from .lines.serializer import not_started
 from .protocol import (
     AwaitsStart,
@@ -30,6 +30,8 @@ from .protocol import (
     KnowsStart,
     Message,
     Notices,
+    Numbers,
+    Pausable,
     PlaybackMarks,
     per_session,
     replies_of,
@@ -169,7 +171,7 @@ class DetectingFrameSerializer:
             raise RemoteProtocolError(f"no known provider's start in the first {MAX_MESSAGES} messages", path=WHOLE)
         if isinstance(message, bytes):
             provider = binary_dialect_of(message)
-        else:
+        elif (provider := line_of_text(message)) is None:
             value = loads(message)
             if isinstance(value, dict) and value.get("event") == "connected":
                 return ()
@@ -186,6 +188,19 @@ class DetectingFrameSerializer:
             raise
         self._found, self.provider = candidate, provider
         return frames
+
+    @property
+    def is_paused(self) -> bool:
+        found = self._found
+        return found.is_paused if isinstance(found, Pausable) else False
+
+    @property
+    def numbers(self) -> bool:
+        found = self._found
+        return found.numbers if isinstance(found, Numbers) else False
+
+    def numbered(self, message: Message) -> Message:
+        return self._found.numbered(message) if isinstance(self._found, Numbers) else message
 
     def notice(self, frame: Frame) -> Sequence[Message]:
         return self._found.notice(frame) if isinstance(self._found, Notices) else ()

@@ -93,6 +93,27 @@ class PlaybackMarks(Protocol):
 
 
 @runtime_checkable
+class Pausable(Protocol):
+    """A dialect whose peer may ask for a pause in the audio; the session's clock stands still as long as it lasts."""
+
+    @property
+    def is_paused(self) -> bool: ...
+
+
+@runtime_checkable
+class Numbers(Protocol):
+    """A dialect whose messages are numbered in the order in which they are written, which is known only then.
+
+    While ``numbers`` holds, every text message passes ``numbered`` as the last thing before it is written.
+    """
+
+    @property
+    def numbers(self) -> bool: ...
+
+    def numbered(self, message: Message) -> Message: ...
+
+
+@runtime_checkable
 class KnowsStart(Protocol):
     """A dialect whose peer announces its stream, and that remembers how."""
 

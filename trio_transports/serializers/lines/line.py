@@ -35,7 +35,7 @@ class Line:
 
     ``start`` is the class of its start message. ``codecs`` has the rates of each code; the first of all is what a start
     message means that says nothing. ``packet`` has what stands around the base64 of a packet's audio; None: audio is
-    the binary messages.
+    the binary messages. A command is a message of ``outgoing``, or the text itself.
     """
 
     name: str

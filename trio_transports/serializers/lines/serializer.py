@@ -183,6 +183,8 @@ class LineSerializer:
         return [f"{self._head}{b2a_base64(packet, newline=False).decode('ascii')}{self._tail}" for packet in coded]
 
     def _command(self, command: object) -> Sequence[Message]:
+        if isinstance(command, str):
+            return (command,)
         assert self.line.outgoing is not None
         return (dumps(self.line.outgoing.unstructure(command)),)
 

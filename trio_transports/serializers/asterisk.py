@@ -1,0 +1,3 @@
+"""Asterisk: see ``lines/asterisk.py``."""
+
+from .lines.asterisk import AsteriskFrameSerializer as AsteriskFrameSerializer

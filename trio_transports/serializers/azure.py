@@ -1,0 +1,3 @@
+"""Azure: see ``lines/azure.py``."""
+
+from .lines.azure import AzureFrameSerializer as AzureFrameSerializer

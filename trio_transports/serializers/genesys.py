@@ -1,0 +1,3 @@
+"""Genesys AudioHook and Audio Connector: see ``lines/genesys/``."""
+
+from .lines.genesys import GenesysFrameSerializer as GenesysFrameSerializer

@@ -1,0 +1,3 @@
+"""Jambonz: see ``lines/jambonz.py``."""
+
+from .lines.jambonz import JambonzFrameSerializer as JambonzFrameSerializer

@@ -1,0 +1,3 @@
+"""Genesys AudioHook and Audio Connector: a protocol of transactions beside the audio."""
+
+from .serializer import GenesysFrameSerializer as GenesysFrameSerializer

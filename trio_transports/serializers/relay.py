@@ -1,0 +1,3 @@
+"""ConversationRelay of Twilio and of Telnyx: see ``lines/relay.py``."""
+
+from .lines.relay import RelayFrameSerializer as RelayFrameSerializer

@@ -1,0 +1,3 @@
+"""Sinch: see ``lines/sinch.py``."""
+
+from .lines.sinch import SinchFrameSerializer as SinchFrameSerializer

@@ -1,0 +1,3 @@
+"""Wavix: see ``lines/wavix.py``."""
+
+from .lines.wavix import WavixFrameSerializer as WavixFrameSerializer
