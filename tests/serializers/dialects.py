@@ -7,6 +7,8 @@ from pathlib import Path
 from attrs import field, frozen
 from hypothesis import strategies as st
 
+from tests.serializers import other_conversations as scripts
+from tests.serializers import other_dialects as others
 from tests.serializers import strategies
 from tests.serializers.conversations import PLIVO, TWILIO, TWILIO_START, ULAW_AUDIO, ULAW_B64, exotel, telnyx, vonage
 from trio_transports import frames as f
@@ -34,11 +36,12 @@ class Dialect:
     make: Callable[[], FrameSerializer]
     frames: st.SearchStrategy[f.Frame]
     samples: list[Message] = field()
+    carries_audio: bool = True
     returned: Callable[[Message], Message] = field(default=lambda message: message)
 
     @property
     def json_samples(self) -> list[str]:
-        return [sample for sample in self.samples if isinstance(sample, str)]
+        return [sample for sample in self.samples if isinstance(sample, str) and sample.startswith("{")]
 
 
 def _encoded(serializer: FrameSerializer, *frames: f.Frame) -> list[Message]:
@@ -209,5 +212,62 @@ DIALECTS = [
         make=detected,
         frames=line_frames(ulaw_to_pcm, 8000),
         samples=[message for message in TWILIO.received if message != TWILIO_START],
+    ),
+    Dialect(
+        name="signalwire",
+        make=others.started(scripts.SIGNALWIRE),
+        frames=st.one_of(others.linear(24000), others.marks),
+        samples=others.heard(scripts.SIGNALWIRE),
+    ),
+    Dialect(
+        name="wavix",
+        make=others.started(scripts.WAVIX),
+        frames=st.one_of(others.linear(24000), others.marks),
+        samples=others.heard(scripts.WAVIX),
+    ),
+    Dialect(
+        name="sinch",
+        make=others.started(scripts.SINCH),
+        frames=others.linear(16000),
+        samples=others.heard(scripts.SINCH),
+    ),
+    Dialect(
+        name="jambonz",
+        make=others.started(scripts.JAMBONZ),
+        frames=st.one_of(others.linear(8000), others.marks),
+        samples=others.heard(scripts.JAMBONZ),
+    ),
+    Dialect(
+        name="azure",
+        make=others.started(scripts.AZURE),
+        frames=others.linear(16000),
+        samples=others.heard(scripts.AZURE),
+        returned=others.azure_returns,
+    ),
+    Dialect(
+        name="asterisk",
+        make=others.asterisk,
+        frames=st.one_of(others.mu_law(), others.marks),
+        samples=others.heard(scripts.asterisk(plain=False)),
+        returned=others.asterisk_returns,
+    ),
+    Dialect(
+        name="asterisk-plain",
+        make=others.started(scripts.asterisk(plain=True)),
+        frames=st.builds(f.MarkFrame, mark=st.from_regex(r"[a-z0-9-]{1,20}", fullmatch=True)),
+        samples=others.heard(scripts.asterisk(plain=True)),
+        returned=others.asterisk_plain_returns,
+    ),
+    Dialect(
+        name="relay",
+        make=others.started(scripts.RELAY),
+        frames=others.keys,
+        samples=others.heard(scripts.RELAY),
+        carries_audio=False,
+        returned=others.relay_returns,
+    ),
+    *(
+        Dialect(name=f"genesys-{kind}", make=others.genesys, frames=others.mu_law(pts=0), samples=[sample])
+        for kind, sample in others.GENESYS_SAMPLES.items()
     ),
 ]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.serializers.conversations import CONVERSATIONS, EXOTEL_START, TWILIO_START, Conversation, In, telnyx_start
+from tests.serializers.other_conversations import SCRIPTS
 from tests.serializers.strategies import mutated_bytes, mutated_json
 from trio_transports.audio.format import AudioFormat
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
@@ -35,6 +36,12 @@ STARTS: list[str] = [
     for conversation in CONVERSATIONS
     for exchange in conversation.lines
     if isinstance(exchange, In) and isinstance(exchange.message, str) and "start" in str(exchange.frames).lower()
+]
+STARTS += [
+    message
+    for script in SCRIPTS
+    for message in script.received[:2]
+    if isinstance(message, str) and message.startswith("{")
 ]
 CONNECTED = '{"event":"connected"}'
 

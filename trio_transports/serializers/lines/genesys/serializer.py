@@ -17,7 +17,8 @@ Rules
 6. A break of the rules of numbering is answered once by ``disconnect``, with the reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, final
 
 import numpy as np
@@ -192,18 +193,25 @@ class GenesysFrameSerializer:
             return self._audio(message)
         if len(message) > MAX_TEXT_BYTES:
             raise RemoteProtocolError(f"a text message has at most {MAX_TEXT_BYTES} bytes", path=WHOLE)
-        try:
+        with self._unread_if_refused():
             document = loads(message)
             if not isinstance(document, dict):
                 raise mismatch("an object", document, path=WHOLE)
             incoming = INCOMING.structure(document)
-            seq = self._checked_number(document, is_open=isinstance(incoming, Open))
+        seq = self._checked_number(document, is_open=isinstance(incoming, Open))
+        with self._unread_if_refused():
             frames = self._frames(incoming, document) if incoming is not None else ()
-        except RemoteProtocolError:
-            self._unread += 1
-            raise
         self._heard, self._unread = seq, 0
         return frames
+
+    @contextmanager
+    def _unread_if_refused(self) -> Iterator[None]:
+        """What cannot be read had a number all the same."""
+        try:
+            yield
+        except RemoteProtocolError:
+            self._unread += self._is_open
+            raise
 
     def _checked_number(self, document: dict[str, JSONValue], *, is_open: bool) -> int:
         """The message's number, or an error for what breaks the protocol's own rules; rule 6."""
