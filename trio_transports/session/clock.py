@@ -6,7 +6,8 @@ Rules
    ``tick`` himself: that saves waking a task to decide the same thing.
 3. No track is looked at before ``open``: some dialects cannot say anything until the peer has announced its stream.
 4. An alarm that comes too early is harmless and cheaper than moving it, so only an earlier time re-arms the alarm.
-5. Once goodbye is being said nothing is due any more.
+5. While a peer asks for a pause (``hold``) no track is looked at; afterwards each goes on from then.
+6. Once goodbye is being said nothing is due any more.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,6 +43,7 @@ class Clock:
     _sleeper: Sleeper = field(factory=Sleeper, init=False)
     _ticking: bool = field(default=False, init=False)
     _is_open: bool = field(default=False, init=False)
+    _is_held: bool = field(default=False, init=False)
 
     def tick(self) -> None:
         if self._ticking or self._life.state.is_ending:
@@ -60,6 +62,18 @@ class Clock:
         self._is_open = True
         self.tick()
 
+    def hold(self, held: bool) -> None:
+        """Begin or end a pause that the peer asked for; rule 5. Said again, it changes nothing."""
+        if held is self._is_held:
+            return
+        self._is_held = held
+        if not held:
+            now_s = trio.current_time()
+            for track in self.tracks:
+                if track.schedule.is_running:
+                    track.schedule.restart(now_s)
+            self.tick()
+
     async def run(self) -> None:
         while True:
             self._alarm_s = inf
@@ -68,7 +82,7 @@ class Clock:
 
     def _do_what_is_due(self, now_s: float) -> float:
         next_s = inf
-        if self._is_open:
+        if self._is_open and not self._is_held:
             for track in self.tracks:
                 next_s = min(next_s, track.next_time(now_s))
         for timer in self.timers:

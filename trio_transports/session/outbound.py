@@ -19,7 +19,7 @@ from ..audio.pacing import Schedule
 from ..errors import LocalProtocolError
 from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame, Frame, InterruptionFrame
 from ..params import TransportParams
-from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, replies_of
+from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, Numbers, replies_of
 from .clock import Clock
 from .deadline import Deadline
 from .marks import DrainMarks
@@ -57,7 +57,8 @@ class Outbound:
         params, serializer = self.params, self.serializer
         self.clock = Clock(self._life)
         deadline = Deadline(params.send_timeout, params.close_timeout)
-        self.outbox = Outbox(self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote)
+        numbers = serializer if isinstance(serializer, Numbers) else None
+        self.outbox = Outbox(self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote, numbers=numbers)
         self.tracks = {name: self._make_track(name) for name in (None, *params.audio_out_destinations)}
         self.clock.tracks = tuple(self.tracks.values())
         self.marks = DrainMarks(serializer, self.outbox, self._has_played)

@@ -15,7 +15,7 @@ import trio
 from attrs import define, field
 
 from ..errors import ConnectionClosed
-from ..serializers.protocol import Message
+from ..serializers.protocol import Message, Numbers
 from ..wire.protocol import SendsNow, Wire
 from .deadline import Deadline
 from .lanes import PACED_LIMIT, REPLY_LIMIT, Lanes, Paced
@@ -32,6 +32,7 @@ class Outbox:
     _deadline: Deadline
     _on_room: Callable[[], None]
     _on_written: Callable[[], None]
+    _numbers: Numbers | None = None
     lanes: Lanes = field(factory=Lanes, init=False)
     _wire: Wire | None = field(default=None, init=False)
     _writes_now: Callable[[Message], bool | None] | None = field(default=None, init=False)
@@ -56,7 +57,7 @@ class Outbox:
 
         On a wire that can, it is written here and now, if nothing else waits or is being written.
         """
-        if self._writes_now is not None and self._goodbye is None and self.is_empty:
+        if self._writes_now is not None and self._goodbye is None and self.is_empty and not self._must_number(message):
             try:
                 is_written = self._writes_now(message)
             except ConnectionClosed:
@@ -204,7 +205,7 @@ class Outbox:
             if self._begun is not None and isinstance(wire, SendsNow):
                 await wire.flushed()
             else:
-                await wire.send(message)
+                await wire.send(message if self._numbers is None else self._numbers.numbered(message))
         except ConnectionClosed:
             # The receive task tells the end; here it only means that there is nothing to write to.
             if self._wire is wire:
@@ -213,6 +214,10 @@ class Outbox:
         self.is_writing = False
         self._begun = None
         return True
+
+    def _must_number(self, message: Message) -> bool:
+        """Whether the dialect numbers this message when it is written, so not before the send task does."""
+        return self._numbers is not None and type(message) is str and self._numbers.numbers
 
     def _poke_clock(self) -> None:
         if self._clock_waits:

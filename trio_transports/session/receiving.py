@@ -16,7 +16,7 @@ import trio
 from attrs import define, field
 
 from ..errors import ConnectionClosed, Ending, TransportError
-from ..serializers.protocol import Message, Replies
+from ..serializers.protocol import Message, Pausable, Replies
 from ..wire.protocol import Wire
 from .broadcast import Broadcast
 from .parts import Parts
@@ -41,11 +41,14 @@ class Receiving:
     heard_at_s: float = field(factory=trio.current_time, init=False)
     """When the peer was heard last, or found again."""
     _replies: Callable[[], Sequence[Message]] | None = field(default=None, init=False)
+    _pausable: Pausable | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         serializer = self._parts.serializer
         if isinstance(serializer, Replies):
             self._replies = serializer.replies
+        if isinstance(serializer, Pausable):
+            self._pausable = serializer
 
     def begin(self) -> None:
         """Start on the first connection; what opens a stream goes ahead of its first audio."""
@@ -102,6 +105,8 @@ class Receiving:
             if life.state.is_ending:
                 continue
             slow = take(message)
+            if self._pausable is not None:
+                outbound.clock.hold(self._pausable.is_paused)
             self._reply()  # before the tracks may speak: what opens a stream goes ahead of its first audio
             if slow is not None:
                 await slow
