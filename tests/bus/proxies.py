@@ -11,6 +11,7 @@ import trio.testing
 from trio_transports.bus import (
     BinaryMessageSerializer,
     BusDataMessage,
+    BusFrame,
     BusFrameMessage,
     BusMessage,
     BusSubscription,
@@ -21,7 +22,7 @@ from trio_transports.bus import (
 )
 from trio_transports.bus.proxy.base import Proxy
 from trio_transports.errors import TransportError
-from trio_transports.frames import AudioFrame, Frame, TextFrame
+from trio_transports.frames import AudioFrame, TextFrame
 from trio_transports.wire import Peer, Wire
 from trio_transports.wire.memory import MemoryWire, memory_wire_pair
 
@@ -29,7 +30,7 @@ JSON = JSONMessageSerializer()
 LIMIT = 4 * 1024 * 1024
 
 
-def frame_message(source: str, target: str | None, frame: Frame | None = None) -> BusFrameMessage:
+def frame_message(source: str, target: str | None, frame: BusFrame | None = None) -> BusFrameMessage:
     return BusFrameMessage(source=source, target=target, frame=frame or TextFrame(text="x"))
 
 

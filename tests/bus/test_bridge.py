@@ -282,14 +282,48 @@ async def test_frames_can_be_kept_off_the_bus(autojump_clock: trio.testing.MockC
     assert message == BusFrameMessage(source="call", bridge="b", frame=TextFrame(text="x"), role="input")
 
 
-async def test_a_worker_for_unannounced_calls(autojump_clock: trio.testing.MockClock) -> None:
-    """With ``announced=False`` a call begins with the first frame of a source; otherwise strays are ignored."""
-    for announced, answers in ((False, 1), (True, 0)):
-        async with working(FrameWorker("worker", echo, announced=announced)) as bus:
-            reader = bus.subscribe("call", accepts=lambda message: message.target == "call")
-            await bus.send(BusFrameMessage(source="call", target="worker", frame=TextFrame(text="x")))
+@pytest.mark.parametrize("target", ["worker", None])
+async def test_a_caller_that_never_announces_begins_with_its_first_frame(
+    target: str | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A Pipecat bridge sends no StartFrame, and by default names no target: its frames begin a call all the same."""
+    async with working(FrameWorker("worker", echo)) as bus:
+        for name in ("first", "second"):
+            reader = bus.subscribe(name, accepts=lambda message, name=name: message.target == name)  # type: ignore[misc]
+            for _ in range(3):
+                await bus.send(BusFrameMessage(source=name, target=target, frame=TextFrame(text="x")))
             await trio.testing.wait_all_tasks_blocked()
-            assert reader.statistics().waiting_data == answers
+            assert reader.statistics().waiting_data == 3
+
+
+async def test_the_rest_of_an_announced_call_begins_no_other(autojump_clock: trio.testing.MockClock) -> None:
+    """What still comes of a caller that announced itself, after the call has ended, is ignored; a new start is not."""
+    calls: list[str] = []
+
+    async def count(call: BridgedCall) -> None:
+        calls.append(call.id)
+
+    async with working(FrameWorker("worker", count)) as bus:
+        for round_ in (1, 2):
+            for frame in (StartFrame(), TextFrame(text="x"), TextFrame(text="y")):
+                await bus.send(BusFrameMessage(source="call", target="worker", frame=frame))
+                await trio.testing.wait_all_tasks_blocked()
+            assert calls == ["call"] * round_
+
+
+async def test_a_worker_hears_its_own_bridge_only(autojump_clock: trio.testing.MockClock) -> None:
+    """Frames of another bridge, of none where it has one, and for another worker are not for it."""
+    for own, others in ((None, ("a", "b")), ("a", (None, "b"))):
+        worker = FrameWorker("worker", echo, bridge=own)
+        async with working(worker) as bus:
+            for bridge_name in others:
+                await bus.send(BusFrameMessage(source="call", frame=TextFrame(text="x"), bridge=bridge_name))
+            await bus.send(BusFrameMessage(source="call", target="other", frame=TextFrame(text="x"), bridge=own))
+            await trio.testing.wait_all_tasks_blocked()
+            assert [call.id for call in worker.calls] == []
+            await bus.send(BusFrameMessage(source="call", frame=TextFrame(text="x"), bridge=own))
+            await trio.testing.wait_all_tasks_blocked()
+            assert [call.id for call in worker.calls] == ["call"]
 
 
 async def test_calls_are_bounded(autojump_clock: trio.testing.MockClock) -> None:

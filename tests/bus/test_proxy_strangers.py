@@ -6,10 +6,24 @@ from collections.abc import Callable
 import pytest
 import trio
 import trio.testing
+from attrs import frozen
 
 from tests.bus.proxies import JSON, MAKERS, data, on_the_bus, running, wire_pair
-from trio_transports.bus import BUS_SUBPROTOCOL, LocalBus, ProxySettings
+from trio_transports.bus import (
+    BUS_SUBPROTOCOL,
+    BusFrameMessage,
+    BusOpaqueMessage,
+    BusUICommandMessage,
+    BusUIJobGroupStartedMessage,
+    CustomFrame,
+    JSONMessageSerializer,
+    LocalBus,
+    ProxySettings,
+    UnknownTypeError,
+)
 from trio_transports.bus.proxy.base import Proxy
+from trio_transports.errors import LocalProtocolError, RemoteProtocolError
+from trio_transports.frames import DTMFFrame, TextFrame, TranscriptionFrame
 
 
 def stranger(name: str, **members: object) -> str:
@@ -88,3 +102,131 @@ async def test_what_is_malformed_is_so_beside_what_is_not_known(
         await far.send("garbage")
         await far.send("garbage")  # the proxy, and with it the nursery, ends
     assert (proxy.statistics().malformed, proxy.statistics().unknown) == (6, 2)
+
+
+@MAKERS
+async def test_a_strangers_words_pass_through_unchanged(
+    make: Callable[..., Proxy], autojump_clock: trio.testing.MockClock
+) -> None:
+    """With ``pass_unknown`` they cross a proxy byte for byte, in order with the rest, and leave by another one."""
+    near, far = wire_pair()
+    passing = JSONMessageSerializer(pass_unknown=True)
+    proxy = make(near, serializer=passing)
+    async with running(proxy) as bus:
+        reader = bus.subscribe("reader")
+        order = stranger("acme.messages.Order", source="far", target="near", nested={"x": [1, None, "\u00e9"]})
+        for text in (bot_speaking(), order):
+            await far.send(text)
+            (message,) = await on_the_bus(reader)
+            assert isinstance(message, BusOpaqueMessage)
+            assert (message.source, message.target) == ("far", "near")
+            assert passing.encode(message) == text.encode()
+        back = order.replace("far", "x").replace("near", "far").replace('"x"', '"near"', 1)
+        opaque = passing.decode(back)
+        await bus.send(opaque)
+        (data_,) = [await far.receive()]
+        assert data_ == back.encode()
+        assert (proxy.statistics().unknown, proxy.statistics().refused) == (0, 0)
+        for wrong in (stranger("acme.messages.Order", target="near"), stranger("acme.messages.Order", source="near")):
+            await far.send(wrong)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (proxy.statistics().malformed, proxy.statistics().refused) == (1, 1)
+
+
+@MAKERS
+async def test_opaque_messages_without_a_target_pass_where_they_are_forwarded(
+    make: Callable[..., Proxy], autojump_clock: trio.testing.MockClock
+) -> None:
+    """``forward_messages`` that names the class lets them in and out without a target; without it they are refused."""
+    for forward, gets in (((BusOpaqueMessage,), 1), ((BusFrameMessage,), 0)):
+        near, far = wire_pair()
+        passing = JSONMessageSerializer(pass_unknown=True)
+        async with running(make(near, serializer=passing, forward_messages=forward)) as bus:
+            reader = bus.subscribe("reader")
+            await far.send(stranger("acme.Order", source="far"))
+            assert len(await on_the_bus(reader)) == gets
+            await bus.send(passing.decode(stranger("acme.Order", source="near")))
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(far._arrived) == gets
+
+
+@pytest.mark.parametrize("name", ["BusAddWorkerMessage", "BusWorkerLocalErrorMessage", "BusLocalMessage"])
+def test_what_never_leaves_a_process_is_not_passed_on(name: str) -> None:
+    """No peer can have a message passed on that another's runner would take for one of its own process."""
+    passing = JSONMessageSerializer(pass_unknown=True)
+    for module in ("pipecat.bus.messages", "pipecat.bus", "elsewhere"):
+        with pytest.raises(UnknownTypeError):
+            passing.decode(stranger(f"{module}.{name}", source="a", target="b"))
+
+
+@frozen(kw_only=True)
+class Mood(CustomFrame):
+    mood: str
+    strength: float = 1.0
+    raw: bytes = b""
+
+
+def test_a_frame_of_the_applications_own_is_registered() -> None:
+    """A ``CustomFrame`` is written and read by its name, in any role; one that is not registered is refused."""
+    serializer = JSONMessageSerializer()
+    message = BusFrameMessage(source="near", target="far", frame=Mood(mood="good", raw=b"\0\1"))
+    with pytest.raises(LocalProtocolError, match=r"Mood is not registered: call register\(Mood, name\)"):
+        serializer.encode(message)
+    serializer.register(Mood, "acme.frames.Mood")
+    for role in ("input", "output"):
+        sent = BusFrameMessage(source="near", frame=Mood(mood="good", raw=b"\0\1"), role=role)
+        written = serializer.encode(sent)
+        assert json.loads(written)["__data__"]["frame"]["__type__"] == "acme.frames.Mood"
+        assert serializer.decode(written) == sent
+    with pytest.raises(UnknownTypeError):
+        JSON.decode(serializer.encode(message))
+    with pytest.raises(ValueError, match="already registered"):
+        serializer.register(Mood, "acme.frames.Mood2")
+    with pytest.raises(RemoteProtocolError, match="mood"):
+        serializer.decode(serializer.encode(message).replace(b'"good"', b"5"))
+
+
+def test_digits_are_written_as_pipecats_enum() -> None:
+    """Each of Pipecat's twelve keys is its tagged enum, which it can read; its own plain form is read too."""
+    names = {}
+    for digit in "0123456789*#ABCD":
+        message = BusFrameMessage(source="near", frame=DTMFFrame(digit=digit))
+        written = JSON.encode(message)
+        assert JSON.decode(written) == message
+        frame = json.loads(written)["__data__"]["frame"]
+        if digit in "ABCD":
+            assert frame == {"__type__": "trio_transports.frames.DTMFFrame", "__data__": {"digit": digit}}
+            continue
+        key = frame["__data__"]["button"]
+        assert key["__type__"] == "pipecat.audio.dtmf.types.KeypadEntry"
+        names[digit] = key["__data__"]
+        plain = written.replace(json.dumps(key, separators=(",", ":")).encode(), json.dumps(digit).encode())
+        assert plain != written
+        assert JSON.decode(plain) == message
+    assert (names["0"], names["#"], names["*"], names["7"]) == ("ZERO", "POUND", "STAR", "SEVEN")
+    unknown = b'{"__type__":"pipecat.audio.dtmf.types.KeypadEntry","__data__":"TEN"}'
+    for wrong in (b'"E"', b'{"__type__":"a.B","__data__":"ONE"}', unknown, b"[]"):
+        with pytest.raises(RemoteProtocolError):
+            JSON.decode(plain.replace(b'"#"', wrong))
+
+
+def test_texts_keep_what_pipecat_says_of_them() -> None:
+    """``skip_tts`` is ``aloud`` turned round; a transcription that is not final is Pipecat's interim one."""
+    quiet = BusFrameMessage(source="near", frame=TextFrame(text="x", aloud=False))
+    assert json.loads(JSON.encode(quiet))["__data__"]["frame"]["__data__"] == {"text": "x", "skip_tts": True}
+    guess = BusFrameMessage(source="near", frame=TranscriptionFrame(text="x", final=False, user_id="u"))
+    frame = json.loads(JSON.encode(guess))["__data__"]["frame"]
+    assert frame["__type__"] == "pipecat.frames.frames.InterimTranscriptionFrame"
+    assert "final" not in frame["__data__"]
+    assert [JSON.decode(JSON.encode(message)) for message in (quiet, guess)] == [quiet, guess]
+
+
+def test_user_interface_messages_cross() -> None:
+    """``BusUI*`` messages have Pipecat's names and fields, and any content."""
+    for message in (
+        BusUICommandMessage(source="a", target="b", command_name="show", payload=[1, {"b": b"\0"}, None]),
+        BusUIJobGroupStartedMessage(source="a", job_id="j", workers=["x", "y"], label="l", at=5),
+    ):
+        written = JSON.encode(message)
+        assert json.loads(written)["__type__"] == f"pipecat.bus.ui.messages.{type(message).__name__}"
+        assert JSON.decode(written) == message

@@ -7,6 +7,7 @@ from tests.test_layers import imports, modules, path_of
 ROOMS = (
     (
         "messages",
+        "ui_messages",
         "weight",
         "subscription",
         "bus",

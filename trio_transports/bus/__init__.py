@@ -31,6 +31,7 @@ from .messages import BusDeactivateWorkerMessage as BusDeactivateWorkerMessage
 from .messages import BusEndMessage as BusEndMessage
 from .messages import BusEndWorkerMessage as BusEndWorkerMessage
 from .messages import BusFlushProgressMessage as BusFlushProgressMessage
+from .messages import BusFrame as BusFrame
 from .messages import BusFrameMessage as BusFrameMessage
 from .messages import BusGapMessage as BusGapMessage
 from .messages import BusJobCancelMessage as BusJobCancelMessage
@@ -45,12 +46,14 @@ from .messages import BusJobUpdateRequestMessage as BusJobUpdateRequestMessage
 from .messages import BusJobUpdateUrgentMessage as BusJobUpdateUrgentMessage
 from .messages import BusLocalMessage as BusLocalMessage
 from .messages import BusMessage as BusMessage
+from .messages import BusOpaqueMessage as BusOpaqueMessage
 from .messages import BusSystemMessage as BusSystemMessage
 from .messages import BusTTSSpeakMessage as BusTTSSpeakMessage
 from .messages import BusWorkerErrorMessage as BusWorkerErrorMessage
 from .messages import BusWorkerLocalErrorMessage as BusWorkerLocalErrorMessage
 from .messages import BusWorkerReadyMessage as BusWorkerReadyMessage
 from .messages import BusWorkerRegistryMessage as BusWorkerRegistryMessage
+from .messages import CustomFrame as CustomFrame
 from .messages import FrameDirection as FrameDirection
 from .messages import FrameRole as FrameRole
 from .messages import JobStatus as JobStatus
@@ -69,4 +72,11 @@ from .registry import WorkerRegistry as WorkerRegistry
 from .runner import WorkerRunner as WorkerRunner
 from .subscription import BusSubscription as BusSubscription
 from .subscription import SubscriptionStatistics as SubscriptionStatistics
+from .ui_messages import BusUICommandMessage as BusUICommandMessage
+from .ui_messages import BusUIDataMessage as BusUIDataMessage
+from .ui_messages import BusUIEventMessage as BusUIEventMessage
+from .ui_messages import BusUIJobCompletedMessage as BusUIJobCompletedMessage
+from .ui_messages import BusUIJobGroupCompletedMessage as BusUIJobGroupCompletedMessage
+from .ui_messages import BusUIJobGroupStartedMessage as BusUIJobGroupStartedMessage
+from .ui_messages import BusUIJobUpdateMessage as BusUIJobUpdateMessage
 from .worker import Worker as Worker

@@ -22,7 +22,7 @@ from .._nursery import open_services
 from ..errors import ConnectionClosed
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, StartFrame
 from .bus import Bus
-from .messages import BusFrameMessage, BusMessage
+from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .subscription import BusSubscription
 
 MAX_AUDIO_S: Final = 60.0
@@ -101,8 +101,8 @@ class _Ends:
             isinstance(message, BusFrameMessage)
             and message.source != self._name
             and (self._worker is None or message.source == self._worker)
-            and (message.target == self._name or (message.target is None and self._bridge is not None))
-            and (self._bridge is None or message.bridge == self._bridge)
+            and message.target in (self._name, None)
+            and message.bridge == self._bridge
         )
 
     async def to_bus(self, frame: Frame) -> None:
@@ -115,7 +115,9 @@ class _Ends:
     async def read_bus(self, subscription: BusSubscription) -> None:
         """Take what the worker sends, without ever waiting for the session."""
         async for message in subscription:
-            if not isinstance(message, BusFrameMessage) or isinstance(message.frame, self._excluded):
+            if not isinstance(message, BusFrameMessage) or isinstance(message.frame, CustomFrame):
+                continue
+            if isinstance(message.frame, self._excluded):
                 continue
             if isinstance(message.frame, InterruptionFrame):
                 self._waiting.clear()

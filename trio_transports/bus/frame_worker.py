@@ -1,8 +1,9 @@
 """A worker that serves bridged sessions: one handler call, in one nursery, for each caller.
 
 Rules
-1. A call begins with its ``StartFrame`` (or, with ``announced=False``, with the first frame of a source that is not
-   known), and runs ``handler`` with an object that has a session's ``input`` and ``output``.
+1. A call begins with its ``StartFrame``, as ``bridge`` sends it, or with the first frame of a source that never sent
+   one, as a Pipecat bridge does not. It runs ``handler`` with an object that has a session's ``input`` and ``output``.
+   Frames come in that are addressed to this worker, or to nobody, and have its ``bridge`` name, or none if it has none.
 2. The call ends for the handler as a session does: its ``input`` ends after an ``EndFrame`` or ``CancelFrame`` of the
    other side, or after ``idle_timeout`` without any frame (the other side may have died without a word).
 3. When the handler returns the other side is told an ``EndFrame``, when it fails a ``CancelFrame``; the failure is
@@ -13,11 +14,13 @@ Rules
 """
 
 import logging
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, final
 
 import trio
 from attrs import define, field
+from trio.lowlevel import ParkingLot
 
 from ..errors import ConnectionClosed
 from ..frames import (
@@ -33,13 +36,14 @@ from ..frames import (
 from ..session.inbox import Inbox
 from ..session.statistics import Counters
 from ..transports.server import is_normal_end
-from .messages import BusFrameMessage, BusMessage
+from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .worker import Worker
 
 INBOX_AUDIO_S: Final = 5.0
 IDLE_TIMEOUT: Final = 300.0
 MAX_AHEAD_S: Final = 30.0
 MAX_CALLS: Final = 1000
+MAX_ANNOUNCED: Final = 4096
 GOODBYE_S: Final = 1.0
 
 log = logging.getLogger(__name__)
@@ -126,31 +130,23 @@ CallHandler: TypeAlias = Callable[[BridgedCall], Awaitable[None]]
 
 
 @final
+@define(eq=False, repr=False, slots=False)
 class FrameWorker(Worker):
-    def __init__(
-        self,
-        name: str,
-        handler: CallHandler,
-        *,
-        bridge: str | None = None,
-        announced: bool = True,
-        max_calls: int = MAX_CALLS,
-        idle_timeout: float = IDLE_TIMEOUT,
-        max_ahead_s: float = MAX_AHEAD_S,
-        parent: str | None = None,
-        active: bool = True,
-    ) -> None:
-        super().__init__(name, active=active, parent=parent, bridged=True)
-        self._handler = handler
-        self._bridge = bridge
-        self._announced = announced
-        self._max_calls = max_calls
-        self._idle_timeout = idle_timeout
-        self._max_ahead_s = max_ahead_s
-        self._calls: dict[str, BridgedCall] = {}
-        self._handled: set[BridgedCall] = set()
-        """Calls whose handler runs, among them some that are over for the other side."""
-        self._begin, self._begun = trio.open_memory_channel[BridgedCall](max_calls)
+    """Serves callers that are somewhere else: those of ``bridge``, and those of a Pipecat ``BusBridgeProcessor``."""
+
+    _handler: CallHandler
+    _bridge: str | None = field(default=None, kw_only=True)
+    _max_calls: int = field(default=MAX_CALLS, kw_only=True)
+    _idle_timeout: float = field(default=IDLE_TIMEOUT, kw_only=True)
+    _max_ahead_s: float = field(default=MAX_AHEAD_S, kw_only=True)
+    bridged: bool = field(default=True, init=False)
+    _calls: dict[str, BridgedCall] = field(factory=dict, init=False)
+    _handled: set[BridgedCall] = field(factory=set, init=False)
+    """Calls whose handler runs, among them some that are over for the other side."""
+    _announced: OrderedDict[str, None] = field(factory=OrderedDict, init=False)
+    """Callers that begin with a ``StartFrame``: what else comes of them is the rest of a call that is over."""
+    _begun: ParkingLot = field(factory=ParkingLot, init=False)
+    _waiting: deque[BridgedCall] = field(factory=deque, init=False)
 
     @property
     def calls(self) -> tuple[BridgedCall, ...]:
@@ -160,22 +156,25 @@ class FrameWorker(Worker):
         return (
             isinstance(message, BusFrameMessage)
             and message.source != self.name
-            and (message.target == self.name or (message.target is None and self._bridge is not None))
-            and (self._bridge is None or message.bridge == self._bridge)
+            and not isinstance(message.frame, CustomFrame)
+            and message.target in (self.name, None)
+            and message.bridge == self._bridge
         )
 
     async def main(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch_idle)
             while True:
-                nursery.start_soon(self._serve, await self._begun.receive())
+                while self._waiting:
+                    nursery.start_soon(self._serve, self._waiting.popleft())
+                await self._begun.park()
 
     async def on_bus_message(self, message: BusMessage) -> None:
-        if not isinstance(message, BusFrameMessage):
+        if not isinstance(message, BusFrameMessage) or isinstance(message.frame, CustomFrame):
             return
         call = self._calls.get(message.source)
         if call is None:
-            await self._new_call(message)
+            await self._new_call(message, message.frame)
         else:
             self._to_call(call, message.frame)
 
@@ -183,9 +182,13 @@ class FrameWorker(Worker):
         for call in self.calls:
             await call.output.end(reason)
 
-    async def _new_call(self, message: BusFrameMessage) -> None:
-        is_start = isinstance(message.frame, StartFrame)
-        if isinstance(message.frame, EndFrame | CancelFrame) or (self._announced and not is_start):
+    async def _new_call(self, message: BusFrameMessage, frame: Frame) -> None:
+        is_start = isinstance(frame, StartFrame)
+        if is_start:
+            self._announced[message.source] = None
+            if len(self._announced) > MAX_ANNOUNCED:
+                self._announced.popitem(last=False)
+        elif message.source in self._announced or isinstance(frame, EndFrame | CancelFrame):
             return  # the rest of a call that is over
         if len(self._handled) >= self._max_calls:
             busy = CancelFrame(reason=f"all {self._max_calls} calls are taken")
@@ -193,7 +196,7 @@ class FrameWorker(Worker):
             return
         call = BridgedCall(
             id=message.source,
-            start=message.frame if isinstance(message.frame, StartFrame) else StartFrame(stream_id=message.source),
+            start=frame if isinstance(frame, StartFrame) else StartFrame(stream_id=message.source),
             input=Inbox(INBOX_AUDIO_S, Counters(), True),
             output=CallOutput(self, message.source, self._bridge, self._max_ahead_s),
             last_frame_s=trio.current_time(),
@@ -201,8 +204,9 @@ class FrameWorker(Worker):
         self._calls[call.id] = call
         self._handled.add(call)
         if not is_start:
-            self._to_call(call, message.frame)
-        self._begin.send_nowait(call)
+            self._to_call(call, frame)
+        self._waiting.append(call)
+        self._begun.unpark_all()
 
     def _to_call(self, call: BridgedCall, frame: Frame) -> None:
         call.last_frame_s = trio.current_time()

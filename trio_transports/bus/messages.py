@@ -10,7 +10,7 @@ Rules
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, Protocol, TypeAlias
+from typing import Annotated, Literal, Protocol, TypeAlias
 
 from attrs import field, frozen
 from attrs.validators import in_, instance_of, optional
@@ -21,6 +21,7 @@ FrameDirection: TypeAlias = Literal["DOWNSTREAM", "UPSTREAM"]
 FrameRole: TypeAlias = Literal["input", "output"]
 JobStatus: TypeAlias = Literal["completed", "cancelled", "failed", "error"]
 
+Content: TypeAlias = Annotated[object, "any value that a payload may hold"]
 Payload: TypeAlias = Mapping[str, object]
 """JSON values, bytes, and instances of the classes registered with the serializer."""
 
@@ -54,14 +55,35 @@ class BusSystemMessage(BusMessage):
 
 
 @frozen(kw_only=True)
+class CustomFrame:
+    """Subclass it for frames of your own, and ``register`` each with the serializer: they travel on the bus only."""
+
+
+BusFrame: TypeAlias = Frame | CustomFrame
+
+
+@frozen(kw_only=True)
+class BusOpaqueMessage(BusDataMessage):
+    """A message of a kind that is not known here, as it came, for a serializer with ``pass_unknown``.
+
+    It is passed on unchanged, byte for byte. A proxy lets it through by ``target``, as it does any other, and without
+    one where ``forward_messages`` names this class.
+    """
+
+    type_name: str
+    bridge: str | None = None
+    data: bytes = field(repr=False)
+
+
+@frozen(kw_only=True)
 class BusFrameMessage(BusDataMessage):
-    """One of our frames.
+    """One of our frames, or one of the application's own.
 
     ``direction`` is Pipecat's: which way the frame travels in the recipient's pipeline. ``role`` says whether the frame
     came in from a caller or goes out to one, which chooses between Pipecat's two names for audio, messages and digits.
     """
 
-    frame: Frame
+    frame: BusFrame
     direction: FrameDirection = field(default="DOWNSTREAM", validator=in_(("DOWNSTREAM", "UPSTREAM")))
     bridge: str | None = None
     role: FrameRole = field(default="output", validator=in_(("input", "output")))
@@ -299,6 +321,9 @@ WIRE_MESSAGES: tuple[type[BusMessage], ...] = (
     BusJobStreamEndMessage,
 )
 """The family as it is on the wire: every message above that is not local."""
+
+LOCAL_NAMES: tuple[str, ...] = ("BusLocalMessage", "BusAddWorkerMessage", "BusWorkerLocalErrorMessage")
+"""Names that no peer may say, of whatever kind it is."""
 
 LIFECYCLE_MESSAGES: tuple[type[BusMessage], ...] = (
     BusActivateWorkerMessage,

@@ -9,51 +9,36 @@ Rules
 4. Pipecat leaves an image's size out (its writer skips tuples): it is read as (0, 0).
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, final
+from collections.abc import Callable
+from typing import Final, final, get_args
 
-from attrs import frozen
+from attrs import asdict, fields_dict, frozen
 from cattrs import Converter
 
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...frames import (
     AudioFrame,
-    AudioLevelFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
-    BotThinkingFrame,
     CancelFrame,
-    ContextFrame,
     DTMFFrame,
     EndFrame,
-    ErrorFrame,
-    FileFrame,
-    FilterControlFrame,
     Frame,
-    FunctionCallFrame,
-    FunctionResultFrame,
     ImageFrame,
     InterruptionFrame,
     JSONValue,
-    MarkFrame,
     MessageFrame,
-    MetricsFrame,
-    MixerControlFrame,
-    RequestFrame,
-    ResponseFrame,
     SpriteFrame,
-    StartFrame,
     TextFrame,
     TranscriptionFrame,
-    UIFrame,
-    UserMutedFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
 from ...serializers.converters import audio_frame, mismatch, within
-from ..messages import FrameRole
+from ..messages import BusFrame, CustomFrame, FrameRole
 
 PIPECAT_FRAMES: Final = "pipecat.frames.frames."
+PIPECAT_KEY: Final = "pipecat.audio.dtmf.types.KeypadEntry"
 OWN_FRAMES: Final = "trio_transports.frames."
 
 TYPE: Final = "__type__"
@@ -85,9 +70,30 @@ class _Message:
 
 @final
 @frozen(kw_only=True)
+class _Text:
+    text: str
+    skip_tts: bool | None = None
+    id: int = 0
+    name: str = ""
+
+
+@final
+@frozen(kw_only=True)
+class _Said:
+    text: str
+    user_id: str = ""
+    timestamp: str = ""
+    id: int = 0
+    name: str = ""
+
+
+@final
+@frozen(kw_only=True)
 class _Keys:
-    button: str | None = None
-    buttons: tuple[str, ...] | None = None
+    """A key is an enum to Pipecat, which writes it as its plain value, and can read only the tagged one."""
+
+    button: object = None
+    buttons: tuple[object, ...] | None = None
 
 
 @final
@@ -110,7 +116,7 @@ class _Sprite:
 class _Kind:
     """One name: how its data is read, and what role the frame then has (None: the name does not tell)."""
 
-    read: Callable[[object], Frame]
+    read: Callable[[object], BusFrame]
     role: FrameRole | None = None
 
 
@@ -152,8 +158,9 @@ class FrameTable:
         self._converter = converter
         self._read_value = read_value
         self._kinds = self._table()
+        self._custom: dict[type, str] = {}
 
-    def read(self, value: object) -> Frame:
+    def read(self, value: object) -> BusFrame:
         name, data = untag(value)
         kind = self._kinds.get(name)
         if kind is None:
@@ -165,6 +172,18 @@ class FrameTable:
         except ValueError as exc:  # the frame's own validators
             raise RemoteProtocolError(str(exc.args[0]), path=DATA) from None
 
+    def register(self, cls: type[CustomFrame], name: str) -> None:
+        """Let a frame of the application's own be read and written."""
+        self._kinds[name] = _Kind(read=self._plain(cls))
+        self._custom[cls] = name
+
+    def _write_custom(self, frame: CustomFrame) -> JSONObject:
+        name = self._custom.get(type(frame))
+        if name is None:
+            kind = type(frame).__name__
+            raise LocalProtocolError(f"{kind} is not registered: call register({kind}, name) first")
+        return tagged(name, self._converter.unstructure(frame))
+
     def role(self, name: str) -> FrameRole | None:
         """The role that a frame of this name has by its name alone."""
         kind = self._kinds.get(name)
@@ -174,7 +193,7 @@ class FrameTable:
         hook = self._converter.get_structure_hook(cls)
         return lambda data: hook(data, cls)
 
-    def _table(self) -> Mapping[str, _Kind]:
+    def _table(self) -> dict[str, _Kind]:
         kinds: dict[str, _Kind] = {}
 
         def add(read: Callable[[object], Frame], *names: str, role: FrameRole | None = None) -> None:
@@ -184,9 +203,10 @@ class FrameTable:
         outputs = ("OutputAudioRawFrame", "TTSAudioRawFrame", "SpeechOutputAudioRawFrame")
         add(self._audio, *outputs, role="output")
         add(self._audio, "InputAudioRawFrame", "UserAudioRawFrame", role="input")
-        add(self._plain(TextFrame), "TextFrame", "LLMTextFrame")
-        add(self._plain(TextFrame), "InputTextRawFrame", role="input")
-        add(self._plain(TranscriptionFrame), "TranscriptionFrame")
+        add(self._text, "TextFrame", "LLMTextFrame")
+        add(self._text, "InputTextRawFrame", role="input")
+        add(self._said(final=True), "TranscriptionFrame")
+        add(self._said(final=False), "InterimTranscriptionFrame")
         add(self._message(urgent=False), "OutputTransportMessageFrame", role="output")
         add(self._message(urgent=True), "OutputTransportMessageUrgentFrame", role="output")
         add(self._message(urgent=False), "InputTransportMessageFrame", role="input")
@@ -216,6 +236,16 @@ class FrameTable:
             name=raw.name,
         )
 
+    def _text(self, data: object) -> TextFrame:
+        raw = self._converter.structure(data, _Text)
+        return TextFrame(text=raw.text, aloud=not raw.skip_tts, id=raw.id, name=raw.name)
+
+    def _said(self, *, final: bool) -> Callable[[object], TranscriptionFrame]:
+        def read(data: object) -> TranscriptionFrame:
+            return TranscriptionFrame(**asdict(self._converter.structure(data, _Said)), final=final)
+
+        return read
+
     def _message(self, *, urgent: bool) -> Callable[[object], MessageFrame]:
         def read(data: object) -> MessageFrame:
             raw = self._converter.structure(data, _Message)
@@ -232,7 +262,15 @@ class FrameTable:
         keys = raw.buttons if raw.buttons is not None else (raw.button,)
         if len(keys) != 1 or keys[0] is None:
             raise RemoteProtocolError(f"one key in a frame is wanted, not {len(keys)}", path="buttons")
-        return DTMFFrame(digit=keys[0])
+        key = keys[0]
+        if isinstance(key, dict):
+            kind, name = untag(key)
+            if kind != PIPECAT_KEY:
+                raise wrong_name(PIPECAT_KEY, kind)
+            key = _KEYS.get(str(name), name)
+        if not isinstance(key, str):
+            raise within("button", mismatch("a key", key))
+        return DTMFFrame(digit=key)
 
     def _image(self, data: object) -> ImageFrame:
         raw = self._converter.structure(data, _Image)
@@ -255,7 +293,7 @@ class FrameTable:
             raise RemoteProtocolError(f"an image is wanted, not a {type(image).__name__}")
         return image
 
-    def write(self, frame: Frame, role: FrameRole) -> JSONObject:
+    def write(self, frame: BusFrame, role: FrameRole) -> JSONObject:
         """The typed value for one frame."""
         incoming = role == "input"
         match frame:
@@ -276,26 +314,32 @@ class FrameTable:
                 else:
                     name = "OutputTransportMessageUrgentFrame" if frame.urgent else "OutputTransportMessageFrame"
                 raw = _Message(message=frame.message, urgent=frame.urgent and incoming)  # else the name says it
-            case DTMFFrame():
+            case DTMFFrame() if frame.digit in _KEY_NAMES:
                 name = "InputDTMFFrame" if incoming else "OutputDTMFFrame"
-                raw = _Keys(button=frame.digit)
+                return tagged(PIPECAT_FRAMES + name, {"button": tagged(PIPECAT_KEY, _KEY_NAMES[frame.digit])})
+            case DTMFFrame():
+                return tagged(OWN_FRAMES + "DTMFFrame", {"digit": frame.digit})  # Pipecat has no such key
             case ImageFrame():
                 name = "InputImageRawFrame" if incoming else "OutputImageRawFrame"
                 raw = _image_shape(frame)
             case SpriteFrame():
                 images = [self.write(image, "output") for image in frame.images]
                 return tagged(PIPECAT_FRAMES + "SpriteFrame", {"images": images})
-            case TextFrame() if incoming:
-                name, raw = "InputTextRawFrame", frame
+            case TextFrame():
+                name = "InputTextRawFrame" if incoming else "TextFrame"
+                raw = _Text(text=frame.text, skip_tts=None if frame.aloud else True, id=frame.id, name=frame.name)
+            case TranscriptionFrame():
+                name = "TranscriptionFrame" if frame.final else "InterimTranscriptionFrame"
+                raw = _Said(**{field: getattr(frame, field) for field in fields_dict(_Said)})
+            case CustomFrame():
+                return self._write_custom(frame)
             case _:
                 name, raw = type(frame).__name__, frame
-        if type(frame) in _OWN:
+        if PIPECAT_FRAMES + name in self._kinds:
+            return tagged(PIPECAT_FRAMES + name, self._converter.unstructure(raw))
+        if OWN_FRAMES + name in self._kinds:
             return tagged(OWN_FRAMES + name, self._converter.unstructure(raw))
-        if PIPECAT_FRAMES + name not in self._kinds:
-            raise LocalProtocolError(
-                f"a {name} has no form on the bus: send one of the frames in trio_transports.frames"
-            )
-        return tagged(PIPECAT_FRAMES + name, self._converter.unstructure(raw))
+        raise LocalProtocolError(f"a {name} has no form on the bus: send one of the frames in trio_transports.frames")
 
 
 def _image_shape(frame: ImageFrame) -> _Image:
@@ -313,21 +357,10 @@ _PLAIN: Final[tuple[type, ...]] = (
 )
 """Frames that have Pipecat's name and no member that differs."""
 
-_OWN: Final[tuple[type, ...]] = (
-    StartFrame,
-    MarkFrame,
-    MixerControlFrame,
-    FilterControlFrame,
-    RequestFrame,
-    ResponseFrame,
-    FunctionCallFrame,
-    FunctionResultFrame,
-    ContextFrame,
-    FileFrame,
-    UIFrame,
-    ErrorFrame,
-    MetricsFrame,
-    AudioLevelFrame,
-    UserMutedFrame,
-    BotThinkingFrame,
-)
+_KEY_ORDER: Final = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE", "STAR", "POUND")
+_KEYS: Final = dict(zip(_KEY_ORDER, "0123456789*#", strict=True))
+"""Pipecat's names for keys; it has none for A to D, which go under this library's own name."""
+_KEY_NAMES: Final = {key: name for name, key in _KEYS.items()}
+
+_MAPPED: Final = (*_PLAIN, AudioFrame, TextFrame, TranscriptionFrame, MessageFrame, ImageFrame, SpriteFrame)
+_OWN: Final[tuple[type, ...]] = tuple(cls for cls in get_args(Frame) if cls not in _MAPPED)

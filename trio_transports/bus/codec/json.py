@@ -8,6 +8,9 @@ Rules
    is its subclass ``UnknownTypeError``, which whoever reads counts apart and holds against nobody (HAZARDS 46).
 3. Members that are not known are ignored. Members that hold their default are not written.
 4. A value inside a payload is JSON, bytes, or an instance of a registered class.
+5. With ``pass_unknown`` a well-formed message with a name that is not known, at any place in it, becomes a
+   ``BusOpaqueMessage`` with its envelope, which is written as it came. Pass on only what peers that trust each other
+   say: a Pipecat peer imports the names that it reads.
 """
 
 from collections.abc import Callable
@@ -19,21 +22,27 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ...errors import LocalProtocolError, RemoteProtocolError
-from ...frames import Frame
 from ...serializers.codec import MAX_DEPTH, dumps, loads
 from ...serializers.converters import from_base64, make_converter, mismatch, to_base64, within
 from ..messages import (
+    LOCAL_NAMES,
     WIRE_MESSAGES,
+    BusFrame,
     BusFrameMessage,
     BusLocalMessage,
     BusMessage,
+    BusOpaqueMessage,
+    Content,
+    CustomFrame,
     FrameDirection,
     Payload,
     WorkerRegistryEntry,
 )
-from .frames import DATA, TYPE, FrameTable, JSONObject, tagged, unknown_name, untag, wrong_name
+from ..ui_messages import UI_MESSAGES
+from .frames import DATA, TYPE, FrameTable, JSONObject, UnknownTypeError, tagged, unknown_name, untag, wrong_name
 
 PIPECAT_MESSAGES: Final = "pipecat.bus.messages."
+PIPECAT_UI_MESSAGES: Final = "pipecat.bus.ui.messages."
 PIPECAT_ENTRY: Final = "pipecat.registry.types.WorkerRegistryEntry"
 PIPECAT_DIRECTION: Final = "pipecat.processors.frame_processor.FrameDirection"
 BYTES: Final = "bytes"
@@ -83,11 +92,24 @@ def _read_bytes(value: object, _: object) -> bytes:
 
 
 @final
+@attrs.frozen(kw_only=True)
+class _Envelope:
+    """What of a message that is not known has to be known to pass it on."""
+
+    source: str
+    target: str | None = None
+    bridge: str | None = None
+    id: int = 0
+    name: str = ""
+
+
+@final
 class JSONMessageSerializer:
     """Writes and reads the messages of this package, and those given to ``register``."""
 
-    def __init__(self, *, max_message_bytes: int = 1024 * 1024) -> None:
+    def __init__(self, *, max_message_bytes: int = 1024 * 1024, pass_unknown: bool = False) -> None:
         self._max_message_bytes = max_message_bytes
+        self._pass_unknown = pass_unknown
         self._converter = self._make_converter()
         self._frames = FrameTable(self._converter, self._read_value)
         self._names: dict[type, str] = {}
@@ -96,9 +118,15 @@ class JSONMessageSerializer:
         self.register(WorkerRegistryEntry, PIPECAT_ENTRY)
         for message in WIRE_MESSAGES:
             self.register(message, PIPECAT_MESSAGES + message.__name__)
+        for message in UI_MESSAGES:
+            self.register(message, PIPECAT_UI_MESSAGES + message.__name__)
 
     def register(self, cls: type, name: str) -> None:
-        """Let ``cls``, an attrs class, cross the bus as ``name``: a message of your own, or a value inside one."""
+        """Let ``cls``, an attrs class, cross the bus as ``name``.
+
+        It is a message of your own (of ``BusDataMessage`` or ``BusSystemMessage``), a frame (of ``CustomFrame``), or a
+        value inside a payload (of neither).
+        """
         if not attrs.has(cls):
             raise TypeError(f"register() takes attrs classes, not {cls!r}: decorate it with attrs.frozen")
         if issubclass(cls, BusLocalMessage):
@@ -110,11 +138,15 @@ class JSONMessageSerializer:
         self._readers[name] = (cls, self._converter.get_structure_hook(cls))
         self._writers[cls] = self._converter.get_unstructure_hook(cls)
         self._names[cls] = name
-        if not issubclass(cls, BusMessage):
+        if issubclass(cls, CustomFrame):
+            self._frames.register(cls, name)
+        elif not issubclass(cls, BusMessage):
             self._register_value(cls, name)
 
     def encode(self, message: BusMessage) -> bytes:
         cls = type(message)
+        if isinstance(message, BusOpaqueMessage):
+            return message.data
         name = self._names.get(cls)
         if name is None:
             if isinstance(message, BusLocalMessage):
@@ -130,6 +162,19 @@ class JSONMessageSerializer:
     def decode(self, data: bytes | str) -> BusMessage:
         self.check_size(data)
         name, content = untag(loads(data))
+        try:
+            return self._read(name, content)
+        except UnknownTypeError:
+            if not self._pass_unknown or name.rpartition(".")[2] in LOCAL_NAMES:
+                raise
+        try:
+            envelope: _Envelope = self._converter.structure(content, _Envelope)
+        except RemoteProtocolError as exc:
+            raise within(DATA, exc) from None
+        whole = data if isinstance(data, bytes) else data.encode()
+        return BusOpaqueMessage(**attrs.asdict(envelope), type_name=name, data=whole)
+
+    def _read(self, name: str, content: object) -> BusMessage:
         cls, read = self._readers.get(name, (None, None))
         if cls is None or read is None or not issubclass(cls, BusMessage):
             raise unknown_name(name)
@@ -164,10 +209,11 @@ class JSONMessageSerializer:
         converter.register_unstructure_hook(bytes, lambda value: tagged(BYTES, to_base64(value)))
         converter.register_structure_hook_func(_is_literal, _literal)
         converter.register_structure_hook_func(lambda kind: kind == FrameDirection, _read_direction)
-        converter.register_structure_hook_func(lambda kind: kind == Frame, lambda value, _: self._frames.read(value))
+        converter.register_structure_hook_func(lambda kind: kind == Content, lambda value, _: self._read_value(value))
+        converter.register_structure_hook_func(lambda kind: kind == BusFrame, lambda value, _: self._frames.read(value))
         converter.register_structure_hook_func(lambda kind: kind == Payload, lambda value, _: self._read_payload(value))
         converter.register_unstructure_hook_func(lambda kind: kind == Payload, self._write_value)
-        converter.register_unstructure_hook_func(lambda kind: kind is object, self._write_value)
+        converter.register_unstructure_hook_func(lambda kind: kind in (object, Content), self._write_value)
         converter.register_unstructure_hook_factory(
             lambda kind: kind == BusFrameMessage, lambda _: self._frame_message_writer(converter)
         )
