@@ -135,6 +135,25 @@ PROMISES = (
         for case in ("", TOGETHER)
         for base, limit in ((BASELINE, 0.33), ("trio-websocket", 1.0))
     ),
+    Promise(
+        what="bus: job round trips through a proxy pair",
+        peer="ours-bus",
+        scenario="bus",
+        metric="job round trips",
+        case="one at a time",
+        base="pipecat-bus",
+        limit=3,
+        at_least=True,
+    ),
+    Promise(
+        what="bus: CPU per message through a proxy pair",
+        peer="ours-bus",
+        scenario="bus",
+        metric="CPU per message",
+        case="20 ms of audio, one way",
+        base="pipecat-bus",
+        limit=0.4,
+    ),
     *_promises("ours-server"),
     *_promises("ours-direct"),
     *_promises("ours-asgi"),

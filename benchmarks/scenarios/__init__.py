@@ -6,6 +6,7 @@ from typing import final
 from attrs import frozen
 
 from ..bench import Bench
+from .bus import run as run_bus
 from .churn import run as run_churn
 from .echo import run_capacity, run_echo
 from .memory import run as run_memory
@@ -28,6 +29,7 @@ SCENARIOS = (
     Scenario("interruption", "from the caller's interruption to the last byte of what was playing", run_interruption),
     Scenario("churn", "connect, one frame there and back, close: calls per second and CPU per call", run_churn),
     Scenario("memory", "memory of an idle and of an active session", run_memory),
+    Scenario("bus", "jobs and messages through a proxy pair", run_bus),
     Scenario("micro", "serializers, audio, telephony and bus, function by function", run_micro),
 )
 

@@ -16,6 +16,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from .bus import Bus
 from .jobs import JobError
 from .messages import (
     BusJobCancelMessage,
@@ -52,9 +53,10 @@ class JobRequest:
 
     message: BusJobRequestMessage
     _source: str
-    _send: Callable[[BusMessage], Awaitable[None]]
+    _bus: Bus
     scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     turn: trio.Event = field(factory=trio.Event, init=False)
+    size_bytes: int = field(default=0, init=False)
     is_answered: bool = field(default=False, init=False)
     _update_wanted: ParkingLot = field(factory=ParkingLot, init=False)
 
@@ -80,18 +82,18 @@ class JobRequest:
     async def send_update(self, update: Payload | None = None, *, urgent: bool = False) -> None:
         """Tell how far it is. ``urgent`` overtakes the data that waits."""
         kind = BusJobUpdateUrgentMessage if urgent else BusJobUpdateMessage
-        await self._send(kind(**self._head, update=update))
+        await self._bus.send(kind(**self._head, update=update))
 
     async def send_stream_start(self, data: Payload | None = None) -> None:
-        await self._send(BusJobStreamStartMessage(**self._head, data=data))
+        await self._bus.send(BusJobStreamStartMessage(**self._head, data=data))
 
     async def send_stream_data(self, data: Payload | None = None) -> None:
-        await self._send(BusJobStreamDataMessage(**self._head, data=data))
+        await self._bus.send(BusJobStreamDataMessage(**self._head, data=data))
 
     async def send_stream_end(self, data: Payload | None = None) -> None:
         """End the stream, and with it the job: ``data`` is the response."""
         if not self.is_answered:
-            await self._send(BusJobStreamEndMessage(**self._head, data=data))
+            await self._bus.send(BusJobStreamEndMessage(**self._head, data=data))
             self.is_answered = True
 
     async def send_response(
@@ -100,8 +102,16 @@ class JobRequest:
         """Answer before the method returns. The first answer counts; further ones are not sent."""
         if not self.is_answered:
             kind = BusJobResponseUrgentMessage if urgent else BusJobResponseMessage
-            await self._send(kind(**self._head, status=status, response=response))
+            await self._bus.send(kind(**self._head, status=status, response=response))
             self.is_answered = True
+
+    def respond_now(self, response: Payload | None) -> bool:
+        """Answer without a checkpoint, at the end of a task; False where that has to wait."""
+        if self.is_answered:
+            return True
+        answer = BusJobResponseMessage(**self._head, status="completed", response=response)
+        self.is_answered = self._bus.send_now(answer)
+        return self.is_answered
 
     async def update_wanted(self) -> None:
         """Wait until the requester asks how far it is."""
@@ -156,7 +166,7 @@ class DoneJobs:
     _handlers: dict[str, tuple[JobHandler, bool]]
     _otherwise: JobHandler | None
     """What does the jobs that have no name, or none that is known."""
-    _send: Callable[[BusMessage], Awaitable[None]]
+    _bus: Bus
     _running: dict[Key, JobRequest] = field(factory=dict, init=False)
     _turns: dict[str, deque[JobRequest]] = field(factory=dict, init=False)
     """Of each sequential job, the one that is done now and those that wait for it."""
@@ -170,18 +180,18 @@ class DoneJobs:
         handler, sequential = self._handlers.get(message.job_name or "", (self._otherwise, False))
         if handler is None:
             return False
-        request = JobRequest(message, self._source, self._send)
+        request = JobRequest(message, self._source, self._bus)
         key = (message.source, message.job_id)
         if key in self._early:
             del self._early[key]
             await request.send_response(status="cancelled")
         elif key in self._running:
             log.warning("%s: %r asked twice for one job; it is done once", self._source, message.source[:100])
-        elif len(self._running) >= MAX_JOBS or (self._running and self._bytes + weight(message) > MAX_JOB_BYTES):
+        elif not self._has_room(request):
             await request.send_response({"error": "too many jobs at once: try again later"}, status="failed")
         else:
             self._running[key] = request
-            self._bytes += weight(message)
+            self._bytes += request.size_bytes
             turns = self._turns.setdefault(message.job_name or "", deque()) if sequential else deque()
             turns.append(request)
             turns[0].turn.set()
@@ -205,6 +215,12 @@ class DoneJobs:
             request.want_update()
         return request is not None
 
+    def _has_room(self, request: JobRequest) -> bool:
+        if not self._running:
+            return True  # one job has always room, and need not be weighed
+        request.size_bytes = weight(request.message)
+        return len(self._running) < MAX_JOBS and self._bytes + request.size_bytes <= MAX_JOB_BYTES
+
     async def _do(self, request: JobRequest, handler: JobHandler, turns: deque[JobRequest]) -> None:
         try:
             with request.scope:
@@ -218,11 +234,13 @@ class DoneJobs:
             if turns:
                 turns[0].turn.set()
             del self._running[(request.requester, request.job_id)]
-            self._bytes -= weight(request.message)
+            self._bytes -= request.size_bytes
 
     async def _answer(self, request: JobRequest, handler: JobHandler) -> None:
         try:
-            await request.send_response(await handler(request))
+            response = await handler(request)
+            if not request.respond_now(response):
+                await request.send_response(response)
         except JobError as exc:
             await request.send_response({"error": exc.reason, **(exc.response or {})}, status="failed")
         except Exception as exc:  # the boundary between one job and the worker

@@ -10,16 +10,16 @@ Rules
 
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Generator, Mapping
 from itertools import count
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias, assert_never, final
+from typing import Any, Final, Self, TypeAlias, TypeVar, assert_never, final
 
 import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from .bus import Bus
 from .jobs import JobCancelledError, JobError, JobEvent, JobGroupError, JobTimeoutError, WorkerGoneError
 from .messages import (
     BusJobCancelMessage,
@@ -39,6 +39,8 @@ from .messages import (
     WorkerReadyData,
 )
 from .registry import WorkerRegistry
+
+T = TypeVar("T")
 
 MAX_EVENTS: Final = 1024
 GOODBYE_S: Final = 1.0
@@ -128,7 +130,7 @@ class AskedJobs:
 
     _source: str
     _registry: WorkerRegistry
-    _send: Callable[[BusMessage], Awaitable[None]]
+    _bus: Bus
     _prefix: str = field(factory=lambda: f"{secrets.token_hex(8)}-", init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
     _pending: dict[str, Pending] = field(factory=dict, init=False)
@@ -143,11 +145,11 @@ class AskedJobs:
         for worker in pending.workers:
             if wait_ready and worker not in self._registry:
                 await self._wait_ready(worker)
-            await self._send(
-                BusJobRequestMessage(
-                    source=self._source, target=worker, job_id=pending.job_id, job_name=name, payload=payload
-                )
+            request = BusJobRequestMessage(
+                source=self._source, target=worker, job_id=pending.job_id, job_name=name, payload=payload
             )
+            if not self._bus.send_now(request):
+                await self._bus.send(request)
 
     async def leave(self, pending: Pending, reason: str) -> None:
         """Nobody waits for ``pending`` any longer: cancel what is not answered."""
@@ -157,13 +159,13 @@ class AskedJobs:
             return
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
             for worker in unanswered:
-                await self._send(
+                await self._bus.send(
                     BusJobCancelMessage(source=self._source, target=worker, job_id=pending.job_id, reason=reason)
                 )
 
     async def request_update(self, pending: Pending) -> None:
         for worker in pending.unanswered:
-            await self._send(BusJobUpdateRequestMessage(source=self._source, target=worker, job_id=pending.job_id))
+            await self._bus.send(BusJobUpdateRequestMessage(source=self._source, target=worker, job_id=pending.job_id))
 
     def take(self, message: BusMessage) -> bool:
         """Take an answer to a job of this worker's; it is called for every message on the bus (rule 1)."""
@@ -254,8 +256,7 @@ class _Context:
             self._deadline_s = trio.current_time() + self._timeout
         self._pending = self._asked.open(self._workers, cancel_on_error=self._cancel_on_error)
         try:
-            with self._limit():
-                await self._asked.ask(self._pending, self._name, self._payload, wait_ready=self._wait_ready)
+            await self._within(self._asked.ask(self._pending, self._name, self._payload, wait_ready=self._wait_ready))
         except BaseException:
             await self._asked.leave(self._pending, "the requester gave up")
             raise
@@ -268,8 +269,7 @@ class _Context:
         pending.wants_events = False
         try:
             if kind is None:
-                with self._limit():
-                    await pending.wait()
+                await self._within(pending.wait())
         finally:
             await self._asked.leave(pending, "the requester does not wait any longer")
         if kind is None:
@@ -279,12 +279,10 @@ class _Context:
         return self
 
     async def __anext__(self) -> JobEvent:
-        with self._limit():
-            event = await self._begun.next_event()
-            if event is None:
-                raise StopAsyncIteration
-            return event
-        raise AssertionError("unreachable")  # the limit raises; the type checker cannot know
+        event = await self._within(self._begun.next_event())
+        if event is None:
+            raise StopAsyncIteration
+        return event
 
     @property
     def _begun(self) -> Pending:
@@ -292,13 +290,13 @@ class _Context:
             raise RuntimeError("the job has not begun: write ``async with worker.job(...) as job``")
         return self._pending
 
-    @contextmanager
-    def _limit(self) -> Iterator[None]:
-        with trio.CancelScope(deadline=self._deadline_s) as scope:
-            yield
-        if scope.cancelled_caught:
-            missing = ", ".join(self._begun.unanswered)
-            raise JobTimeoutError(f"no answer from {missing} within {self._timeout:g} s", worker=missing)
+    async def _within(self, waiting: Awaitable[T]) -> T:
+        if self._timeout is None:
+            return await waiting
+        with trio.CancelScope(deadline=self._deadline_s):
+            return await waiting
+        missing = ", ".join(self._begun.unanswered)
+        raise JobTimeoutError(f"no answer from {missing} within {self._timeout:g} s", worker=missing)
 
     def _raise_errors(self, pending: Pending) -> None:
         raise NotImplementedError

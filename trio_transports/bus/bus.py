@@ -19,6 +19,9 @@ class Bus(Protocol):
 
     async def send(self, message: BusMessage) -> None: ...
 
+    def send_now(self, message: BusMessage) -> bool:
+        """Send without waiting; False where that cannot be, and ``send`` has to be used. It is no checkpoint."""
+
     def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription: ...
 
     @property

@@ -188,7 +188,9 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
 
     def put(self, message: BusMessage) -> None:
         """Queue ``message``, which it wants, at the cost of the oldest one waiting."""
-        lane, size_bytes = self._lane(message), weight(message)
+        lane = self._lane(message)
+        # What is first in its lane has room, and is gone at once if its reader waits: it need not be weighed.
+        size_bytes = weight(message) if lane.waiting else 0
         if not lane.has_room(size_bytes):
             self._dropped += lane.make_room(size_bytes)
             if not lane.has_room(size_bytes):

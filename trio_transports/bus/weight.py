@@ -3,14 +3,18 @@
 It counts what a sender can make large, contents and the number of values; what every message has is one constant.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Hashable
+from functools import cache
+from typing import Any, Final, cast
+
+from attrs import fields_dict, has
 
 from ..frames import AudioFrame, TextFrame
 from .messages import BusFrameMessage, BusMessage
 
 BASE: Final = 512
 """A message and its frame, with their names."""
+_ENVELOPE: Final = frozenset(("source", "target", "id", "name", "job_id", "job_name", "status", "direction", "role"))
 NODE: Final = 64
 """One value inside a payload: an empty list, or an entry of a dict."""
 
@@ -22,26 +26,33 @@ def weight(message: BusMessage) -> int:
             return BASE + len(frame.audio)
         if type(frame) is TextFrame:
             return BASE + len(frame.text)
-    return BASE + _of(message)
+    size_bytes = BASE
+    for name in _contents(cast(Hashable, type(message))):
+        size_bytes += _of(getattr(message, name))
+    return size_bytes
 
 
-def _names(value: object) -> tuple[str, ...]:
-    return tuple(field.name for field in getattr(type(value), "__attrs_attrs__", ()))
+@cache
+def _contents(kind: Hashable) -> tuple[str, ...]:
+    """The fields that can be large, and that not every message has."""
+    return tuple(name for name in fields_dict(cast(type[Any], kind)) if name not in _ENVELOPE)
 
 
-def _of(value: object) -> int:
+def _of(value: Any) -> int:  # noqa: ANN401 - whatever a payload holds
     # Without recursion: how deep a peer nests is its own choice.
-    total, waiting = 0, [value]
+    total = 0
+    waiting: list[Any] = [value]
     while waiting:
         value = waiting.pop()
         total += NODE
-        if isinstance(value, str | bytes):
+        kind = type(value)
+        if kind is str or kind is bytes:
             total += len(value)
-        elif isinstance(value, Mapping):
+        elif kind is dict:
             waiting += value
             waiting += value.values()
-        elif isinstance(value, list | tuple):
+        elif kind is list or kind is tuple:
             waiting += value
-        elif hasattr(type(value), "__attrs_attrs__"):
-            waiting += [getattr(value, name) for name in _names(value)]
+        elif has(kind):
+            waiting += [getattr(value, name) for name in fields_dict(kind)]
     return total

@@ -224,8 +224,8 @@ class Worker:
             has_runner=has_runner,
             subscription=bus.subscribe(self.name, accepts=self._takes, tap=self._tap),
             end_timeout=end_timeout,
-            asked=AskedJobs(self.name, registry, bus.send),
-            done=DoneJobs(self.name, handlers, None if by_itself else self.on_job_request, bus.send),
+            asked=AskedJobs(self.name, registry, bus),
+            done=DoneJobs(self.name, handlers, None if by_itself else self.on_job_request, bus),
         )
 
     async def _live(self, life: "_Life", task_status: trio.TaskStatus[None]) -> None:

@@ -46,6 +46,7 @@ PIPECAT_UI_MESSAGES: Final = "pipecat.bus.ui.messages."
 PIPECAT_ENTRY: Final = "pipecat.registry.types.WorkerRegistryEntry"
 PIPECAT_DIRECTION: Final = "pipecat.processors.frame_processor.FrameDirection"
 BYTES: Final = "bytes"
+_JSON_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
 
 
 class MessageSerializer(Protocol):
@@ -286,6 +287,8 @@ class JSONMessageSerializer:
             raise within(DATA, exc) from None
 
     def _write_value(self, value: object) -> object:
+        if type(value) in _JSON_LEAVES:
+            return value
         if isinstance(value, bytes):
             return tagged(BYTES, to_base64(value))
         if isinstance(value, list | tuple):

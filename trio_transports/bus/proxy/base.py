@@ -193,6 +193,7 @@ class Proxy(Worker):
             outbox=self._outbox,
             counters=self._counters,
             deliver=self._deliver,
+            deliver_later=self.send,
             send_timeout=self._settings.send_timeout,
             close_timeout=self._settings.close_timeout,
             max_malformed=self._settings.max_malformed,
@@ -219,11 +220,10 @@ class Proxy(Worker):
             # What waits was written for a peer that reads binary, and this one does not.
             self._outbox.translate(lambda data: self._json.encode(self._binary.decode(data)))
 
-    async def _deliver(self, message: BusMessage) -> None:
+    def _deliver(self, message: BusMessage) -> bool:
         if self.comes_in(message):
             self._counters.received += 1
-            await self.send(message)
-            return
+            return self.bus.send_now(message)
         self._counters.refused += 1
         if self._counters.refused == 1:
             log.warning(
@@ -233,6 +233,7 @@ class Proxy(Worker):
                 message.source[:100],
                 message.target and message.target[:100],
             )
+        return True
 
     def _put(self, message: BusMessage) -> None:
         try:
@@ -245,7 +246,11 @@ class Proxy(Worker):
         audio_s = 0.0
         if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):
             audio_s = message.frame.duration_s
-        self._outbox.put(Waiting(data, isinstance(message, BusSystemMessage), audio_s))
+        waiting = Waiting(data, isinstance(message, BusSystemMessage), audio_s)
+        if self._link is not None:
+            self._link.put(waiting)
+        else:
+            self._outbox.put(waiting)
 
     def _tell_ready(self, data: WorkerReadyData) -> None:
         if self._link is None or data.worker_name != self._local or data == self._told:

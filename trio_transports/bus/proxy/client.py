@@ -55,7 +55,7 @@ class WebSocketProxyClient(Proxy):
         reconnect: ReconnectPolicy | None = None,
         settings: ProxySettings | None = None,
         active: bool = True,
-        engine: str = "trio-websocket",
+        engine: str = "direct",
         open_wire: OpenWire | None = None,
     ) -> None:
         super().__init__(

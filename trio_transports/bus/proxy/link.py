@@ -1,8 +1,9 @@
 """One connection of a proxy: a reader, a writer, and how it ends.
 
 Rules
-1. One task reads the wire and never waits for the peer; one writes it, each write within ``send_timeout``. A write that
-   passes it aborts the connection: a peer that stopped reading costs its own connection and nothing else.
+1. One task reads the wire and never waits for the peer. What can be written at once is, by whoever sends it; the rest
+   one task writes, each write within ``send_timeout``. A write that passes it aborts the connection: a peer that
+   stopped reading costs its own connection and nothing else.
 2. A message that cannot be read is counted, logged once for each connection, and skipped. ``max_malformed`` of them in
    a row close the connection with 1008. One that is well formed and not known is only counted.
 3. The link ends when the connection does, whichever side ended it; ``ending`` then says how. Cancelling it finishes the
@@ -11,18 +12,21 @@ Rules
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import final
+from typing import Final, final
 
 import trio
 from attrs import asdict, define, field, frozen
 
 from ..._nursery import open_services
 from ...errors import ConnectionClosed, RemoteProtocolError
-from ...wire.protocol import Wire
+from ...wire.protocol import SendsNow, Wire
 from ..codec.frames import UnknownTypeError
 from ..codec.json import MessageSerializer
 from ..messages import BusMessage
-from ..outbox import Outbox
+from ..outbox import Outbox, Waiting
+
+FLUSH: Final = Waiting(b"", is_system=True)
+"""In the outbox it stands for what the wire has begun and writes by itself: wait for that before the next."""
 
 log = logging.getLogger(__name__)
 
@@ -80,16 +84,22 @@ class Link:
     serializer: MessageSerializer
     outbox: Outbox
     counters: Counters
-    deliver: Callable[[BusMessage], Awaitable[None]]
+    deliver: Callable[[BusMessage], bool]
+    """Whether it took the message; else ``deliver_later`` has to be awaited."""
+    deliver_later: Callable[[BusMessage], Awaitable[None]]
     send_timeout: float
     close_timeout: float
     max_malformed: int
     ending: ConnectionClosed | None = field(default=None, init=False)
+    _now: SendsNow | None = field(default=None, init=False)
     _goodbye: tuple[int, str] = field(default=(1001, "the proxy was cancelled"), init=False)
     _has_logged: bool = field(default=False, init=False)
     _is_ending: bool = field(default=False, init=False)
     _written: trio.Event = field(factory=_set_event, init=False)
     _close_by_s: float = field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._now = self.wire if isinstance(self.wire, SendsNow) else None
 
     async def run(self) -> None:
         """Run until the connection has ended."""
@@ -114,6 +124,25 @@ class Link:
         self._goodbye = (code, reason)
         await self.outbox.wait_empty()
 
+    def put(self, waiting: Waiting) -> None:
+        """Write at once what needs no waiting, from the sender's task; the rest is the writer's."""
+        if not self._write_now(waiting):
+            self.outbox.put(waiting)
+
+    def _write_now(self, waiting: Waiting) -> bool:
+        if self.outbox or self._is_ending or not self._written.is_set() or self._now is None:
+            return False
+        try:
+            done = self._now.send_now(waiting.data)
+        except ConnectionClosed:
+            return False  # the reader hears of it too; it waits for the next connection
+        if done is False:
+            return False
+        self.counters.sent += 1
+        if done is None:
+            self.outbox.put(FLUSH)
+        return True
+
     async def _read(self) -> None:
         in_a_row = 0
         while True:
@@ -132,7 +161,8 @@ class Link:
                     raise ConnectionClosed(*self._goodbye, initiator="local") from exc
                 continue
             in_a_row = 0
-            await self.deliver(message)
+            if not self.deliver(message):
+                await self.deliver_later(message)
 
     def _count_malformed(self, exc: RemoteProtocolError) -> None:
         self.counters.malformed += 1
@@ -146,7 +176,7 @@ class Link:
             self._written = trio.Event()
             try:
                 with trio.fail_after(self.send_timeout):
-                    await self.wire.send(waiting.data)
+                    await self._send(waiting)
             except ConnectionClosed:
                 return  # the reader is told too, and says how it ended
             except trio.TooSlowError:
@@ -157,7 +187,13 @@ class Link:
             finally:
                 self._written.set()
             self.outbox.written()
-            self.counters.sent += 1
+            self.counters.sent += waiting is not FLUSH
+
+    async def _send(self, waiting: Waiting) -> None:
+        if waiting is not FLUSH:
+            await self.wire.send(waiting.data)
+        elif self._now is not None:
+            await self._now.flushed()
 
     async def _finish_writing(self) -> None:
         # A write that is cancelled midway leaves half a frame behind, and nothing could be said after it.

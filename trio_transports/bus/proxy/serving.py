@@ -26,12 +26,12 @@ from ...wire.accepting.admission import Authorize, admit
 from ...wire.accepting.leaving import LEAVING, Leaving, serve_connections
 from ...wire.accepting.listening import listener_address, open_listeners
 from ...wire.accepting.signals import told_by_signals
+from ...wire.engines import Engine, engine_named
 from ...wire.peer import Peer
 from ...wire.protocol import Wire
 from ...wire.refusal import Refusal
 from ...wire.settings import WireSettings
 from ...wire.stream import TCPStream
-from ...wire.trio_websocket import accept_wire
 from ..codec.binary import BUS_SUBPROTOCOL
 from ..runner import WorkerRunner
 from ..worker import END_TIMEOUT
@@ -59,6 +59,7 @@ async def serve_proxies(
     signals: bool = False,
     drain: float = 0.0,
     leaving: Leaving | None = None,
+    engine: str = "direct",
     task_status: trio.TaskStatus[ServerReady] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled, told to leave, or the runner ends. ``nursery.start`` gives the addresses once it listens.
@@ -79,6 +80,7 @@ async def serve_proxies(
         settings=settings if settings is not None else ProxySettings(),
         subprotocols=subprotocols,
         leaving=leaving if leaving is not None else Leaving(),
+        engine=engine_named(engine),
     )
     with told_by_signals(partial(serving.leaving.begin, drain), is_on=signals):
         await _serve(serving, host, port, ssl_context, task_status)
@@ -124,6 +126,7 @@ class _Serving:
     settings: ProxySettings
     subprotocols: Sequence[str]
     leaving: Leaving
+    engine: Engine
     _connections: int = field(default=0, init=False)
 
     async def _admit(self, peer: Peer) -> Refusal | None:
@@ -163,7 +166,7 @@ class _Serving:
         """Upgrade within ``connect_timeout``, which does not reach into the body."""
         settings = self.settings
         with trio.CancelScope(deadline=trio.current_time() + settings.connect_timeout) as limit:
-            async with accept_wire(
+            async with self.engine.accept(
                 stream,
                 admit=self._admit,
                 subprotocols=self.subprotocols,

@@ -166,6 +166,13 @@ class RedisBus:
             audio_s = message.frame.duration_s
         self._writer.publish(Waiting(data, isinstance(message, BusSystemMessage), audio_s, trio.current_time()))
 
+    def send_now(self, message: BusMessage) -> bool:
+        """Send what stays in this process; the rest waits, be it for a moment."""
+        if isinstance(message, BusLocalMessage):
+            self._fanout.deliver(message)
+            return True
+        return False
+
     def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
         """Read what is sent from now on."""
         return self._fanout.subscribe(name, **options)
