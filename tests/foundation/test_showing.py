@@ -28,7 +28,7 @@ from trio_transports.session.events import Event
 from trio_transports.session.parts import Parts
 from trio_transports.wire import Peer
 from trio_transports.wire.asgi import asgi_wire
-from trio_transports.wire.dial import Address
+from trio_transports.wire.dialling import Address
 from trio_transports.wire.memory import memory_wire_pair
 
 SECRET = "s3cr3t"

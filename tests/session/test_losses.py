@@ -70,7 +70,7 @@ async def test_only_a_connection_that_held_starts_the_attempts_anew(
                 await trio.sleep(stable_after * 0.99)
         if stable_after:
             assert delays == [1, 2, 4]
-            with pytest.raises(TransportError, match="gave up after 3 attempts to reconnect to ws://host/: lost"):
+            with pytest.raises(TransportError, match="gave up after 3 attempts to connect to ws://host/: lost"):
                 attempts.next_delay_s(cause)
         else:
             assert delays == [1, 1, 1]

@@ -17,7 +17,7 @@ from ..session.broadcast import Broadcast, Subscription
 from ..session.session import Session
 from ..session.statistics import Statistics
 from ..transports.client import WebsocketClientTransport
-from ..wire.dial import Address
+from ..wire.dialling import Address
 from .calling import Exchange
 from .capabilities import AdapterCapabilities, UnsupportedCapability
 from .channel import ChunkChannel

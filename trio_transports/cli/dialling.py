@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Sequence
 
-from ..wire.dial import Address
+from ..wire.dialling import Address
 from .failure import WRONG_ARGUMENTS, Failure
 
 

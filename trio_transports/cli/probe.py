@@ -22,7 +22,7 @@ from ..demo.timing import Arrivals, in_ms, spread_ms
 from ..errors import ConnectionClosed, RemoteProtocolError, TransportError
 from ..frames import AudioFrame, JSONValue
 from ..serializers.protocol import FrameSerializer
-from ..wire.dial import Address, dial
+from ..wire.dialling import Address, dial
 from ..wire.protocol import Wire
 from ..wire.settings import WireSettings
 from ..wire.trio_websocket import connect_wire

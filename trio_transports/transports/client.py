@@ -13,11 +13,9 @@ from contextlib import asynccontextmanager
 from typing import final
 
 import attrs
-import trio
 from attrs import define, field
 
 from .._showing import shown_url
-from ..errors import ConnectionClosed, HandshakeRejected, TransportError
 from ..params import WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
 from ..serializers.protocol import FrameSerializer, Message
@@ -25,10 +23,8 @@ from ..session.broadcast import Broadcast, Subscription
 from ..session.events import Event, Reconnecting
 from ..session.run import open_session
 from ..session.session import Session
-from ..wire.dial import Address, dial
-from ..wire.dialling import Attempts
+from ..wire.dialling import Address, Attempts, Dialler, Redialler
 from ..wire.engines import Engine, engine_named
-from ..wire.protocol import Wire
 from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.settings import WireSettings
 
@@ -68,69 +64,32 @@ class WebsocketClientTransport:
     async def session(self) -> AsyncIterator[Session]:
         """Connect, and run a session for as long as the body runs."""
         require_trio("WebsocketClientTransport", MAIN_WAYS_OUT)
-        params = _with_serializer(self.params)
+        params, dialler = _with_serializer(self.params), self._dialler()
         redial = None
         if params.reconnect is not None:
-            redial = _Redialler(self, Attempts(params.reconnect, str(self._address))).redial
+            attempts = Attempts(params.reconnect, str(self._address))
+            redial = Redialler(dialler.connect, attempts, self._tell_attempt).redial
         with self._events.activity(), self._messages.activity():
             async with (
-                self._connected() as wire,
+                dialler.connect() as wire,
                 open_session(wire, params, events=self._events, messages=self._messages, redial=redial) as session,
             ):
                 yield session
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Wire]:
-        """Dial and upgrade, both within ``connect_timeout``, which does not reach into the body."""
-        params, address = self.params, self._address
-        with trio.CancelScope(deadline=trio.current_time() + params.connect_timeout) as limit:
-            stream = await dial(address, params.ssl_context)
-            async with self._engine.connect(
-                stream,
-                url=str(address),
-                host=address.host_header,
-                resource=address.resource,
-                headers=tuple((params.additional_headers or {}).items()),
-                subprotocols=params.subprotocols,
-                settings=WireSettings.of(params),
-            ) as wire:
-                limit.deadline = float("inf")
-                yield wire
-        if limit.cancelled_caught:
-            raise TransportError(f"no connection to {address} within connect_timeout ({params.connect_timeout:g} s)")
+    def _dialler(self) -> Dialler:
+        params = self.params
+        return Dialler(
+            address=self._address,
+            engine=self._engine,
+            settings=WireSettings.of(params),
+            connect_timeout_s=params.connect_timeout,
+            ssl_context=params.ssl_context,
+            headers=tuple((params.additional_headers or {}).items()),
+            subprotocols=params.subprotocols,
+        )
 
-
-@final
-@define(eq=False)
-class _Redialler:
-    """Opens the next connection of one session, after each loss."""
-
-    _transport: WebsocketClientTransport
-    _attempts: Attempts
-
-    @asynccontextmanager
-    async def redial(self, cause: ConnectionClosed) -> AsyncIterator[Wire]:
-        last_error: TransportError = cause
-        while True:
-            delay_s = self._attempts.next_delay_s(last_error)
-            self._transport._events.emit(Reconnecting(self._attempts.made, delay_s, last_error))
-            await trio.sleep(delay_s)
-            connected = False
-            try:
-                async with self._transport._connected() as wire:
-                    connected = True
-                    self._attempts.connected()
-                    yield wire
-                    return
-            except TransportError as exc:
-                if connected or _is_final(exc):
-                    raise
-                last_error = exc
-
-
-def _is_final(error: TransportError) -> bool:
-    """Whether dialling again cannot help: the server has said no, and not for now only."""
-    return isinstance(error, HandshakeRejected) and 400 <= error.status < 500 and error.status not in (408, 425, 429)
+    def _tell_attempt(self, attempt: int, delay_s: float, cause: Exception) -> None:
+        self._events.emit(Reconnecting(attempt, delay_s, cause))
 
 
 def _with_serializer(params: WebsocketClientParams) -> WebsocketClientParams:

@@ -32,7 +32,7 @@ from trio_transports.errors import ConnectionClosed, HandshakeRejected, Transpor
 from trio_transports.frames import AudioFrame
 from trio_transports.session.events import Reconnecting
 from trio_transports.wire import Wire
-from trio_transports.wire.dial import Address, dial
+from trio_transports.wire.dialling import Address, dial
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.trio_websocket import connect_wire
 

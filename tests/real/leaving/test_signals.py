@@ -14,7 +14,7 @@ from tests.real.leaving.programs import running, snippet
 from tests.tools import missing
 from trio_transports.errors import ConnectionClosed
 from trio_transports.wire import Wire
-from trio_transports.wire.dial import Address, dial
+from trio_transports.wire.dialling import Address, dial
 from trio_transports.wire.direct import connect_wire
 from trio_transports.wire.settings import WireSettings
 

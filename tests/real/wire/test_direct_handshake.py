@@ -8,7 +8,7 @@ import trio
 from tests.real.wire.engines import everybody, stream_pair
 from trio_transports import ConnectionClosed, HandshakeRejected, TransportError
 from trio_transports.wire import Peer
-from trio_transports.wire.dial import Address
+from trio_transports.wire.dialling import Address
 from trio_transports.wire.direct import accept_wire, connect_wire
 from trio_transports.wire.engines import ENGINES
 from trio_transports.wire.refusal import Refusal

@@ -5,31 +5,27 @@ Rules
    the connection, however it came, ends the worker.
 2. With one, every loss is dialled again, a clean close by the server too, with backoff and jitter. What waits in the
    outbox goes first, in order, on the new connection; of audio only the newest ``max_queued_audio_secs`` are kept.
-   Attempts are counted anew once a connection has lasted ``STABLE_S``. A server that answers 401 or 403 is not asked
-   again.
+   How attempts are counted, and which answers of a server are final, is the same for every dialling side: see
+   ``wire.dialling``.
 3. While the worker is inactive it is not connected; activation dials, deactivation closes with 1000.
 """
 
-import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, final
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import final
 
 import trio
 
-from ...errors import HandshakeRejected, TransportError
+from ...errors import TransportError
 from ...params import ReconnectPolicy
 from ...session.events import Reconnecting
-from ...wire.dial import Address, dial
+from ...wire.dialling import Address, Attempts, Dialler, is_final
 from ...wire.engines import engine_named
 from ...wire.protocol import Wire
 from ...wire.settings import WireSettings
 from ..codec.json import MessageSerializer
 from ..messages import BusMessage, BusWorkerRegistryMessage, Payload
 from .base import Proxy, ProxySettings
-
-STABLE_S: Final = 5.0
-_FINAL: Final = (401, 403)
 
 OpenWire = Callable[[], AbstractAsyncContextManager[Wire]]
 
@@ -68,11 +64,21 @@ class WebSocketProxyClient(Proxy):
             settings=settings,
             active=active,
         )
-        self._address = Address.parse(url)
-        self._headers = tuple((headers or {}).items())
+        self._dialler = Dialler(
+            address=Address.parse(url),
+            engine=engine_named(engine),
+            settings=WireSettings(
+                max_message_bytes=self._settings.max_message_bytes,
+                ping_interval_s=self._settings.ping_interval,
+                ping_timeout_s=self._settings.ping_timeout,
+            ),
+            connect_timeout_s=self._settings.connect_timeout,
+            ssl_context=self._settings.ssl_context,
+            headers=tuple((headers or {}).items()),
+            subprotocols=tuple(self._subprotocols),
+        )
         self._reconnect = reconnect
-        self._engine = engine_named(engine)
-        self._open_wire = open_wire if open_wire is not None else self._dial
+        self._open_wire = open_wire if open_wire is not None else self._dialler.connect
         self._activated = trio.Event()
         self._while_active = trio.CancelScope()
         if active:
@@ -96,63 +102,34 @@ class WebSocketProxyClient(Proxy):
     async def main(self) -> None:
         with self._events.activity():
             self.watch(self._local)
-            attempt = 0
+            policy = self._reconnect
+            attempts = None if policy is None else Attempts(policy, str(self._dialler.address))
             while True:
                 await self._activated.wait()
                 with trio.CancelScope() as self._while_active:
-                    attempt = await self._connect(attempt)
-                    if self._reconnect is None:
+                    await self._connect(attempts)
+                    if attempts is None:
                         return
 
-    async def _connect(self, attempt: int) -> int:
-        """One connection from dialling to its end, and the wait before the next; returns the attempts so far."""
-        began_s = trio.current_time()
-        cause: Exception
+    async def _connect(self, attempts: Attempts | None) -> None:
+        """One connection from dialling to its end, and the wait before the next."""
+        cause: TransportError
         try:
             async with self._open_wire() as wire:
-                began_s = trio.current_time()
+                if attempts is not None:
+                    attempts.connected()
                 cause = await self._serve(wire)
-                if trio.current_time() - began_s >= STABLE_S:
-                    attempt = 0
         except TransportError as exc:
-            if self._reconnect is None or (isinstance(exc, HandshakeRejected) and exc.status in _FINAL):
+            if attempts is None or is_final(exc):
                 raise
             cause = exc
-        if self._reconnect is None:
-            return attempt
+        if attempts is None or self._reconnect is None:
+            return
         self._outbox.limit_audio(self._reconnect.max_queued_audio_secs)
-        attempt += 1
-        if self._reconnect.max_attempts is not None and attempt > self._reconnect.max_attempts:
-            raise TransportError(f"gave up after {attempt - 1} attempts to connect to {self._address}: {cause}")
-        delay_s = self._reconnect.delay_s(attempt, random.random())
-        self._events.emit(Reconnecting(attempt, delay_s, cause))
+        delay_s = attempts.next_delay_s(cause)
+        self._events.emit(Reconnecting(attempts.made, delay_s, cause))
         await trio.sleep(delay_s)
-        return attempt
 
     @property
     def _registry_target(self) -> str | None:
         return self._remote
-
-    @asynccontextmanager
-    async def _dial(self) -> AsyncIterator[Wire]:
-        """Dial and upgrade, both within ``connect_timeout``, which does not reach into the body."""
-        settings, address = self._settings, self._address
-        with trio.CancelScope(deadline=trio.current_time() + settings.connect_timeout) as limit:
-            stream = await dial(address, settings.ssl_context)
-            async with self._engine.connect(
-                stream,
-                url=str(address),
-                host=address.host_header,
-                resource=address.resource,
-                headers=self._headers,
-                subprotocols=self._subprotocols,
-                settings=WireSettings(
-                    max_message_bytes=settings.max_message_bytes,
-                    ping_interval_s=settings.ping_interval,
-                    ping_timeout_s=settings.ping_timeout,
-                ),
-            ) as wire:
-                limit.deadline = float("inf")
-                yield wire
-        if limit.cancelled_caught:
-            raise TransportError(f"no connection to {address} within connect_timeout ({settings.connect_timeout:g} s)")

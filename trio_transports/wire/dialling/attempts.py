@@ -40,6 +40,6 @@ class Attempts:
             self.made = 0
         limit = self._policy.max_attempts
         if limit is not None and self.made >= limit:
-            raise TransportError(f"gave up after {self.made} attempts to reconnect to {self._url}: {cause}")
+            raise TransportError(f"gave up after {self.made} attempts to connect to {self._url}: {cause}")
         self.made += 1
         return self._policy.delay_s(self.made, self._chance())
