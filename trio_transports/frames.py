@@ -139,8 +139,8 @@ class TextFrame:
     """Words: to be spoken by what follows, or to be read by the peer.
 
     ``utterance`` names what they are a part of, for ``output.playback``. An interruption drops them unless
-    ``interruptible`` is False. ``aloud`` is False for what is only to be read; received, for what the user wants
-    answered in writing.
+    ``interruptible`` is False. ``aloud`` is False for what is only to be read, which overtakes the audio;
+    received, for what the user wants answered in writing.
     """
 
     text: str = field(validator=instance_of(str))

@@ -10,10 +10,21 @@ from attrs import define, field
 from trio.testing import MockClock
 
 from trio_transports.demo.bot import EchoBot
-from trio_transports.demo.serializer import PCMFrameSerializer
 from trio_transports.errors import RemoteProtocolError
-from trio_transports.frames import AudioFrame, InterruptionFrame, JSONValue, MessageFrame, TextFrame
+from trio_transports.frames import (
+    AudioFrame,
+    BotStartedSpeakingFrame,
+    DTMFFrame,
+    EndFrame,
+    InterruptionFrame,
+    JSONValue,
+    MessageFrame,
+    TextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
+)
 from trio_transports.params import TransportParams
+from trio_transports.playground.dialect import PCMFrameSerializer
 from trio_transports.testing import ScriptedPeer, memory_session
 from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
 
@@ -87,6 +98,9 @@ class ScriptedPage:
     async def tell(self, **message: JSONValue) -> None:
         await self.peer.send(MessageFrame(message=message))
 
+    def pongs(self) -> list[str]:
+        return [text for _, text in self.peer.messages if isinstance(text, str) and "pong" in text]
+
     def told(self, kind: str) -> list[dict[str, JSONValue]]:
         messages = (frame.message for frame in self.peer.recorder.of(MessageFrame))
         return [message for message in messages if isinstance(message, dict) and message["type"] == kind]
@@ -112,11 +126,7 @@ async def test_an_utterance_comes_back_after_the_delay(autojump_clock: MockClock
     assert said in heard
     assert len(heard) / 2 / RATE == pytest.approx(1.0 + LISTENS_S, abs=0.07)
     stopped_at_s = next(
-        heard.at_s
-        for heard in page.peer.recorder.heard
-        if isinstance(heard.frame, MessageFrame)
-        and isinstance(heard.frame.message, dict)
-        and heard.frame.message.get("speaking") is False
+        heard.at_s for heard in page.peer.recorder.heard if isinstance(heard.frame, UserStoppedSpeakingFrame)
     )
     assert page.peer.recorder.audio_times_s[0] - stopped_at_s == pytest.approx(0.3, abs=0.03)
     assert [round(float(str(answer["seconds"])), 1) for answer in page.told("answer")] == [1.1]
@@ -133,10 +143,11 @@ async def test_the_page_is_told_when_speech_began_and_ended(autojump_clock: Mock
             await trio.sleep(wait_s)
             moods.append(bot.mood)
     assert moods == ["hearing", "listening", "answering", "listening"]
-    began, ended = page.told("speech")
-    assert (began["speaking"], ended["speaking"]) == (True, False)
-    assert began["at_s"] == pytest.approx(1.0, abs=0.03)
-    assert ended["at_s"] == pytest.approx(1.5, abs=0.03)
+    (began,) = page.peer.recorder.of(UserStartedSpeakingFrame)
+    (ended,) = page.peer.recorder.of(UserStoppedSpeakingFrame)
+    assert began.at_s == pytest.approx(1.0, abs=0.03)
+    assert ended.at_s == pytest.approx(1.5, abs=0.03)
+    assert len(page.peer.recorder.of(BotStartedSpeakingFrame)) == 1
 
 
 async def test_speech_interrupts_the_answer(autojump_clock: MockClock) -> None:
@@ -210,9 +221,9 @@ async def test_pings_are_answered_beside_the_audio(autojump_clock: MockClock) ->
     async with visiting(delay_ms=0) as (_, page):
         page.say(2.0, 1)
         await trio.sleep(2.5)
-        await page.tell(type="ping", t=123.5)
+        await page.peer.send_raw('{"type":"ping","t":123.5}')
         await trio.sleep(0.01)
-        assert page.told("pong") == [{"type": "pong", "t": 123.5}]
+        assert page.pongs() == ['{"type":"pong","t":123.5}']
 
 
 @pytest.mark.parametrize(
@@ -235,28 +246,32 @@ async def test_wrong_settings_are_refused(settings: dict[str, JSONValue], why: s
         assert bot.settings == before
 
 
-async def test_statistics_come_every_second(autojump_clock: MockClock) -> None:
-    """The first says who the session is; they go on until the page has gone."""
-    async with memory_session(PARAMS) as (session, peer), trio.open_nursery() as nursery:
-        bot = EchoBot(session)
-        nursery.start_soon(bot.run)
-        page = ScriptedPage(peer)
-        await trio.sleep(3.5)
-        assert page.told("hello")[0]["session"] == session.id
-        assert len(page.told("stats")) == 4
-        await peer.close()
-    assert not session.is_connected
+async def test_what_is_typed_and_pressed_is_written_back(autojump_clock: MockClock) -> None:
+    """Words and keys are answered in writing, beside the audio."""
+    async with visiting() as (_, page):
+        await page.peer.send(TextFrame(text="hello?"))
+        await page.peer.send(DTMFFrame(digit="#"))
+        await trio.sleep(0.1)
+        said = page.peer.recorder.of(TextFrame)
+    assert said == [TextFrame(text="You wrote: hello?", aloud=False), TextFrame(text="You pressed #.", aloud=False)]
+
+
+async def test_the_end_of_the_stream_ends_the_call(autojump_clock: MockClock) -> None:
+    """A caller that says that it is done is let go, though its line stays open."""
+    async with memory_session(PARAMS) as (session, peer):
+        await peer.send(EndFrame())
+        with trio.fail_after(1):
+            await EchoBot(session).run()
 
 
 async def test_other_frames_are_taken_in_good_part(autojump_clock: MockClock) -> None:
     """What the bot does not know does not end the call."""
     async with visiting() as (_, page):
-        await page.peer.send(TextFrame(text="hello?"))
         await page.peer.send(MessageFrame(message=[1, 2]))
         await page.peer.send_raw(b"odd")
-        await page.tell(type="ping", t=1)
+        await page.peer.send_raw('{"type":"ping","t":1}')
         await trio.sleep(0.1)
-        assert page.told("pong") == [{"type": "pong", "t": 1}]
+        assert page.pongs() == ['{"type":"pong","t":1}']
 
 
 def test_the_browsers_dialect() -> None:

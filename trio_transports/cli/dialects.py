@@ -7,7 +7,7 @@ from typing import Final, cast, final
 from attrs import frozen
 
 from ..audio.format import AudioFormat
-from ..demo.serializer import PCMFrameSerializer
+from ..playground.dialect import PCMFrameSerializer
 from ..serializers.protocol import FrameSerializer
 from .failure import WRONG_ARGUMENTS, Failure
 

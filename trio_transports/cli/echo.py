@@ -11,10 +11,10 @@ import trio
 from attrs import define, field
 
 from ..audio.format import AudioFormat
-from ..demo.hall import describe
 from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame, Frame
 from ..params import WebsocketServerParams
 from ..pipeline import Pipeline
+from ..playground.hall import describe
 from ..serializers.protocol import AwaitsStart, FrameSerializer, Message
 from ..session.events import Connected, Disconnected, Event
 from ..session.session import Session

@@ -4,7 +4,8 @@ Rules
 1. *repeat*: an utterance is recorded from a little before speech was found until it ended, and is said back after the
    delay. Speech that begins meanwhile interrupts it, when barge-in is on; otherwise it is said to the end.
 2. *mirror*: all that is heard is said back after the delay, while the caller goes on.
-3. What the page asks and is told beside the audio are messages that overtake the audio.
+3. What is typed is written back, and keys that are pressed are named. What the page sets and is told beside the audio
+   are messages that overtake the audio.
 """
 
 from collections import deque
@@ -13,19 +14,21 @@ from contextlib import suppress
 from typing import Final, Literal, TypeAlias, final
 
 import trio
-from attrs import asdict, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 from attrs.validators import ge, in_, instance_of, le
 
-from .. import __version__
 from ..errors import ConnectionClosed
 from ..frames import (
     AudioFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
+    DTMFFrame,
+    EndFrame,
     Frame,
     InterruptionFrame,
     JSONValue,
     MessageFrame,
+    TextFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
@@ -36,7 +39,6 @@ PREROLL_S: Final = 0.4
 """Speech is found a moment after it began; this much before that belongs to it."""
 MAX_UTTERANCE_S: Final = 30.0
 MAX_ANSWERS: Final = 1000
-REPORT_EVERY_S: Final = 1.0
 
 Mode: TypeAlias = Literal["repeat", "mirror"]
 Mood: TypeAlias = Literal["listening", "hearing", "answering"]
@@ -101,38 +103,29 @@ class EchoBot:
     async def run(self) -> None:
         """Run until the input has ended. Cancelling it drops the answer."""
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._report)
-                await Pipeline([self.converse, self.echo]).run(self.session.input, self.session.output)
-                nursery.cancel_scope.cancel()
+            await Pipeline([self.converse, self.echo]).run(self.session.input, self.session.output)
         except* ConnectionClosed:
             pass  # the caller has gone: the session tells how
 
-    async def _report(self) -> None:
-        hello: dict[str, JSONValue] = {"type": "hello", "session": self.session.id, "version": __version__}
-        await self.session.output.send_message(hello, urgent=True)
-        while True:
-            statistics = asdict(self.session.statistics())
-            await self.session.output.send_message({"type": "stats", "statistics": statistics}, urgent=True)
-            await trio.sleep(REPORT_EVERY_S)
-
     def converse(self, frame: Frame) -> Frame | Sequence[Frame] | None:
-        """Answer what the page asks beside the audio, and tell it what is heard."""
+        """Answer what is asked beside the audio, and know who speaks."""
         match frame:
-            case MessageFrame(message={"type": "ping", "t": t}):
-                return _tell({"type": "pong", "t": t})
             case MessageFrame(message={"type": "settings", **settings}):
                 try:
                     self.settings = evolve(self.settings, **settings)  # type: ignore[arg-type]  # the validators' job
                 except (TypeError, ValueError) as exc:
                     return _tell({"type": "refused", "why": str(exc.args[0])})
                 return None
-            case UserStartedSpeakingFrame(at_s=at_s):
+            case TextFrame(text=text):
+                return TextFrame(text=f"You wrote: {text}", aloud=False)
+            case DTMFFrame(digit=digit):
+                return TextFrame(text=f"You pressed {digit}.", aloud=False)
+            case UserStartedSpeakingFrame():
                 self._hears = True
-                return frame, _tell({"type": "speech", "speaking": True, "at_s": at_s})
-            case UserStoppedSpeakingFrame(at_s=at_s):
+                return frame
+            case UserStoppedSpeakingFrame():
                 self._hears = False
-                return frame, _tell({"type": "speech", "speaking": False, "at_s": at_s})
+                return frame
             case BotStartedSpeakingFrame():
                 self._speaks = True
                 return None
@@ -167,8 +160,10 @@ class EchoBot:
                                 await output.send(InterruptionFrame())
                     case UserStoppedSpeakingFrame() if recording.is_speech:
                         self._prepare(to_say, recording.take())
-                    case MessageFrame(urgent=True):
+                    case MessageFrame(urgent=True) | TextFrame():
                         await output.send(frame)
+                    case EndFrame():
+                        break
                     case _:
                         pass
             nursery.cancel_scope.cancel()

@@ -21,14 +21,17 @@ from ..audio.wav import split_wav_header
 from ..errors import ConnectionClosed, TransportError
 from ..frames import AudioFrame, Frame, InterruptionFrame, JSONValue, MessageFrame
 from ..params import WebsocketClientParams
+from ..playground.dialect import PCMFrameSerializer
+from ..playground.files import load_files
 from ..session.events import Disconnected
 from ..session.session import Session
 from ..transports.client import WebsocketClientTransport
-from .app import DemoApp, load_files
-from .serializer import PCMFrameSerializer
+from .app import DemoApp
+from .pinging import PingingSerializer
 from .serving import serve_demo
 from .timing import Arrivals, in_ms, spread_ms
 
+PAGE: Final = "trio_transports.playground"
 FORMAT: Final = AudioFormat(16000)
 DELAY_MS: Final = 100
 PREROLL: Final = 2 * FORMAT.sample_rate
@@ -109,7 +112,7 @@ class _Missing(Exception):
 
 
 def sample(name: str) -> bytes:
-    audio_format, pcm = split_wav_header((files(__package__) / "static" / name).read_bytes())
+    audio_format, pcm = split_wav_header((files(PAGE) / "page" / name).read_bytes())
     assert audio_format == FORMAT
     return pcm
 
@@ -220,9 +223,9 @@ class SelfTest:
 
     async def _hang_up(self, app: DemoApp, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.move_on_after(WAIT_S):
-            while app.hall.bots:  # noqa: ASYNC110 - the server's own state, which tells nobody
+            while app.bots:  # noqa: ASYNC110 - the server's own state, which tells nobody
                 await trio.sleep(0.01)
-        left = len(app.hall.bots)
+        left = len(app.bots)
         ended = sum(" ended by " in note.text for note in app.hall.notes)
         text = f"{ended} callers hung up, {left} sessions are left on the server"
         self._add("hang-up", left == 0 and ended == 2, text, ended=ended, left=left)
@@ -256,7 +259,7 @@ class SelfTest:
 
 def _client(url: str) -> WebsocketClientTransport:
     params = WebsocketClientParams(
-        serializer=PCMFrameSerializer(FORMAT),
+        serializer=PingingSerializer(PCMFrameSerializer(FORMAT)),
         audio_in_enabled=True,
         audio_out_enabled=True,
         audio_out_10ms_chunks=2,

@@ -32,6 +32,7 @@ from ..frames import (
     MessageFrame,
     MixerControlFrame,
     SpriteFrame,
+    TextFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
     check_frame,
@@ -173,7 +174,7 @@ class Output(trio.abc.SendChannel[Frame]):
                 | BotStoppedSpeakingFrame(notice=True)
             ):
                 pass  # what was noticed here is not for the peer
-            case MessageFrame(urgent=True):
+            case MessageFrame(urgent=True) | TextFrame(aloud=False):  # what is only read has no place in the audio
                 await outbound.put_urgent(frame)
             case _ if isinstance(frame, OVERTAKING):
                 await outbound.put_urgent(frame)

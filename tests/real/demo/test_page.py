@@ -17,13 +17,18 @@ from tests.real.demo.chromium import Browser, Page, open_chromium
 from tests.tools import requires
 from trio_transports.audio.wav import read_wav, write_wav
 from trio_transports.demo.app import DemoApp
+from trio_transports.demo.pinging import PingingSerializer
 from trio_transports.demo.serving import serve_demo
 from trio_transports.frames import MessageFrame
 from trio_transports.params import WebsocketClientParams
-from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.playground.dialect import PCMFrameSerializer
 from trio_transports.transports.client import WebsocketClientTransport
 
 PAUSE_S = 4.0
+IN_SIGHT = (
+    "(() => { const r = document.getElementById('lost').getBoundingClientRect();"
+    " return r.height > 0 && r.top >= 0 && r.bottom <= innerHeight && r.left >= 0 && r.right <= innerWidth })()"
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +54,9 @@ async def browser(speech: Path, tmp_path: Path) -> AsyncIterator[Browser]:
 async def visiting(browser: Browser, app: DemoApp | None = None) -> AsyncIterator[Page]:
     """A page of a fresh server, at desk size; whatever it complains of fails the test."""
     async with serve_demo("127.0.0.1", 0, app) as url, browser.open_page() as page:
-        await page.show(width=1280, height=900, dark=False)
+        await page.show(width=1440, height=900, dark=False)
         await page.goto(url)
+        await page.wait_for("!!document.getElementById('control-delay_ms')")
         yield page
         assert page.complaints == []
 
@@ -67,12 +73,15 @@ async def text_of(page: Page, element_id: str) -> str:
 
 async def call_once(url: str) -> str:
     """Be another caller for a moment, and give the session's id as the server knows it."""
-    params = WebsocketClientParams(serializer=JSONFrameSerializer())
-    async with WebsocketClientTransport(f"{url.replace('http', 'ws', 1)}/ws", params).session() as session:
-        hello = await session.input.receive()
-    assert isinstance(hello, MessageFrame)
-    assert isinstance(hello.message, dict)
-    return str(hello.message["session"])
+    params = WebsocketClientParams(serializer=PingingSerializer(PCMFrameSerializer()))
+    async with WebsocketClientTransport(f"{url.replace('http', 'ws', 1)}/ws?pcm=16000", params).session() as session:
+        await session.output.send_message({"type": "ping", "t": 1})
+        pong = await session.input.receive()
+    assert isinstance(pong, MessageFrame)
+    assert isinstance(pong.message, dict)
+    told = pong.message["session"]
+    assert isinstance(told, dict)
+    return str(told["id"])
 
 
 async def keep(page: Page, name: str, tmp_path: Path) -> None:
@@ -88,7 +97,7 @@ async def test_a_visit_with_a_microphone(browser: Browser, tmp_path: Path) -> No
         await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
         await page.wait_for("window.demo.counters().session")
         first = await page.evaluate("window.demo.counters().session")
-        assert list(app.hall.bots) == [first]
+        assert list(app.bots) == [first]
 
         await page.wait_for("window.demo.counters().speech >= 1")
         await page.wait_for("document.getElementById('mood').dataset.kind === 'you'")
@@ -99,7 +108,9 @@ async def test_a_visit_with_a_microphone(browser: Browser, tmp_path: Path) -> No
 
         await page.click("barge")
         await page.wait_for("window.demo.counters().interruptions >= 1")
-        await page.wait_for("document.getElementById('log').innerText.includes('Barge-in: the answer was stopped')")
+        await page.wait_for(
+            "document.getElementById('log').innerText.includes('Barge-in: the answer was stopped after')"
+        )
         heard = await counter(page, "heard")
         await trio.sleep(0.3)  # "Stop!" is still being said: the old answer must not be heard any more
         assert await counter(page, "heard") - heard <= 5
@@ -113,13 +124,14 @@ async def test_a_visit_with_a_microphone(browser: Browser, tmp_path: Path) -> No
         await page.click("disconnect")
         await page.wait_for("document.getElementById('connection-text').innerText === 'Not connected'")
         await page.wait_for("document.getElementById('sessions').innerText === 'Nobody is connected'")
-        assert app.hall.bots == {}
+        assert app.bots == {}
         assert "You disconnected (code 1000" in await text_of(page, "log")
+        assert await page.evaluate("document.getElementById('lost').hidden")
 
         await page.click("connect-mic")
         await page.wait_for("window.demo.counters().session")
         assert await page.evaluate("window.demo.counters().session") != first
-        (bot,) = app.hall.bots.values()
+        (bot,) = app.bots.values()
         with trio.fail_after(5):
             while bot.session.statistics().audio_received_s < 0.5:  # noqa: ASYNC110 - the session's own counter
                 await trio.sleep(0.02)
@@ -156,47 +168,114 @@ async def test_the_bots_settings_reach_it(browser: Browser) -> None:
     async with visiting(browser, app) as page:
         await page.click("connect-sample")
         await page.wait_for("window.demo.counters().session")
-        (bot,) = app.hall.bots.values()
+        (bot,) = app.bots.values()
         await page.evaluate("document.querySelector('[value=mirror]').click()")
         await page.evaluate(
-            "(() => { const d = document.getElementById('delay'); d.value = 1000;"
+            "(() => { const d = document.getElementById('control-delay_ms'); d.value = 1000;"
             " for (const kind of ['input', 'change']) d.dispatchEvent(new Event(kind, {bubbles: true})) })()"
         )
-        await page.evaluate("document.getElementById('barge-in').click()")
+        await page.evaluate("document.getElementById('control-barge_in').click()")
         with trio.fail_after(5):
             while (bot.settings.mode, bot.settings.delay_ms, bot.settings.barge_in) != ("mirror", 1000, False):  # noqa: ASYNC110
                 await trio.sleep(0.02)
-        assert await text_of(page, "delay-text") == "1000 ms"
+        assert await text_of(page, "control-delay_ms-text") == "1000 ms"
         # A mirror needs no speech: whatever is heard comes back.
         await page.wait_for("window.demo.counters().received > 50")
 
 
+async def test_what_is_written_and_pressed_reaches_the_bot(browser: Browser) -> None:
+    """Typed words and keys go to the bot, and its written answer appears in the conversation."""
+    async with visiting(browser) as page:
+        await page.click("connect-sample")
+        await page.wait_for("window.demo.counters().session")
+        await page.evaluate("document.getElementById('text').focus()")
+        await page.call("Input.insertText", text="Can you read this?")
+        await page.press("Enter", 13, "\r")
+        await page.wait_for("document.getElementById('transcript').innerText.includes('You wrote: Can you read this?')")
+        assert await page.evaluate("document.getElementById('text').value") == ""
+        await page.click("keypad-button")
+        await page.evaluate("document.querySelector('#keypad [aria-label=hash]').click()")
+        await page.wait_for("document.getElementById('transcript').innerText.includes('You pressed #.')")
+
+
+async def test_muted_looks_muted(browser: Browser) -> None:
+    """The button, the legend, the mood and the picture say it; the bot hears silence; unmuting takes it all back."""
+    async with visiting(browser) as page:
+        await page.click("connect-mic")
+        await page.wait_for("window.demo.counters().session")
+        await page.click("mute")
+        await page.wait_for("document.getElementById('mood').dataset.kind === 'muted'", timeout_s=20)
+        assert await text_of(page, "mute") == "Unmute"
+        assert await text_of(page, "level-you") == "muted"
+        assert await page.evaluate("document.getElementById('legend-you').classList.contains('muted')")
+        heard = await counter(page, "speech")
+        await trio.sleep(5)  # the microphone speaks in that time
+        assert await counter(page, "speech") == heard
+        await page.click("mute")
+        assert await text_of(page, "mute") == "Mute"
+        await page.wait_for(f"window.demo.counters().speech > {heard}", timeout_s=15)
+
+
+async def test_events_keep_their_own_times(browser: Browser) -> None:
+    """What the server tells late stands at the time at which it happened, and in its place."""
+    async with browser.open_page() as page, serve_demo("127.0.0.1", 0) as url:
+        other = await call_once(url)
+        await trio.sleep(2.5)
+        await page.goto(url)
+        await page.wait_for(f"document.getElementById('log').innerText.includes('{other} connected')")
+        times = await page.evaluate("[...document.querySelectorAll('#log time')].map((t) => Date.parse(t.dateTime))")
+        assert times == sorted(times)
+        first = await page.evaluate("document.querySelector('#log li').innerText")
+        assert f"{other} connected" in first
+        assert times[-1] - times[0] > 2000
+
+
 async def test_a_server_that_goes_away_is_told(browser: Browser) -> None:
-    """The page says so, and can be used again once the server is back."""
+    """The page says so wherever it is scrolled, and comes back by itself once the server does, twice over."""
     async with browser.open_page() as page:
-        await page.show(width=1280, height=900, dark=False)
+        await page.show(width=1440, height=900, dark=False)
+        port = 0
+        for turn in range(2):
+            async with serve_demo("127.0.0.1", port) as url:
+                port = int(url.rpartition(":")[2])
+                if turn == 0:
+                    await page.goto(url)
+                    await page.click("connect-sample")
+                await page.wait_for("window.demo.counters().session")
+                await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
+                assert await page.evaluate("document.getElementById('lost').hidden")
+                await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+            await page.wait_for("document.getElementById('connection-text').innerText === 'The server is going away'")
+            assert "code 1001" in await text_of(page, "log")
+            assert (await text_of(page, "lost-text")).startswith("The server is going away. Attempt ")
+            assert await page.evaluate(IN_SIGHT)
+            await page.wait_for("document.getElementById('sessions').innerText === 'The server does not answer'")
+        async with serve_demo("127.0.0.1", port):
+            await page.click("reconnect")
+            await page.wait_for("window.demo.counters().session")
+            await page.wait_for("document.getElementById('log').innerText.includes('Connected again')")
+            assert await page.evaluate("window.demo.counters().returns") == 2
+            await page.wait_for("window.demo.counters().sent > 20")
+            other = await call_once(url)
+            await page.wait_for(f"document.getElementById('log').innerText.includes('{other} connected')")
+
+
+async def test_a_server_that_is_not_there(browser: Browser) -> None:
+    """Connecting to nobody says so, and gives the focus back; a slow one can be given up."""
+    async with browser.open_page() as page:
         async with serve_demo("127.0.0.1", 0) as url:
             await page.goto(url)
-            for _ in range(3):
-                await call_once(url)
-            await page.click("connect-sample")
-            await page.wait_for("window.demo.counters().session")
-            await page.wait_for("document.getElementById('log').innerText.includes('ended by the caller')")
-        await page.wait_for("document.getElementById('connection-text').innerText === 'The server is going away'")
-        assert "code 1001" in await text_of(page, "log")
-        await page.wait_for("document.getElementById('sessions').innerText === 'The server does not answer'")
+            await page.wait_for("!!document.getElementById('control-delay_ms')")
         await page.evaluate("document.getElementById('connect-sample').focus()")
         await page.press("Enter", 13, "\r")
         await page.wait_for("document.getElementById('notice').innerText === 'The server cannot be reached.'")
         await page.wait_for("document.activeElement.id === 'connect-sample'")
-        page.complaints.clear()  # the browser's own, of connections that were refused
-        port = int(url.rpartition(":")[2])
-        async with serve_demo("127.0.0.1", port):
-            await page.click("connect-sample")
-            await page.wait_for("window.demo.counters().session")
-            await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
-            other = await call_once(url)
-            await page.wait_for(f"document.getElementById('log').innerText.includes('{other} connected')")
+        listeners = await trio.open_tcp_listeners(int(url.rpartition(":")[2]), host="127.0.0.1")
+        async with listeners[0]:  # it takes connections, and never answers
+            await page.press("Enter", 13, "\r")
+            await page.wait_for("!document.getElementById('actions-busy').hidden")
+            await page.click("cancel")
+            await page.wait_for("!document.getElementById('actions-off').hidden")
 
 
 async def test_it_fits_every_size_and_theme(browser: Browser, tmp_path: Path) -> None:
@@ -206,7 +285,7 @@ async def test_it_fits_every_size_and_theme(browser: Browser, tmp_path: Path) ->
         await page.wait_for("window.demo.counters().speech >= 1")
         papers = set()
         for dark in (False, True):
-            for width, height, mobile in ((1280, 900, False), (390, 844, True)):
+            for width, height, mobile in ((1440, 900, False), (390, 844, True)):
                 await page.show(width=width, height=height, dark=dark, mobile=mobile)
                 await trio.sleep(0.6)
                 await keep(page, f"{'dark' if dark else 'light'}-{width}", tmp_path)
@@ -218,7 +297,7 @@ async def test_it_fits_every_size_and_theme(browser: Browser, tmp_path: Path) ->
         assert transition in ("0s", "1e-05s")
 
         tree = (await page.call("Accessibility.getFullAXTree"))["nodes"]
-        used = {"button", "slider", "switch", "radio", "image", "log", "table", "region", "form", "RadioGroup"}
+        used = {"button", "slider", "switch", "radio", "image", "log", "table", "region", "form", "textbox", "combobox"}
         found: dict[str, list[str]] = {}
         for node in tree:
             role = node.get("role", {}).get("value")
@@ -229,7 +308,9 @@ async def test_it_fits_every_size_and_theme(browser: Browser, tmp_path: Path) ->
         assert {"Barge-in"} == set(found["switch"])
         assert {"Repeats you", "Mirrors you"} == set(found["radio"])
         assert len(found["slider"]) == 2
-        assert len(found["image"]) == 3
+        assert len(found["image"]) == 4
+        assert found["textbox"] == ["Write to the bot"]
+        assert sorted(found["combobox"]) == ["Microphone", "Speaker"]
         levels = await page.evaluate("[...document.querySelectorAll('h1, h2, h3')].map((h) => Number(h.tagName[1]))")
         assert levels[0] == 1
         assert all(later - earlier <= 1 for earlier, later in pairwise(levels))

@@ -6,12 +6,13 @@ import pytest
 import trio
 
 from tests.real.cli.programs import run, serving
-from trio_transports.demo.app import DemoApp, load_files
+from trio_transports.demo.app import DemoApp
 from trio_transports.demo.self_test import SelfTest
 from trio_transports.demo.serving import serve_demo
 from trio_transports.errors import HandshakeRejected
-from trio_transports.frames import MessageFrame
+from trio_transports.frames import TextFrame
 from trio_transports.params import WebsocketClientParams
+from trio_transports.playground.files import load_files
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.transports.client import WebsocketClientTransport
 
@@ -69,9 +70,12 @@ async def test_the_command_serves_until_it_is_interrupted() -> None:
     ("request_line", "status", "kind"),
     [
         ("GET /style.css HTTP/1.1", 200, "text/css"),
-        ("GET /worklet.js HTTP/1.1", 200, "text/javascript"),
+        ("GET /client/worklet.js HTTP/1.1", 200, "text/javascript"),
         ("HEAD /hello.wav HTTP/1.1", 200, "audio/wav"),
         ("GET /status HTTP/1.1", 200, "application/json"),
+        ("GET /about HTTP/1.1", 200, "application/json"),
+        ("GET /ws HTTP/1.1", 426, "text/plain"),
+        ("GET /start HTTP/1.1", 405, "application/json"),
         ("GET /page.html HTTP/1.1", 404, "text/plain"),
         ("GET /../bot.py HTTP/1.1", 404, "text/plain"),
         ("POST / HTTP/1.1", 405, "text/plain"),
@@ -106,10 +110,9 @@ async def test_only_the_page_itself_may_connect_from_a_browser(origin: str | Non
         transport = WebsocketClientTransport(url.replace("http", "ws") + "/ws", params)
         if is_let_in:
             async with transport.session() as session:
-                hello = await session.input.receive()
-                assert isinstance(hello, MessageFrame)
-                assert isinstance(hello.message, dict)
-                assert hello.message["type"] == "hello"
+                await session.output.send(TextFrame(text="a"))
+                said = await session.input.receive()
+                assert said == TextFrame(text="You wrote: a", aloud=False)
             return
         with pytest.raises(HandshakeRejected, match="HTTP status 403"):
             async with transport.session():

@@ -42,7 +42,16 @@ export class Timeline {
     this.canvas = canvas;
     this.lanes = { you: { buckets: new Map(), bands: [] }, bot: { buckets: new Map(), bands: [] } };
     this.marks = [];
+    this.muted = [];
     this.drawnAt = 0;
+  }
+
+  setMuted(muted, at) {
+    const last = this.muted.at(-1);
+    if (muted === (last !== undefined && last.to === null)) return;
+    if (muted) this.muted.push({ from: at, to: null });
+    else last.to = at;
+    if (this.muted.length > 32) this.muted.shift();
   }
 
   level(lane, at, peak) {
@@ -142,6 +151,7 @@ export class Timeline {
         pen.fillText(name === "you" ? "speech" : "answer", Math.max(left, 0) + 9, top + 18);
       }
     }
+    if (name === "you") this.drawMuted(pen, top, height, x, width);
     const step = (BUCKET_MS / span) * width;
     const bar = Math.max(1.5, step * 0.56);
     const first = Math.floor((now - span) / BUCKET_MS) - 1;
@@ -156,19 +166,48 @@ export class Timeline {
       pen.fill();
     }
   }
+
+  // While muted nothing of you is heard: the lane is hatched.
+  drawMuted(pen, top, height, x, width) {
+    for (const { from, to } of this.muted) {
+      const left = Math.max(0, x(from));
+      const right = to === null ? width : Math.min(width, x(to));
+      if (right <= left) continue;
+      pen.save();
+      pen.beginPath();
+      pen.roundRect(left, top + 4, right - left, height - 8, 8);
+      pen.clip();
+      pen.strokeStyle = theme["line-strong"];
+      pen.lineWidth = 1;
+      for (let at = left - height - (left % 10); at < right; at += 10) {
+        pen.beginPath();
+        pen.moveTo(at, top + height);
+        pen.lineTo(at + height, top);
+        pen.stroke();
+      }
+      pen.restore();
+      if (right - left > 56) {
+        pen.fillStyle = theme.muted;
+        pen.font = `600 11px ${theme.sans}`;
+        pen.textAlign = "left";
+        pen.fillText("muted", left + 9, top + 18);
+      }
+    }
+  }
 }
 
 // A line over the last minute, with its largest value written where it is.
 export class Plot {
-  constructor(canvas, colour) {
+  constructor(canvas, colour, most = 120) {
     this.canvas = canvas;
     this.colour = colour;
+    this.most = most;
     this.values = [];
   }
 
   add(value) {
     this.values.push(value);
-    if (this.values.length > 120) this.values.shift();
+    if (this.values.length > this.most) this.values.shift();
   }
 
   clear() {
@@ -197,9 +236,9 @@ export class Plot {
       pen.lineTo(width, y);
       pen.stroke();
     }
-    if (this.values.length < 2) return;
+    if (!this.values.length) return;
     const ceiling = Math.max(this.worst * 1.05, 1);
-    const step = width / 119;
+    const step = width / (this.most - 1);
     const px = (index) => width - 2 - (this.values.length - 1 - index) * step;
     const py = (value) => base - 1 - (value / ceiling) * (base - top - 2);
     pen.beginPath();

@@ -24,17 +24,21 @@ export class Log {
     this.add("Ready. Connect the microphone, or let the page speak for you.", "server");
   }
 
-  add(text, kind) {
+  // An event keeps its own time, and its place among the others, however late it was told.
+  add(text, kind, at = new Date()) {
     const atEnd = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight < 24;
     const line = element("li");
-    const now = new Date();
-    line.append(element("time", now.toTimeString().slice(0, 8), { datetime: now.toISOString() }), element("span", text, { class: kind }));
-    this.list.append(line);
+    line.append(element("time", at.toTimeString().slice(0, 8), { datetime: at.toISOString() }), element("span", text, { class: kind }));
+    let before = this.list.lastElementChild;
+    while (before && before.firstChild.getAttribute("datetime") > at.toISOString()) before = before.previousElementSibling;
+    if (before) before.after(line);
+    else this.list.prepend(line);
     while (this.list.children.length > 200) this.list.firstChild.remove();
     if (atEnd) this.box.scrollTop = this.box.scrollHeight;
   }
 }
 
+// Of the server's statistics, and of this page's player.
 const ROWS = [
   ["Heard", (s) => `${s.audio_received_s.toFixed(1)} s`],
   ["Said", (s) => `${s.audio_sent_s.toFixed(1)} s`],
@@ -45,8 +49,10 @@ const ROWS = [
   ["Queued", (s) => `${s.audio_queued_s.toFixed(1)} s`],
   ["Cut off", (s) => `${s.audio_out_dropped_s.toFixed(1)} s`],
   ["Interruptions", (s) => s.interruptions],
-  ["Late resets", (s) => s.late_resets],
-  ["Ignored", (s) => s.ignored_messages],
+  ["Reset clock", (s) => s.late_resets],
+  ["Holes", (s, p) => p?.holes ?? 0, (s, p) => p?.holes > 0],
+  ["Cushion", (s, p) => (p ? `${Math.round(p.cushion * 1000)} ms` : "–")],
+  ["Frames cut", (s) => s.frames_dropped],
   ["Malformed", (s) => s.malformed_messages, (s) => s.malformed_messages > 0],
 ];
 
@@ -61,11 +67,11 @@ export class Statistics {
     });
   }
 
-  show(statistics) {
+  show(statistics, player) {
     if (!statistics) return;
     ROWS.forEach(([, text, isBad], index) => {
-      this.cells[index].value.textContent = text(statistics);
-      this.cells[index].row.classList.toggle("alert", Boolean(isBad?.(statistics)));
+      this.cells[index].value.textContent = text(statistics, player);
+      this.cells[index].row.classList.toggle("alert", Boolean(isBad?.(statistics, player)));
     });
   }
 }

@@ -1,18 +1,22 @@
 """Who is on the server, and what has happened: what the page's table and its event log show."""
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from typing import Final, final
 
 import trio
-from attrs import define, field, frozen
+from attrs import asdict, define, field, frozen
 
 from .. import __version__
 from ..frames import JSONValue
+from ..serializers.detect import DetectingFrameSerializer
 from ..session.broadcast import EventsLost
 from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, ServerReady, SessionTimeout
-from .bot import EchoBot
+from ..session.session import Session
+from .dialect import PCMFrameSerializer
 
 MAX_NOTES: Final = 100
 
@@ -53,9 +57,18 @@ def describe(event: Event) -> str:
 class Hall:
     """Shared by all sessions of one server process."""
 
-    bots: dict[str, EchoBot] = field(factory=dict, init=False)
+    sessions: dict[str, Session] = field(factory=dict, init=False)
     notes: deque[Note] = field(factory=lambda: deque(maxlen=MAX_NOTES), init=False)
     _numbers: "count[int]" = field(factory=lambda: count(1), init=False)
+
+    @contextmanager
+    def present(self, session: Session) -> Iterator[None]:
+        """Count a session as here while the block runs."""
+        self.sessions[session.id] = session
+        try:
+            yield
+        finally:
+            del self.sessions[session.id]
 
     def note(self, event: Event) -> None:
         session = event.session.id if isinstance(event, Connected | Disconnected) else None
@@ -67,18 +80,27 @@ class Hall:
         async for event in events:
             self.note(event)
 
-    def status(self) -> JSONValue:
+    def figures(self, session: Session) -> JSONValue:
+        """What a caller is told of its own session."""
+        statistics = asdict(session.statistics())
+        return {"id": session.id, "dialect": _dialect(session), "statistics": statistics}
+
+    def status(self, *, shows_sessions: bool) -> JSONValue:
+        """What anybody may know of this server; who is here only where that was asked for."""
+        if not shows_sessions:
+            return {"version": __version__, "sessions": None, "events": []}
         sessions: list[JSONValue] = []
-        for bot in self.bots.values():
-            statistics = bot.session.statistics()
+        for session in self.sessions.values():
+            statistics = session.statistics()
             sessions.append(
                 {
-                    "id": bot.session.id,
-                    "peer": bot.session.peer.address,
+                    "id": session.id,
+                    "peer": session.peer.address,
+                    "dialect": _dialect(session),
                     "duration_s": round(statistics.duration_s, 1),
                     "audio_received_s": round(statistics.audio_received_s, 1),
                     "audio_sent_s": round(statistics.audio_sent_s, 1),
-                    "state": bot.mood,
+                    "state": getattr(session.serializer, "mood", "connected"),
                 }
             )
         events: list[JSONValue] = [
@@ -86,3 +108,13 @@ class Hall:
             for note in self.notes
         ]
         return {"version": __version__, "sessions": sessions, "events": events}
+
+
+def _dialect(session: Session) -> str:
+    match session.serializer:
+        case DetectingFrameSerializer(provider=provider):
+            return provider or "not known yet"
+        case PCMFrameSerializer():
+            return "this page"
+        case serializer:
+            return type(serializer).__name__.removesuffix("FrameSerializer")

@@ -1,0 +1,105 @@
+"""The page before a server that stops answering, dies, and comes back: a process of its own that is sent signals."""
+
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.real.cli.programs import PROGRAM, ROOT
+from tests.real.demo.chromium import Browser, Page, open_chromium
+from tests.tools import requires
+from trio_transports.audio import AudioFormat
+from trio_transports.audio.wav import write_wav
+
+SEEN_WITHIN_MS = 3000
+TOLD = "The server does not answer."
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
+    program = requires("chromium", "chromium-browser", "google-chrome")
+    silence = tmp_path / "silence.wav"
+    audio_format = AudioFormat(16000)
+    write_wav(silence, audio_format, audio_format.silence(16000))
+    async with open_chromium(program, tmp_path / "profile", silence) as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def served(port: int) -> AsyncIterator[trio.Process]:
+    """The demo in a process of its own, which is killed at the end if it still lives."""
+    async with trio.open_nursery() as nursery:
+        command = [*PROGRAM, "demo", "--port", str(port)]
+        start = partial(trio.run_process, command, stdout=subprocess.DEVNULL, check=False, cwd=ROOT)
+        process: trio.Process = await nursery.start(start)
+        with trio.fail_after(30):
+            while True:
+                try:
+                    await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+                    break
+                except OSError:
+                    await trio.sleep(0.1)
+        yield process
+        if process.returncode is None:
+            process.kill()
+
+
+async def free_port() -> int:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port: int = listener.socket.getsockname()[1]
+    await listener.aclose()
+    return port
+
+
+async def connected(page: Page, port: int) -> None:
+    await page.show(width=390, height=844, dark=False, mobile=True)
+    await page.goto(f"http://127.0.0.1:{port}")
+    await page.wait_for("!!document.getElementById('control-delay_ms')")
+    await page.click("connect-mic")
+    await page.wait_for("window.demo.counters().session", timeout_s=20)
+
+
+async def test_a_stalled_server_is_seen_within_three_seconds(browser: Browser) -> None:
+    """Stopped (SIGSTOP), it is told in sight wherever the page is; going on, it is told too. Both happen twice."""
+    port = await free_port()
+    async with served(port) as process, browser.open_page() as page:
+        await connected(page, port)
+        for turn in (1, 2):
+            await page.evaluate(f"scrollTo(0, {turn} * 1500)")
+            process.send_signal(signal.SIGSTOP)
+            stopped = await page.evaluate("performance.now()")
+            try:
+                await page.wait_for("!document.getElementById('lost').hidden")
+                took_ms = await page.evaluate("performance.now()") - stopped
+            finally:
+                process.send_signal(signal.SIGCONT)
+            assert took_ms < SEEN_WITHIN_MS
+            assert await page.evaluate("document.getElementById('lost-text').innerText") == TOLD
+            place = await page.evaluate(
+                "(({top, bottom}) => [top, innerHeight - bottom])"
+                "(document.getElementById('lost').getBoundingClientRect())"
+            )
+            assert min(place) >= 0
+            await page.wait_for("window.demo.counters().state === 'connected'")
+            assert await page.evaluate("document.getElementById('lost').hidden")
+            assert await page.evaluate("window.demo.counters().stalls") == turn
+
+
+async def test_a_killed_server_that_comes_back_is_found_again(browser: Browser) -> None:
+    """Killed without a word, twice: the page connects again by itself, and is heard by the new server."""
+    port = await free_port()
+    async with browser.open_page() as page:
+        for turn in range(3):
+            async with served(port):
+                if turn == 0:
+                    await connected(page, port)
+                await page.wait_for("window.demo.counters().session", timeout_s=20)
+                assert await page.evaluate("window.demo.counters().returns") == turn
+                sent = await page.evaluate("window.demo.counters().sent")
+                await page.wait_for(f"window.demo.counters().sent > {sent} + 20")
+            await page.wait_for("document.getElementById('lost-text').innerText.startsWith('The connection was lost')")

@@ -1,0 +1,226 @@
+"""Pipecat's own npm client in a real Chromium with a microphone, talking to a bot that is served here."""
+
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import define, evolve, field
+
+from tests.real.demo.chromium import Browser, Page, open_chromium
+from tests.real.rtvi import npm
+from tests.real.rtvi.bots import Bot, pitch
+from tests.tools import requires
+from trio_transports import Session
+from trio_transports.audio.wav import read_wav, write_wav
+from trio_transports.playground import StartTokens, bot_routes, routed
+from trio_transports.playground.asgi import Receive, Route, Scope, Send
+from trio_transports.playground.routes import bot_params
+from trio_transports.playground.serving import serve_app
+
+PAGE = b"<!doctype html><title>A page</title><link rel=icon href='data:,'><script type=module src=/bundle.js></script>"
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> str:
+    modules = npm.install(tmp_path_factory.mktemp("npm"), npm.CLIENT)
+    return npm.bundle(modules, Path(__file__).with_name("client.js"))
+
+
+@pytest.fixture(scope="module")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Speech, then silence, over and over."""
+    path = tmp_path_factory.mktemp("speech") / "speech.wav"
+    words = "Testing, one, two."
+    subprocess.run([requires("espeak-ng"), "-v", "en-us", "-s", "160", "-w", path, words], check=True)
+    audio_format, pcm = read_wav(path)
+    silence = audio_format.silence(audio_format.samples_in(1.0))
+    write_wav(path, audio_format, silence + pcm + silence * 2)
+    return path
+
+
+@pytest.fixture
+async def browser(microphone: Path, tmp_path: Path) -> AsyncIterator[Browser]:
+    program = requires("chromium", "chromium-browser", "google-chrome")
+    async with open_chromium(program, tmp_path / "profile", microphone) as browser:
+        yield browser
+
+
+@define(eq=False)
+class Served:
+    """The bots of a server's callers, the latest last."""
+
+    script: str
+    bots: list[Bot] = field(factory=list)
+    tokens: StartTokens = field(factory=StartTokens)
+
+    async def answer(self, session: Session) -> None:
+        bot = Bot(session)
+        self.bots.append(bot)
+        await bot.run()
+
+    def app(self) -> Route:
+        params = evolve(bot_params(), allow_interruptions=False)  # what the microphone hears must not stop the tone
+        routes = dict(bot_routes(self.answer, params, tokens=self.tokens))
+        routes["/client.html"] = _given(b"text/html", PAGE)
+        routes["/bundle.js"] = _given(b"text/javascript", self.script.encode())
+        return routed(routes)
+
+
+def _given(kind: bytes, body: bytes) -> Route:
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
+        await send({"type": "http.response.body", "body": body})
+
+    return route
+
+
+@asynccontextmanager
+async def visiting(browser: Browser, script: str) -> AsyncIterator[tuple[Page, Served, str]]:
+    served = Served(script)
+    async with serve_app("127.0.0.1", 0, served.app()) as url, browser.open_page() as page:
+        await page.goto(f"{url}/client.html")
+        await page.wait_for("!!window.connect")
+        yield page, served, url
+
+
+async def happened(page: Page, name: str, *, timeout_s: float = 15) -> list[dict[str, Any]]:
+    """What was told under this name, once there is any."""
+    found: list[dict[str, Any]] = await page.wait_for(
+        f"window.of({name!r}).length && window.of({name!r})", timeout_s=timeout_s
+    )
+    return found
+
+
+async def connect(page: Page, url: str = "") -> dict[str, Any]:
+    ready: dict[str, Any] = await page.evaluate(f"window.connect({url + '/start'!r})")
+    return ready
+
+
+async def test_connect_resolves_and_sound_has_its_speed_both_ways(browser: Browser, script: str) -> None:
+    """bot-ready ends the wait; speech is found in the microphone at 16 kHz; a tone is played at its own pitch."""
+    async with visiting(browser, script) as (page, served, _):
+        ready = await connect(page)
+        assert ready["version"] == "2.2.0"
+        assert ready["about"]["library"] == "trio-transports"
+        assert await page.evaluate("window.client.state") == "ready"
+        (bot,) = served.bots
+        assert bot.session.start is not None
+
+        assert await page.evaluate("window.client.sendClientRequest('tone', {hz: 1000, seconds: 4}, 5000)") == {
+            "queued": 4
+        }
+        began = (await happened(page, "BotStartedSpeaking"))[0]["at"]
+        await page.wait_for("Math.abs(window.pitch() - 1000) < 15")
+        ended = (await happened(page, "BotStoppedSpeaking"))[0]["at"]
+        assert 3500 < ended - began < 6000
+        names = [each["name"] for each in await page.evaluate("window.happened")]
+        for name in ("BotTtsStarted", "BotTtsText", "BotTtsStopped", "BotLlmStarted", "BotLlmText", "BotLlmStopped"):
+            assert name in names
+        outputs = [each["data"]["spoken_status"] for each in await happened(page, "BotOutput")]
+        assert outputs == ["new", "completed"]
+
+        heard_before, at_s = len(bot.heard), trio.current_time()
+        await trio.sleep(3)
+        seconds = (len(bot.heard) - heard_before) / 2 / bot.rate
+        assert bot.rate == 16000
+        assert seconds == pytest.approx(trio.current_time() - at_s, rel=0.25)
+
+
+async def test_speech_and_its_transcript_are_told(browser: Browser, script: str) -> None:
+    """The microphone's speech starts and stops events without a word of the bot's, and transcripts come in order."""
+    async with visiting(browser, script) as (page, _, __):
+        await connect(page)
+        await happened(page, "UserStartedSpeaking")
+        await happened(page, "UserStoppedSpeaking")
+        await page.wait_for("window.of('UserTranscript').some((each) => each.data.final)")
+        first, second = (await happened(page, "UserTranscript"))[:2]
+        assert (first["data"]["text"], first["data"]["final"]) == ("Testing", False)
+        assert (second["data"]["text"], second["data"]["final"]) == ("Testing, one, two.", True)
+
+
+async def test_requests_calls_keys_and_text(browser: Browser, script: str) -> None:
+    """Requests are answered or refused under their ids, functions of the page are called, keys and text arrive."""
+    async with visiting(browser, script) as (page, _, __):
+        await connect(page)
+        asked = "window.client.sendClientRequest('weather', {at: 'Brno'}, 5000)"
+        assert await page.evaluate(asked) == {"celsius": 21, "asked": {"at": "Brno"}}
+        refused = "window.client.sendClientRequest('secret', null, 5000).catch((error) => error.data)"
+        assert await page.evaluate(refused) == {"error": "not for you"}
+
+        await page.evaluate("window.client.sendClientMessage('call')")
+        await page.wait_for("window.of('ServerMessage').length")
+        expected = {"title": "A page", "given": {"short": True}}
+        assert (await happened(page, "ServerMessage"))[0]["data"] == {"result": expected}
+        assert (await happened(page, "LLMFunctionCallStarted"))[0]["data"] == {"function_name": "page_title"}
+        stopped = (await happened(page, "LLMFunctionCallStopped"))[0]["data"]
+        assert stopped["result"] == expected
+        assert stopped["cancelled"] is False
+
+        await page.evaluate("window.client.sendDTMF('12#')")
+        await page.wait_for("window.of('ServerMessage').some((each) => each.data.digits === '12#')")
+
+        await page.evaluate("window.client.sendText('hello')")
+        await page.wait_for("window.of('BotOutput').some((each) => each.data.text === 'You wrote hello.')")
+
+        assert await page.evaluate("window.client.sendClientRequest('everything', 1, 5000)") is None
+        assert (await happened(page, "Metrics"))[0]["data"]["ttfb"][0]["value"] == 0.25
+        assert (await happened(page, "Error"))[0]["data"]["data"] == {"error": "a small one", "fatal": False}
+        await happened(page, "UserMuteStarted")
+        await happened(page, "UserMuteStopped")
+
+
+async def test_the_bot_can_be_sent_away(browser: Browser, script: str) -> None:
+    """disconnect-bot ends the handler and the session; a second call after it works as the first."""
+    async with visiting(browser, script) as (page, served, _):
+        for number in (1, 2):
+            await connect(page)
+            assert len(served.bots) == number
+            await page.evaluate("window.client.disconnectBot()")
+            with trio.fail_after(10):
+                while served.bots[-1].session.is_connected:  # noqa: ASYNC110 - the session's own state
+                    await trio.sleep(0.02)
+            await page.evaluate("window.client.disconnect()")
+
+
+async def test_a_server_that_comes_back(browser: Browser, script: str) -> None:
+    """The client hears that the server has gone, and connects again to the one that took its place."""
+    served = Served(script)
+    async with browser.open_page() as page:
+        async with serve_app("127.0.0.1", 0, served.app()) as url:
+            await page.goto(f"{url}/client.html")
+            await page.wait_for("!!window.connect")
+            await connect(page)
+        told = (await happened(page, "Error"))[0]["data"]["data"]
+        assert "1001" in told["error"]
+        await happened(page, "Disconnected")
+        async with serve_app("127.0.0.1", int(url.rpartition(":")[2]), served.app()):
+            ready = await connect(page)
+            assert ready["version"] == "2.2.0"
+            assert await page.evaluate("window.client.sendClientRequest('weather', 1, 5000)") == {
+                "celsius": 21,
+                "asked": 1,
+            }
+
+
+async def test_without_a_token_nobody_is_let_in(browser: Browser, script: str) -> None:
+    """/start's token is what the socket asks for: without it the client's connect is refused."""
+    async with visiting(browser, script) as (page, served, url):
+        await page.evaluate("window.connect('/start').then(() => window.client.disconnect())")
+        address = f"{url.replace('http', 'ws', 1)}/ws"
+        refused = await page.evaluate(
+            f"new Promise((done) => {{ const s = new WebSocket({address!r}); s.onerror = () => done('refused');"
+            " s.onopen = () => done('let in') })"
+        )
+        assert refused == "refused"
+        assert len(served.bots) == 1
+
+
+def test_the_tests_own_measure() -> None:
+    """The pitch of a tone is what it was made with."""
+    from tests.real.rtvi.bots import tone
+
+    assert pitch(tone(440, 1.0).audio, 24000) == pytest.approx(440, abs=2)

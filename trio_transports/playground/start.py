@@ -1,0 +1,142 @@
+"""``/start``: where Pipecat's clients ask for the address of a bot's WebSocket, and may be given a token for it.
+
+Rules
+1. A POST with a JSON body of any form, or none, is answered ``{"ws_url": ...}``, and with ``token`` too where there are
+   ``StartTokens``. The clients refuse any other member.
+2. A client appends the token to the address, as ``?token=``. ``StartTokens.authorize`` is for ``params.authorize``: who
+   has been here, and not longer ago than ``ttl_s``, is let in. Tokens are signed, so that any process that has the same
+   secret can check them and nothing needs to be kept.
+3. A page of another origin is answered only where that origin is allowed, and then its preflight is too.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, final
+from urllib.parse import urlsplit
+
+from attrs import define, field
+from attrs.validators import gt, instance_of
+
+from ..frames import JSONValue
+from ..wire.peer import Peer
+from .asgi import BodyError, Header, Receive, Route, Scope, Send, answer, answer_json, header, whole_body
+
+_SIGNATURE_BYTES: Final = 16
+_TIME_BYTES: Final = 8
+_NONCE_BYTES: Final = 8
+_MAX_TOKEN_CHARS: Final = 100
+
+
+@final
+@define(eq=False, kw_only=True)
+class StartTokens:
+    """Tokens that let one in for ``ttl_s``; processes that share a ``secret`` take each other's."""
+
+    secret: bytes = field(factory=lambda: secrets.token_bytes(32), repr=False, validator=instance_of(bytes))
+    ttl_s: float = field(default=60.0, validator=gt(0))
+    _now_s: Callable[[], float] = time.time
+
+    def issue(self) -> str:
+        """Make one."""
+        told = int((self._now_s() + self.ttl_s) * 1000).to_bytes(_TIME_BYTES, "big") + secrets.token_bytes(_NONCE_BYTES)
+        return urlsafe_b64encode(told + self._signature(told)).decode("ascii").rstrip("=")
+
+    def is_valid(self, token: str) -> bool:
+        """Whether it is one of ours, and not too old."""
+        if len(token) > _MAX_TOKEN_CHARS or not token.isascii():
+            return False
+        try:
+            whole = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        except (Base64Error, ValueError):
+            return False
+        told, signature = whole[:-_SIGNATURE_BYTES], whole[-_SIGNATURE_BYTES:]
+        if len(told) != _TIME_BYTES + _NONCE_BYTES or not hmac.compare_digest(signature, self._signature(told)):
+            return False
+        return int.from_bytes(told[:_TIME_BYTES], "big") > self._now_s() * 1000
+
+    async def authorize(self, peer: Peer) -> bool:
+        """For ``params.authorize``: let in who brings a valid token in the query, or as a bearer."""
+        bearer = (peer.header("authorization") or "").removeprefix("Bearer ")
+        return any(self.is_valid(token) for token in (*peer.query.get("token", ()), bearer))
+
+    def _signature(self, told: bytes) -> bytes:
+        return hmac.digest(self.secret, told, hashlib.sha256)[:_SIGNATURE_BYTES]
+
+
+def start_route(
+    ws_path: str = "/ws",
+    *,
+    tokens: StartTokens | None = None,
+    allowed_origins: Collection[str] = (),
+    public_url: str | None = None,
+    on_start: Callable[[JSONValue], Awaitable[None]] | None = None,
+) -> Route:
+    """Make the route. ``public_url`` is what callers call this server, where that is not what they ask for.
+
+    ``on_start`` is given the body of each request before the answer.
+    """
+
+    async def start(scope: Scope, receive: Receive, send: Send) -> None:
+        shared = _cors(scope, allowed_origins)
+        if shared is None:
+            await answer_json(scope, send, 403, {"detail": "pages of this origin may not start a session here"})
+            return
+        if scope["method"] == "OPTIONS":
+            await answer(scope, send, 204, b"", headers=shared)
+            return
+        if scope["method"] != "POST":
+            await answer_json(
+                scope, send, 405, {"detail": "only POST starts a session"}, headers=[*shared, (b"allow", b"POST")]
+            )
+            return
+        try:
+            asked = _body(await whole_body(receive))
+        except BodyError as exc:
+            await answer_json(scope, send, 413, {"detail": str(exc)}, headers=shared)
+            return
+        except ValueError as exc:
+            await answer_json(scope, send, 400, {"detail": f"the body is not JSON: {exc}"}, headers=shared)
+            return
+        if on_start is not None:
+            await on_start(asked)
+        told: dict[str, JSONValue] = {"ws_url": _address(scope, ws_path, public_url)}
+        if tokens is not None:
+            told["token"] = tokens.issue()
+        await answer_json(scope, send, 200, told, headers=shared)
+
+    return start
+
+
+def _body(body: bytes) -> JSONValue:
+    document: JSONValue = json.loads(body) if body.strip() else None
+    return document
+
+
+def _address(scope: Scope, ws_path: str, public_url: str | None) -> str:
+    if public_url is not None:
+        parts = urlsplit(public_url)
+        scheme, host, prefix = parts.scheme, parts.netloc, parts.path.rstrip("/")
+    else:
+        scheme, host, prefix = scope.get("scheme", "http"), header(scope, b"host"), scope.get("root_path", "")
+    return f"{'wss' if scheme in ('https', 'wss') else 'ws'}://{host}{prefix}{ws_path}"
+
+
+def _cors(scope: Scope, allowed: Collection[str]) -> list[Header] | None:
+    """What to add to the answer for the page that asks; None: that page may not."""
+    origin = header(scope, b"origin")
+    if not origin or urlsplit(origin).netloc == header(scope, b"host"):
+        return []
+    if origin not in allowed and "*" not in allowed:
+        return None
+    return [
+        (b"access-control-allow-origin", origin.encode("latin-1")),
+        (b"access-control-allow-methods", b"POST"),
+        (b"access-control-allow-headers", b"content-type, authorization"),
+        (b"vary", b"origin"),
+    ]
