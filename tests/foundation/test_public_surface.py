@@ -77,9 +77,12 @@ ELSEWHERE: Final[Mapping[str, Sequence[str]]] = {
     "pipeline": ["Pipeline"],
     "testing": ["check_wire", "memory_wire_pair"],
     "hosting": ["serve_asgi"],
+    "serializers.rtvi": ["RTVIFrameSerializer"],
+    "playground": ["bot_routes", "routed", "StartTokens", "Choice", "Slider", "Switch"],
 }
 NEEDS: Final[Mapping[str, str]] = {
     "serializers.protobuf": "protobuf",
+    "serializers.rtvi": "protobuf",
     "vad.silero": "vad",
     "bus.redis": "redis",
 }

@@ -11,7 +11,6 @@ Rules
 
 import hashlib
 import hmac
-import json
 import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -23,7 +22,9 @@ from urllib.parse import urlsplit
 from attrs import define, field
 from attrs.validators import gt, instance_of
 
+from ..errors import RemoteProtocolError
 from ..frames import JSONValue
+from ..serializers.codec import loads
 from ..wire.peer import Peer
 from .asgi import BodyError, Header, Receive, Route, Scope, Send, answer, answer_json, header, whole_body
 
@@ -100,8 +101,8 @@ def start_route(
         except BodyError as exc:
             await answer_json(scope, send, 413, {"detail": str(exc)}, headers=shared)
             return
-        except ValueError as exc:
-            await answer_json(scope, send, 400, {"detail": f"the body is not JSON: {exc}"}, headers=shared)
+        except RemoteProtocolError as exc:
+            await answer_json(scope, send, 400, {"detail": f"the body cannot be read: {exc}"}, headers=shared)
             return
         if on_start is not None:
             await on_start(asked)
@@ -114,8 +115,7 @@ def start_route(
 
 
 def _body(body: bytes) -> JSONValue:
-    document: JSONValue = json.loads(body) if body.strip() else None
-    return document
+    return loads(body) if body.strip() else None
 
 
 def _address(scope: Scope, ws_path: str, public_url: str | None) -> str:

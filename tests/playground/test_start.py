@@ -1,0 +1,199 @@
+"""``/start`` and its tokens: what clients are told, who is let in with it, and what is refused."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from trio_transports import AsgiWebsocketParams, Session
+from trio_transports.frames import JSONValue
+from trio_transports.playground import StartTokens, bot_routes, routed
+from trio_transports.playground.asgi import MAX_BODY_BYTES, Route
+from trio_transports.playground.start import start_route
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.wire.peer import Peer
+
+
+@define(eq=False)
+class Answer:
+    status: int = 0
+    headers: dict[str, str] = field(factory=dict)
+    body: bytes = b""
+
+    @property
+    def document(self) -> Any:  # noqa: ANN401 - whatever was answered
+        return json.loads(self.body)
+
+
+async def ask(
+    route: Route,
+    method: str,
+    path: str,
+    body: Sequence[bytes] = (b"",),
+    *,
+    host: str = "127.0.0.1:80",
+    scheme: str = "http",
+    **headers: str,
+) -> Answer:
+    """Call an ASGI app by hand."""
+    found, parts = Answer(), list(body)
+    named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "scheme": scheme,
+        "query_string": b"",
+        "headers": [(b"host", host.encode()), *named],
+    }
+
+    async def receive() -> dict[str, Any]:
+        if not parts:
+            return {"type": "http.disconnect"}
+        part = parts.pop(0)
+        return {"type": "http.request", "body": part, "more_body": bool(parts)}
+
+    async def send(event: Any) -> None:  # noqa: ANN401 - an ASGI event
+        if event["type"] == "http.response.start":
+            found.status = event["status"]
+            found.headers = {name.decode(): value.decode() for name, value in event["headers"]}
+        else:
+            found.body += event["body"]
+
+    await route(scope, receive, send)
+    return found
+
+
+async def ignore(session: Session) -> None:
+    async for _ in session.input:
+        pass
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"any": ["thing"]}', b"[]", b" null "])
+async def test_a_post_is_told_where_to_go(body: bytes) -> None:
+    """Any JSON, or none, is answered with the socket's address and nothing that the clients refuse."""
+    answer = await ask(start_route(), "POST", "/start", (body,))
+    assert answer.status == 200
+    assert answer.document == {"ws_url": "ws://127.0.0.1:80/ws"}
+    assert answer.headers["content-type"] == "application/json"
+
+
+async def test_the_address_is_the_callers_own() -> None:
+    """TLS, a name, a path in front and a public address show in what the client is told."""
+    secure = await ask(start_route(), "POST", "/start", scheme="https", host="bot.example")
+    assert secure.document == {"ws_url": "wss://bot.example/ws"}
+    public = start_route("/talk", public_url="https://bot.example/mine/")
+    assert (await ask(public, "POST", "/start")).document == {"ws_url": "wss://bot.example/mine/talk"}
+
+
+async def test_the_body_reaches_the_application() -> None:
+    """What the client asks with is given to ``on_start`` before the answer."""
+    asked: list[JSONValue] = []
+
+    async def on_start(body: JSONValue) -> None:
+        asked.append(body)
+
+    route = start_route(on_start=on_start)
+    assert (await ask(route, "POST", "/start", (b'{"voice":', b' "low"}'))).status == 200
+    assert (await ask(route, "POST", "/start")).status == 200
+    assert asked == [{"voice": "low"}, None]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "status", "why"),
+    [
+        ("GET", (b"",), 405, "only POST"),
+        ("POST", (b"{",), 400, "not JSON"),
+        ("POST", (b"\xff",), 400, "not JSON"),
+        ("POST", (b"[" * 100_000,), 413, "at most"),
+        ("POST", (b" " * MAX_BODY_BYTES, b" "), 413, "at most"),
+        ("POST", (), 413, "gone"),
+    ],
+)
+async def test_what_is_refused(method: str, body: Sequence[bytes], status: int, why: str) -> None:
+    """Under the name that clients show (``detail``), with a status that says whose fault it is."""
+    answer = await ask(start_route(), method, "/start", body)
+    assert answer.status == status
+    assert why in answer.document["detail"]
+
+
+async def test_deep_nesting_is_refused() -> None:
+    """A body within the bound that nests too deeply is the caller's mistake, not a crash."""
+    answer = await ask(start_route(), "POST", "/start", (b"[" * 60_000,))
+    assert answer.status == 400
+
+
+async def test_pages_of_other_origins() -> None:
+    """One that is allowed is answered with CORS, its preflight too; another is refused; one's own needs nothing."""
+    route = start_route(allowed_origins=["https://app.example"])
+    answer = await ask(route, "POST", "/start", origin="https://app.example")
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    preflight = await ask(route, "OPTIONS", "/start", origin="https://app.example")
+    assert preflight.status == 204
+    assert "content-type" in preflight.headers["access-control-allow-headers"]
+    refused = await ask(route, "POST", "/start", origin="https://evil.example")
+    assert refused.status == 403
+    assert "access-control-allow-origin" not in refused.headers
+    own = await ask(route, "POST", "/start", origin="http://127.0.0.1:80")
+    assert own.status == 200
+
+
+async def test_a_token_lets_in_until_it_is_old() -> None:
+    """By the query or as a bearer; not a changed one, not another server's, not after its time."""
+    now_s = [1000.0]
+    tokens = StartTokens(ttl_s=30, now_s=lambda: now_s[0])
+    answer = await ask(start_route(tokens=tokens), "POST", "/start")
+    token = answer.document["token"]
+    assert set(answer.document) == {"ws_url", "token"}
+    assert await tokens.authorize(Peer(query_string=f"token={token}"))
+    assert await tokens.authorize(Peer(headers=(("Authorization", f"Bearer {token}"),)))
+    shared = StartTokens(secret=tokens.secret, ttl_s=30, now_s=lambda: now_s[0])
+    assert shared.is_valid(token)
+    assert not StartTokens().is_valid(token)
+    assert token not in repr(tokens)
+    for wrong in ("", token[:-1], token + "A", "B" + token[1:], token.swapcase(), "é", "=", "x" * 10_000, "a" * 43):
+        assert not tokens.is_valid(wrong)
+    assert not await tokens.authorize(Peer())
+    now_s[0] += 29
+    assert tokens.is_valid(token)
+    now_s[0] += 2
+    assert not tokens.is_valid(token)
+
+
+@pytest.mark.parametrize("changes", [{"ttl_s": 0}, {"secret": "text"}])
+def test_settings_are_checked(changes: dict[str, Any]) -> None:
+    """No time to live and a secret that is no bytes are mistakes found at once."""
+    with pytest.raises((ValueError, TypeError), match=next(iter(changes))):
+        StartTokens(**changes)
+
+
+async def test_the_routes_of_a_bot() -> None:
+    """The page, the client, what it is about; no sessions are shown unless asked for; other names are refused."""
+    app = routed(bot_routes(ignore, title="A bot", lede="Talk to it."))
+    page = await ask(app, "GET", "/")
+    assert page.status == 200
+    assert b"<h1" in page.body
+    client = await ask(app, "GET", "/client/voice.js")
+    assert client.headers["content-type"].startswith("text/javascript")
+    about = await ask(app, "GET", "/about")
+    assert about.document["title"] == "A bot"
+    assert about.document["needs_token"] is False
+    assert (await ask(app, "GET", "/status")).document["sessions"] is None
+    shown = routed(bot_routes(ignore, shows_sessions=True, tokens=StartTokens()))
+    assert (await ask(shown, "GET", "/status")).document["sessions"] == []
+    assert (await ask(shown, "GET", "/about")).document["needs_token"] is True
+    for path in ("/", "/start", "/about"):
+        assert (await ask(app, "POST", path, host="evil.example")).status == 421
+    assert (await ask(app, "GET", "/page.html")).status == 404
+    assert (await ask(app, "HEAD", "/style.css")).body == b""
+    named = routed(bot_routes(ignore, host_names=["Bot.Example"]))
+    assert (await ask(named, "GET", "/", host="bot.example:8000")).status == 200
+
+
+async def test_ones_own_routes_stand_beside() -> None:
+    """A bot's routes are a mapping: others are added, and any of them can be replaced."""
+    routes = dict(bot_routes(ignore, AsgiWebsocketParams(serializer=JSONFrameSerializer())))
+    routes["/mine"] = start_route("/elsewhere")
+    assert (await ask(routed(routes), "POST", "/mine")).document == {"ws_url": "ws://127.0.0.1:80/elsewhere"}
