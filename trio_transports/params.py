@@ -133,6 +133,13 @@ def _text(instance: object, attribute: "Attribute[Any]", value: object) -> None:
         raise TypeError(f"{_named(instance, attribute)} must be a str or None, not {value!r}")
 
 
+def _path(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    if value is not None and not (isinstance(value, str) and value.startswith("/")):
+        raise ValueError(
+            f"{_named(instance, attribute)} must be a path that begins with a slash, or None, not {value!r}"
+        )
+
+
 def _policy(instance: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not isinstance(value, ReconnectPolicy):
         raise TypeError(f"{_named(instance, attribute)} must be a ReconnectPolicy or None, not {value!r}")
@@ -308,6 +315,8 @@ class _AcceptingParams(TransportParams):
     allowed_origins: Collection[str] | None = field(default=None, validator=_origins)
     authorize: Callable[..., Awaitable[Any]] | None = field(default=None, validator=_callable)
     subprotocols: tuple[str, ...] = field(default=(), converter=_names, validator=_name_tuple)
+    max_messages_per_second: float | None = field(default=None, validator=_number(above=0, optional=True))
+    max_bytes_per_second: float | None = field(default=None, validator=_number(above=0, optional=True))
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -324,6 +333,9 @@ class WebsocketServerParams(_AcceptingParams):
     """Parameters of the standalone server. ``max_sessions=1`` is the replaced server's one client at a time."""
 
     max_sessions: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
+    max_connections_per_address: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
+    max_handshakes_per_second: float | None = field(default=None, validator=_number(above=0, optional=True))
+    health_path: str | None = field(default="/health", validator=_path)
 
 
 @final

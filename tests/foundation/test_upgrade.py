@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trio_transports import ConnectionClosed, HandshakeRejected, TransportError
+from trio_transports.wire.answering import upgrade_as_server
 from trio_transports.wire.peer import Peer
 from trio_transports.wire.refusal import Refusal
 from trio_transports.wire.stream import OwnedStream
-from trio_transports.wire.upgrade import upgrade_as_client, upgrade_as_server
+from trio_transports.wire.upgrade import upgrade_as_client
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # RFC 6455, 1.3

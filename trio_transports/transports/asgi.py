@@ -25,7 +25,9 @@ from ..session.events import Event
 from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.admission import admit
+from ..wire.accepting.rates import rated
 from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
+from ..wire.protocol import Wire
 from ..wire.running import ASGI_WAYS_OUT, require_trio
 from .server import is_normal_end
 
@@ -68,7 +70,10 @@ class AsgiWebsocketTransport:
             raise LocalProtocolError("this transport has had its session: make one for each WebSocket")
         self._was_used = True
         with self._events.activity():
-            async with self._connected() as wire, open_session(wire, self.params, events=self._events) as session:
+            async with (
+                self._connected() as wire,
+                open_session(self._rated(wire), self.params, events=self._events) as session,
+            ):
                 if wire.server is None:
                     yield session
                     return
@@ -95,6 +100,14 @@ class AsgiWebsocketTransport:
         except (HandshakeRejected, ConnectionClosed):
             if has_begun:
                 raise
+
+    def _rated(self, wire: Wire) -> Wire:
+        params = self.params
+        return rated(
+            wire,
+            max_messages_per_second=params.max_messages_per_second,
+            max_bytes_per_second=params.max_bytes_per_second,
+        )
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsgiWire]:
@@ -126,7 +139,7 @@ class AsgiWebsocketTransport:
             return
         if wire.is_accepted:
             with trio.move_on_after(params.close_timeout):
-                await wire.aclose(1008, refusal.body)
+                await wire.aclose(1008, refusal.body.strip())
         else:
             await wire.refuse(refusal)
         raise HandshakeRejected(refusal.status, headers=refusal.headers, body=refusal.body.encode())

@@ -2,39 +2,35 @@
 
 Rules
 1. What one connection does, its handler's crash included, ends that connection; it is logged once, the server goes on.
-2. Who is not let in (``allowed_origins``, ``authorize``) gets an HTTP status before the upgrade, and no session.
-3. With ``max_sessions`` taken, a further client is told 1013 and the sessions under way are kept.
-4. ``drain`` and ``shutdown``, a signal with ``signals=True``, and cancelling ``serve`` all end it by the rules of
+2. Who gets in, and what becomes of who does not, is ``wire.accepting.door``'s business: an HTTP status before the
+   upgrade, and no session. With ``max_sessions`` taken, a further client is told 1013; those under way are kept.
+3. ``drain`` and ``shutdown``, a signal with ``signals=True``, and cancelling ``serve`` all end it by the rules of
    ``wire.accepting.leaving``: every client hears 1001, whatever its handler does. Where calls are hung up, the end may
    take ``hang_up_timeout`` more.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeAlias, final
 
 import trio
 from attrs import define, field
 
-from ..errors import ConnectionClosed, HandshakeRejected
+from ..errors import ConnectionClosed
 from ..params import WebsocketServerParams
 from ..session.broadcast import Broadcast, Subscription
 from ..session.events import Event, ServerReady
 from ..session.run import open_session
 from ..session.session import Session
-from ..wire.accepting.admission import admit
-from ..wire.accepting.leaving import GOING_AWAY, LEAVING, Leaving, serve_connections
-from ..wire.accepting.listening import listener_address, open_listeners
+from ..wire.accepting.door import Callers, Door, DoorRules
+from ..wire.accepting.leaving import GOING_AWAY, Leaving
+from ..wire.accepting.limits import Limits
 from ..wire.accepting.signals import told_by_signals
-from ..wire.engines import Engine, engine_named
-from ..wire.peer import Peer
+from ..wire.engines import engine_named
 from ..wire.protocol import Wire
-from ..wire.refusal import Refusal
 from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.settings import WireSettings
-from ..wire.stream import TCPStream
 
 logger = logging.getLogger("trio_transports.server")
 
@@ -50,13 +46,13 @@ class WebsocketServerTransport:
     host: str | None = "localhost"
     port: int = 8765
     engine: str = field(default="trio-websocket", kw_only=True)
-    _engine: Engine = field(init=False)
+    _door: Door = field(init=False)
     _events: Broadcast[Event] = field(factory=Broadcast, init=False)
     _sessions: list[Session] = field(factory=list, init=False)
     _serving: "list[_Serving]" = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._engine = engine_named(self.engine)
+        self._door = Door(_rules(self.params), engine_named(self.engine), lambda: self._is_full)
 
     def events(self, buffer: int = 1024) -> Subscription[Event]:
         """Subscribe to what happens; the channel ends when the server has ended."""
@@ -86,23 +82,17 @@ class WebsocketServerTransport:
                 serving.has_ended.set()
 
     async def _serve(self, handler: Handler, leaving: Leaving, task_status: trio.TaskStatus[ServerReady]) -> None:
-        listeners = await open_listeners(self.host, self.port)
-        ready = ServerReady(tuple(listener_address(listener) for listener in listeners))
-        context = self.params.ssl_context
-        accepting: list[trio.abc.Listener[TCPStream]] = [
-            listener if context is None else trio.SSLListener(listener, context, https_compatible=True)
-            for listener in listeners
-        ]
-
-        def listening() -> None:
+        def listening(addresses: tuple[tuple[str, int], ...]) -> None:
+            ready = ServerReady(addresses)
             self._events.emit(ready)
             task_status.started(ready)
 
-        await serve_connections(
-            accepting,
-            partial(self._serve_connection, handler, leaving),
+        await self._door.serve(
+            partial(self._serve_session, handler, leaving),
             leaving,
-            close_timeout_s=self.params.close_timeout,
+            host=self.host,
+            port=self.port,
+            ssl_context=self.params.ssl_context,
             on_listening=listening,
         )
 
@@ -123,21 +113,9 @@ class WebsocketServerTransport:
         for serving in self._serving:
             serving.leaving.begin()
 
-    async def _serve_connection(self, handler: Handler, leaving: Leaving, stream: TCPStream) -> None:
-        try:
-            async with self._accepted(stream, leaving) as wire:
-                if self._is_full:
-                    await self._turn_away(wire)
-                else:
-                    await self._serve_session(handler, leaving, wire)
-        except ConnectionClosed as exc:
-            logger.debug("a connection ended before it was a session: %s", exc)
-        except HandshakeRejected as exc:
-            logger.info("a caller was refused: %s", exc)
-        except _HandlerFailed as failed:
-            logger.exception("a handler failed; its call has ended, the server goes on", exc_info=failed.__cause__)
-        except Exception:  # the boundary between one connection and the server
-            logger.exception("a connection failed; the server goes on")
+    def callers(self) -> Callers:
+        """Who came so far, who was let in, and why others were not."""
+        return self._door.callers()
 
     async def _serve_session(self, handler: Handler, leaving: Leaving, wire: Wire) -> None:
         call = _Call()
@@ -153,6 +131,8 @@ class WebsocketServerTransport:
                             raise
                         if session.is_connected or not is_normal_end(exc):
                             raise _HandlerFailed from exc
+            except _HandlerFailed as failed:
+                logger.exception("a handler failed; its call has ended, the server goes on", exc_info=failed.__cause__)
             finally:
                 if call.session is not None:
                     self._sessions.remove(call.session)
@@ -163,32 +143,6 @@ class WebsocketServerTransport:
         # A session that is over takes no place, though its call may still be being hung up.
         under_way = sum(session.is_connected or session.is_closing for session in self._sessions)
         return self.params.max_sessions is not None and under_way >= self.params.max_sessions
-
-    @asynccontextmanager
-    async def _accepted(self, stream: TCPStream, leaving: Leaving) -> AsyncIterator[Wire]:
-        """Upgrade within ``connect_timeout``, which does not reach into the body."""
-        params = self.params
-
-        async def decide(peer: Peer) -> Refusal | None:
-            if leaving.has_begun:
-                return LEAVING
-            return await admit(peer, allowed_origins=params.allowed_origins, authorize=params.authorize)
-
-        with trio.CancelScope(deadline=trio.current_time() + params.connect_timeout) as limit:
-            async with self._engine.accept(
-                stream,
-                admit=decide,
-                subprotocols=params.subprotocols,
-                settings=WireSettings.of(params),
-            ) as wire:
-                limit.deadline = float("inf")
-                yield wire
-        if limit.cancelled_caught:
-            raise ConnectionClosed(1006, "the handshake took longer than connect_timeout", initiator="local")
-
-    async def _turn_away(self, wire: Wire) -> None:
-        with trio.move_on_after(self.params.close_timeout):
-            await wire.aclose(1013, "the server is full: try again later")
 
 
 @final
@@ -217,6 +171,24 @@ class _Call:
                 await self.has_ended.wait()
         finally:
             await session.aclose(*GOING_AWAY)
+
+
+def _rules(params: WebsocketServerParams) -> DoorRules:
+    return DoorRules(
+        connect_timeout_s=params.connect_timeout,
+        close_timeout_s=params.close_timeout,
+        wires=WireSettings.of(params),
+        allowed_origins=params.allowed_origins,
+        authorize=params.authorize,
+        subprotocols=params.subprotocols,
+        limits=Limits(
+            max_connections_per_address=params.max_connections_per_address,
+            max_handshakes_per_second=params.max_handshakes_per_second,
+        ),
+        max_messages_per_second=params.max_messages_per_second,
+        max_bytes_per_second=params.max_bytes_per_second,
+        health_path=params.health_path,
+    )
 
 
 class _HandlerFailed(Exception):

@@ -14,7 +14,7 @@ Rules
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from typing import Final, final
@@ -25,14 +25,14 @@ from trio.lowlevel import ParkingLot
 
 from .._nursery import open_services
 from ..errors import ConnectionClosed, Ending, Initiator
+from .answering import Admit, Plain, nothing, upgrade_as_server
 from .closing import LINGER_S, linger, sendable_close
 from .peer import Peer
 from .protocol import BytesLike, Wire
-from .refusal import Refusal
 from .rfc6455 import Close, Opcode, Parser, Ping, Pong, Received, Violation, encode_close, encode_frame
 from .settings import WireSettings
 from .stream import OwnedStream, TCPStream, peer_address
-from .upgrade import upgrade_as_client, upgrade_as_server
+from .upgrade import upgrade_as_client
 
 _PIECE_BYTES: Final = 16 * 1024
 """Of a backlog, written at a time: that a peer takes it slowly is seen by the piece."""
@@ -363,8 +363,9 @@ async def connect_wire(
 async def accept_wire(
     stream: TCPStream,
     *,
-    admit: Callable[[Peer], Awaitable[Refusal | None]],
+    admit: Admit,
     subprotocols: Sequence[str] = (),
+    plain: Plain = nothing,
     settings: WireSettings,
 ) -> AsyncIterator[Wire]:
     """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; else raise HandshakeRejected."""
@@ -373,7 +374,7 @@ async def accept_wire(
         address, port = peer_address(stream)
         try:
             peer, trailing = await upgrade_as_server(
-                owned, address=address, port=port, admit=admit, subprotocols=subprotocols
+                owned, address=address, port=port, admit=admit, subprotocols=subprotocols, plain=plain
             )
         except _STREAM_ERRORS as exc:
             raise ConnectionClosed(1006, "the handshake was cut off", initiator="error") from exc

@@ -1,15 +1,14 @@
 """The WebSocket engines to choose from, by name."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol, final
 
 from attrs import frozen
 
 from . import direct, trio_websocket
-from .peer import Peer
+from .answering import Admit, Plain, nothing
 from .protocol import Wire
-from .refusal import Refusal
 from .settings import WireSettings
 from .stream import TCPStream
 
@@ -31,14 +30,15 @@ class Connect(Protocol):
 
 
 class Accept(Protocol):
-    """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in."""
+    """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; ``plain`` answers other requests."""
 
     def __call__(
         self,
         stream: TCPStream,
         *,
-        admit: Callable[[Peer], Awaitable[Refusal | None]],
+        admit: Admit,
         subprotocols: Sequence[str] = (),
+        plain: Plain = nothing,
         settings: WireSettings,
     ) -> AbstractAsyncContextManager[Wire]: ...
 

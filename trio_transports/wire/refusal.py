@@ -1,6 +1,6 @@
 """HTTP answers in place of an upgrade: those this side gives, and reading those it gets."""
 
-from typing import final
+from typing import TypeAlias, final
 
 from attrs import Attribute, field, frozen
 
@@ -19,7 +19,20 @@ class Refusal:
 
     status: int = field(validator=_status)
     body: str = ""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+@final
+@frozen(kw_only=True)
+class Page:
+    """The answer to a request for a page, on a server of WebSockets."""
+
+    status: int
+    body: str
     headers: tuple[tuple[str, str], ...] = ()
+
+
+Answer: TypeAlias = Refusal | Page
 
 
 def refusal_in(received: bytes, url: str) -> HandshakeRejected | None:

@@ -48,6 +48,8 @@ class OwnedStream(trio.abc.Stream):
 
     _stream: TCPStream
     on_end: Callable[[], None] | None = None
+    outlives_engine: Callable[[], bool] | None = field(default=None, init=False)
+    """Whether ``aclose``, which engines call, is to leave the stream open: its owner has something to say yet."""
     _descriptor: int | None = field(default=None, init=False)
     """Of a plain TCP stream; never used after ``close``, when it may be somebody else's."""
     _writing: bool = field(default=False, init=False)
@@ -56,6 +58,17 @@ class OwnedStream(trio.abc.Stream):
     handshake_data: bytes = field(default=b"", init=False, repr=False)
     """What was received before ``opened``: an answer that the engine could not read may still say something."""
     _is_open: bool = field(default=False, init=False)
+    _put_back: bytes = field(default=b"", init=False, repr=False)
+    """Read before everything else."""
+
+    @property
+    def is_writing(self) -> bool:
+        """A write is under way, or was cut off midway."""
+        return self._writing
+
+    def put_back(self, data: bytes) -> None:
+        """Have ``data`` read next."""
+        self._put_back = data
 
     def opened(self) -> None:
         """The handshake is over: what arrives now is bounded by the message limit."""
@@ -67,6 +80,10 @@ class OwnedStream(trio.abc.Stream):
             self._descriptor = self._stream.socket.fileno()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._put_back:
+            data, self._put_back = self._put_back, b""
+            await trio.lowlevel.checkpoint()
+            return data
         try:
             if self._descriptor is None:
                 data = bytes(await self._stream.receive_some(max_bytes))
@@ -134,7 +151,8 @@ class OwnedStream(trio.abc.Stream):
             raw_socket(self._stream).shutdown(stdlib_socket.SHUT_WR)
 
     async def aclose(self) -> None:
-        self.close()
+        if self.outlives_engine is None or not self.outlives_engine():
+            self.close()
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:

@@ -6,13 +6,18 @@ Rules
 2. The engine's tasks run in a nursery of their own, so that its failure ends this connection and nothing else.
 3. A send that is cancelled midway aborts: half a frame may be on the stream.
 4. Keepalive is a ping with a deadline for its pong. A connection that misses it is aborted.
-5. A peer that vanishes during the handshake ends the handshake at once, not at its timeout.
+5. A peer that vanishes during the handshake ends the handshake at once, not at its timeout; while ``admit`` makes up
+   its mind, at its timeout.
 6. Foreign exceptions are translated here, and only here.
+7. As a server, the request is read and judged by ``answering``, as on every engine. The engine is shown a request that
+   says only what it must know, and so answers none that another reader could take for something else (HAZARDS 42).
+8. The engine ends a violation without a word. Its Close is written here, and the peer has a moment to read it.
 """
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Final, final
 
 import trio
@@ -22,10 +27,12 @@ from wsproto.connection import ConnectionState
 
 from .._nursery import open_services
 from ..errors import ConnectionClosed, Ending, HandshakeRejected, Initiator, TransportError
-from .closing import sendable_close
+from .answering import Admit, Asked, Plain, nothing, read_request
+from .closing import LINGER_S, sendable_close
 from .peer import Peer
 from .protocol import BytesLike, Wire
-from .refusal import Refusal, refusal_in
+from .refusal import refusal_in
+from .rfc6455 import encode_close
 from .settings import WireSettings
 from .stream import OwnedStream, TCPStream, peer_address
 
@@ -33,7 +40,6 @@ logger = logging.getLogger("trio_transports.wire")
 
 
 _TOO_BIG: Final = 1009
-_LINGER_S: Final = 1.0
 
 
 @final
@@ -53,9 +59,12 @@ class TrioWebsocketWire:
         try:
             return await self._connection.get_message()
         except trio_websocket.ConnectionClosed as exc:
+            is_first = self._ending is None
             ending = self._ended(exc)
             if ending.code == _TOO_BIG and ending.initiator == "local":
                 await self._let_the_peer_read_the_close()
+            elif is_first and ending.initiator == "error" and ending.code != 1006:
+                await self._say_what_was_wrong(ending)
             raise ending.error() from exc
 
     async def send(self, message: str | BytesLike) -> None:
@@ -107,15 +116,26 @@ class TrioWebsocketWire:
         if closed.code == _TOO_BIG and isinstance(cause.__context__, trio.ClosedResourceError):
             return Ending(_TOO_BIG, closed.reason or "", "local")
         # A frame that breaks the rules becomes a Close of the making of this engine, which no peer sent. It does
-        # not send that either: to the peer the connection is lost. Only a real Close ends the closing handshake.
+        # not send that either: rule 8 does. Only a real Close ends the closing handshake.
         is_real = self._connection._wsproto.state is ConnectionState.CLOSED
         return Ending(int(closed.code), closed.reason or "", "remote" if is_real else "error")
 
+    async def _say_what_was_wrong(self, ending: Ending) -> None:
+        """Rule 8. Where a write is under way, or stands half done, nothing can follow it."""
+        with trio.move_on_after(LINGER_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            if not self._stream.is_writing:
+                await self._stream.send_all(
+                    encode_close(*sendable_close(ending.code, ending.reason), masked=self._connection.is_client)
+                )
+                self._stream.shut_writing()
+                await self._let_the_peer_read_the_close()
+        self._stream.abort()
+
     async def _let_the_peer_read_the_close(self) -> None:
         """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
-        with trio.move_on_after(_LINGER_S):
+        with trio.move_on_after(LINGER_S):
             while True:
-                await trio.sleep(_LINGER_S / 50)  # the engine makes one last read of its own, and must come first
+                await trio.sleep(LINGER_S / 50)  # the engine makes one last read of its own, and must come first
                 try:
                     while await self._stream.receive_some(65536):
                         pass
@@ -170,39 +190,56 @@ async def connect_wire(
 async def accept_wire(
     stream: TCPStream,
     *,
-    admit: Callable[[Peer], Awaitable[Refusal | None]],
+    admit: Admit,
     subprotocols: Sequence[str] = (),
+    plain: Plain = nothing,
     settings: WireSettings,
 ) -> AsyncIterator[Wire]:
     """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; else raise HandshakeRejected."""
     owned = OwnedStream(stream)
     address, port = peer_address(stream)
-
-    async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
-        request = await trio_websocket.wrap_server_stream(nursery, owned, max_message_size=settings.max_message_bytes)
-        path, _, query = request.path.partition("?")
-        chosen = next((name for name in subprotocols if name in request.proposed_subprotocols), None)
-        peer = Peer(
-            address=address,
-            port=port,
-            path=path,
-            query_string=query,
-            # The engine takes Host out of the headers; an origin or signature check needs it.
-            headers=(("host", request._event.host), *_decoded(request.headers)),
-            subprotocol=chosen,
-        )
-        refusal = await admit(peer)
-        if refusal is not None:
-            await request.reject(
-                refusal.status,
-                extra_headers=[(name.encode(), value.encode()) for name, value in refusal.headers],
-                body=refusal.body.encode(),
+    what = f"the WebSocket handshake from {address}"
+    try:
+        try:
+            asked = await read_request(
+                owned, address=address, port=port, admit=admit, subprotocols=subprotocols, plain=plain
             )
-            raise HandshakeRejected(refusal.status, body=refusal.body.encode())
-        return TrioWebsocketWire(peer, await request.accept(subprotocol=chosen), owned)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
+            raise ConnectionClosed(1006, f"{what} was cut off", initiator="error") from exc
+        owned.put_back(_in_short(asked) + asked.trailing)
 
-    async with _engine(open_wire, owned, settings, what=f"the WebSocket handshake from {address}") as wire:
-        yield wire
+        async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
+            request = await trio_websocket.wrap_server_stream(
+                nursery, owned, max_message_size=settings.max_message_bytes
+            )
+            connection = await request.accept(subprotocol=asked.peer.subprotocol)
+            owned.outlives_engine = partial(_is_violated, connection)  # rule 8
+            return TrioWebsocketWire(asked.peer, connection, owned)
+
+        async with _engine(open_wire, owned, settings, what=what) as wire:
+            yield wire
+    finally:
+        owned.close()
+
+
+def _in_short(asked: Asked) -> bytes:
+    """Rule 7: the request as the engine is shown it."""
+    protocol = asked.peer.subprotocol
+    lines = (
+        "GET / HTTP/1.1",
+        "Host: x",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {asked.key}",
+        *(() if protocol is None else (f"Sec-WebSocket-Protocol: {protocol}",)),
+    )
+    return "\r\n".join((*lines, "", "")).encode()
+
+
+def _is_violated(connection: trio_websocket.WebSocketConnection) -> bool:
+    """The engine takes the connection for closed, though no Close was sent or received."""
+    return connection.closed is not None and connection._wsproto.state is ConnectionState.OPEN
 
 
 @asynccontextmanager

@@ -118,7 +118,8 @@ async def test_a_late_refusal_is_1008() -> None:
     async with fastapi_echo_host(handler, params, app_accepts=True) as host, raw_peer(host.server.port) as peer:
         await peer.upgrade(Origin="https://evil.example")
         closed = await peer.read_to_close()
-        assert (closed.close_code, closed.close_reason) == (1008, "origin not allowed")
+        assert closed.close_code == 1008
+        assert closed.close_reason.startswith("origin not allowed: ")
         await peer.send(close_frame(1008))
         await peer.wait_eof()
     assert seen == []

@@ -10,8 +10,10 @@ from trio_transports.wire.accepting.admission import Authorize, admit
 from trio_transports.wire.refusal import Refusal
 
 
-def caller(origin: str | None = None) -> Peer:
-    return Peer(address="10.0.0.7", headers=() if origin is None else (("Origin", origin),))
+def caller(origin: str | None = None, host: str | None = None) -> Peer:
+    named = (("Origin", origin), ("Host", host))
+    headers = tuple((name, value) for name, value in named if value is not None)
+    return Peer(address="10.0.0.7", headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -35,13 +37,51 @@ def caller(origin: str | None = None) -> Peer:
         ("https://good.example", [], False),
         (None, ["https://good.example"], True),
         (None, [], True),
-        ("https://any.example", None, True),
+        ("https://any.example", None, False),
     ],
 )
 async def test_origins(origin: str | None, allowed: list[str] | None, *, is_in: bool) -> None:
     """An origin is let in by scheme, host and port, in any case; who names none is no browser."""
     refusal = await admit(caller(origin), allowed_origins=allowed)
-    assert refusal == (None if is_in else Refusal(status=403, body="origin not allowed"))
+    assert (refusal is None) is is_in
+    if refusal is not None:
+        assert refusal.status == 403
+        assert refusal.body.startswith("origin not allowed: ")
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "is_in"),
+    [
+        ("https://voice.example", "voice.example", True),
+        ("https://VOICE.example:443", "voice.example", True),
+        ("http://localhost:3000", "localhost:8765", True),
+        ("http://127.0.0.1:3000", "127.0.0.1:8765", True),
+        ("http://[::1]:3000", "[::1]:8765", True),
+        ("https://evil.example", "voice.example", False),
+        ("https://voice.example.evil.example", "voice.example", False),
+        ("https://voice.example@evil.example", "voice.example", False),
+        ("http://localhost:3000", "127.0.0.1:8765", False),
+        ("null", "voice.example", False),
+        ("https://voice.example", None, False),
+        ("", "", False),
+        (None, "voice.example", True),
+    ],
+)
+async def test_origins_by_default(origin: str | None, host: str | None, *, is_in: bool) -> None:
+    """Pages of the same host get in, on any port, and no others; the answer says what would let them in."""
+    refusal = await admit(caller(origin, host))
+    assert (refusal is None) is is_in
+    if refusal is not None:
+        assert refusal.status == 403
+        assert "allowed_origins" in refusal.body
+
+
+async def test_an_origin_forges_no_line() -> None:
+    """What is said of it is escaped, and cut."""
+    refusal = await admit(caller("https://x/\r\nall is well" + "x" * 1000))
+    assert refusal is not None
+    assert refusal.body.strip().isprintable()
+    assert len(refusal.body) < 400
 
 
 def answering(answer: object) -> Authorize:

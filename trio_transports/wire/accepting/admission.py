@@ -1,11 +1,15 @@
 """Who is let in: the origin check and the application's own, before any upgrade is accepted.
 
 Rules
-1. A browser always says where the page came from. With ``allowed_origins`` set, an ``Origin`` that is not in it is
-   refused with 403. A caller without that header is not a browser, and is left to ``authorize``.
-2. Origins are compared by scheme, host and port, in any case, default ports filled in. ``"*"`` lets every origin in.
-3. ``authorize(peer)`` answers None or True to let the caller in, False for 401, an HTTP status, or a ``Refusal``.
-4. An ``authorize`` that crashes lets nobody in: it is logged, and the caller gets 500.
+1. A browser always says where the page came from. An ``Origin`` that is not allowed is refused with 403. A caller
+   without that header is not a browser, and is left to ``authorize``.
+2. Without ``allowed_origins``, pages of the same host get in: those whose origin names the host that the request names
+   (``Host``), on any port. A page of another site cannot talk to a server through its visitor's browser (HAZARDS 47).
+   Where ``Host`` may be made to name anything (DNS rebinding), or a proxy rewrites it, set ``allowed_origins``.
+3. With them, origins are compared by scheme, host and port, in any case, default ports filled in. ``"*"`` lets every
+   origin in.
+4. ``authorize(peer)`` answers None or True to let the caller in, False for 401, an HTTP status, or a ``Refusal``.
+5. An ``authorize`` that crashes lets nobody in: it is logged, and the caller gets 500.
 """
 
 import logging
@@ -13,8 +17,10 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from ..._showing import shown_text
 from ..peer import Peer
 from ..refusal import Refusal
+from .hosts import host_name
 
 logger = logging.getLogger("trio_transports.server")
 
@@ -28,8 +34,10 @@ async def admit(
 ) -> Refusal | None:
     """Decide about a caller: None lets it in."""
     origin = peer.header("origin")
-    if allowed_origins is not None and origin is not None and not _is_allowed(origin, allowed_origins):
-        return Refusal(status=403, body="origin not allowed")
+    if origin is not None:
+        refusal = _wrong_origin(origin, peer.header("host"), allowed_origins)
+        if refusal is not None:
+            return refusal
     if authorize is None:
         return None
     try:
@@ -48,6 +56,17 @@ async def admit(
             return Refusal(status=answer)
     logger.error("authorize answered %r: answer None, True, False, a status from 300 to 599, or a Refusal", answer)
     return Refusal(status=500, body="internal error")
+
+
+def _wrong_origin(origin: str, host: str | None, allowed: Collection[str] | None) -> Refusal | None:
+    if allowed is not None:
+        is_allowed, otherwise = _is_allowed(origin, allowed), "allowed_origins does not list it"
+    else:
+        is_allowed = _normal(origin)[1] == host_name(host or "") != ""
+        otherwise = "without allowed_origins, only pages of this server's own host get in"
+    if is_allowed:
+        return None
+    return Refusal(status=403, body=f"origin not allowed: {shown_text(origin[:200])} ({otherwise})\n")
 
 
 def _is_allowed(origin: str, allowed: Collection[str]) -> bool:

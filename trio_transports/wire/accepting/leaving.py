@@ -14,7 +14,6 @@ Rules
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from math import inf
 from typing import Final, TypeAlias, TypeVar, final
 
@@ -22,6 +21,7 @@ import trio
 from attrs import define, field
 
 from ..refusal import Refusal
+from .listening import accept_from
 
 logger = logging.getLogger("trio_transports.server")
 
@@ -54,6 +54,10 @@ class Leaving:
     @property
     def has_begun(self) -> bool:
         return self._serving.deadline < inf
+
+    @property
+    def guests(self) -> int:
+        return len(self._farewells)
 
     @contextmanager
     def guest(self, farewell: Farewell) -> Iterator[None]:
@@ -93,10 +97,13 @@ async def serve_connections(
     """Serve each connection in a task of its own until told to leave, and return when all have ended."""
     async with trio.open_nursery() as connections:
 
+        def take(stream: StreamT) -> None:
+            connections.start_soon(serve_connection, stream)
+
         async def listen() -> None:
-            async with trio.open_nursery() as nursery:
-                serve = partial(trio.serve_listeners, serve_connection, listeners, handler_nursery=connections)
-                await nursery.start(serve)
+            async with trio.open_nursery() as accepting:
+                for listener in listeners:
+                    accepting.start_soon(accept_from, listener, take)
                 on_listening()
 
         await leaving.serve(listen, close_timeout_s=close_timeout_s)

@@ -1,0 +1,71 @@
+"""What one address may take, in virtual time."""
+
+from contextlib import ExitStack
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from trio_transports.wire.accepting import limits
+from trio_transports.wire.accepting.limits import Addresses, Limits, network_of
+
+
+def come(addresses: Addresses, address: str) -> int | None:
+    """One connection that has gone again; the status if it was refused."""
+    with addresses.connection(address) as refusal:
+        return None if refusal is None else refusal.status
+
+
+async def test_connections_are_counted_from_accept_to_close() -> None:
+    """The third of two is refused, twice; when one has gone the next gets in. Others do not notice."""
+    addresses = Addresses(Limits(max_connections_per_address=2))
+    for _ in range(2):
+        with ExitStack() as stack:
+            assert [stack.enter_context(addresses.connection("10.0.0.7")) for _ in range(2)] == [None, None]
+            assert [come(addresses, "10.0.0.7") for _ in range(2)] == [429, 429]
+            assert come(addresses, "10.0.0.8") is None
+        assert come(addresses, "10.0.0.7") is None
+    assert len(addresses) == 0
+
+
+async def test_handshakes_have_a_rate(autojump_clock: MockClock) -> None:
+    """Three at once of three a second; then one each third of a second, and the answer says how long to wait."""
+    addresses = Addresses(Limits(max_handshakes_per_second=3))
+    for _ in range(2):
+        assert [come(addresses, "10.0.0.7") for _ in range(5)] == [None, None, None, 429, 429]
+        await trio.sleep(0.34)
+        assert [come(addresses, "10.0.0.7") for _ in range(2)] == [None, 429]
+        await trio.sleep(10)
+    slow = Addresses(Limits(max_handshakes_per_second=0.1))
+    assert come(slow, "10.0.0.7") is None
+    with slow.connection("10.0.0.7") as refusal:
+        assert refusal is not None
+        assert dict(refusal.headers)["Retry-After"] == "10"
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::ffff", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", ""),
+        ("a unix socket", "a unix socket"),
+    ],
+)
+def test_whose_address_it_is(address: str, network: str) -> None:
+    """One IPv4 address, or one IPv6 network of 64 bits."""
+    assert network_of(address) == network
+
+
+async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    """Neither a million addresses nor one that comes for ever fills memory; who is connected is never forgotten."""
+    monkeypatch.setattr(limits, "MAX_ADDRESSES", 100)
+    addresses = Addresses(Limits(max_handshakes_per_second=0.001, max_connections_per_address=1))
+    with addresses.connection("192.0.2.1"):
+        for number in range(1000):
+            come(addresses, f"10.0.{number >> 8}.{number & 255}")
+        assert len(addresses) <= 101
+        assert come(addresses, "192.0.2.1") == 429

@@ -1,0 +1,92 @@
+"""How fast a caller may send, in virtual time."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from trio_transports.errors import ConnectionClosed
+from trio_transports.wire import Wire
+from trio_transports.wire.accepting.rates import BURST_S, rated
+from trio_transports.wire.memory import memory_wire_pair
+
+
+async def received(wire: Wire) -> tuple[int, ConnectionClosed]:
+    count = 0
+    while True:
+        try:
+            await wire.receive()
+        except ConnectionClosed as closed:
+            return count, closed
+        count += 1
+
+
+async def send_until_closed(wire: Wire, size: int, every_s: float) -> ConnectionClosed:
+    while True:
+        try:
+            await wire.send(bytes(size))
+        except ConnectionClosed as closed:
+            return closed
+        await trio.sleep(every_s)
+
+
+@pytest.mark.parametrize(
+    ("limits", "size", "every_s", "most"),
+    [
+        ({"max_messages_per_second": 50.0}, 10, 0.001, 50 * BURST_S),
+        ({"max_bytes_per_second": 1000.0}, 100, 0.001, 10 * BURST_S),
+        ({"max_messages_per_second": 1000.0, "max_bytes_per_second": 1000.0}, 100, 0.001, 10 * BURST_S),
+    ],
+)
+async def test_who_sends_too_fast_is_told(
+    limits: dict[str, float], size: int, every_s: float, most: float, autojump_clock: MockClock
+) -> None:
+    """1008 and why, on both sides, after a burst of a few seconds' worth; the end is told again and again."""
+    near, far = memory_wire_pair()
+    wire = rated(near, **limits)
+    told: list[ConnectionClosed] = []
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def send() -> None:
+            told.append(await send_until_closed(far, size, every_s))
+
+        @nursery.start_soon
+        async def read() -> None:
+            await received(far)
+
+        count, closed = await received(wire)
+        assert most - 1 <= count <= most * 1.1
+        for _ in range(2):
+            assert (closed.code, closed.initiator) == (1008, "local")
+            _, closed = await received(wire)
+    assert told[0].code == 1008
+    assert "a second" in told[0].reason
+
+
+async def test_who_keeps_to_the_rate_is_never_told(autojump_clock: MockClock) -> None:
+    """An hour of voice at fifty messages a second, with a stall of three seconds each minute."""
+    near, far = memory_wire_pair(buffer_messages=10_000)
+    wire = rated(near, max_messages_per_second=50, max_bytes_per_second=50 * 640)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def send() -> None:
+            for _ in range(60):
+                for _ in range(57):
+                    for _ in range(50):
+                        await far.send(bytes(640))
+                    await trio.sleep(1)
+                await trio.sleep(3)
+                for _ in range(150):
+                    await far.send(bytes(640))
+            await far.aclose(1000)
+
+        count, closed = await received(wire)
+    assert count == 60 * 60 * 50
+    assert closed.code == 1000
+
+
+async def test_without_limits_a_wire_is_itself() -> None:
+    """Nothing stands between, and nothing is paid."""
+    near, _ = memory_wire_pair()
+    assert rated(near) is near
