@@ -1,3 +1,4 @@
 """Serving an ASGI app on hypercorn's trio worker, guarded against what a bare one does not survive."""
 
+from .leaving import is_leaving as is_leaving
 from .server import serve_asgi as serve_asgi

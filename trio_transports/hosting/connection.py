@@ -33,6 +33,7 @@ from trio.lowlevel import ParkingLot
 
 from .app_run import AppRun, SendToPeer
 from .boundary import boundary
+from .leaving import Leaving
 from .protocols import Protocols, Setting
 from .stream import GuardedStream
 
@@ -54,6 +55,7 @@ class Host:
     state: dict[str, Any]
     ssl_context: ssl.SSLContext | None
     write_timeout_s: float
+    leaving: Leaving
 
 
 @final
@@ -103,6 +105,11 @@ class Connection:
                     await self._serve(alpn_protocol, address)
         finally:
             self._socket.abort()
+
+    @property
+    def has_calls(self) -> bool:
+        """A WebSocket is open, or about to be."""
+        return any(run.websocket is not None for run in self._runs)
 
     # -- what the server says ------------------------------------------------------------------------------------
 
@@ -279,8 +286,9 @@ class Connection:
 
     async def _spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: SendToPeer) -> _Put:
         stream = send.__self__  # type: ignore[attr-defined]  # the bound method's owner: the only way to it from here
+        self._host.leaving.announce(scope)
         run = AppRun(
-            app,
+            self._host.leaving.app_for(app, scope),
             config,
             scope,
             send,
@@ -303,6 +311,8 @@ class Connection:
             await run.run(self._begin_close)
         finally:
             self._runs.remove(run)
+            if run.websocket is not None:
+                self._host.leaving.call_ended.unpark_all()
             if not self._runs:
                 self._runs_ended.unpark_all()
 

@@ -2,8 +2,10 @@
 
 Rules
 1. Sockets are bound before the app's lifespan begins: a port that is taken costs no startup.
-2. A shutdown (the trigger returned, ``max_requests`` was reached, Ctrl-C) stops accepting, tells every session of the
-   app, and waits ``graceful_timeout`` for them. What runs then is cancelled, and after ``_LAST_S`` more the sockets go.
+2. A shutdown (a signal, the trigger returned, ``max_requests`` was reached, Ctrl-C) first lets calls under way finish
+   for ``drain`` seconds. New ones get 503 meanwhile; plain requests are still served, and find that the server leaves
+   (``is_leaving``), so that a health check can tell. Then accepting stops, every session of the app is told, and
+   ``graceful_timeout`` is waited for them. What runs then is cancelled, and after ``_LAST_S`` more the sockets go.
 3. A cancellation from outside is a shutdown without the waiting: the app's runs are cancelled at once. What each does
    in a shield of its own (a session says 1001) still has its connection, for ``graceful_timeout`` at most.
 4. The lifespan of the app outlives its connections, in both.
@@ -28,7 +30,9 @@ from hypercorn.typing import AppWrapper, ASGIFramework
 from hypercorn.utils import repr_socket_addr, wrap_app
 
 from .._nursery import open_services
+from ..wire.accepting.signals import told_by_signals
 from .connection import Connection, Host
+from .leaving import Leaving
 from .stream import GuardedStream
 
 _LAST_S: Final = 0.5
@@ -42,17 +46,22 @@ async def serve_asgi(
     config: Config,
     *,
     shutdown_trigger: ShutdownTrigger | None = None,
+    signals: bool = False,
+    drain: float = 0.0,
     write_timeout: float = 10.0,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` as ``hypercorn.trio.serve`` does, guarded against what that does not survive.
 
     ``started`` gives the addresses, as hypercorn's does: ``["http://127.0.0.1:8000"]``, with the ports really bound.
-    ``write_timeout`` is how long a peer may leave 64 kB unread before its connection is reset. Returns when the server
-    has been shut down: by ``shutdown_trigger`` returning, by ``config.max_requests``, by Ctrl-C where trio's main task
-    awaits it. Cancelling it also lets sessions say goodbye, and takes ``config.graceful_timeout`` at most, but the
-    app's lifespan is cancelled then instead of told to shut down. In a nursery Ctrl-C is such a cancellation: trio
-    raises it in the main task. Use ``shutdown_trigger`` with ``trio.open_signal_receiver`` where that matters.
+    ``write_timeout`` is how long a peer may leave 64 kB unread before its connection is reset.
+
+    Returns when the server has been shut down: by the first SIGTERM or SIGINT (Ctrl-C) with ``signals=True``, by
+    ``shutdown_trigger`` returning, by ``config.max_requests``. Calls under way then have ``drain`` seconds to finish;
+    the rest is told 1001, and what is queued leaves within each session's ``close_timeout``. A second signal ends the
+    process at once. Cancelling it also lets sessions say goodbye, without that time, and takes
+    ``config.graceful_timeout`` at most, but the app's lifespan is cancelled then instead of told to shut down. Without
+    ``signals`` Ctrl-C is a shutdown where trio's main task awaits this; in a nursery it is a cancellation.
 
     Every field of hypercorn's ``Config`` that its trio worker reads works, but ``quic_bind``: HTTP/3 is refused with a
     ValueError. permessage-deflate is never agreed on. ``workers`` above 1 lets that many processes bind the same
@@ -78,6 +87,8 @@ async def serve_asgi(
     _check(config)
     if write_timeout <= 0:
         raise ValueError(f"write_timeout must be above 0, not {write_timeout!r}")
+    if not drain >= 0:
+        raise ValueError(f"drain must be 0 seconds or more, not {drain!r}")
     config.set_statsd_logger_class(StatsdLogger)
     max_requests = config.max_requests
     host = Host(
@@ -87,8 +98,10 @@ async def serve_asgi(
         state={},
         ssl_context=config.create_ssl_context(),
         write_timeout_s=write_timeout,
+        leaving=Leaving(),
     )
-    with _bound_sockets(config) as sockets:
+    told = trio.Event()
+    with told_by_signals(told.set, is_on=signals), _bound_sockets(config) as sockets:
         async with _lifespan(host.app, config, host.state), open_services() as services:
             server = _Server(host)
             listeners, addresses = _listen(sockets, config.backlog)
@@ -98,12 +111,14 @@ async def serve_asgi(
             task_status.started(addresses)
             is_cancelled = True
             try:
-                await _told_to_stop(shutdown_trigger, host.context)
+                await _told_to_stop(shutdown_trigger, host.context, told)
                 is_cancelled = False
             except KeyboardInterrupt:  # as hypercorn: Ctrl-C is a shutdown
                 is_cancelled = False
             finally:
                 with trio.CancelScope(shield=True):
+                    if not is_cancelled:
+                        await server.drain(drain)
                     await server.stop(at_once=is_cancelled)
 
 
@@ -172,15 +187,18 @@ def _listen(sockets: Sockets, backlog: int) -> tuple[list[tuple[trio.SocketListe
     return listeners, addresses
 
 
-async def _told_to_stop(shutdown_trigger: ShutdownTrigger | None, context: WorkerContext) -> None:
+async def _told_to_stop(
+    shutdown_trigger: ShutdownTrigger | None, context: WorkerContext, signalled: trio.Event
+) -> None:
     with trio.CancelScope() as told:
 
-        async def watch_requests() -> None:
-            await context.terminate.wait()
+        async def watch(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
             told.cancel()
 
         async with open_services() as services:
-            services.start_soon(watch_requests, name="trio_transports.hosting max_requests")
+            services.start_soon(watch, context.terminate.wait, name="trio_transports.hosting max_requests")
+            services.start_soon(watch, signalled.wait, name="trio_transports.hosting signals")
             await (shutdown_trigger or trio.sleep_forever)()
 
 
@@ -209,6 +227,13 @@ class _Server:
                             )
         finally:
             self._ended.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Let calls under way finish, and nobody begin another."""
+        self._host.leaving.is_leaving = True
+        with trio.move_on_after(seconds):
+            while any(connection.has_calls for connection in self._connections):
+                await self._host.leaving.call_ended.park()
 
     async def stop(self, *, at_once: bool) -> None:
         self._accepting.cancel()

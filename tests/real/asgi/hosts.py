@@ -65,6 +65,7 @@ async def hosted(
     *,
     guarded: bool = True,
     write_timeout: float = 1.0,
+    drain: float = 0.0,
     tls: Mapping[str, str] | None = None,
     **settings: object,
 ) -> AsyncIterator[Hosted]:
@@ -77,7 +78,12 @@ async def hosted(
         try:
             if guarded:
                 await serve_asgi(
-                    app, config, shutdown_trigger=shutdown.wait, write_timeout=write_timeout, task_status=task_status
+                    app,
+                    config,
+                    shutdown_trigger=shutdown.wait,
+                    write_timeout=write_timeout,
+                    drain=drain,
+                    task_status=task_status,
                 )
             else:
                 await hypercorn.trio.serve(

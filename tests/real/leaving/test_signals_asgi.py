@@ -1,0 +1,85 @@
+"""SIGTERM and Ctrl-C to the README's FastAPI program, and to apps whose handlers will not leave."""
+
+import json
+import signal
+from base64 import b64decode, b64encode
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.real.leaving.programs import Program, running, snippet
+from tests.real.leaving.test_signals import SAID, SETTINGS, call, read_to_the_end, signals
+from trio_transports.errors import ConnectionClosed
+from trio_transports.wire.dial import dial
+from trio_transports.wire.direct import connect_wire
+
+
+async def _say_and_signal(program: Program, number: signal.Signals) -> tuple[bytes, ConnectionClosed]:
+    address, path = call(program.port, "/ws")
+    async with connect_wire(
+        await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+    ) as wire:
+        said = {"type": "audio", "audio": b64encode(SAID).decode(), "sample_rate": 16000}
+        await wire.send(json.dumps(said))
+        first = json.loads(await wire.receive())
+        program.signal(number)
+        rest, closed = await read_to_the_end(wire)
+        return b64decode(first["audio"]) + rest, closed
+
+
+@signals
+async def test_the_fastapi_program_flushes_says_goodbye_and_exits_with_0(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """What was queued is heard to its end, then 1001; the process ends well."""
+    async with running(snippet("fastapi", tmp_path)) as program:
+        heard, closed = await _say_and_signal(program, number)
+        assert heard.rstrip(b"\0") == SAID
+        assert closed.code == 1001
+        assert await program.ended() == 0
+
+
+_SERVE = """
+import trio
+from hypercorn.config import Config
+from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport
+from trio_transports.hosting import serve_asgi
+from trio_transports.serializers import JSONFrameSerializer
+params = AsgiWebsocketParams(serializer=JSONFrameSerializer())
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await AsgiWebsocketTransport((scope, receive, send), params).serve(handler)
+config = Config.from_mapping(bind=["127.0.0.1:PORT"], graceful_timeout=0.5, errorlog="/dev/null")
+trio.run(lambda: serve_asgi(app, config, signals=True, drain=DRAIN))
+"""
+STUCK = """
+async def handler(session):
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+""" + _SERVE.replace("DRAIN", "0")
+PATIENT = """
+async def handler(session):
+    async for frame in session.input:
+        pass
+""" + _SERVE.replace("DRAIN", "600")
+
+
+@signals
+@pytest.mark.parametrize("code", [STUCK, PATIENT], ids=["a handler that never leaves", "a long drain"])
+async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals, code: str) -> None:
+    """While it waits for a handler, or for calls to finish, a second signal is the end."""
+    async with running(code) as program:
+        address, path = call(program.port, "/ws")
+        async with connect_wire(
+            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+        ) as wire:
+            program.signal(number)
+            if code is STUCK:
+                _, closed = await read_to_the_end(wire)
+                assert closed.code == 1001
+            else:
+                await trio.sleep(0.5)
+            assert program.process.returncode is None
+            program.signal(number)
+            assert await program.ended() == -number
