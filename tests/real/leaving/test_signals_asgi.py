@@ -11,7 +11,7 @@ import trio
 from tests.real.leaving.programs import Program, running, snippet
 from tests.real.leaving.test_signals import SAID, SETTINGS, call, read_to_the_end, signals
 from trio_transports.errors import ConnectionClosed
-from trio_transports.wire.dial import dial
+from trio_transports.wire.dialling import dial
 from trio_transports.wire.direct import connect_wire
 
 
