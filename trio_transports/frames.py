@@ -252,11 +252,29 @@ class CancelFrame:
 
 @final
 @frozen(kw_only=True)
+class Played:
+    """How much of one utterance was heard: never more than was written to the wire."""
+
+    utterance: str
+    seconds: float
+    sent_seconds: float
+    """How long it is, as far as it was sent."""
+    texts: "tuple[TextFrame, ...]" = ()
+    """Those of its text frames at whose place among the audio the peer's player has been."""
+    is_complete: bool = False
+    """Nothing more of it was to come, and all was played."""
+    is_over: bool = False
+    """This will not change any more: it is complete, or was interrupted."""
+
+
+@final
+@frozen(kw_only=True)
 class InterruptionFrame:
-    """What is playing stops now (barge-in)."""
+    """What is playing stops now (barge-in). ``heard`` tells, of each utterance it cut off, what was played of it."""
 
     id: int = 0
     name: str = ""
+    heard: tuple[Played, ...] = field(default=(), eq=False, metadata=LOCAL)
 
 
 @final
@@ -303,10 +321,14 @@ class BotStartedSpeakingFrame:
 @final
 @frozen(kw_only=True)
 class BotStoppedSpeakingFrame:
-    """The end of an utterance. Sent to an output, it flushes the last partial chunk. ``notice``: see rule 6."""
+    """The end of an utterance. Sent to an output, it flushes the last partial chunk.
+
+    ``notice``: see rule 6. The session's own tells what was ``heard`` of the utterance by then.
+    """
 
     destination: str | None = None
     notice: bool = field(default=False, eq=False, metadata=LOCAL)
+    heard: Played | None = field(default=None, eq=False, metadata=LOCAL)
 
 
 @final

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 from attrs import define, field
+from attrs import evolve as replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_transports.frames import (
@@ -16,6 +17,7 @@ from trio_transports.frames import (
     EndFrame,
     Frame,
     InterruptionFrame,
+    Played,
     TextFrame,
     TranscriptionFrame,
     UserStartedSpeakingFrame,
@@ -358,3 +360,49 @@ async def test_what_is_dropped_is_counted(autojump_clock: MockClock) -> None:
         assert sink.dropped == {"AudioFrame": 100, "TextFrame": 1}
         await feed.send(TextFrame(text="never read"))
     assert sink.dropped == {"AudioFrame": 100, "TextFrame": 2}
+
+
+@define(eq=False)
+class TellingSink(Sink):
+    """An output that knows what was heard."""
+
+    playback: dict[str, Played] = field(factory=dict)
+
+
+async def test_an_interruption_tells_what_was_heard(autojump_clock: MockClock) -> None:
+    """What the output knows at that moment, to every stage; a stage can ask at any moment, in an inner pipeline too."""
+    cut = Played(utterance="u", seconds=1.0, sent_seconds=2.0)
+    over = Played(utterance="old", seconds=1.0, sent_seconds=1.0, is_complete=True, is_over=True)
+    seen: list[tuple[Played, ...]] = []
+    asked: list[object] = []
+
+    async def watch(frame: Frame, output: Send) -> None:
+        if isinstance(frame, InterruptionFrame):
+            seen.append(frame.heard)
+            asked.append(output.playback)  # type: ignore[attr-defined]
+
+    feed, source = trio.open_memory_channel[Frame](100)
+    sink = TellingSink()
+    inner = Pipeline([per_turn(watch)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Pipeline([inner.run], allow_interruptions=True).run, source, sink)
+        sink.playback = {"old": over, "u": cut}
+        await feed.send(UserStartedSpeakingFrame())
+        await trio.sleep(1)
+        sink.playback = {}
+        await feed.send(UserStartedSpeakingFrame())
+        await trio.sleep(1)
+        told = (replace(cut, seconds=1.5),)
+        await feed.send(InterruptionFrame(heard=told))
+        feed.close()
+    assert seen == [(cut,), (), told]
+    assert asked[0] == {"old": over, "u": cut}
+    with pytest.raises(AttributeError, match="does not know what was heard"):
+        await Pipeline([per_turn(watch)]).run(_one(InterruptionFrame()), Sink())
+
+
+def _one(frame: Frame) -> trio.MemoryReceiveChannel[Frame]:
+    feed, source = trio.open_memory_channel[Frame](1)
+    feed.send_nowait(frame)
+    feed.close()
+    return source

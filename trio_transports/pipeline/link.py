@@ -9,7 +9,7 @@ Rules
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, final
 
@@ -17,8 +17,8 @@ import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
-from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame
-from .turns import FACTS, outlives_interruption
+from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, Played
+from .turns import FACTS, TellsPlayback, heard_of, outlives_interruption
 
 FACTS_AHEAD: Final = 1024
 _IDLE_ROUNDS: Final = 3
@@ -231,6 +231,14 @@ class Output(trio.abc.SendChannel[Frame]):
     def count_dropped(self, frame: Frame) -> None:
         self._link.dropped(frame)
 
+    @property
+    def playback(self) -> Mapping[str, Played]:
+        """What was heard of what was sent, if the pipeline's output knows; else there is no such attribute."""
+        if not isinstance(self._links.output, TellsPlayback):
+            missing = f"the output {self._links.output!r} does not know what was heard"
+            raise AttributeError(missing)  # noqa: TRY004 - as of any attribute that is not there
+        return self._links.output.playback
+
     async def aclose(self) -> None:
         self._link.end()
         await trio.lowlevel.checkpoint()
@@ -242,6 +250,7 @@ class Links:
     """All links of one run, in order."""
 
     all: Sequence[Link]
+    output: object
     source: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     cancellation: CancelFrame | None = field(default=None, init=False)
     """Asked for; the output's task says it and ends the run."""
@@ -256,7 +265,7 @@ class Links:
         if index and self.all[index - 1].delivered is frame:
             return
         # A value of its own, so that one object sent twice is two interruptions.
-        own = evolve(frame)
+        own = evolve(frame, heard=frame.heard or heard_of(self.output))
         if not index:
             self._entered = (own, frame)
         for link in self.all[index:]:

@@ -18,7 +18,8 @@ Rules
 4. An interruption enters every link after it at the same moment, ahead of all that is queued, and ends the turn: what
    was queued there is dropped, and so is what a stage waits to send, or is on its way into the output. Facts and what
    is not interruptible (see ``turns``) keep their order behind it. Nobody needs to pass it on, and passing it on does
-   not repeat it. A first stage that keeps up has read the caller's audio up to it: the beginning of what interrupts.
+   not repeat it. Where the output knows what was heard, the interruption tells it (``heard``). A first stage that
+   keeps up has read the caller's audio up to it: the beginning of what interrupts.
 5. With ``allow_interruptions`` the user's speech interrupts: an interruption is put before each
    ``UserStartedSpeakingFrame`` of the input. This is exact, while a session that interrupts by itself (its own
    parameter of that name) is some scheduling steps ahead of the pipeline, in which one more chunk can leave.
@@ -117,7 +118,7 @@ class Pipeline:
         chain: list[Link] = []
         for index in range(len(segments) + 1):
             chain.append(Link(index, self._max_queued_frames, chain[-1] if chain else None, dropped))
-        links = Links(chain)
+        links = Links(chain, output)
         failure: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:

@@ -9,6 +9,7 @@ Rules
    was interrupted.
 """
 
+from collections.abc import Mapping
 from typing import Final, Protocol, runtime_checkable
 
 from ..frames import (
@@ -24,6 +25,7 @@ from ..frames import (
     Frame,
     MessageFrame,
     MixerControlFrame,
+    Played,
     RequestFrame,
     StartFrame,
     UserStartedSpeakingFrame,
@@ -55,6 +57,21 @@ def outlives_interruption(frame: Frame) -> bool:
     if type(frame) in FACTS or not getattr(frame, "interruptible", True):
         return True
     return isinstance(frame, MessageFrame) and frame.urgent
+
+
+@runtime_checkable
+class TellsPlayback(Protocol):
+    """An output that knows what was heard of what was sent, as a session's does."""
+
+    @property
+    def playback(self) -> Mapping[str, Played]: ...
+
+
+def heard_of(output: object) -> tuple[Played, ...]:
+    """What an interruption of this output now would cut off."""
+    if not isinstance(output, TellsPlayback):
+        return ()
+    return tuple(played for played in output.playback.values() if not played.is_over)
 
 
 @runtime_checkable

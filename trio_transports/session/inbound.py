@@ -40,6 +40,7 @@ from ..frames import (
     Frame,
     InterruptionFrame,
     MarkFrame,
+    Played,
     StartFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
@@ -74,7 +75,7 @@ class Inbound:
     _filter: AudioFilter | None
     _analyzer: VADAnalyzer | None
     _close: Callable[[int, str], None]
-    _interrupt: Callable[[], None]
+    _interrupt: Callable[[], tuple[Played, ...]]
     _notice: Callable[[Frame], None]
     _mark_played: Callable[[MarkFrame], bool]
     _peer_stopped: Callable[[], None]
@@ -200,8 +201,7 @@ class Inbound:
         self._put(started)
         self._notice(started)
         if self._params.allow_interruptions:
-            self._interrupt()
-            self._put(InterruptionFrame())
+            self._put(InterruptionFrame(heard=self._interrupt()))
 
     # Audio
 

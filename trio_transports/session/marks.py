@@ -16,8 +16,10 @@ from attrs import define, field
 from ..frames import MarkFrame
 from ..serializers.protocol import FrameSerializer, Message, PlaybackMarks
 from .outbox import Outbox
+from .player import MAX_WAITING, Player
 
-_PREFIX: Final = "trio-transports-drain-"
+_DRAIN: Final = "trio-transports-drain-"
+_PLACE: Final = "trio-transports-at-"
 
 
 @final
@@ -29,6 +31,7 @@ class DrainMarks:
     _outbox: Outbox
     _has_played: Callable[[], bool]
     _waiting: dict[str, Callable[[], None]] = field(factory=dict, init=False)
+    _places: dict[str, Player] = field(factory=dict, init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
     _peer_plays: bool = field(default=True, init=False)
 
@@ -43,10 +46,23 @@ class DrainMarks:
         """Have ``played`` called once all that was sent is played; None: this peer does not tell."""
         if not self.peer_tells:
             return None
-        name = f"{_PREFIX}{next(self._numbers)}"
+        name = f"{_DRAIN}{next(self._numbers)}"
         self._waiting[name] = played
         self._outbox.put_last(self._message(name))
         return name
+
+    def place(self, player: Player) -> Sequence[Message]:
+        """Have the peer tell when its player is here: the messages to send; none, where it does not tell."""
+        if not (self._peer_plays and isinstance(self._serializer, PlaybackMarks) and self._serializer.has_marks):
+            return ()
+        name = f"{_PLACE}{next(self._numbers)}"
+        messages = self._message(name)
+        if messages:
+            player.marked(name, trio.current_time())
+            self._places[name] = player
+            if len(self._places) > MAX_WAITING:  # a peer that never answers
+                del self._places[next(iter(self._places))]
+        return messages
 
     async def wait_until_played(self, limit_s: float) -> None:
         """Wait for that, as long as a peer may take to tell."""
@@ -62,10 +78,12 @@ class DrainMarks:
 
     def played(self, mark: MarkFrame) -> bool:
         """Take what the peer told; whether the mark was one of this side's own."""
-        told = self._waiting.pop(mark.mark, None)
+        told, player = self._waiting.pop(mark.mark, None), self._places.pop(mark.mark, None)
         if told is not None:
             told()
-        return mark.mark.startswith(_PREFIX)
+        if player is not None:
+            player.told(mark.mark, trio.current_time())
+        return mark.mark.startswith((_DRAIN, _PLACE))
 
     def peer_stopped(self) -> None:
         """The peer's stream has ended: it plays nothing any more, and tells nothing of it."""

@@ -12,12 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, final
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
 from ..audio.pacing import Schedule
 from ..errors import LocalProtocolError
-from ..frames import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame, Frame, InterruptionFrame
+from ..frames import (
+    AudioFrame,
+    BotStartedSpeakingFrame,
+    BotStoppedSpeakingFrame,
+    Frame,
+    InterruptionFrame,
+    Played,
+    TextFrame,
+)
 from ..params import TransportParams
 from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, Numbers, replies_of
 from .clock import Clock
@@ -25,6 +33,7 @@ from .deadline import Deadline
 from .marks import DrainMarks
 from .outbox import Outbox
 from .packer import Packer
+from .player import Player
 from .settings import TrackSettings, max_stale_s, mixer_for
 from .speech import Speech
 from .state import Life
@@ -77,7 +86,11 @@ class Outbound:
             self.outbox,
             self.counters,
             Speech(name, self._noticed_speech),
+            self._place_mark,
         )
+
+    def _place_mark(self, player: Player) -> Sequence[Message]:
+        return self.marks.place(player)
 
     # Opening
 
@@ -129,7 +142,10 @@ class Outbound:
             if self.counters.interruptions != interruptions:
                 self.counters.audio_out_dropped_s += frame.duration_s
                 return None
-        if track.intake.push(frame, trio.current_time()) and tick:
+        place = track.queue.pushed
+        is_new = track.intake.push(frame, trio.current_time())
+        track.playback.audio(frame.utterance, place, track.queue.pushed)
+        if is_new and tick:
             self.clock.tick()
         return track
 
@@ -140,6 +156,10 @@ class Outbound:
         marks, outbox = track.queue.marks, self.outbox
         await self._wait_for_room(lambda: len(marks) < MAX_QUEUED_MESSAGES and not outbox.owes_much, check)
         messages = self.encode(frame)
+        if ends_utterance:
+            track.playback.ended()
+        elif isinstance(frame, TextFrame):
+            track.playback.text(frame, track.queue.pushed)
         if messages or ends_utterance:
             track.push_mark(messages, trio.current_time(), ends_utterance=ends_utterance)
             self.clock.tick()
@@ -168,6 +188,11 @@ class Outbound:
             self.outbox.put(message, _nothing_covered, NO_AUDIO)
 
     def _noticed_speech(self, frame: BotStartedSpeakingFrame | BotStoppedSpeakingFrame) -> None:
+        if isinstance(frame, BotStoppedSpeakingFrame):
+            track = self.tracks[frame.destination]
+            if track.queue.taken == track.queue.pushed:
+                track.playback.ended()
+            frame = evolve(frame, heard=track.playback.last(trio.current_time(), track.queue.written))
         self._tell(frame)
         self.notice(frame)
 
@@ -180,22 +205,23 @@ class Outbound:
 
     # Dropping
 
-    def interrupt(self) -> None:
-        """Drop everything, and have the peer drop what it has."""
-        self.drop_everything()
+    def interrupt(self) -> tuple[Played, ...]:
+        """Drop everything, and have the peer drop what it has; return what was heard of what was cut off."""
+        heard = self.drop_everything()
         self.counters.interruptions += 1
         if self._ready.is_set():
             self.outbox.put_first(self.serializer.encode(InterruptionFrame()))
             self.outbox.put_replies(replies_of(self.serializer))
         self.clock.tick()
+        return heard
 
-    def drop_everything(self) -> None:
-        unsent = self.outbox.drop_paced()
-        for track in self.tracks.values():
-            track.interrupt(unsent)
+    def drop_everything(self) -> tuple[Played, ...]:
+        unsent, now_s = self.outbox.drop_paced(), trio.current_time()
+        heard = [played for track in self.tracks.values() for played in track.interrupt(unsent, now_s)]
         self.marks.settle()
         self._room.unpark_all()
         self._drained.unpark_all()
+        return tuple(heard)
 
     # Ending
 
@@ -258,6 +284,15 @@ class Outbound:
                 self._when_drained()
 
     # How things stand
+
+    def heard(self) -> Mapping[str, Played]:
+        """What was heard of each utterance, by name."""
+        now_s = trio.current_time()
+        return {
+            played.utterance: played
+            for track in self.tracks.values()
+            for played in track.playback.heard(now_s, track.queue.written)
+        }
 
     @property
     def queued_s(self) -> float:

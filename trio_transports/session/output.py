@@ -8,7 +8,7 @@ Rules
    ``EndFrame`` until it has ended the call, ``trio.ClosedResourceError``.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import final
 
 import trio
@@ -31,6 +31,7 @@ from ..frames import (
     JSONValue,
     MessageFrame,
     MixerControlFrame,
+    Played,
     SpriteFrame,
     TextFrame,
     UserStartedSpeakingFrame,
@@ -135,6 +136,15 @@ class Output(trio.abc.SendChannel[Frame]):
     def queued_s(self) -> float:
         """How much audio is queued, on the destination that has most of it."""
         return self._outbound.queued_s
+
+    @property
+    def playback(self) -> Mapping[str, Played]:
+        """What was heard of each of the latest utterances, by name: by the peer's word where it tells, else by time.
+
+        Frames name theirs (``utterance=``); what names none is ``speech-1`` and so on, one for each run of speech. It
+        is exact to a chunk where the line has marks, and never more than was written to the wire.
+        """
+        return self._outbound.heard()
 
     def count_dropped(self, frame: Frame) -> None:
         """Count a frame that was dropped on its way here, as a pipeline does at an interruption."""

@@ -15,7 +15,7 @@ What is queued is in ``session.queue``; how it gets there, in ``session.intake``
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, final
 
@@ -25,11 +25,14 @@ from ..audio.format import AudioFormat
 from ..audio.leave_out import is_quiet
 from ..audio.mixer import AudioMixer
 from ..audio.pacing import Schedule
+from ..frames import Played
 from ..serializers.protocol import Message
 from .intake import Intake
 from .lanes import Paced
 from .outbox import Outbox
 from .packer import Packer
+from .playback import Playback
+from .player import Player
 from .queue import AudioQueue
 from .settings import TrackSettings
 from .speech import Speech
@@ -51,7 +54,10 @@ class Track:
     _outbox: Outbox
     _counters: Counters
     speech: Speech
+    _place_mark: Callable[[Player], Sequence[Message]]
+    """The messages by which the peer is asked to tell where its player is."""
     queue: AudioQueue = field(init=False)
+    playback: Playback = field(init=False)
     intake: Intake = field(init=False)
     is_ending: bool = field(default=False, init=False)
     """Nothing more will be queued: no gap is filled, and a partial chunk waits for nothing."""
@@ -66,6 +72,7 @@ class Track:
         settings = self.settings
         self.queue = AudioQueue(settings.format, settings.chunk_samples)
         self.intake = Intake(self.queue, self.schedule, self._counters)
+        self.playback = Playback(settings.format.bytes_per_second)
         self.schedule.sample_rate = settings.format.sample_rate
         if self.mixer is not None:
             self.mixer.start(settings.format)
@@ -115,11 +122,13 @@ class Track:
 
     # Dropping what is queued
 
-    def interrupt(self, unsent: Sequence[Paced]) -> None:
+    def interrupt(self, unsent: Sequence[Paced], now_s: float) -> tuple[Played, ...]:
         """Drop everything that has not left; rule 7. A mixer's schedule goes on, so its bed has no hole.
 
-        ``unsent`` was handed over to the outbox and dropped there: the bed that was in it is made again.
+        ``unsent`` was handed over to the outbox and dropped there: the bed that was in it is made again. Returned is
+        what was heard of what was cut off.
         """
+        heard = self.playback.interrupted(now_s, self.queue.written)
         self._counters.frames_dropped += len(self.queue.marks)
         self._drop_queue()
         self._parts.clear()
@@ -134,6 +143,7 @@ class Track:
             chunks = sum(paced.written == mine and paced.covers != NO_AUDIO for paced in unsent)
             self.schedule.advance(-chunks * self.queue.chunk_samples)
         self.speech.stop()
+        return heard
 
     def drop_older_than(self, keep_s: float) -> None:
         """Keep only the newest ``keep_s`` of queued audio: what is older is stale after a reconnection."""
@@ -235,7 +245,7 @@ class Track:
         else:
             schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
         schedule.recovery.filled(queue.chunk_s)
-        self._send_chunk(queue.silence(), now_s)
+        self._send_chunk(queue.silence(), 0, now_s, now_s)
 
     def _complete_partial(self, now_s: float) -> None:
         queue = self.queue
@@ -258,10 +268,14 @@ class Track:
         self.speech.heard(queue.taken, now_s)
         queue.take(pcm)
         self._silence_s = 0.0
-        self._send_chunk(pcm, due_s)
+        self._send_chunk(pcm, len(pcm), due_s, now_s)
 
-    def _send_chunk(self, pcm: bytes, due_s: float) -> None:
-        queue = self.queue
+    def _send_chunk(self, pcm: bytes, size: int, due_s: float, now_s: float) -> None:
+        """Send a chunk, of which ``size`` bytes are from the queue."""
+        queue, player = self.queue, self.playback.player
+        if size and player.is_idle(now_s):
+            self._ask_where()
+        self.playback.sent(queue.taken, size, queue.chunk_s, now_s)
         self.schedule.advance(queue.chunk_samples)
         self._counters.audio_sent_s += queue.chunk_s
         if self.mixer is not None:
@@ -280,6 +294,12 @@ class Track:
             self._counters.unsupported_frames += 1
             queue.settle(queue.taken, delivered=False)
             self._outbox.wrote_nothing()
+        if player.wants_mark and not self._parts:
+            self._ask_where()
+
+    def _ask_where(self) -> None:
+        for message in self._place_mark(self.playback.player):
+            self._hand_over(message, NO_AUDIO)
 
     def _complete_packet(self) -> None:
         self._hand_over(self._packer.complete(self.queue.silence(), self.format), self.queue.taken)

@@ -133,7 +133,9 @@ class Phone:
 
     @property
     def marks(self) -> list[str]:
-        return [heard.order.name for heard in self.heard if isinstance(heard.order, Mark)]
+        """Those that the bot or a draining asked for, not those by which a session follows this phone's player."""
+        names = [heard.order.name for heard in self.heard if isinstance(heard.order, Mark)]
+        return [name for name in names if not name.startswith("trio-transports-at-")]
 
     @property
     def clears(self) -> list[Heard]:

@@ -1,0 +1,169 @@
+"""What was heard: which utterances were sent, and how far each has been played.
+
+Rules
+1. Audio and text belong to the utterance that their frame names. What names none belongs to one for each run of
+   speech, called ``speech-1`` and so on; a run ends with the end of an utterance, a pause, or an interruption.
+2. Places are bytes of the track's PCM. A piece that was sent joins its place to the line's timeline (``player``), so
+   silence that fills gaps plays without counting as anybody's words.
+3. A text was heard when the audio has been played past the place where it was sent: its first audio, where text goes
+   before its audio, and all of it, where text comes behind.
+4. An interruption fixes what was heard. Nothing is ever reported past what was written to the wire.
+5. The last ``REMEMBERED`` utterances are remembered.
+"""
+
+from collections import deque
+from typing import Final, final
+
+from attrs import define, evolve, field
+
+from ..frames import Played, TextFrame
+from .player import Player
+
+REMEMBERED: Final = 32
+MAX_TEXTS: Final = 1024
+"""Of one utterance: of more, the oldest are forgotten."""
+MAX_PIECES: Final = 64
+
+
+@final
+@define(eq=False)
+class Utterance:
+    """One utterance: its pieces of audio and its texts, by place."""
+
+    name: str
+    spans: list[tuple[int, int]] = field(factory=list)
+    texts: list[tuple[int, TextFrame]] = field(factory=list)
+    is_over: bool = False
+    """Nothing is added to it any more."""
+    played: Played | None = None
+    """What was heard of it, once that cannot change."""
+
+    def add(self, start: int, end: int) -> None:
+        if self.spans and self.spans[-1][1] == start:
+            self.spans[-1] = (self.spans[-1][0], end)
+        else:
+            self.spans.append((start, end))
+
+    def heard(self, place: int, bytes_per_second: int) -> Played:
+        """What was heard of it when all before ``place`` has been played."""
+        total = sum(end - start for start, end in self.spans)
+        heard = sum(min(end, place) - start for start, end in self.spans if start < place)
+        is_complete = self.is_over and heard >= total
+        texts = [text for at, text in self.texts if at < place or (is_complete and total and at <= place)]
+        return Played(
+            utterance=self.name,
+            seconds=heard / bytes_per_second,
+            sent_seconds=total / bytes_per_second,
+            texts=tuple(texts),
+            is_complete=is_complete,
+            is_over=is_complete,
+        )
+
+
+@final
+@define(eq=False)
+class Playback:
+    """One track's record. ``written`` is the place up to which audio is on the wire."""
+
+    bytes_per_second: int
+    player: Player = field(factory=Player, init=False)
+    _utterances: deque[Utterance] = field(factory=deque, init=False)
+    _runs: int = field(default=0, init=False)
+    _pieces: deque[tuple[float, float, int, int]] = field(factory=deque, init=False)
+    """Where on the timeline which places are, as (start_s, end_s, place, end place)."""
+
+    # What is sent
+
+    def audio(self, name: str | None, start: int, end: int) -> None:
+        """Audio of an utterance was queued at these places."""
+        if end > start:
+            self._current(name).add(start, end)
+
+    def text(self, frame: TextFrame, place: int) -> None:
+        texts = self._current(frame.utterance).texts
+        texts.append((place, frame))
+        if len(texts) > MAX_TEXTS:
+            del texts[0]
+
+    def ended(self) -> None:
+        """The utterance, or the run of speech, is over: unless more comes under its name."""
+        if self._utterances:
+            self._utterances[-1].is_over = True
+
+    def sent(self, place: int, size: int, duration_s: float, now: float) -> None:
+        """A piece left: the ``size`` bytes before ``place``, or silence where that is 0."""
+        start_s = self.player.sent_s
+        self.player.sent(duration_s, now)
+        if not size:
+            return
+        last = self._pieces[-1] if self._pieces else None
+        if last is not None and last[1] == start_s and last[3] == place - size:
+            self._pieces[-1] = (last[0], self.player.sent_s, last[2], place)
+            return
+        self._pieces.append((start_s, self.player.sent_s, place - size, place))
+        if len(self._pieces) > MAX_PIECES:
+            self._forget_played(now)
+
+    # What was heard
+
+    def place(self, now: float, written: int) -> int:
+        """Up to where the audio has been played."""
+        played_s = self._forget_played(now)
+        if not self._pieces:
+            return 0
+        start_s, end_s, start, end = self._pieces[0]
+        part = 1.0 if played_s >= end_s else max(0.0, played_s - start_s) / (end_s - start_s)
+        return min(written, start + int((end - start) * part))
+
+    def _forget_played(self, now: float) -> float:
+        """Keep the piece that is playing and those after it."""
+        played_s = self.player.played_s(now)
+        while len(self._pieces) > 1 and self._pieces[1][0] <= played_s:
+            self._pieces.popleft()
+        return played_s
+
+    def heard(self, now: float, written: int) -> tuple[Played, ...]:
+        """What was heard of each utterance, the oldest first."""
+        place = self.place(now, written)
+        return tuple(each.played or each.heard(place, self.bytes_per_second) for each in self._utterances)
+
+    def last(self, now: float, written: int) -> Played | None:
+        """What was heard of the latest utterance."""
+        if not self._utterances:
+            return None
+        last = self._utterances[-1]
+        return last.played or last.heard(self.place(now, written), self.bytes_per_second)
+
+    def interrupted(self, now: float, written: int) -> tuple[Played, ...]:
+        """Fix what was heard; return it for the utterances that were cut off."""
+        place = self.place(now, written)
+        cut = []
+        for each in self._utterances:
+            if each.played is None:
+                each.is_over = True
+                each.played = evolve(each.heard(place, self.bytes_per_second), is_over=True)
+                if not each.played.is_complete:
+                    cut.append(each.played)
+        self.player.cleared(now)
+        self._pieces.clear()
+        return tuple(cut)
+
+    def _current(self, name: str | None) -> Utterance:
+        last = self._utterances[-1] if self._utterances else None
+        if last is not None and not last.is_over and (name is None or name == last.name):
+            return last
+        if name is not None:
+            known = next((each for each in self._utterances if each.name == name and each.played is None), None)
+            if known is not None:  # it paused, or another came in between
+                known.is_over = False
+                return known
+        else:
+            self._runs += 1
+            name = f"speech-{self._runs}"
+        if last is not None:
+            last.is_over = True
+        new = Utterance(name)
+        self._utterances.append(new)
+        if len(self._utterances) > REMEMBERED:
+            self._utterances.popleft()
+        return new
