@@ -24,6 +24,7 @@ from .outcomes import AgentOutcome as AgentOutcome
 from .outcomes import AgentSilent as AgentSilent
 from .outcomes import AgentUnreachable as AgentUnreachable
 from .protocol import WebSocketProtocol as WebSocketProtocol
+from .realtime import realtime as realtime
 from .recording import Recording as Recording
 from .turn import Answer as Answer
 from .turn import TurnRules as TurnRules

@@ -219,6 +219,12 @@ class WebSocketAgentAdapter:
             )
         connection.clear_playback(trio.current_time())
 
+    async def truncate(self, utterance: str, played_s: float) -> bool:
+        """Tell the agent how much of an utterance was heard; False if its protocol has no message for that."""
+        connection = self._connection()
+        messages = connection.protocol.encode_truncate(utterance, round(1000 * played_s))
+        return await connection.send(messages, "encode_truncate", urgent=True)
+
     async def send_dtmf(self, digits: str) -> None:
         """Press keys of a telephone, in order with the audio."""
         connection = self._connection()
@@ -257,6 +263,13 @@ class WebSocketAgentAdapter:
         if chunk is None:
             raise connection.silent(timeout, connection.messages - messages)
         return chunk
+
+    async def receive(self) -> AudioChunk | AgentEvent:
+        """Receive the next of everything that the agent tells, audio and events in their order.
+
+        It raises as ``recv_audio`` does when there is no more.
+        """
+        return await self._connection().next_item()
 
     def chunks(self) -> ChunkChannel:
         """Make a channel of the audio: ``async for chunk in adapter.chunks()``."""

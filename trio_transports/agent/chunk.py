@@ -38,6 +38,8 @@ class AudioChunk:
     start_time: float | None = None
     end_time: float | None = None
     received_at: float | None = field(default=None, kw_only=True)
+    utterance: str | None = field(default=None, kw_only=True)
+    """What it is a part of, by the protocol's own name: the item that ``encode_truncate`` shortens."""
 
     @property
     def format(self) -> AudioFormat:

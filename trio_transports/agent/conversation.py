@@ -333,6 +333,20 @@ class Conversation:
                     await trio.lowlevel.cancel_shielded_checkpoint()
                     return item
 
+    async def next_item(self) -> AudioChunk | AgentEvent:
+        """Take the next of everything, in order; raise what the protocol raised, or how it ended."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            waiting = self.inbox.take_nowait()
+            if waiting is None and self.is_finished:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                raise self.outcome()
+            with suppress(trio.EndOfChannel):
+                arrived = waiting or await self.inbox.take()
+                if waiting is not None:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                return self.said(arrived)
+
     @property
     def is_finished(self) -> bool:
         """Whether nothing more is to be expected: the connection has ended, or the agent says that it hung up."""

@@ -20,6 +20,8 @@ class Transcript:
     text: str = field(validator=instance_of(str))
     speaker: Speaker = field(default="agent", validator=in_(("agent", "caller")))
     final: bool = True
+    utterance: str | None = field(default=None, kw_only=True)
+    """Of which of the agent's utterances it is the text, where the protocol tells."""
 
 
 @final

@@ -91,6 +91,10 @@ class WebSocketProtocol(ABC):
         """Stop the agent. A protocol that overrides this has the capability ``interruption``."""
         return ()
 
+    def encode_truncate(self, utterance: str, played_ms: int) -> Messages:
+        """Say that no more than this was heard of an utterance, so that the agent knows what it has not said."""
+        return ()
+
     def encode_dtmf(self, digit: str) -> Messages:
         """Press a key. A protocol that overrides this has the capability ``dtmf``."""
         return ()

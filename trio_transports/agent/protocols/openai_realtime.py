@@ -107,6 +107,10 @@ class OpenAIRealtimeProtocol(WebSocketProtocol):
     def encode_interrupt(self) -> str:
         return dumps({"type": "response.cancel"})
 
+    def encode_truncate(self, utterance: str, played_ms: int) -> str:
+        item = {"item_id": utterance, "content_index": 0, "audio_end_ms": played_ms}
+        return dumps({"type": "conversation.item.truncate", **item})
+
     def decode_response(self, message: Message) -> AudioChunk | None:
         return self._audio(_event(message))
 
@@ -121,16 +125,17 @@ class OpenAIRealtimeProtocol(WebSocketProtocol):
     def _audio(self, event: dict[str, Any]) -> AudioChunk | None:
         if event["type"] not in AUDIO_DELTA:
             return None
-        return AudioChunk(self._samples.take(from_base64(event.get("delta"), path="delta")))
+        pcm = self._samples.take(from_base64(event.get("delta"), path="delta"))
+        return AudioChunk(pcm, utterance=_item(event))
 
     def _events(self, event: dict[str, Any]) -> Sequence[AgentEvent]:
         kind: str = event["type"]
         if kind in AUDIO_DELTA:
             return ()
         if kind in TEXT_DELTA:
-            return (Transcript(_text(event, "delta"), final=False),)
+            return (Transcript(_text(event, "delta"), final=False, utterance=_item(event)),)
         if kind in TEXT_DONE:
-            return (Transcript(_text(event, TEXT_DONE[kind])),)
+            return (Transcript(_text(event, TEXT_DONE[kind]), utterance=_item(event)),)
         match kind:
             case "response.created":
                 self._samples.clear()
@@ -171,6 +176,11 @@ def _text(event: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise mismatch("text", value, path=key)
     return value
+
+
+def _item(event: Mapping[str, Any]) -> str | None:
+    item = event.get("item_id")
+    return item if isinstance(item, str) else None
 
 
 def _done(event: Mapping[str, Any]) -> Sequence[AgentEvent]:

@@ -204,6 +204,10 @@ class ScriptedPhone:
                     return self._heard_between(loud[0].start_s if loud else now_s, now_s)
                 await trio.sleep(PACKET_S)
 
+    def listen_from_now(self) -> None:
+        """Let the next ``listen`` leave out what has been heard so far."""
+        self._listened_until_s = trio.current_time()
+
     async def until(self, condition: Callable[["ScriptedPhone"], object]) -> None:
         """Wait until something holds of this phone; the caller sets the time limit."""
         while not condition(self):  # noqa: ASYNC110 - what it asks changes with time alone, too

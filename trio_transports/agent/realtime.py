@@ -1,0 +1,151 @@
+"""A stage that joins a session to a voice backend: ``Pipeline([realtime(agent)]).run(session.input, session.output)``.
+
+Rules
+1. What the caller says goes to the agent as it comes, and so do the keys it presses, where the protocol has a message
+   for them. Where the agent does not hear itself when a turn is over, it is told, by the session's speech notices.
+2. What the agent says is read at once, however far ahead of its playing, and waits here for room in the output. Its
+   texts keep their place among the audio, under the name of the utterance.
+3. An interruption, by the session or pipeline or because the agent hears the caller (``PlaybackCleared``), drops what
+   waits. The agent is told to stop, where it did not find out by itself, and of each utterance how much was heard.
+4. The agent's hanging up, or its finishing in good order, ends the call. A lost connection to it is its exception.
+   The end of the caller's side ends the stage; the connection to the agent is its owner's.
+"""
+
+from collections import deque
+from typing import final
+
+import trio
+from attrs import define, field
+
+from ..errors import LocalProtocolError
+from ..frames import (
+    AudioFrame,
+    DTMFFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    Played,
+    TextFrame,
+    UserStoppedSpeakingFrame,
+)
+from ..pipeline.stage import AsyncStage
+from ..pipeline.turns import heard_of, outlives_interruption
+from .adapter import WebSocketAgentAdapter
+from .chunk import AudioChunk
+from .events import AgentEvent, AgentHungUp, PlaybackCleared, Transcript
+from .outcomes import AgentFinished
+
+_REMEMBERED = 64
+
+
+def realtime(agent: WebSocketAgentAdapter) -> AsyncStage:
+    """Make a stage of a connected adapter: what the caller says goes there, what the agent says comes out."""
+    if not isinstance(agent, WebSocketAgentAdapter):
+        raise TypeError(f"realtime takes a WebSocketAgentAdapter, entered with `async with`, not {agent!r}")
+
+    async def realtime_stage(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
+        if not agent.is_connected:
+            raise LocalProtocolError(f"{agent!r} is not connected: write `async with agent:` around the pipeline")
+        await _Joined(agent, output).run(input)
+
+    return realtime_stage
+
+
+@final
+@define(eq=False)
+class _Joined:
+    _agent: WebSocketAgentAdapter
+    _output: trio.abc.SendChannel[Frame]
+    _waiting: deque[Frame] = field(factory=deque, init=False)
+    _more: trio.Event = field(factory=trio.Event, init=False)
+    _sending: trio.CancelScope | None = field(default=None, init=False)
+    _truncated: deque[str] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
+
+    async def run(self, caller: trio.abc.ReceiveChannel[Frame]) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._hear_agent)
+            nursery.start_soon(self._speak)
+            async for frame in caller:
+                await self._take(frame)
+            nursery.cancel_scope.cancel()
+
+    # From the caller to the agent
+
+    async def _take(self, frame: Frame) -> None:
+        agent, can = self._agent, self._agent.capabilities
+        try:
+            match frame:
+                case AudioFrame():
+                    chunk = AudioChunk(frame.audio, sample_rate=frame.sample_rate, num_channels=frame.num_channels)
+                    await agent.send_audio(chunk)
+                case DTMFFrame() if can.dtmf:
+                    await agent.send_dtmf(frame.digit)
+                case UserStoppedSpeakingFrame() if not can.native_vad:
+                    await agent.end_turn()
+                case InterruptionFrame():
+                    self._drop()
+                    if can.interruption and not can.native_vad:
+                        await agent.interrupt()
+                    await self._truncate(frame.heard or heard_of(self._output))
+        except AgentFinished:
+            return  # the other task tells the end
+
+    async def _truncate(self, heard: tuple[Played, ...]) -> None:
+        for played in heard:
+            if played.utterance not in self._truncated and not played.is_complete:
+                self._truncated.append(played.utterance)
+                await self._agent.truncate(played.utterance, played.seconds)
+
+    # From the agent to the caller
+
+    async def _hear_agent(self) -> None:
+        try:
+            while True:
+                await self._heard(await self._agent.receive())
+        except AgentFinished:
+            self._add(EndFrame(reason="the agent finished"))
+
+    async def _heard(self, item: AudioChunk | AgentEvent) -> None:
+        match item:
+            case AudioChunk() if item.data:
+                self._add(
+                    AudioFrame(
+                        audio=item.data,
+                        sample_rate=item.sample_rate,
+                        num_channels=item.num_channels,
+                        utterance=item.utterance,
+                    )
+                )
+            case Transcript(speaker="agent", final=False):
+                self._add(TextFrame(text=item.text, utterance=item.utterance))
+            case PlaybackCleared():
+                heard = heard_of(self._output)
+                self._drop()
+                await self._output.send(InterruptionFrame(heard=heard))
+                await self._truncate(heard)
+            case AgentHungUp():
+                self._add(EndFrame(reason=item.reason))
+            case _:
+                pass
+
+    def _add(self, frame: Frame) -> None:
+        self._waiting.append(frame)
+        self._more.set()
+
+    def _drop(self) -> None:
+        self._waiting = deque(frame for frame in self._waiting if outlives_interruption(frame))
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def _speak(self) -> None:
+        while True:
+            while self._waiting:
+                frame = self._waiting.popleft()
+                if outlives_interruption(frame):
+                    await self._output.send(frame)
+                    continue
+                with trio.CancelScope() as self._sending:
+                    await self._output.send(frame)
+                self._sending = None
+            self._more = trio.Event()
+            await self._more.wait()
