@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("session",),
     ("transports", "hosting"),
     ("bus", "agent", "pipeline", "telephony"),
-    ("testing", "playground", "demo", "serve", "cli", "__main__"),
+    ("testing", "playground", "demo", "serve", "cli", "__main__", "examples"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS, 1) for name in names}
 THE_PACKAGE = len(LAYERS)
