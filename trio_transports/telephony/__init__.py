@@ -1,8 +1,23 @@
-"""Telephone providers beside the audio: ending a call through their interfaces, and knowing their callers."""
+"""Telephone providers beside the audio: ending a call, knowing who calls, and the documents that make them call."""
 
+from .answers import exoml as exoml
+from .answers import ncco as ncco
+from .answers import plivo_xml as plivo_xml
+from .answers import relay_twiml as relay_twiml
+from .answers import texml as texml
+from .answers import twiml as twiml
+from .azure import AzureHangUp as AzureHangUp
+from .basic import BasicAuth as BasicAuth
+from .genesys import GenesysSignature as GenesysSignature
+from .genesys import genesys_signature as genesys_signature
+from .hang_up import EndedCall as EndedCall
 from .hang_up import HangUpFailed as HangUpFailed
-from .hang_up import PlivoHangUp as PlivoHangUp
-from .hang_up import TelnyxHangUp as TelnyxHangUp
-from .hang_up import TwilioHangUp as TwilioHangUp
-from .twilio_signature import TwilioSignature as TwilioSignature
-from .twilio_signature import twilio_signature as twilio_signature
+from .plivo import PlivoHangUp as PlivoHangUp
+from .plivo import PlivoSignature as PlivoSignature
+from .plivo import plivo_signature as plivo_signature
+from .telnyx import TelnyxHangUp as TelnyxHangUp
+from .telnyx import TelnyxToken as TelnyxToken
+from .twilio import TwilioHangUp as TwilioHangUp
+from .twilio import TwilioSignature as TwilioSignature
+from .twilio import twilio_signature as twilio_signature
+from .vonage import VonageJWT as VonageJWT

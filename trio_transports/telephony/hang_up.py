@@ -1,4 +1,4 @@
-"""Ending the telephone call that a session carried: one async callable for each provider, given as ``params.hang_up``.
+"""What the providers' hang-ups share: one request that ends the call a session carried, as ``params.hang_up``.
 
 Rules
 1. It runs once, at the session's own end, as ``await hang_up(session)``. Closing the WebSocket alone leaves the caller
@@ -10,12 +10,12 @@ Rules
 """
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 from urllib.parse import quote, urlsplit
 
 import trio
-from attrs import Attribute, define, field
+from attrs import Attribute
 
 from .._extras import require
 from ..errors import TransportError
@@ -33,7 +33,7 @@ _MAX_CALL_ID_CHARS = 256
 _EXCERPT_CHARS = 200
 
 
-class Ending(Protocol):
+class EndedCall(Protocol):
     """What a hang-up needs of a session."""
 
     @property
@@ -59,7 +59,7 @@ def text_field(instance: object, attribute: "Attribute[str]", value: object) -> 
         raise ValueError(f"{where} must not be empty")
 
 
-def _web_address(instance: object, attribute: "Attribute[str]", value: str) -> None:
+def web_address(instance: object, attribute: "Attribute[str]", value: str) -> None:
     text_field(instance, attribute, value)
     parts = urlsplit(value)
     plain = not (parts.query or parts.fragment or "@" in parts.netloc)
@@ -71,13 +71,13 @@ def _web_address(instance: object, attribute: "Attribute[str]", value: str) -> N
         )
 
 
-def _seconds(instance: object, attribute: "Attribute[float]", value: object) -> None:
+def seconds(instance: object, attribute: "Attribute[float]", value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
         where = f"{type(instance).__name__}.{attribute.name}"
         raise ValueError(f"{where} must be a number of seconds above 0, not {value!r}")
 
 
-def _client_tls(instance: object) -> "ssl.SSLContext":
+def client_tls(instance: object) -> "ssl.SSLContext":
     require("httpx2", extra="http", needed_by=type(instance).__name__)
     import httpx2
 
@@ -85,7 +85,8 @@ def _client_tls(instance: object) -> "ssl.SSLContext":
     return httpx2.create_ssl_context()
 
 
-def _call_id(session: Ending, provider: str) -> str:
+def call_id_of(session: EndedCall, provider: str) -> str:
+    """The call that the start message named, or HangUpFailed."""
     start = session.start
     if start is None or not start.call_id:
         why = (
@@ -94,29 +95,30 @@ def _call_id(session: Ending, provider: str) -> str:
             else "the start message named no call"
         )
         raise HangUpFailed(f"there is no {provider} call to end: {why}", provider=provider)
-    call_id = start.call_id
+    return checked_call_id(start.call_id, provider, "the start message")
+
+
+def checked_call_id(call_id: str, provider: str, source: str) -> str:
     # A stranger may have written it, and it becomes one segment of a path that the credentials open.
     if call_id in {".", ".."} or len(call_id) > _MAX_CALL_ID_CHARS or not (call_id.isascii() and call_id.isprintable()):
-        raise HangUpFailed(
-            f"the start message names an impossible {provider} call: {call_id[:40]!a}", provider=provider
-        )
+        raise HangUpFailed(f"{source} names an impossible {provider} call: {call_id[:40]!a}", provider=provider)
     return call_id
 
 
-def _segment(text: str) -> str:
+def segment(text: str) -> str:
     return quote(text, safe=":")
 
 
-def _basic(user: str, password: str) -> str:
+def basic(user: str, password: str) -> str:
     return b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
-def _document(response: "httpx2.Response") -> JSONValue:
+def document(response: "httpx2.Response") -> JSONValue:
     try:
-        document: JSONValue = response.json()
+        told: JSONValue = response.json()
     except (ValueError, RecursionError):  # not JSON, not text, or nested past reason
         return None
-    return document
+    return told
 
 
 def _said(exc: BaseException) -> str:
@@ -127,10 +129,10 @@ def _said(exc: BaseException) -> str:
     return str(cause or "") or "no more is known"
 
 
-_AlreadyEnded: TypeAlias = "Callable[[httpx2.Response], bool]"
+AlreadyEnded: TypeAlias = "Callable[[httpx2.Response], bool]"
 
 
-async def _end_call(
+async def end_call(
     provider: str,
     call_id: str,
     *,
@@ -138,19 +140,20 @@ async def _end_call(
     url: str,
     authorization: str,
     secrets: tuple[str, ...],
-    already_ended: _AlreadyEnded,
+    already_ended: AlreadyEnded,
     tls: "ssl.SSLContext",
     timeout_s: float,
     content_type: str | None = None,
     content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> None:
     import httpx2
 
     asked = f"{provider} did not confirm the end of call {call_id}: {method} to {urlsplit(url).netloc}"
-    headers = {"Authorization": authorization, "Accept": "application/json"}
+    told = {"Authorization": authorization, "Accept": "application/json", **(headers or {})}
     if content_type is not None:
-        headers["Content-Type"] = content_type
-    request = httpx2.Request(method, url, headers=headers, content=content)
+        told["Content-Type"] = content_type
+    request = httpx2.Request(method, url, headers=told, content=content)
     try:
         with trio.fail_after(timeout_s):
             async with httpx2.AsyncClient(verify=tls, timeout=None, follow_redirects=False) as client:
@@ -173,122 +176,3 @@ async def _end_call(
         call_id=call_id,
         status=response.status_code,
     )
-
-
-def _twilio_ended(response: "httpx2.Response") -> bool:
-    match _document(response):
-        case {"code": 20404} if response.status_code == 404:
-            return True
-    return False
-
-
-def _telnyx_ended(response: "httpx2.Response") -> bool:
-    match _document(response):
-        case {"errors": [*errors]} if response.status_code == 422:
-            return any(isinstance(error, dict) and str(error.get("code")) == "90018" for error in errors)
-    return False
-
-
-def _plivo_ended(response: "httpx2.Response") -> bool:
-    return response.status_code == 404
-
-
-@final
-@define(eq=False)
-class TwilioHangUp:
-    """Completes the call. ``edge`` and ``region`` go together, such as ``edge="dublin", region="ie1"``."""
-
-    account_sid: str = field(validator=text_field)
-    auth_token: str = field(validator=text_field, repr=False)
-    edge: str | None = None
-    region: str | None = None
-    base_url: str = field(kw_only=True, validator=_web_address)
-    timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=_seconds)
-    _tls: "ssl.SSLContext" = field(init=False, repr=False)
-
-    @base_url.default
-    def _default_base_url(self) -> str:
-        return "https://" + ".".join(part for part in ("api", self.edge, self.region, "twilio.com") if part)
-
-    def __attrs_post_init__(self) -> None:
-        if (self.edge is None) != (self.region is None):
-            raise ValueError("TwilioHangUp.edge and region go together: Twilio's hosts are api.EDGE.REGION.twilio.com")
-        self._tls = _client_tls(self)
-
-    async def __call__(self, session: Ending) -> None:
-        call_id = _call_id(session, "Twilio")
-        credentials = _basic(self.account_sid, self.auth_token)
-        path = f"/2010-04-01/Accounts/{_segment(self.account_sid)}/Calls/{_segment(call_id)}.json"
-        await _end_call(
-            "Twilio",
-            call_id,
-            method="POST",
-            url=self.base_url.rstrip("/") + path,
-            authorization=f"Basic {credentials}",
-            secrets=(self.auth_token, credentials),
-            content_type="application/x-www-form-urlencoded",
-            content=b"Status=completed",
-            already_ended=_twilio_ended,
-            tls=self._tls,
-            timeout_s=self.timeout_s,
-        )
-
-
-@final
-@define(eq=False)
-class TelnyxHangUp:
-    """Hangs up the call. ``api_key`` is the account's v2 key."""
-
-    api_key: str = field(validator=text_field, repr=False)
-    base_url: str = field(default="https://api.telnyx.com", kw_only=True, validator=_web_address)
-    timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=_seconds)
-    _tls: "ssl.SSLContext" = field(init=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._tls = _client_tls(self)
-
-    async def __call__(self, session: Ending) -> None:
-        call_id = _call_id(session, "Telnyx")
-        await _end_call(
-            "Telnyx",
-            call_id,
-            method="POST",
-            url=f"{self.base_url.rstrip('/')}/v2/calls/{_segment(call_id)}/actions/hangup",
-            authorization=f"Bearer {self.api_key}",
-            secrets=(self.api_key,),
-            content_type="application/json",
-            content=b"{}",
-            already_ended=_telnyx_ended,
-            tls=self._tls,
-            timeout_s=self.timeout_s,
-        )
-
-
-@final
-@define(eq=False)
-class PlivoHangUp:
-    """Deletes the live call."""
-
-    auth_id: str = field(validator=text_field)
-    auth_token: str = field(validator=text_field, repr=False)
-    base_url: str = field(default="https://api.plivo.com", kw_only=True, validator=_web_address)
-    timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=_seconds)
-    _tls: "ssl.SSLContext" = field(init=False, repr=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._tls = _client_tls(self)
-
-    async def __call__(self, session: Ending) -> None:
-        call_id = _call_id(session, "Plivo")
-        credentials = _basic(self.auth_id, self.auth_token)
-        await _end_call(
-            "Plivo",
-            call_id,
-            method="DELETE",
-            url=f"{self.base_url.rstrip('/')}/v1/Account/{_segment(self.auth_id)}/Call/{_segment(call_id)}/",
-            authorization=f"Basic {credentials}",
-            secrets=(self.auth_token, credentials),
-            already_ended=_plivo_ended,
-            tls=self._tls,
-            timeout_s=self.timeout_s,
-        )

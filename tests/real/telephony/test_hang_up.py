@@ -1,9 +1,11 @@
 """Hanging up against a local HTTP server that plays the provider. Real sockets, real time."""
 
+import hmac
 import logging
 import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from typing import TypeAlias
 
 import pytest
@@ -13,10 +15,11 @@ from attrs import frozen
 
 from tests.real.telephony.provider import Provider, listening
 from trio_transports.frames import StartFrame
-from trio_transports.telephony import HangUpFailed, PlivoHangUp, TelnyxHangUp, TwilioHangUp
-from trio_transports.telephony.hang_up import Ending
+from trio_transports.telephony import AzureHangUp, HangUpFailed, PlivoHangUp, TelnyxHangUp, TwilioHangUp
+from trio_transports.telephony.hang_up import EndedCall
+from trio_transports.wire import Peer
 
-HangUp: TypeAlias = Callable[[Ending], Awaitable[None]]
+HangUp: TypeAlias = Callable[[EndedCall], Awaitable[None]]
 
 SECRET = "s3cret+/token=="
 
@@ -262,3 +265,60 @@ async def test_no_call_id_is_a_clear_error(start: StartFrame | None, why: str) -
     with pytest.raises(HangUpFailed, match=why) as caught:
         await plivo("http://127.0.0.1:9")(Ended(start))
     assert caught.value.call_id is None
+
+
+async def test_twilio_by_an_api_key() -> None:
+    """With an API key its id and secret are the credentials, and the path still names the account."""
+    async with listening(Provider(body=b"{}")) as provider:
+        await TwilioHangUp("AC42", SECRET, api_key="SK7", base_url=f"{provider.url}/api/laml")(ended("CA7"))
+    (asked,) = provider.asked
+    assert asked.target == "/api/laml/2010-04-01/Accounts/AC42/Calls/CA7.json"
+    assert asked.headers["authorization"] == basic("SK7")
+
+
+AZURE_KEY = b64encode(b"a key of Azure's").decode()
+
+
+@frozen
+class EndedUpgrade:
+    peer: Peer
+
+
+def azure(url: str, timeout_s: float = 4) -> AzureHangUp:
+    return AzureHangUp(url, AZURE_KEY, timeout_s=timeout_s)
+
+
+def upgrade(connection: str) -> EndedUpgrade:
+    return EndedUpgrade(Peer(headers=(("x-ms-call-connection-id", connection),)))
+
+
+async def test_azure_terminates_the_call() -> None:
+    """A signed, empty POST for the call that the upgrade named; one that has ended is a success too."""
+    for status in (204, 404):
+        async with listening(Provider(status=status)) as provider:
+            await azure(provider.url)(upgrade("c-1"))
+        (asked,) = provider.asked
+        assert (asked.method, asked.body) == ("POST", b"")
+        assert asked.target == "/calling/callConnections/c-1:terminate?api-version=2024-09-15"
+        empty = b64encode(sha256(b"").digest()).decode()
+        date, host = asked.headers["x-ms-date"], f"127.0.0.1:{provider.port}"
+        assert asked.headers["host"] == host
+        signed = f"POST\n{asked.target}\n{date};{host};{empty}"
+        signature = b64encode(hmac.digest(b"a key of Azure's", signed.encode(), "sha256")).decode()
+        assert asked.headers["authorization"] == (
+            f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}"
+        )
+
+
+async def test_azure_failures() -> None:
+    """Another answer, and an upgrade that named no call, are failures that say so and show no key."""
+    async with listening(Provider(403, AZURE_KEY.encode())) as provider:
+        with pytest.raises(HangUpFailed, match="status 403") as caught:
+            await azure(provider.url)(upgrade("c-1"))
+        assert AZURE_KEY not in str(caught.value) + repr(azure(provider.url))
+        with pytest.raises(HangUpFailed, match="named none in x-ms-call-connection-id"):
+            await azure(provider.url)(EndedUpgrade(Peer()))
+        with pytest.raises(HangUpFailed, match="impossible Azure call"):
+            await azure(provider.url)(upgrade(".."))
+    with pytest.raises(ValueError, match=r"AzureHangUp\.access_key must be base64"):
+        AzureHangUp("https://x.communication.azure.com", "no base64!")
