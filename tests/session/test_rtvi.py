@@ -207,6 +207,9 @@ async def test_disconnect_bot_and_typed_text(autojump_clock: MockClock) -> None:
         await here.says("disconnect-bot")
         got = [await here.session.input.receive() for _ in range(3)]
         assert got == [InterruptionFrame(), TextFrame(text="stop it"), EndFrame(reason="disconnect-bot")]
+        # A handler that only reads is done: the client has sent it away, though it keeps the line.
+        with trio.fail_after(1):
+            assert [frame async for frame in here.session.input] == []
 
 
 async def test_the_python_client_is_answered_in_text(autojump_clock: MockClock) -> None:

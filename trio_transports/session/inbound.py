@@ -186,6 +186,8 @@ class Inbound:
             if isinstance(frame, EndFrame):
                 self._peer_stopped()
         self._put(frame)
+        if isinstance(frame, EndFrame):
+            self._inbox.end()  # whatever the peer does with its connection now, there is nothing more to wait for
 
     def _put(self, frame: Frame) -> None:
         if not self._inbox.put(frame):

@@ -241,7 +241,7 @@ async def test_a_server_that_goes_away_is_told(browser: Browser) -> None:
                 if turn == 0:
                     await page.goto(url)
                     await page.click("connect-sample")
-                await page.wait_for("window.demo.counters().session")
+                await page.wait_for("window.demo.counters().session", timeout_s=20)
                 await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
                 assert await page.evaluate("document.getElementById('lost').hidden")
                 await page.evaluate("scrollTo(0, document.body.scrollHeight)")

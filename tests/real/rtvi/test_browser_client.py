@@ -183,7 +183,8 @@ async def test_the_bot_can_be_sent_away(browser: Browser, script: str) -> None:
             with trio.fail_after(10):
                 while served.bots[-1].session.is_connected:  # noqa: ASYNC110 - the session's own state
                     await trio.sleep(0.02)
-            await page.evaluate("window.client.disconnect()")
+            await happened(page, "Disconnected")  # the client itself takes the bot's leaving for the end
+            await page.evaluate("window.happened = []; true")
 
 
 async def test_a_server_that_comes_back(browser: Browser, script: str) -> None:

@@ -335,22 +335,29 @@ setInterval(() => {
 }, 2000);
 
 let newestEvent = 0;
+let reachable = true;
+
+function showServer({ sessions: list, events }) {
+  $("sessions-panel").hidden = false;
+  document.querySelector(".grid").classList.add("with-sessions");
+  sessions.show(list, session);
+  if ((events.at(-1)?.number ?? 0) < newestEvent) newestEvent = 0; // another server counts anew
+  for (const event of events) {
+    if (event.number > newestEvent && event.session !== session) log.add(event.text, "server", new Date(event.at));
+    newestEvent = Math.max(newestEvent, event.number);
+  }
+}
 
 async function poll() {
   if (document.visibilityState === "visible") {
     try {
       const response = await fetch("status", { cache: "no-store", signal: AbortSignal.timeout(3000) });
       const status = await response.json();
-      if (status.sessions === null) return; // not for everybody to know: nothing to ask again
-      $("sessions-panel").hidden = false;
-      document.querySelector(".grid").classList.add("with-sessions");
-      sessions.show(status.sessions, session);
-      if ((status.events.at(-1)?.number ?? 0) < newestEvent) newestEvent = 0; // another server counts anew
-      for (const event of status.events) {
-        if (event.number > newestEvent && event.session !== session) log.add(event.text, "server", new Date(event.at));
-        newestEvent = Math.max(newestEvent, event.number);
-      }
+      if (!reachable && voice.state === "reconnecting") voice.retryNow(); // it is back: no need to wait any longer
+      reachable = true;
+      if (status.sessions !== null) showServer(status); // who is here is not always for everybody to know
     } catch {
+      reachable = false;
       sessions.unreachable();
     }
   }

@@ -1,0 +1,213 @@
+"""The client module by itself, in a page of nobody's: what it plays, what it says was heard, and how it comes back."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.real.demo.chromium import Browser, Page, open_chromium
+from tests.real.rtvi.bots import tone
+from tests.tools import requires
+from trio_transports import AudioFrame, BotStoppedSpeakingFrame, DTMFFrame, Session, TextFrame
+from trio_transports.audio import AudioFormat
+from trio_transports.audio.wav import write_wav
+from trio_transports.playground import bot_routes, routed
+from trio_transports.playground.asgi import Receive, Route, Scope, Send
+from trio_transports.playground.serving import serve_app
+
+Handler = Callable[[Session], Awaitable[None]]
+
+PAGE = b"""<!doctype html><title>a page</title><link rel=icon href='data:,'><script type=module>
+import { Voice } from "/client/voice.js";
+window.Voice = Voice;
+window.told = [];
+window.made = (options) => {
+  window.voice = new Voice(options);
+  for (const name of ["state", "frame", "speech", "answer", "turn", "interrupted", "pong"])
+    window.voice.addEventListener(name, ({ detail }) => window.told.push({ name, detail, at: performance.now() }));
+  return window.voice;
+};
+window.of = (name) => window.told.filter((each) => each.name === name).map((each) => each.detail);
+</script>"""
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
+    program = requires("chromium", "chromium-browser", "google-chrome")
+    silence = tmp_path / "silence.wav"
+    audio_format = AudioFormat(16000)
+    write_wav(silence, audio_format, audio_format.silence(16000))
+    async with open_chromium(program, tmp_path / "profile", silence) as browser:
+        yield browser
+
+
+async def _page(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+    await send({"type": "http.response.body", "body": PAGE})
+
+
+def app(handler: Handler) -> Route:
+    return routed({**bot_routes(handler), "/page": _page})
+
+
+@asynccontextmanager
+async def calling(browser: Browser, handler: Handler) -> AsyncIterator[Page]:
+    async with serve_app("127.0.0.1", 0, app(handler)) as url, browser.open_page() as page:
+        await page.goto(f"{url}/page")
+        await page.wait_for("!!window.made")
+        await page.evaluate("window.made({}).connect({microphone: false})")
+        yield page
+
+
+async def told(page: Page, name: str, count: int = 1, *, timeout_s: float = 15) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = await page.wait_for(
+        f"window.of({name!r}).length >= {count} && window.of({name!r})", timeout_s=timeout_s
+    )
+    return found
+
+
+async def test_what_was_heard_is_known(browser: Browser) -> None:
+    """Interrupted in the middle of a tone, twice, the client says how much was heard: what had time to be."""
+    spoken: list[float] = []
+
+    async def handler(session: Session) -> None:
+        for seconds in (2.0, 1.0):
+            await session.output.send(tone(440, 5.0))
+            began_s = trio.current_time()
+            await trio.sleep(seconds)
+            await session.output.interrupt()
+            spoken.append(trio.current_time() - began_s)
+            await trio.sleep(1)
+        await trio.sleep_forever()
+
+    async with calling(browser, handler) as page:
+        interrupted = await told(page, "interrupted", 2)
+        for known, heard in zip(spoken, interrupted, strict=True):
+            # What the cushion and the sound card held was not heard; a busy machine hands over later still.
+            assert known - 0.7 < heard["heardSeconds"] < known + 0.1
+            assert heard["droppedSeconds"] < 0.8
+        assert [each["speaking"] for each in await told(page, "answer", 4)] == [True, False, True, False]
+
+
+async def test_drain_waits_until_it_was_played(browser: Browser) -> None:
+    """The client tells the marks once what was in front of them was played, so a bot may hang up after its goodbye."""
+    times: list[float] = []
+
+    async def handler(session: Session) -> None:
+        await session.output.send(tone(440, 1.0))
+        await session.output.send(BotStoppedSpeakingFrame())
+        await session.output.drain()
+        times.append(trio.current_time())
+
+    async with calling(browser, handler) as page:
+        (ended,) = [each for each in await told(page, "state", 3) if each["state"] == "ended"]
+        assert ended["code"] == 1000
+        heard = await page.evaluate("window.voice.player.heard")
+        assert heard == pytest.approx(1.0, abs=0.1)
+        assert await page.evaluate("window.voice.state") == "ended"  # a bot that hung up is not called again
+
+
+async def test_a_line_that_comes_in_bursts_is_evened_out(browser: Browser) -> None:
+    """With holes of 150 ms the cushion grows; all of it is played all the same, or left out where it is quiet."""
+
+    async def handler(session: Session) -> None:
+        for _ in range(16):
+            await session.output.send(tone(440, 0.15))
+            await trio.sleep(0.3)
+            await session.output.send(tone(440, 0.15))
+        await trio.sleep_forever()
+
+    async with calling(browser, handler) as page:
+        await page.wait_for("window.voice.player && window.voice.player.holes >= 1", timeout_s=20)
+        assert await page.evaluate("window.voice.player.cushion") > 0.06
+        await trio.sleep(5)
+        assert await page.evaluate("window.voice.player.cushion") <= 0.3
+
+
+async def test_words_and_keys_go_both_ways(browser: Browser) -> None:
+    """What is written and pressed reaches the handler in order; what it writes comes out as frames."""
+    got: list[object] = []
+
+    async def handler(session: Session) -> None:
+        async for frame in session.input:
+            if isinstance(frame, TextFrame | DTMFFrame):
+                got.append(frame)
+                await session.output.send(TextFrame(text=f"{len(got)}", aloud=False))
+
+    async with calling(browser, handler) as page:
+        await page.evaluate("window.voice.sendText('hello'); window.voice.sendDigits('1#')")
+        frames = await told(page, "frame", 3)
+        assert [frame["text"] for frame in frames if frame["type"] == "text"] == ["1", "2", "3"]
+        assert got == [TextFrame(text="hello"), DTMFFrame(digit="1"), DTMFFrame(digit="#")]
+        pong = (await told(page, "pong"))[0]
+        assert pong["roundTripMs"] < 2000
+        assert pong["session"]["statistics"]["messages_received"] > 0
+
+
+async def test_connecting_can_be_given_up_and_takes_no_longer_than_it_may(browser: Browser) -> None:
+    """A server that takes the connection and says nothing: by a signal, and by the time."""
+
+    async def handler(session: Session) -> None:
+        await trio.sleep_forever()
+
+    async with calling(browser, handler) as page:
+        await page.evaluate("window.voice.disconnect()")
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with listener:
+            port = listener.socket.getsockname()[1]
+            attempt = f"window.made({{url: 'ws://127.0.0.1:{port}/ws', timeoutMs: 700}}).connect({{microphone: false"
+            late = await page.evaluate(attempt + "}).catch((error) => error.message)")
+            assert late == "the server did not answer in time"
+            given_up = await page.evaluate(
+                "window.stop = new AbortController(), setTimeout(() => stop.abort(new Error('enough')), 100),"
+                + attempt
+                + ", signal: stop.signal}).catch((error) => error.message)"
+            )
+            assert given_up == "enough"
+            assert await page.evaluate("window.voice.state") == "idle"
+
+
+async def test_a_server_that_drops_every_call_is_called_less_and_less(browser: Browser) -> None:
+    """Accepted and dropped at once, time after time, the pauses grow: no storm of calls."""
+    calls: list[float] = []
+
+    async def handler(session: Session) -> None:
+        calls.append(trio.current_time())
+        await session.aclose(1012)
+
+    async with calling(browser, handler) as page:
+        await trio.sleep(6)
+        assert 2 <= len(calls) <= 6
+        states = await told(page, "state")
+        attempts = [each["attempt"] for each in states if each["state"] == "reconnecting"]
+        assert attempts == list(range(1, len(attempts) + 1))
+        await page.evaluate("window.voice.disconnect()")
+        after = len(calls)
+        await trio.sleep(2)
+        assert len(calls) == after
+
+
+async def test_devices_can_be_chosen(browser: Browser) -> None:
+    """They are listed; another microphone takes over in the middle of a call; muting holds for it too."""
+    heard: list[AudioFrame] = []
+
+    async def handler(session: Session) -> None:
+        async for frame in session.input:
+            if isinstance(frame, AudioFrame):
+                heard.append(frame)
+
+    async with calling(browser, handler) as page:
+        devices = await page.evaluate("window.Voice.devices().then(({microphones}) => microphones.length)")
+        assert devices >= 1
+        await page.evaluate("window.voice.setMuted(true)")
+        await page.evaluate("window.voice.setMicrophone()")
+        assert await page.evaluate("window.voice.hasMicrophone")
+        assert await page.evaluate("window.voice.sound.stream.getAudioTracks()[0].enabled") is False
+        await page.evaluate("window.voice.setMuted(false)")
+        assert await page.evaluate("window.voice.sound.stream.getAudioTracks()[0].enabled") is True
+        count = len(heard)
+        await trio.sleep(1)
+        assert len(heard) > count
