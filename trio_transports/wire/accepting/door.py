@@ -170,7 +170,7 @@ class Door:
         finally:
             self._refusing -= is_refused
         if limit.cancelled_caught:
-            self._refused["time"] += 1
+            self._refused["limit" if is_refused else "time"] += 1
             raise ConnectionClosed(1006, f"the handshake took longer than {limit_s:g} s", initiator="local")
 
     async def _admit(self, visit: "_Visit", peer: Peer) -> Refusal | None:
