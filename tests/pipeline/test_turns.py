@@ -241,6 +241,26 @@ async def test_an_end_is_the_last_frame(stages: list[Stage], autojump_clock: Moc
     assert sink.dropped["TextFrame"] >= 1
 
 
+async def test_who_said_goodbye_may_go_on_working(autojump_clock: MockClock) -> None:
+    """Frames sent after one's own EndFrame are dropped, before it was delivered and after, and nothing is raised."""
+    saved = False
+
+    async def says_bye(input: Receive, output: Send) -> None:  # noqa: A002
+        nonlocal saved
+        await output.send(EndFrame())
+        for _ in range(4):
+            await output.send(TextFrame(text="after"))
+            await trio.sleep(1)
+        saved = True
+
+    _feed, source = trio.open_memory_channel[Frame](100)
+    sink = Sink(takes_s=1.5)
+    await Pipeline([says_bye, copy]).run(source, sink)
+    assert saved
+    assert sink.frames == [EndFrame()]
+    assert sink.dropped == {"TextFrame": 4}
+
+
 async def test_an_end_is_said_whatever_interrupts(autojump_clock: MockClock) -> None:
     """An interruption while the last frame is being sent neither stops it nor repeats it."""
     feed, source = trio.open_memory_channel[Frame](100)

@@ -91,10 +91,11 @@ class Link:
         since, parked = self.interruptions, False
         capacity = self.capacity + (FACTS_AHEAD if type(frame) in FACTS else 0)
         while True:
-            self._check()
-            if self._end_was_sent:  # rule 3
+            self.check_open()
+            if self._end_was_sent:  # rule 3, also when nobody reads any more: whoever said goodbye may still work
                 self.dropped(frame)
                 break
+            self._check()
             if self._is_stale(since) and not self._keep(frame):  # rule 1
                 break
             if len(self.frames) - self._live_frames < capacity:

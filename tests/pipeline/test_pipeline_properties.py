@@ -1,0 +1,188 @@
+"""What holds for any graph of stages, any frames, any moments of interruption: Hypothesis looks for exceptions."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import trio
+from attrs import define, field, frozen
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from trio_transports.frames import (
+    AudioFrame,
+    DTMFFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    TextFrame,
+    UserStartedSpeakingFrame,
+)
+from trio_transports.pipeline import Pipeline, Stage, per_turn
+
+Receive: TypeAlias = trio.abc.ReceiveChannel[Frame]
+Send: TypeAlias = trio.abc.SendChannel[Frame]
+
+DELAYS = (0.0, 0.0, 0.001, 0.02, 0.3)
+
+
+async def plain(before_s: float, after_s: float, input: Receive, output: Send) -> None:  # noqa: A002
+    async for frame in input:
+        await trio.sleep(before_s)
+        await output.send(frame)
+        await trio.sleep(after_s)
+
+
+async def impatient(patience_s: float, input: Receive, output: Send) -> None:  # noqa: A002
+    """Gives up waiting, and tries again: nothing may be lost to that."""
+    while True:
+        with trio.move_on_after(patience_s) as limit:
+            try:
+                frame = await input.receive()
+            except trio.EndOfChannel:
+                return
+        if not limit.cancelled_caught:
+            await output.send(frame)
+
+
+async def in_a_turn(after_s: float, frame: Frame, output: Send) -> None:
+    await output.send(frame)
+    await trio.sleep(after_s)
+
+
+def passes(frame: Frame) -> Frame:
+    return frame
+
+
+def as_a_list(frame: Frame) -> list[Frame]:
+    return [frame]
+
+
+delays = st.sampled_from(DELAYS)
+leaves: st.SearchStrategy[Stage] = st.one_of(
+    st.builds(partial, st.just(plain), delays, delays),
+    st.builds(partial, st.just(impatient), st.sampled_from((0.001, 0.05, 5.0))),
+    st.builds(lambda after_s: per_turn(partial(in_a_turn, after_s)), delays),
+    st.just(passes),
+    st.just(as_a_list),
+)
+stages: st.SearchStrategy[Stage] = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda several: Pipeline(several).run),
+    max_leaves=4,
+)
+
+
+@frozen
+class Step:
+    """A frame of this kind, and the pause before it."""
+
+    kind: str
+    pause_s: float
+
+
+KINDS = ("audio", "text", "law", "key", "speech", "interruption")
+steps = st.lists(
+    st.builds(Step, st.sampled_from((*KINDS, "audio", "text")), st.sampled_from((0.0, 0.0, 0.001, 0.01, 0.2))),
+    max_size=40,
+)
+
+MAKE: dict[str, Callable[[int], Frame]] = {
+    "audio": lambda n: AudioFrame(audio=n.to_bytes(2, "little") * 160, sample_rate=8000),
+    "text": lambda n: TextFrame(text=str(n)),
+    "law": lambda n: TextFrame(text=str(n), interruptible=False),
+    "key": lambda n: DTMFFrame(digit="0123456789"[n % 10]),
+    "speech": lambda n: UserStartedSpeakingFrame(at_s=n),
+    "interruption": lambda n: InterruptionFrame(id=n),
+}
+
+
+@define(eq=False)
+class Sink(trio.abc.SendChannel[Frame]):
+    takes_s: float
+    frames: list[Frame] = field(factory=list)
+    dropped: list[Frame] = field(factory=list)
+
+    async def send(self, value: Frame) -> None:
+        await trio.sleep(0 if isinstance(value, InterruptionFrame) else self.takes_s)
+        self.frames.append(value)
+
+    def count_dropped(self, frame: Frame) -> None:
+        self.dropped.append(frame)
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def number(frame: Frame) -> int:
+    match frame:
+        case AudioFrame(audio=pcm):
+            return int.from_bytes(pcm[:2], "little")
+        case TextFrame(text=text):
+            return int(text)
+        case InterruptionFrame(id=n):
+            return n
+    raise AssertionError(frame)
+
+
+def survives(frame: Frame) -> bool:
+    return isinstance(frame, DTMFFrame | UserStartedSpeakingFrame) or (
+        isinstance(frame, TextFrame) and not frame.interruptible
+    )
+
+
+async def run(pipeline: Pipeline, script: list[Step], sink: Sink, *, ends: bool) -> list[Frame]:
+    feed, source = trio.open_memory_channel[Frame](0)
+    sent: list[Frame] = []
+    with trio.fail_after(1000):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.run, source, sink)
+            for n, step in enumerate(script):
+                await trio.sleep(step.pause_s)
+                frame = MAKE[step.kind](n)
+                sent.append(frame)
+                await feed.send(frame)
+            if ends:
+                await feed.send(EndFrame())
+            feed.close()
+    return sent
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    graph=st.lists(stages, max_size=4),
+    script=steps,
+    takes_s=delays,
+    room=st.sampled_from((1, 3, 64)),
+    ends=st.booleans(),
+)
+def test_any_graph_keeps_the_rules(
+    graph: list[Stage], script: list[Step], takes_s: float, room: int, ends: bool
+) -> None:
+    """Order is kept, facts come all and once, nothing of an old turn follows an interruption, all else is counted."""
+    sink = Sink(takes_s)
+    pipeline = Pipeline(graph, max_queued_frames=room, audio_max_queue_secs=None)
+    sent = trio.run(partial(run, ends=ends), pipeline, script, sink, clock=MockClock(autojump_threshold=0))
+    came = [frame for frame in sink.frames if not isinstance(frame, EndFrame)]
+
+    assert [frame for frame in came if survives(frame)] == [frame for frame in sent if survives(frame)]
+    assert sink.frames[-1:] == [EndFrame()] if ends else EndFrame() not in sink.frames
+
+    told = [frame for frame in came if isinstance(frame, InterruptionFrame)]
+    asked = [frame for frame in sent if isinstance(frame, InterruptionFrame)]
+    assert [frame.id for frame in told] == sorted({frame.id for frame in told})
+    assert told[-1:] == asked[-1:] or ends  # an end that is being said is said to its end
+
+    interrupted_at, latest = -1, -1
+    for frame in came:
+        if isinstance(frame, InterruptionFrame):
+            interrupted_at = frame.id
+        elif not survives(frame):
+            assert number(frame) > interrupted_at, "of an old turn, after its interruption"
+            assert number(frame) > latest, "out of order"
+            latest = number(frame)
+
+    content = [frame for frame in sent if not survives(frame) and not isinstance(frame, InterruptionFrame)]
+    gone = [frame for frame in sink.dropped if not isinstance(frame, InterruptionFrame)]
+    assert len([frame for frame in came if frame in content]) + len(gone) == len(content), "neither said nor counted"
