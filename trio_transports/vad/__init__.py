@@ -7,3 +7,5 @@ from .analyzer import SpeechStopped as SpeechStopped
 from .analyzer import VADAnalyzer as VADAnalyzer
 from .analyzer import VADParams as VADParams
 from .energy import EnergyVADAnalyzer as EnergyVADAnalyzer
+from .turns import ProsodyTurnAnalyzer as ProsodyTurnAnalyzer
+from .turns import TurnAnalyzer as TurnAnalyzer

@@ -3,5 +3,6 @@
 from .mute import mute as mute
 from .play import play as play
 from .sentences import sentences as sentences
+from .turn_analyzer import turn_analyzer as turn_analyzer
 from .user_idle import user_idle as user_idle
 from .utterances import utterances as utterances
