@@ -15,12 +15,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal, TypeAlias, cast, final
 from urllib.parse import urlsplit
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, Factory, field, frozen
 
 from .audio.filters import AudioFilter
 from .audio.mixer import AudioMixer
 from .audio.resample import MAX_RATE, MIN_RATE
-from .serializers.protocol import FrameSerializer
+from .serializers.protocol import FrameSerializer, message_bytes_needed
 from .vad.analyzer import VADAnalyzer
 
 SerializerSource: TypeAlias = FrameSerializer | Callable[[], FrameSerializer]
@@ -257,7 +257,11 @@ class TransportParams:
     drain_timeout: float | None = field(default=None, validator=_number(least=0, optional=True))
     ping_interval: float | None = field(default=20, validator=_number(above=0, optional=True))
     ping_timeout: float | None = field(default=20, validator=_number(above=0, optional=True))
-    max_message_bytes: int = field(default=1024 * 1024, validator=_number(least=1, whole=True))
+    max_message_bytes: int = field(
+        default=Factory(lambda self: message_bytes_needed(self.serializer), takes_self=True),
+        validator=_number(least=1, whole=True),
+    )
+    max_unread_bytes: int = field(default=4 * 1024 * 1024, validator=_number(least=1, whole=True))
     max_malformed: int = field(default=100, validator=_number(least=1, whole=True))
     ssl_context: ssl.SSLContext | None = field(default=None, validator=_ssl)
 

@@ -119,6 +119,13 @@ def test_masks(payload: bytes, mask: bytes) -> None:
     assert apply_mask(masked, mask) == payload
 
 
+@pytest.mark.parametrize("size", [1023, 1024, 1025, 1026, 1027, 5000, 70_001])
+def test_a_long_payload_is_masked_alike(size: int) -> None:
+    """However long a payload is, and whatever is left past its last four bytes, each byte meets its own of the mask."""
+    payload, mask = bytes(place * 7 % 256 for place in range(size)), b"\x01\x20\x80\xff"
+    assert apply_mask(payload, mask) == bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+
+
 def test_masks_differ() -> None:
     """A client takes another mask for each frame."""
     assert len({encode_frame(Opcode.BINARY, b"", masked=True) for _ in range(20)}) > 1

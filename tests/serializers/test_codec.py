@@ -219,3 +219,28 @@ SAMPLES: list[Message] = [
 def test_both_read_alike(message: Message) -> None:
     """Any bytes or text are read to the same value by both, or refused by both."""
     assert same(with_each(lambda: codec.loads(message)))
+
+
+PARTS = codec.MAX_PARTS
+
+
+@pytest.mark.parametrize(
+    ("unit", "parts_each"),
+    [("[]", 2), ("1", 1), ('""', 1), ("{}", 2), ('{"a":1}', 3), ("[[1]]", 3), ('"a,b:[{"', 1), (r'"\",\\"', 1)],
+)
+def test_the_parts_of_a_document_are_bounded(unit: str, parts_each: int, engine: str) -> None:
+    """Just below MAX_PARTS a document is read; well above it is malformed, and what to do is said."""
+    count = PARTS // parts_each - 1
+    for text in (f"[{','.join([unit] * count)}]",):
+        assert len(codec.loads(text)) == len(codec.loads(text.encode())) == count  # type: ignore[arg-type]
+    large = f"[{','.join([unit] * 3 * PARTS)}]"
+    for message in (large, large.encode()):
+        with pytest.raises(RemoteProtocolError, match="send it in several messages"):
+            codec.loads(message)
+
+
+def test_text_may_hold_any_number_of_commas(engine: str) -> None:
+    """What is inside a string is no part, with quotes and backslashes in it too."""
+    prose = 'He said: "no, never", [and {went}, to C:\\temp\\], \\" ' * 5000
+    text = codec.dumps({"text": prose})
+    assert codec.loads(text) == codec.loads(text.encode()) == {"text": prose}

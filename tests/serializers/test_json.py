@@ -10,7 +10,8 @@ from trio_transports import frames as f
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers import json as dialect
-from trio_transports.serializers.codec import loads
+from trio_transports.serializers.codec import dumps, loads
+from trio_transports.serializers.converters import MAX_ITEMS
 
 IMAGE = f.ImageFrame(image=b"\0\1", size=(2, 3))
 
@@ -225,3 +226,13 @@ def test_what_is_local_stays_here(frame: f.Frame, theirs: f.Frame) -> None:
     assert "utterance" not in message
     assert "interruptible" not in message
     assert JSONFrameSerializer().decode(message[:-1] + ',"interruptible":false,"utterance":"u1"}') == (theirs,)
+
+
+def test_a_sprite_has_a_bounded_number_of_images() -> None:
+    """MAX_ITEMS images are read, one more is malformed and says where."""
+    images = [{"image": "", "size": [1, 1]}] * MAX_ITEMS
+    [sprite] = JSONFrameSerializer().decode(dumps({"type": "sprite", "images": images}))
+    assert isinstance(sprite, f.SpriteFrame)
+    assert len(sprite.images) == MAX_ITEMS
+    with pytest.raises(RemoteProtocolError, match=r"at most 500 is wanted, not of 501 \(at images\)"):
+        JSONFrameSerializer().decode(dumps({"type": "sprite", "images": [*images, images[0]]}))

@@ -1,18 +1,41 @@
 """What waits unread is bounded, and gone when nobody can read it any more."""
 
 import gc
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import pytest
 import trio
+from attrs import frozen
 from trio.testing import MockClock
 
-from tests.session.helpers import audio, params
-from trio_transports import AudioFrame, Disconnected, Session, TextFrame
+from tests.session.hearing import everything
+from tests.session.helpers import CHUNK_BYTES, CHUNK_S, RATE, audio, params, pcm
+from trio_transports import (
+    AudioFrame,
+    Disconnected,
+    DTMFFrame,
+    Frame,
+    ImageFrame,
+    MessageFrame,
+    Session,
+    SpriteFrame,
+    StartFrame,
+    TextFrame,
+    TranscriptionFrame,
+    TransportParams,
+    UserStartedSpeakingFrame,
+    WebsocketClientParams,
+    WebsocketClientTransport,
+    WebsocketServerParams,
+    WebsocketServerTransport,
+)
 from trio_transports.serializers import JSONFrameSerializer
-from trio_transports.session.broadcast import Broadcast
+from trio_transports.serializers.protocol import Message
+from trio_transports.session.broadcast import Broadcast, EventsLost
 from trio_transports.session.events import Event
+from trio_transports.session.sizes import message_size, size_of
 from trio_transports.testing import ScriptedPeer, memory_session
 
 LENGTH = 6014
@@ -79,3 +102,207 @@ async def test_events_that_are_kept_keep_no_frames(
                     kept.append(await subscription.receive())
     assert sum(isinstance(event, Disconnected) for event in kept) == 3
     assert alive() == 0
+
+
+def lists(count: int) -> MessageFrame:
+    """Three bytes of text for each of these, and more than sixty of memory."""
+    return MessageFrame(message=[[] for _ in range(count)])
+
+
+async def test_documents_of_many_small_values_end_the_session(autojump_clock: MockClock) -> None:
+    """What waits unread is counted in bytes of memory: past max_unread_bytes it closes with 1008 and says so."""
+    async with memory_session(params(max_unread_bytes=1_000_000)) as (session, peer):
+        sent = 0
+        while session.is_connected and sent < 100:
+            await peer.send(lists(4000))
+            await trio.testing.wait_all_tasks_blocked()
+            sent += 1
+        closed = await peer.wait_closed()
+        frames = await everything(session)
+    assert (closed.code, closed.reason) == (1008, "1000000 bytes wait unread by the handler (max_unread_bytes)")
+    assert sent == len(frames) + 1
+    assert 0.3 < sum(deep_size(frame) for frame in frames) / 1_000_000 <= 1
+
+
+def deep_size(value: object) -> int:
+    """What gc knows of a value and all in it: the yardstick."""
+    seen, total, left = set[int](), 0, [value]
+    while left:
+        one = left.pop()
+        if id(one) not in seen and not isinstance(one, type):
+            seen.add(id(one))
+            total += sys.getsizeof(one)
+            left.extend(gc.get_referents(one))
+    return total
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        audio(640),
+        TextFrame(text="x" * 1000),
+        TextFrame(text="😀" * 1000),
+        TranscriptionFrame(text="said " * 100, user_id="somebody", timestamp="2024-01-01T00:00:00Z"),
+        lists(500),
+        MessageFrame(message={"key": [{"a": n / 7, "b": f"text {n}", "c": [n, {"deep": "é" * n}]} for n in range(20)]}),
+        StartFrame(call_id="1", parameters={f"key {n}": f"value {n}" for n in range(200)}),
+        ImageFrame(image=bytes(5000), size=(10, 10)),
+        SpriteFrame(images=tuple(ImageFrame(image=bytes(n), size=(n, n)) for n in range(300, 400))),
+        DTMFFrame(digit="1"),
+        UserStartedSpeakingFrame(at_s=1.5),
+    ],
+    ids=lambda frame: type(frame).__name__,
+)
+def test_a_frames_size_is_about_what_it_takes(frame: Frame) -> None:
+    """The estimate is never below four fifths of what the objects take, and never above three times as much."""
+    assert 0.8 * deep_size(frame) <= size_of(frame) <= 3 * deep_size(frame) + 500
+
+
+async def test_the_oldest_audio_makes_room_for_the_rest(autojump_clock: MockClock) -> None:
+    """In bytes too: what is said stays, the oldest audio goes and is counted, and the session stays."""
+    async with memory_session(params(max_unread_bytes=100_000, audio_in_max_queue_secs=60)) as (session, peer):
+        for number in range(200):
+            await peer.send(audio(CHUNK_BYTES, start=number))
+        await peer.send(TextFrame(text="x" * 50_000))
+        await trio.testing.wait_all_tasks_blocked()
+        dropped_s = session.statistics().audio_in_dropped_s
+        frames = await everything(session)
+        assert session.is_connected
+    sounds = [frame for frame in frames if isinstance(frame, AudioFrame)]
+    assert len(frames) == len(sounds) + 1
+    assert sounds[-1] == audio(CHUNK_BYTES, start=199)
+    assert sounds[0] == audio(CHUNK_BYTES, start=200 - len(sounds))
+    assert dropped_s == pytest.approx((200 - len(sounds)) * CHUNK_S)
+    assert 20_000 < sum(len(frame.audio) for frame in sounds) <= 50_000
+
+
+async def test_audio_alone_is_held_in_bytes(autojump_clock: MockClock) -> None:
+    """Audio at a rate that makes it last no time at all is bounded by what it takes, down to the newest frame."""
+    async with memory_session(params(max_unread_bytes=50_000, max_message_bytes=500_000)) as (session, peer):
+        for _ in range(30):
+            await peer.send(audio(20_000, rate=768_000))
+        await trio.testing.wait_all_tasks_blocked()
+        assert [len(frame.audio) for frame in await everything(session) if isinstance(frame, AudioFrame)] == [
+            20_000
+        ] * 2
+        await peer.send(audio(60_000, rate=768_000))
+        await trio.testing.wait_all_tasks_blocked()
+        assert await everything(session) == []
+        assert session.statistics().audio_in_dropped_s == pytest.approx((28 * 20_000 + 60_000) / 2 / 768_000)
+
+
+@pytest.mark.parametrize("backlog", [1, 3, 30])
+async def test_reading_makes_room_with_a_backlog(backlog: int, autojump_clock: MockClock) -> None:
+    """A handler that is always some frames behind loses nothing: not by seconds, nor bytes, nor frames."""
+    bounds = params(audio_in_max_queue_secs=(backlog + 1) * CHUNK_S, max_unread_bytes=(backlog + 1) * 2000)
+    async with memory_session(bounds) as (session, peer):
+        for number in range(1500 + backlog):
+            if number < 1500:
+                await peer.send(audio(CHUNK_BYTES, start=number))
+                await peer.send(DTMFFrame(digit="5"))
+                await trio.testing.wait_all_tasks_blocked()
+            if number >= backlog:
+                assert await session.input.receive() == audio(CHUNK_BYTES, start=number - backlog)
+                assert await session.input.receive() == DTMFFrame(digit="5")
+        assert session.is_connected
+        assert session.statistics().audio_in_dropped_s == 0
+
+
+def wav(rate: int, channels: int = 1, size: int = 640) -> bytes:
+    header = b"RIFF" + (36 + size).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    kind = (1).to_bytes(2, "little") + channels.to_bytes(2, "little") + (rate % 2**32).to_bytes(4, "little")
+    rest = (rate * channels * 2 % 2**32).to_bytes(4, "little") + (2 * channels).to_bytes(2, "little")
+    return header + kind + rest + (16).to_bytes(2, "little") + b"data" + size.to_bytes(4, "little") + pcm(size)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(4_290_000_000, 1), (999, 1), (768_001, 1), (16_000, 65)])
+async def test_a_rate_in_a_wav_header_meets_the_same_bounds(
+    rate: int, channels: int, autojump_clock: MockClock
+) -> None:
+    """What no message may announce no header may either: malformed, counted, every time, and none of it is kept."""
+    async with memory_session(params()) as (session, peer):
+        for _ in range(3):
+            await peer.send(AudioFrame(audio=wav(rate, channels, 1300), sample_rate=RATE))
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.statistics().malformed_messages == 3
+        assert await everything(session) == []
+        await peer.send(AudioFrame(audio=wav(RATE), sample_rate=8000))
+        assert await session.input.receive() == audio(640, start=1)
+
+
+async def test_a_message_of_many_headers_is_malformed(autojump_clock: MockClock) -> None:
+    """A few hundred WAV headers in one message are taken off; more, or as many chunks, are not worked on."""
+    async with memory_session(params()) as (session, peer):
+        await peer.send(AudioFrame(audio=wav(RATE, size=20) * 400, sample_rate=RATE))
+        assert await session.input.receive() == AudioFrame(audio=pcm(20) * 400, sample_rate=RATE)
+        await peer.send(AudioFrame(audio=wav(RATE, size=20) * 600, sample_rate=RATE))
+        one = wav(RATE)
+        await peer.send(AudioFrame(audio=one[:36] + b"junk\0\0\0\0" * 1001 + one[36:], sample_rate=RATE))
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.statistics().malformed_messages == 2
+        assert session.is_connected
+
+
+async def test_a_malformed_message_is_not_kept(autojump_clock: MockClock) -> None:
+    """Neither the message nor its audio waits for the collector: nothing of the error refers to them."""
+    bad = audio(LENGTH, rate=500)
+    worse = AudioFrame(audio=wav(16000, size=2) * 600, sample_rate=RATE)
+    async with memory_session(params()) as (session, peer):
+        await peer.send(bad)  # the first one is logged
+        await trio.testing.wait_all_tasks_blocked()
+        gc.collect()
+        gc.disable()
+        try:
+            before = sum(isinstance(value, AudioFrame | BaseException) for value in gc.get_objects())
+            for _ in range(5):
+                await peer.send(bad)
+                await peer.send(worse)
+                await trio.testing.wait_all_tasks_blocked()
+            after = sum(isinstance(value, AudioFrame | BaseException) for value in gc.get_objects())
+        finally:
+            gc.enable()
+        assert session.statistics().malformed_messages == 11
+    assert after == before
+
+
+async def test_raw_messages_that_nobody_reads_are_bounded_in_bytes() -> None:
+    """A subscriber to raw messages keeps the newest within max_unread_bytes, is told of the others, and can go on."""
+    source: Broadcast[Message] = Broadcast(100_000, message_size)
+    subscription, other = source.subscribe(), source.subscribe()
+    with source.activity():
+        for _ in range(3):
+            for number in range(50):
+                source.emit(bytes([number]) * 10_000)
+                assert await other.receive() == bytes([number]) * 10_000
+            assert await subscription.receive() == EventsLost(41)
+            assert [(await subscription.receive())[:1] for _ in range(9)] == [bytes([n]) for n in range(41, 50)]  # type: ignore[index]
+        source.emit(bytes(300_000))
+        assert await subscription.receive() == bytes(300_000)
+
+
+def test_each_transports_channels_are_bounded_by_its_parameter() -> None:
+    """max_unread_bytes reaches the raw messages of a client and the events of every transport."""
+    client = WebsocketClientTransport("ws://localhost:1", WebsocketClientParams(max_unread_bytes=12_345))
+    server = WebsocketServerTransport(WebsocketServerParams(serializer=JSONFrameSerializer(), max_unread_bytes=12_345))
+    assert client._messages.max_bytes == client._events.max_bytes == server._events.max_bytes == 12_345
+    assert WebsocketClientParams().max_unread_bytes == 4 * 1024 * 1024
+
+
+def test_a_dialect_states_the_message_size_it_needs() -> None:
+    """max_message_bytes is what the dialect states, from an object or a class, unless it is set."""
+
+    @frozen
+    class Small:
+        audio_format = None
+        max_message_bytes = 4096
+
+        def encode(self, frame: Frame) -> Sequence[Message]:
+            return ()
+
+        def decode(self, message: Message) -> Sequence[Frame]:
+            return ()
+
+    assert TransportParams(serializer=Small()).max_message_bytes == 4096
+    assert TransportParams(serializer=Small).max_message_bytes == 4096
+    assert TransportParams(serializer=Small, max_message_bytes=99).max_message_bytes == 99
+    assert TransportParams(serializer=JSONFrameSerializer()).max_message_bytes == 1024 * 1024

@@ -88,6 +88,30 @@ async def test_queued_messages_are_bounded_too(autojump_clock: MockClock) -> Non
     assert 1000 < len(texts) < 1100
 
 
+async def test_queued_messages_are_bounded_in_bytes(autojump_clock: MockClock) -> None:
+    """So are a few long ones, by max_unread_bytes, again after an interruption; urgent ones by four megabytes."""
+    long = "x" * 100_000
+    async with memory_session(params(max_unread_bytes=1_000_000), buffer_messages=4096) as (session, peer):
+        for _ in range(3):
+            await session.output.send(seconds(1))
+            sent = 0
+            with trio.move_on_after(0.5):
+                while sent < 100:
+                    await session.output.send(TextFrame(text=long))
+                    sent += 1
+            assert sent == 10
+            await session.output.interrupt()
+            await trio.testing.wait_all_tasks_blocked()
+    async with memory_session(params(), buffer_messages=1) as (session, peer):
+        peer.stall()
+        sent = 0
+        with trio.move_on_after(0.5):
+            while sent < 200:
+                await session.output.send_message([long], urgent=True)
+                sent += 1
+        assert 40 <= sent <= 45
+
+
 async def test_each_destination_keeps_its_own_time(autojump_clock: MockClock) -> None:
     """Two tracks play side by side, and an unknown one is an error that names those there are."""
     async with memory_session(params(audio_out_destinations=["left", "right"])) as (session, peer):

@@ -7,9 +7,12 @@ Rules
 4. A data size past the end of the message is cut to what is there. One that is too small is believed only if what
    follows is again chunks (to the byte), another WAV message, or would split a sample; otherwise the size lies and all
    of it is audio. Sizes are wrong in practice because writers patch them afterwards, or never.
-5. Everything else is malformed: a ValueError that says what was found and where.
+5. ``max_chunks`` bounds how many chunks are looked at, for data of strangers: each costs time, and eight bytes.
+6. Everything else is malformed: a ValueError that says what was found and where.
 """
 
+from collections.abc import Iterator
+from itertools import count
 from os import PathLike
 from struct import Struct, pack, unpack_from
 from typing import Final, TypeAlias, final
@@ -91,7 +94,7 @@ def strip_wav_header(data: bytes) -> bytes:
     return split_wav_header(data)[1]
 
 
-def split_wav_header(data: bytes) -> tuple[AudioFormat | None, bytes]:
+def split_wav_header(data: bytes, *, max_chunks: int | None = None) -> tuple[AudioFormat | None, bytes]:
     """Return the format that a header tells, None without one, and the 16-bit PCM after it."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None, data
@@ -100,7 +103,7 @@ def split_wav_header(data: bytes) -> tuple[AudioFormat | None, bytes]:
         channels, rate, block, size = _PLAIN.unpack_from(data, 22)
         if size == len(data) - _PLAIN_SIZE and channels and rate and block == 2 * channels and not size % block:
             return AudioFormat(rate, channels), data[_PLAIN_SIZE:]
-    encoding, audio = _parse(data)
+    encoding, audio = _parse(data, max_chunks)
     if (encoding.tag, encoding.bits) != (_PCM, 8 * SAMPLE_WIDTH):
         raise ValueError(
             f"the WAV header announces {encoding.name}, and only 16-bit PCM is taken: convert it, or read a file with "
@@ -111,13 +114,14 @@ def split_wav_header(data: bytes) -> tuple[AudioFormat | None, bytes]:
     return encoding.audio_format, audio
 
 
-def _parse(data: bytes) -> tuple[_Encoding, bytes]:
-    """Walk the chunks of one or more WAV messages; rules 2 to 5."""
+def _parse(data: bytes, max_chunks: int | None = None) -> tuple[_Encoding, bytes]:
+    """Walk the chunks of one or more WAV messages; rules 2 to 6."""
+    budget = count() if max_chunks is None else iter(range(max_chunks))
     parts: list[bytes] = []
     encoding: _Encoding | None = None
     start = 0
     while True:
-        found, body, following = _parse_one(data, start)
+        found, body, following = _parse_one(data, start, budget)
         if encoding is not None and found != encoding:
             raise ValueError(
                 f"the WAV data changes from {encoding.audio_format} to {found.audio_format} at byte {start}: "
@@ -130,17 +134,19 @@ def _parse(data: bytes) -> tuple[_Encoding, bytes]:
         start = following
 
 
-def _parse_one(data: bytes, start: int) -> tuple[_Encoding, bytes, int | None]:
+def _parse_one(data: bytes, start: int, budget: Iterator[int]) -> tuple[_Encoding, bytes, int | None]:
     """Return the encoding, the audio, and where another WAV message begins, if one does."""
     encoding: _Encoding | None = None
     at, end = start + 12, len(data)
     while at + 8 <= end:
+        if next(budget, None) is None:
+            raise ValueError(f"malformed WAV: more chunks than are looked at in one message, at byte {at}: send fewer")
         name, size = unpack_from("<4sI", data, at)
         body = at + 8
         if name == b"data":
             if encoding is None:
                 raise ValueError(f"malformed WAV: the data chunk at byte {at} comes before any 'fmt ' chunk")
-            stop, following = _data_end(data, body, size, encoding.block)
+            stop, following = _data_end(data, body, size, encoding.block, budget)
             return encoding, data[body:stop], following
         if name == b"fmt ":
             encoding = _encoding(data[body : body + size], size, at)
@@ -152,7 +158,7 @@ def _parse_one(data: bytes, start: int) -> tuple[_Encoding, bytes, int | None]:
     raise ValueError(f"malformed WAV: no data chunk in {end - start} bytes")
 
 
-def _data_end(data: bytes, body: int, size: int, block: int) -> tuple[int, int | None]:
+def _data_end(data: bytes, body: int, size: int, block: int, budget: Iterator[int]) -> tuple[int, int | None]:
     """Where the audio ends that begins at ``body``, and where another WAV message begins; rules 3 and 4."""
     end = len(data)
     if size == 0 and (end == body or _is_wav(data, body)):
@@ -163,7 +169,7 @@ def _data_end(data: bytes, body: int, size: int, block: int) -> tuple[int, int |
     for following in {stop, stop + size % 2}:
         if _is_wav(data, following):
             return stop, following
-    believed = _are_chunks(data, stop + size % 2) or (block and (end - body) % block)
+    believed = _are_chunks(data, stop + size % 2, budget) or (block and (end - body) % block)
     return (stop if believed else end), None
 
 
@@ -171,9 +177,11 @@ def _is_wav(data: bytes, at: int) -> bool:
     return data[at : at + 4] == b"RIFF" and data[at + 8 : at + 12] == b"WAVE"
 
 
-def _are_chunks(data: bytes, at: int) -> bool:
+def _are_chunks(data: bytes, at: int, budget: Iterator[int]) -> bool:
     end = len(data)
     while at + 8 <= end:
+        if next(budget, None) is None:
+            return False
         name, size = unpack_from("<4sI", data, at)
         if not all(0x20 <= letter < 0x7F for letter in name):
             return False

@@ -3,10 +3,12 @@
 Rules
 1. Read: UTF-8 only, no byte order mark, no NaN or Infinity, no number beyond a double, no lone surrogate, at most
    ``MAX_DEPTH`` levels of nesting. Anything else is a ``RemoteProtocolError``.
-2. Read: an integer outside 64 bits becomes a float, as in every JavaScript peer; of duplicate keys the last one counts.
-3. Written: compact, keys in their own order, characters as themselves rather than escaped. Where the two libraries
+2. Read: at most ``MAX_PARTS`` values, commas and colons, of which text inside strings is none: what a document costs in
+   time and memory goes by these, not by its length. A megabyte of empty lists takes 22 of memory and 0.3 s.
+3. Read: an integer outside 64 bits becomes a float, as in every JavaScript peer; of duplicate keys the last one counts.
+4. Written: compact, keys in their own order, characters as themselves rather than escaped. Where the two libraries
    would write different bytes (floats with an exponent, subclasses of the JSON types) the standard library writes.
-4. Written: only what reads back as it was. A key that is not a str, an integer outside 64 bits, NaN, bytes and other
+5. Written: only what reads back as it was. A key that is not a str, an integer outside 64 bits, NaN, bytes and other
    objects are a ``LocalProtocolError`` that names the place.
 """
 
@@ -28,6 +30,9 @@ except ImportError:
 MAX_DEPTH: Final = 128
 """Levels of nesting; both libraries can do that many from any depth of Python's own stack that is likely."""
 
+MAX_PARTS: Final = 10_000
+"""Brackets, braces, commas and colons that are not inside a string."""
+
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**64 - 1
 
@@ -36,6 +41,7 @@ WHOLE: Final = "$"
 
 _CONTAINERS: Final = (dict, list)
 _TOO_DEEP: Final = f"JSON nested deeper than {MAX_DEPTH} levels"
+_TOO_MANY: Final = f"JSON of more than {MAX_PARTS} values, commas and colons: send it in several messages"
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -109,8 +115,27 @@ def _is_too_deep(value: JSONValue) -> bool:
     return True
 
 
+def _has_too_many_parts(message: Message) -> bool:
+    """Rule 2, without reading the document: a few searches for single characters, in what is outside its strings."""
+    text = message if isinstance(message, str) else str(message, "latin-1")  # in UTF-8 these bytes are nothing else
+    most_quotes = 2 * MAX_PARTS + 2  # a string stands beside a part of its own
+    if text.count('"') > most_quotes and text.count('"') - text.count('\\"') > most_quotes:
+        return True
+    if "\\" in text:
+        text = text.replace("\\\\", "").replace('\\"', "")
+    outside = "".join(text.split('"')[::2])
+    parts = 0
+    for part in ",:[{":
+        parts += outside.count(part)
+        if parts > MAX_PARTS:
+            return True
+    return False
+
+
 def loads_of_any_depth(message: Message, *, path: str = WHOLE) -> JSONValue:
     """Read one JSON document for a caller that looks at its depth itself: ``check_depth``, or a cheaper way."""
+    if len(message) > MAX_PARTS and _has_too_many_parts(message):
+        raise RemoteProtocolError(_TOO_MANY, path=path)
     try:
         return parse(message)
     except RecursionError:

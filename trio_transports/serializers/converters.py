@@ -37,6 +37,8 @@ MIN_SAMPLE_RATE: Final = 1_000
 MAX_SAMPLE_RATE: Final = 768_000
 MAX_CHANNELS: Final = 64
 """Bounds on what a peer may announce: past them a small message turns into gigabytes when it is resampled."""
+MAX_ITEMS: Final = 500
+"""Members of an array that are made objects of, such as the images of a sprite: each takes some microseconds."""
 
 _JSON_NAMES: Final[dict[type, str]] = {
     str: "a string",
@@ -203,10 +205,13 @@ def _sequence_hook(converter: Converter) -> Callable[[Any], Callable[[object, ob
         arguments = get_args(kind)
         many = make_whole is list or (len(arguments) == 2 and arguments[1] is ...)
         hooks = [(converter.get_structure_hook(item), item) for item in (arguments[:1] if many else arguments)]
+        makes_objects = many and attrs.has(arguments[0])
 
         def structure(value: object, _: object) -> Any:  # noqa: ANN401 - a list or tuple
             if type(value) is not list:
                 raise mismatch("an array", value)
+            if makes_objects and len(value) > MAX_ITEMS:
+                raise RemoteProtocolError(f"an array of at most {MAX_ITEMS} is wanted, not of {len(value)}", path=WHOLE)
             if not many and len(value) != len(hooks):
                 raise RemoteProtocolError(f"an array of {len(hooks)} is wanted, not of {len(value)}", path=WHOLE)
             return make_whole(_items(value, repeat(hooks[0]) if many else hooks))

@@ -11,7 +11,7 @@ Rules
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self, TypeAlias, TypeVar, final, runtime_checkable
+from typing import Final, Protocol, Self, TypeAlias, TypeVar, final, runtime_checkable
 
 from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
@@ -146,7 +146,25 @@ class CallSerializer(Protocol):
     def fresh(self) -> Self: ...
 
 
+@runtime_checkable
+class StatesMessageSize(Protocol):
+    """A dialect that knows how long its peers' messages are at most; ``max_message_bytes`` is that unless set."""
+
+    @property
+    def max_message_bytes(self) -> int: ...
+
+
+DEFAULT_MESSAGE_BYTES: Final = 1024 * 1024
+"""For a dialect that carries documents and pictures of any size."""
+
 T = TypeVar("T")
+
+
+def message_bytes_needed(source: object) -> int:
+    """How long a message the dialect needs: as it states itself, or as an object of this class does."""
+    if not isinstance(source, StatesMessageSize):
+        return DEFAULT_MESSAGE_BYTES
+    return source().max_message_bytes if isinstance(source, type) else source.max_message_bytes
 
 
 def per_session(source: T | Callable[[], T]) -> T:

@@ -3,13 +3,16 @@
 Rules
 1. Every subscriber has a buffer of its own. Emitting never blocks and never fails.
 2. A subscriber that does not read loses its oldest values past the buffer, and finds an ``EventsLost`` in their place.
+   The buffer is bounded in values, and in bytes where the source says what its values take: ``max_bytes``, of which
+   the newest value is kept whatever it takes.
 3. No subscriber, no cost.
 4. A subscription ends (``EndOfChannel``) when the source's last activity has ended and the buffer was read.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Generic, TypeVar, final
 
 import trio
@@ -35,17 +38,25 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
     _source: "Broadcast[T]"
     _buffer: int
     _values: deque[T] = field(factory=deque, init=False)
+    _bytes: int = field(default=0, init=False)
     _lost: int = field(default=0, init=False)
     _ended: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
 
     def _put(self, value: T) -> None:
-        if len(self._values) >= self._buffer:
-            self._values.popleft()
-            self._lost += 1
+        source = self._source
         self._values.append(value)
+        self._bytes += source.size_of(value)
+        while len(self._values) > 1 and (len(self._values) > self._buffer or self._bytes > source.max_bytes):
+            self._take()
+            self._lost += 1
         self._readers.unpark()
+
+    def _take(self) -> T:
+        value = self._values.popleft()
+        self._bytes -= self._source.size_of(value)
+        return value
 
     def _end(self) -> None:
         self._ended = True
@@ -58,7 +69,7 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
                 lost, self._lost = self._lost, 0
                 return EventsLost(lost)
             if self._values:
-                return self._values.popleft()
+                return self._take()
             if self._ended:
                 raise trio.EndOfChannel
             await self._readers.park()
@@ -66,6 +77,8 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
 
     def close(self) -> None:
         self._closed = True
+        self._values.clear()
+        self._bytes = 0
         self._source._forget(self)
         self._readers.unpark_all()
 
@@ -74,11 +87,17 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
         await trio.lowlevel.checkpoint()
 
 
+def _nothing(_value: object) -> int:
+    return 0
+
+
 @final
 @define(eq=False)
 class Broadcast(Generic[T]):
-    """The source's end."""
+    """The source's end. ``size_of`` says what a value takes, the same each time it is asked."""
 
+    max_bytes: float = inf
+    size_of: Callable[[T], int] = _nothing
     _subscribers: list[Subscription[T]] = field(factory=list, init=False)
     _active: int = field(default=0, init=False)
 

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, TypeAlias, final
 from attrs import frozen
 
 from ..errors import Initiator
+from .broadcast import Broadcast
 from .broadcast import EventsLost as EventsLost
+from .sizes import event_size
 
 if TYPE_CHECKING:
     from .session import Session
@@ -63,3 +65,8 @@ class Reconnecting:
 
 
 Event: TypeAlias = ServerReady | Connected | Disconnected | SessionTimeout | IdleTimeout | Reconnecting | EventsLost
+
+
+def event_source(max_bytes: int) -> Broadcast[Event]:
+    """A transport's source of events; what waits unread by a subscriber is bounded in bytes too."""
+    return Broadcast(max_bytes, event_size)

@@ -7,7 +7,8 @@ Rules
 2. Audio passes the filter, then the voice activity analyzer, then the conversion to what the handler asked for. Speech
    frames take their place among the audio.
 3. A WAV header on a chunk is taken off: heard as audio it is a click. Where it says another rate or channel count than
-   the message around it, it is believed: it was written by whoever made the samples.
+   the message around it, it is believed: it was written by whoever made the samples. The bounds on what a peer may
+   announce hold for it too, and it is one of a few: a message of a thousand headers is malformed.
 4. Nothing here waits, with three exceptions. A filter that says it is slow works in a worker thread, one piece at a
    time. It starts there too, and so does an analyzer with a ``slow_start``. And audio longer than ``PIECE_S`` is worked
    on piece by piece, with a turn for all others in between.
@@ -47,9 +48,10 @@ from ..frames import (
     checked_audio_frame,
 )
 from ..params import TransportParams
+from ..serializers.converters import audio_frame
 from ..serializers.protocol import FrameSerializer, Message, StartRefused
 from ..vad.analyzer import SlowStart, SpeechEvent, SpeechStarted, VADAnalyzer
-from .inbox import MAX_FRAMES, Inbox
+from .inbox import Inbox
 from .listening import Listening
 from .statistics import Counters
 
@@ -61,6 +63,8 @@ SECONDS_PER_CHANGE: Final = 1.0
 MIN_RATE: Final = 4_000
 MAX_RATE: Final = 192_000
 MAX_CHANNELS: Final = 8
+MAX_WAV_CHUNKS: Final = 1000
+"""How many chunks of WAV one message may have, of all its headers; a header has two or three."""
 
 
 @final
@@ -122,7 +126,7 @@ class Inbound:
             self._counters.ignored_messages += 1
             self._malformed_in_row = 0
             return None
-        fault: RemoteProtocolError | None = None
+        fault = ""
         for place, frame in enumerate(frames):
             if type(frame) is not AudioFrame:
                 self._take_other(frame)
@@ -130,7 +134,7 @@ class Inbound:
             try:
                 heard = self._heard(frame)
             except RemoteProtocolError as exc:
-                fault = exc
+                fault = str(exc)  # the error itself would keep this call, and with it the message, alive
                 continue
             if heard is None:
                 continue
@@ -158,15 +162,15 @@ class Inbound:
 
     # Malformed messages
 
-    def _judge(self, message: Message, fault: RemoteProtocolError | None) -> None:
-        if fault is None:
-            self._malformed_in_row = 0
-        else:
+    def _judge(self, message: Message, fault: str) -> None:
+        if fault:
             self._malformed(message, fault)
+        else:
+            self._malformed_in_row = 0
 
-    def _malformed(self, message: Message, cause: Exception) -> None:
+    def _malformed(self, message: Message, cause: Exception | str) -> None:
         if not self._counters.malformed_messages:
-            traceback = None if isinstance(cause, RemoteProtocolError) else cause
+            traceback = None if isinstance(cause, RemoteProtocolError | str) else cause
             logger.warning("malformed message skipped (later ones are only counted): %s", cause, exc_info=traceback)
         self._counters.malformed_messages += 1
         self._malformed_in_row += 1
@@ -190,8 +194,9 @@ class Inbound:
             self._inbox.end()  # whatever the peer does with its connection now, there is nothing more to wait for
 
     def _put(self, frame: Frame) -> None:
-        if not self._inbox.put(frame):
-            self._close(1008, f"{MAX_FRAMES} frames wait unread by the handler")
+        refused = self._inbox.put(frame)
+        if refused:
+            self._close(1008, refused)
 
     def _tell(self, event: SpeechEvent) -> None:
         if not isinstance(event, SpeechStarted):
@@ -215,7 +220,7 @@ class Inbound:
             frame = _without_wav_header(frame)
         return frame if frame.audio else None
 
-    async def _take_slowly(self, message: Message, frames: Sequence[Frame], fault: RemoteProtocolError | None) -> None:
+    async def _take_slowly(self, message: Message, frames: Sequence[Frame], fault: str) -> None:
         for frame in frames:
             if type(frame) is not AudioFrame:
                 self._take_other(frame)
@@ -225,7 +230,7 @@ class Inbound:
                 if heard is not None:
                     await self._take_audio_slowly(heard)
             except RemoteProtocolError as exc:
-                fault = exc
+                fault = str(exc)  # the error itself would keep this call, and with it the message, alive
         self._judge(message, fault)
 
     async def _take_audio_slowly(self, frame: AudioFrame) -> None:
@@ -342,12 +347,21 @@ class Inbound:
 
 def _without_wav_header(frame: AudioFrame) -> AudioFrame:
     try:
-        stated, pcm = split_wav_header(frame.audio)
+        stated, pcm = split_wav_header(frame.audio, max_chunks=MAX_WAV_CHUNKS)
     except ValueError as exc:
         raise RemoteProtocolError(str(exc)) from exc
     if stated is None:
         return frame  # PCM can begin with these four bytes too
-    return _like(frame, pcm, stated.sample_rate, stated.num_channels, pts=frame.pts)
+    return audio_frame(
+        pcm,
+        stated.sample_rate,
+        stated.num_channels,
+        pts=frame.pts,
+        destination=frame.destination,
+        id=frame.id,
+        name=frame.name,
+        path="audio's WAV header",
+    )
 
 
 def _like(frame: AudioFrame, pcm: bytes, rate: int, channels: int, *, pts: int | None) -> AudioFrame:

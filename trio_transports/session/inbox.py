@@ -4,9 +4,11 @@ Rules
 1. Putting never waits, so a slow handler never holds up the wire.
 2. Audio is bounded in seconds: past the bound the oldest audio is dropped and counted. Its order among the other
    frames stays. A frame counts as ``LEAST_S`` at least, so that those with next to nothing in them are bounded too.
-3. Frames that are not audio are never dropped. Past ``MAX_FRAMES`` unread of the peer's, ``put`` answers False, and the
+3. Frames that are not audio are never dropped. Past ``MAX_FRAMES`` unread of the peer's, ``put`` says so, and the
    session closes with 1008.
-4. The inbox ends when the connection has ended and everything was read. Cancelling ``receive`` loses nothing.
+4. All that waits is bounded in bytes of memory too. Past ``max_bytes`` the oldest audio is dropped and counted, the
+   newest as well if it must be; where there is none to drop, ``put`` says so.
+5. The inbox ends when the connection has ended and everything was read. Cancelling ``receive`` loses nothing.
 """
 
 from collections import deque
@@ -17,10 +19,12 @@ from attrs import define, field
 from trio.lowlevel import ParkingLot
 
 from ..frames import AudioFrame, Frame
+from .sizes import FRAME_BYTES, size_of
 from .statistics import Counters
 
 MAX_FRAMES: Final = 1024
 LEAST_S: Final = 0.001
+DEFAULT_MAX_BYTES: Final = 4 * 1024 * 1024
 _ROUNDING_S: Final = 1e-6
 
 
@@ -32,9 +36,12 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
     _max_audio_s: float
     _counters: Counters
     audio_is_on: bool
+    _max_bytes: int = DEFAULT_MAX_BYTES
     _frames: deque[Frame] = field(factory=deque, init=False)
     _audio_s: float = field(default=0.0, init=False)
-    _others: int = field(default=0, init=False)
+    _other_sizes: deque[int] = field(factory=deque, init=False)
+    """Bytes of each unread frame that is not audio, in order."""
+    _unread_bytes: int = field(default=0, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _ended: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
@@ -53,22 +60,29 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         counted_s = _counted_s(frame)
         self._frames.append(frame)
         self._audio_s += counted_s
+        self._unread_bytes += len(frame.audio) + FRAME_BYTES
         while self._audio_s > self._max_audio_s + _ROUNDING_S and self._audio_s > counted_s + _ROUNDING_S:
             self._drop_oldest_audio()
+        if self._unread_bytes > self._max_bytes:
+            self._make_room(0)
         if self._readers:
             self._readers.unpark()
 
-    def put(self, frame: Frame) -> bool:
-        """Queue a frame that is not audio; False when too many wait unread."""
+    def put(self, frame: Frame) -> str:
+        """Queue a frame that is not audio; when it cannot be, say why: too much waits unread."""
         if self._closed:
-            return True
-        if self._others >= MAX_FRAMES:
-            return False
+            return ""
+        if len(self._other_sizes) >= MAX_FRAMES:
+            return f"{MAX_FRAMES} frames wait unread by the handler"
+        size = size_of(frame)
+        if self._unread_bytes + size > self._max_bytes and not self._make_room(size):
+            return f"{self._max_bytes} bytes wait unread by the handler (max_unread_bytes)"
         self._frames.append(frame)
-        self._others += 1
+        self._other_sizes.append(size)
+        self._unread_bytes += size
         if self._readers:
             self._readers.unpark()
-        return True
+        return ""
 
     def put_notice(self, frame: Frame) -> None:
         """Queue what this side has to tell; a handler that reads nothing at all does not lose its session for that."""
@@ -86,8 +100,9 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
                 frame = self._frames.popleft()
                 if isinstance(frame, AudioFrame):
                     self._audio_s = self._audio_s - _counted_s(frame) if self._frames else 0.0
+                    self._unread_bytes -= len(frame.audio) + FRAME_BYTES
                 else:
-                    self._others -= 1
+                    self._unread_bytes -= self._other_sizes.popleft()
                 if not parked:
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 return frame
@@ -103,6 +118,8 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         """Take nothing more and give nothing more: nobody reads any longer."""
         self._closed = True
         self._frames.clear()
+        self._other_sizes.clear()
+        self._audio_s, self._unread_bytes = 0.0, 0
         self._readers.unpark_all()
 
     async def aclose(self) -> None:
@@ -110,13 +127,22 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         self.shut()
         await trio.lowlevel.checkpoint()
 
-    def _drop_oldest_audio(self) -> None:
+    def _make_room(self, size: int) -> bool:
+        """Drop the oldest audio until so many bytes more may wait; False if there was not enough of it; rule 4."""
+        while self._unread_bytes + size > self._max_bytes:
+            if not self._drop_oldest_audio():
+                return False
+        return True
+
+    def _drop_oldest_audio(self) -> bool:
         for index, frame in enumerate(self._frames):
             if isinstance(frame, AudioFrame):
                 del self._frames[index]
                 self._audio_s -= _counted_s(frame)
+                self._unread_bytes -= len(frame.audio) + FRAME_BYTES
                 self._counters.audio_in_dropped_s += frame.duration_s
-                return
+                return True
+        return False
 
 
 def _counted_s(frame: AudioFrame) -> float:

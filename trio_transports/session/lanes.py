@@ -3,13 +3,15 @@
 Rules
 1. Replies go before urgent messages, and those before paced ones; each kind keeps its order.
 2. Paced messages wait here only as long as a write takes: ``PACED_LIMIT`` of them at most.
-3. ``URGENT_LIMIT`` urgent messages may wait; then whoever sends one waits. The session's own few always fit.
+3. ``URGENT_LIMIT`` urgent messages may wait, or ``URGENT_BYTES`` of them; then whoever sends one waits. The session's
+   own few always fit.
 4. ``REPLY_LIMIT`` answers of the dialect's own may wait; then the peer's next message is not read before one has left.
    Answers belong to the connection on which they are owed: a new one starts with none.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from sys import getsizeof
 from typing import Final, final
 
 import trio
@@ -21,6 +23,7 @@ from ..serializers.protocol import Message
 
 PACED_LIMIT: Final = 4
 URGENT_LIMIT: Final = 256
+URGENT_BYTES: Final = 4 * 1024 * 1024
 REPLY_LIMIT: Final = 64
 
 
@@ -66,13 +69,18 @@ class Lanes:
                 self.urgent.appendleft(message)
 
     async def room_for_urgent(self, closed: Callable[[], ConnectionClosed | None]) -> None:
-        """Wait while ``URGENT_LIMIT`` urgent messages are unsent; raise what ``closed`` gives."""
+        """Wait while too many urgent messages are unsent; raise what ``closed`` gives."""
         await trio.lowlevel.checkpoint()
-        while len(self.urgent) >= URGENT_LIMIT and closed() is None:
+        while self._urgent_is_full and closed() is None:
             await self._urgent_room.park()
         error = closed()
         if error is not None:
             raise error
+
+    @property
+    def _urgent_is_full(self) -> bool:
+        waiting = self.urgent
+        return len(waiting) >= URGENT_LIMIT or (len(waiting) > 1 and sum(map(getsizeof, waiting)) >= URGENT_BYTES)
 
     async def room_for_replies(self, is_worth_it: Callable[[], bool]) -> None:
         """Wait while ``REPLY_LIMIT`` answers are unwritten and can still be."""

@@ -3,12 +3,13 @@
 Rules
 1. Frames leave in the order in which they were queued, audio and other frames alike; urgent messages and an
    interruption overtake everything.
-2. Queueing waits while more than ``audio_out_max_queue_secs`` of audio or ``MAX_QUEUED_MESSAGES`` are queued, and until
-   the peer has announced its stream where the dialect needs that.
+2. Queueing waits while more than ``audio_out_max_queue_secs`` of audio, ``MAX_QUEUED_MESSAGES`` or ``max_unread_bytes``
+   of messages are queued, and until the peer has announced its stream where the dialect needs that.
 3. Whoever waits here sees how the session stands whenever that changes, and raises once nothing can be sent any more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, final
 
 import trio
@@ -34,6 +35,7 @@ from .marks import DrainMarks
 from .outbox import Outbox
 from .packer import Packer
 from .player import Player
+from .queue import AudioQueue
 from .settings import TrackSettings, max_stale_s, mixer_for
 from .speech import Speech
 from .state import Life
@@ -153,8 +155,7 @@ class Outbound:
         """Queue a frame that is not audio in its place among the audio."""
         ends_utterance = isinstance(frame, BotStoppedSpeakingFrame)
         track = self.track(frame.destination if isinstance(frame, BotStoppedSpeakingFrame) else None)
-        marks, outbox = track.queue.marks, self.outbox
-        await self._wait_for_room(lambda: len(marks) < MAX_QUEUED_MESSAGES and not outbox.owes_much, check)
+        await self._wait_for_room(partial(self._has_room_for_messages, track.queue), check)
         messages = self.encode(frame)
         if ends_utterance:
             track.playback.ended()
@@ -195,6 +196,10 @@ class Outbound:
             frame = evolve(frame, heard=track.playback.last(trio.current_time(), track.queue.written))
         self._tell(frame)
         self.notice(frame)
+
+    def _has_room_for_messages(self, queue: AudioQueue) -> bool:
+        fits = len(queue.marks) < MAX_QUEUED_MESSAGES and queue.message_bytes < self.params.max_unread_bytes
+        return fits and not self.outbox.owes_much
 
     async def _wait_for_room(self, has_room: Callable[[], bool], check: Callable[[], None]) -> None:
         await self._ready.wait()

@@ -36,7 +36,9 @@ class Parts:
     def of(cls, params: TransportParams) -> "Parts":
         life, counters = Life(), Counters()
         serializer = per_session(params.serializer) if params.serializer is not None else JSONFrameSerializer()
-        inbox = Inbox(params.audio_in_max_queue_secs, counters, audio_is_on=params.audio_in_stream_on_start)
+        inbox = Inbox(
+            params.audio_in_max_queue_secs, counters, params.audio_in_stream_on_start, max_bytes=params.max_unread_bytes
+        )
         outbound = Outbound(params, serializer, counters, life, inbox.put_notice)
         closing = Closing(life, outbound)
         inbound = Inbound(

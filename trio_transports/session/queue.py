@@ -10,6 +10,7 @@ Rules
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
+from sys import getsizeof
 from typing import final
 
 from attrs import define, field, frozen
@@ -49,6 +50,8 @@ class AudioQueue:
     chunk_s: float = field(init=False)
     chunker: Chunker = field(init=False)
     marks: deque[Mark] = field(factory=deque, init=False)
+    message_bytes: int = field(default=0, init=False)
+    """What the marks' messages take in memory."""
     _receipts: deque[Receipt] = field(factory=deque, init=False)
     pushed: int = field(default=0, init=False)
     taken: int = field(default=0, init=False)
@@ -101,6 +104,7 @@ class AudioQueue:
 
     def mark(self, messages: Sequence[Message], *, ends_utterance: bool) -> None:
         self.marks.append(Mark(self.pushed, messages, ends_utterance))
+        self.message_bytes += sum(map(getsizeof, messages))
 
     # Emptying
 
@@ -117,6 +121,19 @@ class AudioQueue:
         for receipt in [r for r in self._receipts if r.end > before and r.begin < self.taken]:
             self._receipts.remove(receipt)
             receipt.settle(False)
+
+    def take_mark(self) -> Mark:
+        """The first mark's turn has come."""
+        mark = self.marks.popleft()
+        self.message_bytes -= sum(map(getsizeof, mark.messages))
+        return mark
+
+    def drop_marks(self) -> int:
+        """Drop all marks; return how many there were."""
+        dropped = len(self.marks)
+        self.marks.clear()
+        self.message_bytes = 0
+        return dropped
 
     def drop(self) -> float:
         """Drop all audio; return how long it was."""

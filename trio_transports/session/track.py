@@ -129,10 +129,9 @@ class Track:
         what was heard of what was cut off.
         """
         heard = self.playback.interrupted(now_s, self.queue.written)
-        self._counters.frames_dropped += len(self.queue.marks)
+        self._counters.frames_dropped += self.queue.drop_marks()
         self._drop_queue()
         self._parts.clear()
-        self.queue.marks.clear()
         self._packer.clear()
         self.intake.reset()
         self._silence_s = 0.0
@@ -305,10 +304,10 @@ class Track:
         self._hand_over(self._packer.complete(self.queue.silence(), self.format), self.queue.taken)
 
     def _pass_mark(self) -> None:
-        marks = self.queue.marks
-        if marks[0].ends_utterance and self._packer.holds_audio:
+        queue = self.queue
+        if queue.marks[0].ends_utterance and self._packer.holds_audio:
             self._complete_packet()
-        mark = marks.popleft()
+        mark = queue.take_mark()
         for message in mark.messages:
             self._hand_over(message, NO_AUDIO)
         if mark.ends_utterance:

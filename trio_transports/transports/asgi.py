@@ -21,7 +21,7 @@ from attrs import define, field
 from ..errors import ConnectionClosed, HandshakeRejected, LocalProtocolError
 from ..params import AsgiWebsocketParams
 from ..session.broadcast import Broadcast, Subscription
-from ..session.events import Event
+from ..session.events import Event, event_source
 from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.admission import admit
@@ -45,10 +45,11 @@ class AsgiWebsocketTransport:
     websocket: AsgiSource = field(repr=False)
     params: AsgiWebsocketParams
     is_accepted: bool | None = field(default=None, kw_only=True)
-    _events: Broadcast[Event] = field(factory=Broadcast, init=False)
+    _events: Broadcast[Event] = field(init=False)
     _was_used: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._events = event_source(self.params.max_unread_bytes)
         if self.params.ssl_context is not None:
             raise ValueError(
                 "AsgiWebsocketParams.ssl_context has no effect inside an app: TLS is set up where the app is served "

@@ -20,9 +20,10 @@ from ..params import WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
 from ..serializers.protocol import FrameSerializer, Message
 from ..session.broadcast import Broadcast, Subscription
-from ..session.events import Event, Reconnecting
+from ..session.events import Event, Reconnecting, event_source
 from ..session.run import open_session
 from ..session.session import Session
+from ..session.sizes import message_size
 from ..wire.dialling import Address, Attempts, Dialler, Redialler
 from ..wire.engines import Engine, engine_named
 from ..wire.running import MAIN_WAYS_OUT, require_trio
@@ -43,10 +44,12 @@ class WebsocketClientTransport:
     engine: str = field(default="trio-websocket", kw_only=True)
     _address: Address = field(init=False)
     _engine: Engine = field(init=False)
-    _events: Broadcast[Event] = field(factory=Broadcast, init=False)
-    _messages: Broadcast[Message] = field(factory=Broadcast, init=False)
+    _events: Broadcast[Event] = field(init=False)
+    _messages: Broadcast[Message] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._events = event_source(self.params.max_unread_bytes)
+        self._messages = Broadcast(self.params.max_unread_bytes, message_size)
         self._address = Address.parse(self.uri)
         self._engine = engine_named(self.engine)
         if self.params.ssl_context is not None and not self._address.is_secure:

@@ -20,7 +20,7 @@ from attrs import define, field
 from ..errors import ConnectionClosed
 from ..params import WebsocketServerParams
 from ..session.broadcast import Broadcast, Subscription
-from ..session.events import Event, ServerReady
+from ..session.events import Event, ServerReady, event_source
 from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.door import Callers, Door, DoorRules
@@ -47,11 +47,12 @@ class WebsocketServerTransport:
     port: int = 8765
     engine: str = field(default="trio-websocket", kw_only=True)
     _door: Door = field(init=False)
-    _events: Broadcast[Event] = field(factory=Broadcast, init=False)
+    _events: Broadcast[Event] = field(init=False)
     _sessions: list[Session] = field(factory=list, init=False)
     _serving: "list[_Serving]" = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._events = event_source(self.params.max_unread_bytes)
         self._door = Door(_rules(self.params), engine_named(self.engine), lambda: self._is_full)
 
     def events(self, buffer: int = 1024) -> Subscription[Event]:

@@ -1,0 +1,130 @@
+"""A server in a process of its own, which tells what a flood did to it: its one argument is the engine's name.
+
+It prints the ports of its two doors, JSON first and protobuf second. To each line it reads it answers with the most
+memory it had since the line before, what it has now, and the longest step of one task in CPU time, in one JSON line.
+The handler is the README's echo, which waits in ``send`` while much audio is queued.
+"""
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import trio
+from attrs import define
+
+from trio_transports import (
+    AsgiWebsocketParams,
+    AsgiWebsocketTransport,
+    ServerReady,
+    Session,
+    WebsocketServerParams,
+    WebsocketServerTransport,
+)
+from trio_transports.hosting import serve_asgi
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+from trio_transports.serializers.protocol import FrameSerializer
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+async def echo(session: Session) -> None:
+    async for frame in session.input:
+        await session.output.send(frame)
+
+
+def memory_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * PAGE_BYTES
+
+
+@define(eq=False)
+class LongestStep(trio.abc.Instrument):
+    """CPU time, so that waiting for a core is not counted, nor what the oldest generation's collection takes.
+
+    That goes by how much the whole process holds.
+    """
+
+    longest_s: float = 0.0
+    _began_s: float = 0.0
+    _collecting_since_s: float = 0.0
+
+    def collects(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] == 2:
+            if phase == "start":
+                self._collecting_since_s = time.thread_time()
+            else:
+                self._began_s += time.thread_time() - self._collecting_since_s
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._began_s = time.thread_time()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.longest_s = max(self.longest_s, time.thread_time() - self._began_s)
+
+
+async def serve_server(engine: str, dialect: FrameSerializer, task_status: trio.TaskStatus[int]) -> None:
+    params = WebsocketServerParams(audio_in_enabled=True, audio_out_enabled=True, serializer=dialect)
+    transport = WebsocketServerTransport(params, host="127.0.0.1", port=0, engine=engine)
+    async with trio.open_nursery() as nursery:
+        ready: ServerReady = await nursery.start(transport.serve, echo)
+        task_status.started(ready.port)
+
+
+async def serve_app(dialect: FrameSerializer, task_status: trio.TaskStatus[int]) -> None:
+    from hypercorn.config import Config
+
+    params = AsgiWebsocketParams(audio_in_enabled=True, audio_out_enabled=True, serializer=dialect)
+
+    async def app(scope: dict[str, object], receive: Callable[..., object], send: Callable[..., object]) -> None:
+        async with AsgiWebsocketTransport((scope, receive, send), params).session() as session:  # type: ignore[arg-type]
+            await echo(session)
+
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    config.errorlog = None
+    async with trio.open_nursery() as nursery:
+        [bound] = await nursery.start(partial(serve_asgi, app, config))
+        task_status.started(int(bound.rsplit(":", 1)[1]))
+
+
+async def answer(steps: LongestStep) -> None:
+    most = memory_bytes()
+
+    async def sample() -> None:
+        nonlocal most
+        while True:
+            most = max(most, memory_bytes())
+            await trio.sleep(0.005)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sample)
+        while await trio.to_thread.run_sync(sys.stdin.readline):
+            told = {"most_bytes": most, "bytes": memory_bytes(), "longest_step_s": steps.longest_s}
+            print(json.dumps(told), flush=True)
+            steps.longest_s = 0.0
+            gc.collect()
+            most = memory_bytes()
+        nursery.cancel_scope.cancel()
+
+
+async def main(engine: str) -> None:
+    steps = LongestStep()
+    async with trio.open_nursery() as nursery:
+        ports = []
+        for dialect in (JSONFrameSerializer(), ProtobufFrameSerializer()):
+            starts = partial(serve_app, dialect) if engine == "asgi" else partial(serve_server, engine, dialect)
+            ports.append(await nursery.start(starts))
+        trio.lowlevel.add_instrument(steps)
+        gc.callbacks.append(steps.collects)
+        print(json.dumps(ports), flush=True)
+        await answer(steps)
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1])

@@ -1,0 +1,205 @@
+"""What one peer can make a server take: floods against every engine, each server in a process of its own."""
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+from attrs import define, field
+
+from tests.session.test_inbound_bounds import wav
+from trio_transports import AudioFrame, Frame, ImageFrame, MessageFrame
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+from trio_transports.serializers.protocol import Message
+
+ENGINES = ["trio-websocket", "direct", "asgi"]
+MEGABYTE = 1 << 20
+MOST_BYTES = 64 * MEGABYTE
+STEP_S = 0.010
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+JSON, PROTOBUF = 0, 1
+
+
+@define(eq=False)
+class FloodedServer:
+    """The program, and what it says of itself."""
+
+    process: trio.Process
+    ports: list[int] = field(factory=list)
+    _rest: bytes = b""
+
+    async def line(self) -> Any:  # noqa: ANN401 - any JSON
+        assert self.process.stdout is not None
+        while b"\n" not in self._rest:
+            data = await self.process.stdout.receive_some()
+            assert data, "the server has ended"
+            self._rest += data
+        line, self._rest = self._rest.split(b"\n", 1)
+        return json.loads(line)
+
+    async def tells(self) -> dict[str, float]:
+        assert self.process.stdin is not None
+        await self.process.stdin.send_all(b"\n")
+        told: dict[str, float] = await self.line()
+        return told
+
+
+@asynccontextmanager
+async def flooded(engine: str) -> AsyncIterator[FloodedServer]:
+    command = [sys.executable, "-m", "tests.real.session.flooded", engine]
+    async with trio.open_nursery() as nursery:
+        process: trio.Process = await nursery.start(
+            partial(
+                trio.run_process,
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
+        )
+        server = FloodedServer(process)
+        try:
+            server.ports = await server.line()
+            yield server
+        finally:
+            process.kill()
+
+
+def framed(message: Message) -> bytes:
+    """One frame with a mask of zeros, which leaves the payload as it is."""
+    kind, data = (b"\x81", message.encode()) if isinstance(message, str) else (b"\x82", message)
+    if len(data) < 126:
+        size = bytes([0x80 | len(data)])
+    elif len(data) < 65536:
+        size = b"\xfe" + len(data).to_bytes(2, "big")
+    else:
+        size = b"\xff" + len(data).to_bytes(8, "big")
+    return kind + size + bytes(4) + data
+
+
+async def flood(port: int, messages: Sequence[Message]) -> bytes:
+    """Send all that the server takes, and read all that it says, until a while after; return the end of that."""
+    heard = b""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(HANDSHAKE)
+        while b"\r\n\r\n" not in heard:
+            heard += await stream.receive_some()
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def read() -> None:
+                nonlocal heard
+                try:
+                    async for data in stream:
+                        heard = (heard + data)[-200:]
+                except trio.BrokenResourceError:
+                    pass
+                nursery.cancel_scope.cancel()
+
+            try:
+                for message in messages:
+                    await stream.send_all(framed(message))
+            except trio.BrokenResourceError:
+                pass
+            await trio.sleep(0.5)
+            nursery.cancel_scope.cancel()
+    return heard
+
+
+def audio_json(data: bytes, rate: int = 16000) -> Message:
+    return JSONFrameSerializer().encode(AudioFrame(audio=data, sample_rate=rate))[0]
+
+
+def document(body: str) -> str:
+    return '{"type":"message","message":' + body + "}"
+
+
+def filled(text: str, unit: str, end: str, most: int = MEGABYTE) -> str:
+    return text + ",".join([unit] * ((most - len(text) - len(end)) // (len(unit) + 1))) + end
+
+
+SPEECH = [audio_json(b"\x01\x02" * 8000)] * 140
+"""70 s of audio: the handler waits in ``send`` after that."""
+EMPTY_LISTS = document(filled("[", "[]", "]", MEGABYTE - 40))
+WITHIN = document('["' + "x" * 900_000 + '",' + ",".join(['{"a":1}'] * 3000) + "]")
+TINY_PICTURE = '{"image":"","size":[1,1]}'
+BODY = 780_000
+
+JSON_FLOODS: dict[str, list[Message]] = {
+    "empty lists": [EMPTY_LISTS] * 40,
+    "documents within the bounds": [WITHIN] * 60,
+    "sprites": [filled('{"type":"sprite","images":[', TINY_PICTURE, "]}")] * 40,
+    "small sprites": [filled('{"type":"sprite","images":[', TINY_PICTURE, "]}", 25_000)] * 400,
+    "parameters": ['{"type":"start","parameters":{' + ",".join(f'"{n:x}":0' for n in range(4900)) + "}}"] * 60,
+    "urgent documents": [WITHIN[:-1] + ',"urgent":true}'] * 60,
+    "wide text": ['{"type":"text","text":"' + "😀" + "a" * (MEGABYTE - 100) + '"}'] * 60,
+    "pictures": [JSONFrameSerializer().encode(ImageFrame(image=bytes(BODY), size=(1, 1)))[0]] * 60,
+    "a rate in a header": [audio_json(wav(4_290_000_000, 1, BODY))] * 60,
+    "the highest rate in a header": [audio_json(wav(768_000, 1, BODY))] * 60,
+    "many headers": [audio_json(wav(16_000, 1, 2) * (BODY // 46))] * 40,
+    "many chunks": [audio_json(wav(16_000)[:36] + b"junk\0\0\0\0" * (BODY // 8) + wav(16_000)[36:])] * 40,
+    "audio": [audio_json(bytes(BODY))] * 60,
+    "strings": [document(filled("[", '""', "]", MEGABYTE - 40))] * 40,
+    "numbers": [document("1" * (MEGABYTE - 40))] * 20,
+    "depth": [document("[" * 19_000 + "]" * 19_000)] * 40,
+}
+
+
+def protobuf(frame: Frame) -> Message:
+    return ProtobufFrameSerializer().encode(frame)[0]
+
+
+def raw_field(number: int, data: bytes) -> bytes:
+    size, left = b"", len(data)
+    while left > 0x7F:
+        size, left = size + bytes([left & 0x7F | 0x80]), left >> 7
+    return bytes([number << 3 | 2]) + size + bytes([left]) + data
+
+
+PROTOBUF_FLOODS: dict[str, list[Message]] = {
+    "empty lists": [raw_field(4, raw_field(1, filled("[", "[]", "]", MEGABYTE - 40).encode()))] * 40,
+    "documents": [protobuf(MessageFrame(message=["x" * 900_000, [{"a": 1}] * 3000]))] * 60,
+    "a rate in a header": [protobuf(AudioFrame(audio=wav(4_290_000_000, 1, BODY), sample_rate=16_000))] * 60,
+    "many parts": [raw_field(2, raw_field(3, b"\0\0")) * (MEGABYTE // 6 - 10)] * 20,
+    "unknown fields": [raw_field(9, b"") * (MEGABYTE // 2 - 10)] * 20,
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_no_flood_takes_much_memory_nor_time(engine: str) -> None:
+    """Under each flood the server's memory stays below 64 MB above its start, and no step of a task takes 10 ms."""
+    report: list[str] = []
+    wrong: list[str] = []
+    with trio.fail_after(280):
+        async with flooded(engine) as server:
+            for port in server.ports:
+                await flood(port, ["{}"])
+            start_bytes = (await server.tells())["bytes"]
+            for door, floods in ((JSON, JSON_FLOODS), (PROTOBUF, PROTOBUF_FLOODS)):
+                for name, messages in floods.items():
+                    spoken = SPEECH if name in ("empty lists", "documents within the bounds") and door == JSON else []
+                    step_s = float("inf")
+                    for _ in range(4):
+                        await flood(server.ports[door], [*spoken, *messages])
+                        told = await server.tells()
+                        step_s = min(step_s, told["longest_step_s"])
+                        more_bytes = told["most_bytes"] - start_bytes
+                        report.append(f"{name}: {more_bytes / MEGABYTE:.0f} MB, {told['longest_step_s'] * 1e3:.1f} ms")
+                        if more_bytes >= MOST_BYTES:
+                            wrong.append(report[-1])
+                        if step_s < STEP_S:
+                            break
+                    else:
+                        wrong.append(report[-1])
+    print("\n".join(report))
+    assert wrong == []

@@ -1,0 +1,62 @@
+"""How many bytes of memory a frame takes while it waits: about, and never far too little.
+
+Rules
+1. What is counted is what waiting costs: the objects themselves, each with ``NODE_BYTES`` for its place. A document of
+   many small values takes twenty times its text, so its values are walked.
+2. The walk goes through what frames are made of: attrs values, sequences, mappings, text and bytes. Decoding has
+   bounded how many there are.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping
+from functools import lru_cache
+from itertools import chain
+from sys import getsizeof
+from types import NoneType
+from typing import Final, cast
+
+import attrs
+
+from ..frames import AudioFrame, Frame
+from ..serializers.protocol import Message
+
+FRAME_BYTES: Final = 200
+"""What an audio frame takes besides its samples."""
+NODE_BYTES: Final = 16
+_LEAVES: Final = frozenset({str, int, float, bool, NoneType, bytes})
+EVENT_BYTES: Final = 8192
+"""What an event takes: the session it names, which has ended or lives anyway."""
+
+
+def size_of(frame: Frame) -> int:
+    """Bytes of memory that a frame takes."""
+    if type(frame) is AudioFrame:
+        return len(frame.audio) + FRAME_BYTES
+    total, level = FRAME_BYTES, list[object]([frame])
+    while level:
+        total += sum(map(getsizeof, level)) + NODE_BYTES * len(level)
+        level = [child for value in level if type(value) not in _LEAVES for child in _children(value)]
+    return total
+
+
+def _children(value: object) -> Iterable[object]:
+    if type(value) is list:
+        return value
+    if type(value) is dict or isinstance(value, Mapping):
+        return chain(value, value.values())
+    if isinstance(value, list | tuple):
+        return value
+    return [getattr(value, name) for name in _field_names(cast(Hashable, type(value)))]
+
+
+@lru_cache(maxsize=256)
+def _field_names(kind: Hashable) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(kind)) if isinstance(kind, type) and attrs.has(kind) else ()
+
+
+def message_size(message: Message) -> int:
+    """Bytes of memory that a raw message takes."""
+    return getsizeof(message)
+
+
+def event_size(_event: object) -> int:
+    return EVENT_BYTES
