@@ -50,6 +50,7 @@ class Line:
     digit: Callable[[str, str], object] | None = None
     end: Callable[[str], object] | None = None
     tracks: tuple[str, ...] = (CALLER,)
+    hears_digits: bool = True
     names_streams: bool = True
     takes_messages: bool = True
     why_no_messages: str = ""

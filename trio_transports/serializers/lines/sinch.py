@@ -40,6 +40,7 @@ SINCH: Final = Line(
     outgoing=TaggedUnion(_converter, tag="command", kinds={"clear": Clear}),
     codecs={L16: (16000, 8000, 24000, 48000)},
     clear=lambda _stream: Clear(),
+    hears_digits=False,
     names_streams=False,
     takes_messages=False,
 )
