@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+from binascii import b2a_base64
 from collections.abc import Mapping
 from copy import copy
 from typing import Literal
@@ -10,6 +11,8 @@ import pytest
 from attrs import Factory, evolve, field, frozen
 from attrs.exceptions import FrozenInstanceError
 from attrs.validators import ge
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trio_transports.errors import RemoteProtocolError
 from trio_transports.frames import AudioFrame, JSONValue, checked_audio_frame
@@ -24,6 +27,7 @@ from trio_transports.serializers.converters import (
     camel_case,
     from_base64,
     make_converter,
+    quick_base64,
     to_base64,
 )
 
@@ -291,3 +295,24 @@ def test_a_frame_of_checked_values_is_like_any_other() -> None:
     assert checked_audio_frame(b"ab", 8000) == AudioFrame(audio=b"ab", sample_rate=8000)
     with pytest.raises(FrozenInstanceError):
         checked.pts = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "AAE=", "AAEC", "Nhw7==", "Xw4W=", "AAE", "A AE=", "AAE=\n", "-_8=", "é", "AB==", "=", "A"]
+)
+def test_the_quick_base64_accepts_nothing_more(text: str) -> None:
+    """Whichever library is there: what the hot path takes is what the strict one takes, and the same bytes."""
+    try:
+        quick: bytes | None = quick_base64(text)
+    except ValueError:
+        quick = None
+    if quick is not None:
+        assert from_base64(text) == quick
+
+
+@given(data=st.binary(max_size=400))
+def test_base64_is_the_same_text(data: bytes) -> None:
+    """Written by either library it is the same text, and read again the same bytes."""
+    text = to_base64(data)
+    assert text == b2a_base64(data, newline=False).decode()
+    assert quick_base64(text) == from_base64(text) == data

@@ -30,6 +30,11 @@ from ..errors import RemoteProtocolError
 from ..frames import LOCAL, AudioFrame, JSONValue, MessageFrame, checked_audio_frame
 from .codec import WHOLE
 
+try:
+    import pybase64
+except ImportError:
+    pybase64 = None
+
 Rename = Callable[[str], str]
 T = TypeVar("T")
 
@@ -77,8 +82,26 @@ def camel_case(attribute: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), own_name(attribute))
 
 
-def to_base64(data: bytes) -> str:
+def _stdlib_to_base64(data: bytes) -> str:
     return b2a_base64(data, newline=False).decode("ascii")
+
+
+def _stdlib_quick_base64(text: str) -> bytes:
+    return a2b_base64(text, strict_mode=True)
+
+
+def _pybase64_quick(text: str) -> bytes:
+    data: bytes = pybase64.b64decode(text, None, True)
+    return data
+
+
+to_base64: Final[Callable[[bytes], str]] = (
+    _stdlib_to_base64 if pybase64 is None else pybase64.b64encode_as_string  # a third of the time, the same text
+)
+
+quick_base64: Final[Callable[[str], bytes]] = _stdlib_quick_base64 if pybase64 is None else _pybase64_quick
+"""Base64 for a hot path, a ValueError for what is none. What it refuses is asked of ``from_base64`` again: of the two
+libraries pybase64 is the stricter one about padding, and their verdicts are not to differ."""
 
 
 def from_base64(text: object, *, path: str = "") -> bytes:

@@ -116,11 +116,7 @@ class Clear:
 def number(value: JSONValue) -> int | None:
     """A count that a peer wrote as a number or in digits; rule 2."""
     if type(value) is str:
-        if not (value.isascii() and value.isdecimal()):
-            return None
-        if len(value) > _MAX_DIGITS:
-            return None
-        return int(value)
+        return int(value) if len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal() else None
     return value if type(value) is int and 0 <= value < 10**_MAX_DIGITS else None
 
 

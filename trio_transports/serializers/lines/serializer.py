@@ -13,7 +13,6 @@ Rules
 """
 
 import logging
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final, Self
 
@@ -37,6 +36,7 @@ from ...frames import (
     checked_audio_frame,
 )
 from ..codec import MAX_DEPTH, WHOLE, check_depth, dumps, loads_of_any_depth
+from ..converters import quick_base64, to_base64
 from ..protocol import Message, StartRefused
 from .line import Announcement, Coding, Line, check_id
 from .messages import CALLER, OWN_VOICE, Dtmf, Mark, Media, Stop, number, pts_of
@@ -89,6 +89,8 @@ class LineSerializer:
     _is_open: bool = field(default=False, init=False)
     _has_told: bool = field(default=False, init=False)
     # What each packet needs, taken out of the above.
+    _is_binary: bool = field(default=False, init=False)
+    _hears_caller: bool = field(default=True, init=False)
     _to_pcm: Callable[[bytes], bytes] | None = field(default=None, init=False)
     _to_line: Callable[[bytes], bytes] | None = field(default=None, init=False)
     _rate_in: int = field(default=0, init=False)
@@ -98,6 +100,7 @@ class LineSerializer:
 
     def __attrs_post_init__(self) -> None:
         self._given_stream_id = self.stream_id
+        self._is_binary, self._hears_caller = self.line.packet is None, CALLER in self.tracks
         receive, send = self.before_start()
         self._use(receive, send, path="")
         if self.stream_id is not None or (receive is not None and not self.line.names_streams):
@@ -142,8 +145,7 @@ class LineSerializer:
             audio, to_line = frame.audio, self._to_line
             if audio and frame.sample_rate == self._rate_out and frame.num_channels == 1 and to_line is not None:
                 if self._head:
-                    coded = b2a_base64(to_line(audio), newline=False).decode("ascii")
-                    return (f"{self._head}{coded}{self._tail}",)
+                    return (f"{self._head}{to_base64(to_line(audio))}{self._tail}",)
                 return (to_line(audio),)
             return self._unusual(frame)
         line, stream = self.line, self.stream_id or ""
@@ -180,7 +182,7 @@ class LineSerializer:
         coded = [packet for piece in pieces if (packet := self._encoder.encode(piece))]
         if not self._head:
             return coded
-        return [f"{self._head}{b2a_base64(packet, newline=False).decode('ascii')}{self._tail}" for packet in coded]
+        return [f"{self._head}{to_base64(packet)}{self._tail}" for packet in coded]
 
     def _command(self, command: object) -> Sequence[Message]:
         if isinstance(command, str):
@@ -205,7 +207,7 @@ class LineSerializer:
     # In
 
     def decode(self, message: Message) -> Sequence[Frame]:
-        if self.line.packet is None:
+        if self._is_binary:
             return self._binary(message) if type(message) is bytes else self._read(loads_of_any_depth(message))
         document: Any = loads_of_any_depth(message)
         try:
@@ -215,10 +217,10 @@ class LineSerializer:
                 document["event"] == "media"
                 and media.get("track", CALLER) == CALLER
                 and len(message) - len(payload) < _QUICK_ROOM
-                and CALLER in self.tracks
+                and self._hears_caller
             ):
                 # The caller's voice in its usual shape. What is unusual or wrong is left to the converter.
-                pcm = self._to_pcm(a2b_base64(payload, strict_mode=True))  # type: ignore[misc] # None is a TypeError
+                pcm = self._to_pcm(quick_base64(payload))  # type: ignore[misc] # None is a TypeError
                 if not pcm:
                     return ()
                 pts, place = pts_of(media.get("timestamp")), number(media.get("chunk"))
