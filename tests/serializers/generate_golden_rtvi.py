@@ -115,6 +115,9 @@ def bot_messages() -> dict[str, BaseModel]:
         "bot-output completed": output(
             "Good morning.", 1, spoken=True, will_be_spoken=True, spoken_status="completed", spoken_progress=done
         ),
+        "bot-output in-progress": output(
+            "Good morning.", 1, spoken=True, will_be_spoken=True, spoken_status="in-progress", spoken_progress=new
+        ),
         "bot-output unspoken": output("Read this.", 1, spoken=False, will_be_spoken=False, spoken_status="new"),
         "bot-tts-audio": rtvi.BotTTSAudioMessage(
             data=rtvi.AudioMessageData(audio=PCM_TEXT, sample_rate=24000, num_channels=1)

@@ -77,7 +77,8 @@ WRITTEN: dict[str, Sequence[f.Frame]] = {
     "bot-tts-text": (SPOKEN,),
     "user-transcription": (f.TranscriptionFrame(text="What", user_id="u", timestamp="2026-01-01", final=False),),
     "bot-output new": (SPOKEN,),
-    "bot-output completed": (SPOKEN,),
+    "bot-output in-progress": (SPOKEN,),
+    "bot-output completed": (SPOKEN, f.TextFrame(text="Next.")),
     "bot-output unspoken": (f.TextFrame(text="Read this.", aloud=False),),
     "llm-function-call-started": (f.FunctionCallFrame(name="book", call_id="t-1", arguments={"seats": 2}),),
     "llm-function-call-in-progress": (f.FunctionCallFrame(name="book", call_id="t-1", arguments={"seats": 2}),),
@@ -165,9 +166,11 @@ def test_audio_in_text_is_what_pipecat_writes() -> None:
 
 
 def test_an_old_client_reads_transcriptions() -> None:
-    """A client of protocol 1.x is given bot-transcription as well, in pipecat's words."""
-    messages = greeted("client-ready 1.x").encode(SPOKEN)
-    assert BOT["bot-transcription"]["document"] in [document(message) for message in messages]
+    """A client of protocol 1.x is given bot-transcription as well, in pipecat's words, and "spoken" once."""
+    documents = [document(message) for message in greeted("client-ready 1.x").encode(SPOKEN)]
+    assert BOT["bot-transcription"]["document"] in documents
+    outputs = [found for found in documents if found["type"] == "bot-output"]
+    assert outputs == [BOT["bot-output completed"]["document"]]
 
 
 def test_a_log_is_sent_as_it_is() -> None:

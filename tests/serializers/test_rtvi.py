@@ -210,11 +210,13 @@ def test_an_answer_is_told_in_its_order() -> None:
     serializer.replies()
     first, second = f.TextFrame(text="One."), f.TextFrame(text="Two.")
     assert told(serializer, first) == ["bot-llm-started", "bot-llm-text", "bot-output", "bot-tts-text", "bot-output"]
-    assert told(serializer, second) == ["bot-llm-text", "bot-output", "bot-tts-text", "bot-output"]
+    assert told(serializer, second) == ["bot-llm-text", "bot-output", "bot-output", "bot-tts-text", "bot-output"]
     assert types(serializer.notice(f.BotStartedSpeakingFrame())) == ["bot-tts-started", "bot-started-speaking"]
     assert types(serializer.notice(f.BotStartedSpeakingFrame())) == []
     stopped = serializer.notice(f.BotStoppedSpeakingFrame())
-    assert types(stopped) == ["bot-tts-stopped", "bot-stopped-speaking", "bot-llm-stopped"]
+    assert types(stopped) == ["bot-output", "bot-tts-stopped", "bot-stopped-speaking", "bot-llm-stopped"]
+    assert document(stopped[0])["data"]["text"] == "Two."
+    assert document(stopped[0])["data"]["spoken_status"] == "completed"
     assert told(serializer, f.TextFrame(text="Three."))[0] == "bot-llm-started"
     assert told(serializer, f.InterruptionFrame()) == ["bot-interrupted", "bot-llm-stopped"]
     assert told(serializer, f.InterruptionFrame()) == ["bot-interrupted"]
@@ -229,7 +231,7 @@ def test_segments_are_numbered() -> None:
         placed = serializer.encode(f.TextFrame(text=text))
         documents = [document(message) for message in (*serializer.replies(), *placed)]
         segments.append({d["data"]["segment_id"] for d in documents if d["type"] == "bot-output"})
-    assert segments == [{1}, {2}]
+    assert segments == [{1}, {1, 2}]  # the first is completed where the second begins
 
 
 def test_a_speaker_is_told_once() -> None:

@@ -158,6 +158,10 @@ async def test_words_are_news_when_made_and_again_when_spoken(autojump_clock: Mo
             assert [when for when, what in at if what == "bot-tts-text"] == [0, pytest.approx(1, abs=0.1)]
             assert [what for _, what in at].count("bot-llm-started") == 1
             assert [what for _, what in at][-3:] == ["bot-tts-stopped", "bot-stopped-speaking", "bot-llm-stopped"]
+            progress = [(d["data"]["text"], d["data"]["spoken_status"]) for d in here.documents("bot-output")]
+            for text in ("One.", "Two."):
+                assert [status for told, status in progress if told == text] == ["new", "in-progress", "completed"]
+            assert progress.index(("One.", "completed")) < progress.index(("Two.", "in-progress"))
 
 
 async def test_words_that_were_never_begun_are_not_spoken(autojump_clock: MockClock) -> None:
@@ -171,7 +175,16 @@ async def test_words_that_were_never_begun_are_not_spoken(autojump_clock: MockCl
         await trio.sleep(1)
         assert [d["data"]["text"] for d in here.documents("bot-llm-text")] == ["One.", "Two.", "Three."]
         assert [d["data"]["text"] for d in here.documents("bot-tts-text")] == ["One."]
+        statuses = [d["data"]["spoken_status"] for d in here.documents("bot-output")]
+        assert sorted(statuses) == ["in-progress", "new", "new", "new"]
         assert len(here.documents("bot-interrupted")) == 1
+        # What was cut off is not completed by what comes after it either.
+        await here.session.output.send(TextFrame(text="Four."))
+        await here.session.output.send(speech(0.2))
+        await here.session.output.send(BotStoppedSpeakingFrame())
+        await trio.sleep(1)
+        done = [d["data"]["text"] for d in here.documents("bot-output") if d["data"]["spoken_status"] == "completed"]
+        assert done == ["Four."]
 
 
 async def test_what_the_user_said_does_not_wait_for_the_bot(autojump_clock: MockClock) -> None:

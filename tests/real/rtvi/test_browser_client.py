@@ -121,7 +121,7 @@ async def test_connect_resolves_and_sound_has_its_speed_both_ways(browser: Brows
         for name in ("BotTtsStarted", "BotTtsText", "BotTtsStopped", "BotLlmStarted", "BotLlmText", "BotLlmStopped"):
             assert name in names
         outputs = [each["data"]["spoken_status"] for each in await happened(page, "BotOutput")]
-        assert outputs == ["new", "completed"]
+        assert outputs == ["new", "in-progress", "completed"]
 
         heard_before, at_s = len(bot.heard), trio.current_time()
         await trio.sleep(3)

@@ -157,7 +157,7 @@ class RTVIFrameSerializer:
         complaint, is_old = _judge(version)
         if complaint:
             self._refuse(asked_as, f"{complaint} Compatibility issues may occur.")
-        self._telling.tells_transcription = is_old
+        self._telling.is_old = is_old
         spoken = version if is_old and version is not None else PROTOCOL_VERSION
         about = _library() if self.about is None else self.about
         self._owe(to.BotReady(id=asked_as, data=to.BotReadyData(version=spoken, about=about)))

@@ -3,8 +3,11 @@
 Rules
 1. News leaves at once: what somebody said, what the bot is about to say (``bot-llm-text``, ``bot-output`` "new"), who
    speaks, levels, metrics, function calls.
-2. A text that is spoken has its place among the audio too: there, ``bot-tts-text`` and ``bot-output`` "completed". An
-   interruption drops the texts whose place was not reached, so a client knows what was never begun.
+2. A text that is spoken has its place among the audio too: there it is begun, ``bot-tts-text`` and ``bot-output``
+   "in-progress", and the text before it is "completed"; the last one is when the bot has stopped speaking. An
+   interruption drops the texts whose place was not reached, and the one under way is never completed: so a client
+   knows what was not begun, and what was not said to its end. Clients of protocol 1.x are told "spoken" once, at its
+   place.
 3. Who speaks is told by the session, which knows; a frame that says so tells it for bots that find out by themselves.
    What was told already is not told again.
 4. ``bot-llm-started`` comes before the first text of an answer, ``bot-llm-stopped`` when the bot has stopped speaking,
@@ -48,12 +51,14 @@ NOTHING: Final[Sequence[to.BotSays]] = ()
 class Telling:
     """What one client was told so far."""
 
-    tells_transcription: bool = field(default=False, init=False)
-    """Clients of protocol 1.x also read ``bot-transcription``."""
+    is_old: bool = field(default=False, init=False)
+    """A client of protocol 1.x, which also reads ``bot-transcription``."""
     _answers: bool = field(default=False, init=False)
     _user_speaks: bool = field(default=False, init=False)
     _bot_speaks: bool = field(default=False, init=False)
     _segments: int = field(default=0, init=False)
+    _begun: tuple[int, str] | None = field(default=None, init=False)
+    """The number and text of the last segment that has its place in the audio and was not completed."""
 
     def news(self, frame: Frame) -> Sequence[to.BotSays]:
         """What leaves at once; to be asked before ``placed``."""
@@ -61,7 +66,8 @@ class Telling:
             case TextFrame():
                 self._segments += 1
                 begun = self._begin()
-                return (*begun, to.BotLLMText(data=to.Words(text=frame.text)), self._output(frame, spoken=False))
+                output = _output(self._segments, frame.text, "new", aloud=frame.aloud)
+                return (*begun, to.BotLLMText(data=to.Words(text=frame.text)), output)
             case TranscriptionFrame():
                 return (to.UserTranscription(data=_said(frame)),)
             case ContextFrame(role="user", content=str() as content):
@@ -75,10 +81,9 @@ class Telling:
         """What has its place among the audio, or overtakes it where the session says so."""
         match frame:
             case TextFrame(aloud=True):
-                words = to.Words(text=frame.text)
-                old = (to.BotTranscription(data=words),) if self.tells_transcription else ()
-                return (to.BotTTSText(data=words), *old, self._output(frame, spoken=True))
+                return self._spoken(frame.text)
             case InterruptionFrame():
+                self._begun = None
                 return (to.BotInterrupted(), *self._end())
             case MessageFrame():
                 return (to.ServerMessage(data=frame.message),)
@@ -121,9 +126,12 @@ class Telling:
             case BotStartedSpeakingFrame() if not self._bot_speaks:
                 self._bot_speaks = True
                 return (to.BotTTSStarted(), to.BotStartedSpeaking())
-            case BotStoppedSpeakingFrame() if self._bot_speaks:
+            case BotStoppedSpeakingFrame(heard=heard) if self._bot_speaks:
                 self._bot_speaks = False
-                return (to.BotTTSStopped(), to.BotStoppedSpeaking(), *self._end())
+                was_cut_off = heard is not None and heard.is_over and not heard.is_complete
+                said = NOTHING if was_cut_off else self._complete()
+                self._begun = None
+                return (*said, to.BotTTSStopped(), to.BotStoppedSpeaking(), *self._end())
             case _:
                 return NOTHING
 
@@ -135,22 +143,34 @@ class Telling:
         ends, self._answers = self._answers, False
         return (to.BotLLMStopped(),) if ends else NOTHING
 
-    def _output(self, frame: TextFrame, *, spoken: bool) -> to.BotOutput:
-        text = frame.text
-        progress = to.Progress(accumulated_text=text if spoken else "", remaining_text="" if spoken else text)
-        return to.BotOutput(
-            data=to.Output(
-                text=text,
-                output_type=_SENTENCE,
-                text_type=_SENTENCE,
-                aggregated_by=_SENTENCE,
-                segment_id=self._segments,
-                spoken=spoken,
-                will_be_spoken=frame.aloud,
-                spoken_status="completed" if spoken else "new",
-                spoken_progress=progress if frame.aloud else None,
-            )
+    def _spoken(self, text: str) -> Sequence[to.BotSays]:
+        """What is told at a text's place: it begins, and the one before it is over."""
+        words = to.Words(text=text)
+        if self.is_old:
+            output = _output(self._segments, text, "completed", aloud=True)
+            return (to.BotTTSText(data=words), to.BotTranscription(data=words), output)
+        over, self._begun = self._complete(), (self._segments, text)
+        return (*over, to.BotTTSText(data=words), _output(self._segments, text, "in-progress", aloud=True))
+
+    def _complete(self) -> Sequence[to.BotSays]:
+        return NOTHING if self._begun is None else (_output(*self._begun, "completed", aloud=True),)
+
+
+def _output(segment: int, text: str, status: str, *, aloud: bool) -> to.BotOutput:
+    accumulated, remaining = (text, "") if status == "completed" else ("", text)
+    return to.BotOutput(
+        data=to.Output(
+            text=text,
+            output_type=_SENTENCE,
+            text_type=_SENTENCE,
+            aggregated_by=_SENTENCE,
+            segment_id=segment,
+            spoken=status != "new",
+            will_be_spoken=aloud,
+            spoken_status=status,
+            spoken_progress=to.Progress(accumulated_text=accumulated, remaining_text=remaining) if aloud else None,
         )
+    )
 
 
 def _said(frame: TranscriptionFrame) -> to.Said:
