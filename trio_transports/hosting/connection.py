@@ -6,8 +6,8 @@ Rules
    an app that goes on with work of its own holds no socket.
 3. A close is followed by at most ``_LINGER_S`` of reading and discarding until the peer closes too: closing a socket
    with unread data resets it, and a reset destroys a close frame that is still on its way.
-4. Timers are the reader's deadline (keep-alive, lingering), not tasks, and what hypercorn starts besides the app ends
-   with the connection: none of its sleeps is waited for.
+4. Timers are the reader's deadline (keep-alive, ``patience``, lingering), not tasks, and what hypercorn starts besides
+   the app ends with the connection: none of its sleeps is waited for.
 5. On HTTP/2, where streams share the socket, a cancelled write of one is not allowed to end the others: it is shielded,
    and bounded by the socket's deadline.
 6. What one read has brought is worked on in pieces of ``_PIECE_BYTES``, and the other connections have their turn
@@ -34,6 +34,7 @@ from trio.lowlevel import ParkingLot
 from .app_run import AppRun, SendToPeer
 from .boundary import boundary
 from .leaving import Leaving
+from .patience import Patience
 from .protocols import Protocols, Setting
 from .stream import GuardedStream
 
@@ -46,6 +47,17 @@ _Put: TypeAlias = Callable[[ASGIReceiveEvent], Awaitable[None]]
 
 @final
 @frozen(kw_only=True)
+class Limits:
+    """How long a peer may take for what it does, and what of HTTP it may speak."""
+
+    write_timeout_s: float
+    header_timeout_s: float
+    body_timeout_s: float
+    takes_h2c: bool
+
+
+@final
+@frozen(kw_only=True)
 class Host:
     """What all connections of one server share."""
 
@@ -54,7 +66,7 @@ class Host:
     context: WorkerContext
     state: dict[str, Any]
     ssl_context: ssl.SSLContext | None
-    write_timeout_s: float
+    limits: Limits
     leaving: Leaving
 
 
@@ -82,9 +94,14 @@ class Connection:
     _runs: set[AppRun] = field(factory=set, init=False)
     _runs_ended: ParkingLot = field(factory=ParkingLot, init=False)
     _is_idle: bool = field(default=True, init=False)
+    _has_begun_head: bool = field(default=False, init=False)
+    _patience: Patience = field(init=False)
     _is_closing: bool = field(default=False, init=False)
     _is_over: bool = field(default=False, init=False)
     _is_shutting_down: bool = field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._patience = Patience(self._host.config.read_timeout, self._host.limits.body_timeout_s)
 
     async def run(self) -> None:
         self._reader = trio.lowlevel.current_task()
@@ -138,7 +155,8 @@ class Connection:
         assert self._host.ssl_context is not None
         secure = trio.SSLStream(self._socket, self._host.ssl_context, server_side=True, https_compatible=True)
         try:
-            with trio.fail_after(self._host.config.ssl_handshake_timeout):
+            config, limits = self._host.config, self._host.limits
+            with trio.fail_after(min(config.ssl_handshake_timeout, limits.header_timeout_s)):
                 await secure.do_handshake()
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             return None
@@ -160,6 +178,7 @@ class Connection:
                 server=parse_socket_addr(socket.family, socket.getsockname()),
                 send=self._send,
                 count_runs=self._runs.__len__,
+                takes_h2c=self._host.limits.takes_h2c,
             )
             self._protocol = Protocols.agreed(alpn_protocol, setting)
             try:
@@ -181,23 +200,28 @@ class Connection:
             nursery.cancel_scope.cancel()
 
     async def _read(self, protocol: Protocols) -> None:
-        read_timeout_s = self._host.config.read_timeout
         with self._reading:
             self._set_idle(True)
             await protocol.initiate()
             while True:
                 try:
-                    if read_timeout_s is None:
-                        data = await self._stream.receive_some(_RECEIVE_BYTES)
-                    else:
-                        with trio.fail_after(read_timeout_s):
-                            data = await self._stream.receive_some(_RECEIVE_BYTES)
+                    data = await self._receive(protocol)
                 except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
                     break
-                await self._take_in(protocol, bytes(data))
+                await self._take_in(protocol, data)
                 if not data:
                     break
         await protocol.handle(Closed())
+
+    async def _receive(self, protocol: Protocols) -> bytes:
+        limit_s = self._patience.limit_s(is_reading_body=protocol.is_reading_body)
+        if limit_s == inf:
+            return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+        began = trio.current_time()
+        with trio.fail_after(limit_s):
+            data = bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+        self._patience.has_read(len(data), trio.current_time() - began)
+        return data
 
     async def _take_in(self, protocol: Protocols, data: bytes) -> None:
         for start in range(0, max(1, len(data)), _PIECE_BYTES):
@@ -207,6 +231,10 @@ class Connection:
                 return
             await protocol.handle(RawData(data[start : start + _PIECE_BYTES]))
             await self._end_refused()
+        if self._is_idle and data and not self._has_begun_head:
+            self._has_begun_head = True
+            latest = trio.current_time() + self._host.limits.header_timeout_s
+            self._reading.deadline = min(self._reading.deadline, latest)
 
     async def _end_refused(self) -> None:
         for run in tuple(self._runs):
@@ -257,6 +285,7 @@ class Connection:
 
     def _set_idle(self, is_idle: bool) -> None:
         self._is_idle = is_idle
+        self._has_begun_head = False
         if self._is_closing:
             return
         if not is_idle:
@@ -294,7 +323,7 @@ class Connection:
             send,
             stream,
             partial(self._abort_stream, stream.stream_id),
-            self._host.write_timeout_s,
+            self._host.limits.write_timeout_s,
             self._start_soon,
             self._host.context.terminate.set,
         )

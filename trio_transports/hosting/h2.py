@@ -30,6 +30,7 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, BufferCompleteError, H2Protocol, StreamBuffer
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.worker_context import EventWrapper
 from trio.lowlevel import ParkingLot
 
@@ -102,6 +103,12 @@ class GuardedH2(H2Protocol):
         self._count_runs = count_runs
         self._resets = _Allowance(_RESETS, _RESETS_PER_S)
         self._notices = _Allowance(_NOTICES, _NOTICES_PER_S)
+        self._bodies: set[int] = set()
+
+    @property
+    def is_reading_body(self) -> bool:
+        """A plain request is here, and the rest of its body is not."""
+        return not self._bodies.isdisjoint(self.streams)
 
     def bound_stream(self, stream_id: int, is_reader: Callable[[], bool]) -> None:
         """Give a stream that has just been created a buffer that is bounded."""
@@ -143,9 +150,17 @@ class GuardedH2(H2Protocol):
                     return
                 continue
             await super()._handle_events([event])
+            self._keep_bodies(event)
             if isinstance(event, _COSTLY_EVENTS):
                 await trio.lowlevel.checkpoint()  # rule 7
         await self._flush()
+
+    def _keep_bodies(self, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.RequestReceived):
+            if event.stream_ended is None and isinstance(self.streams.get(event.stream_id), HTTPStream):
+                self._bodies.add(event.stream_id)
+        elif isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
+            self._bodies.discard(event.stream_id)
 
     @property
     def _most_runs(self) -> int:

@@ -7,9 +7,10 @@ from attrs import define, field, frozen
 from hypercorn.config import Config
 from hypercorn.events import Event, RawData
 from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError
 from hypercorn.typing import AppWrapper, ConnectionState, TaskGroup, WorkerContext
 
+from .h1 import GuardedH11
 from .h2 import GuardedH2
 
 
@@ -30,8 +31,10 @@ class Setting:
     count_runs: Callable[[], int]
     """How many runs of the app are alive on this connection."""
 
-    def h11(self) -> H11Protocol:
-        return H11Protocol(
+    takes_h2c: bool
+
+    def h11(self) -> GuardedH11:
+        return GuardedH11(
             self.app,
             self.config,
             self.context,
@@ -41,6 +44,7 @@ class Setting:
             self.client,
             self.server,
             self.send,
+            takes_h2c=self.takes_h2c,
         )
 
     def h2(self) -> GuardedH2:
@@ -64,7 +68,7 @@ class Protocols:
     """The protocol in use, replaced when the peer asks for HTTP/2."""
 
     _setting: Setting
-    _in_use: H11Protocol | GuardedH2 = field(init=False)
+    _in_use: GuardedH11 | GuardedH2 = field(init=False)
 
     @classmethod
     def agreed(cls, alpn_protocol: str, setting: Setting) -> "Protocols":
@@ -75,6 +79,10 @@ class Protocols:
     @property
     def h2(self) -> GuardedH2 | None:
         return self._in_use if isinstance(self._in_use, GuardedH2) else None
+
+    @property
+    def is_reading_body(self) -> bool:
+        return self._in_use.is_reading_body
 
     async def initiate(self) -> None:
         await self._in_use.initiate()

@@ -12,6 +12,7 @@ Rules
 """
 
 import socket
+import ssl
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -31,7 +32,7 @@ from hypercorn.utils import repr_socket_addr, wrap_app
 
 from .._nursery import open_services
 from ..wire.accepting.signals import told_by_signals
-from .connection import Connection, Host
+from .connection import Connection, Host, Limits
 from .leaving import Leaving
 from .stream import GuardedStream
 
@@ -48,13 +49,20 @@ async def serve_asgi(
     shutdown_trigger: ShutdownTrigger | None = None,
     signals: bool = False,
     drain: float = 0.0,
+    h2: bool = True,
+    h2c: bool = False,
+    header_timeout: float = 10.0,
+    body_timeout: float = 30.0,
     write_timeout: float = 10.0,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` as ``hypercorn.trio.serve`` does, guarded against what that does not survive.
 
     ``started`` gives the addresses, as hypercorn's does: ``["http://127.0.0.1:8000"]``, with the ports really bound.
-    ``write_timeout`` is how long a peer may leave 64 kB unread before its connection is reset.
+    A peer must be through with the head of a request (and with its TLS handshake) within ``header_timeout``, has
+    ``body_timeout`` for a body and a second more for each kB of it that comes, and may leave 64 kB unread for
+    ``write_timeout``: past these its connection ends. ``h2=False`` leaves HTTP/2 out of what is agreed on over TLS;
+    ``h2c=True`` takes it on connections without TLS too.
 
     Returns when the server has been shut down: by the first SIGTERM or SIGINT (Ctrl-C) with ``signals=True``, by
     ``shutdown_trigger`` returning, by ``config.max_requests``. Calls under way then have ``drain`` seconds to finish;
@@ -70,7 +78,8 @@ async def serve_asgi(
     What it leans on of hypercorn, beyond its public API (``pyproject.toml`` pins the range, and
     ``tests/real/asgi/test_asgi_hypercorn_names.py`` fails when one of them changes):
 
-    - ``hypercorn.protocol.h11``: ``H11Protocol``, and the two exceptions with which it asks for HTTP/2
+    - ``hypercorn.protocol.h11``: the two exceptions with which it asks for HTTP/2, and of ``H11Protocol``: ``stream``,
+      ``connection``, ``_check_protocol``, ``_create_stream`` and ``_send_h11_event``
     - that a task group is ``spawn_app`` and ``spawn``
     - ``hypercorn.protocol.ws_stream``: ``Handshake``, ``ASGIWebsocketState``, and of ``WSStream``: ``scope``,
       ``handshake``, ``buffer`` with its ``max_length``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send``,
@@ -85,8 +94,10 @@ async def serve_asgi(
     - of what comes with hypercorn: ``wsproto``'s connection and events, ``h2``'s errors, events and exceptions
     """
     _check(config)
-    if write_timeout <= 0:
-        raise ValueError(f"write_timeout must be above 0, not {write_timeout!r}")
+    limits = {"write_timeout": write_timeout, "header_timeout": header_timeout, "body_timeout": body_timeout}
+    for name, seconds in limits.items():
+        if not seconds > 0:
+            raise ValueError(f"{name} must be above 0, not {seconds!r}")
     if not drain >= 0:
         raise ValueError(f"drain must be 0 seconds or more, not {drain!r}")
     config.set_statsd_logger_class(StatsdLogger)
@@ -96,8 +107,13 @@ async def serve_asgi(
         config=config,
         context=WorkerContext(None if max_requests is None else max_requests + randint(0, config.max_requests_jitter)),
         state={},
-        ssl_context=config.create_ssl_context(),
-        write_timeout_s=write_timeout,
+        ssl_context=_ssl_context(config, takes_h2=h2),
+        limits=Limits(
+            write_timeout_s=write_timeout,
+            header_timeout_s=header_timeout,
+            body_timeout_s=body_timeout,
+            takes_h2c=h2c,
+        ),
         leaving=Leaving(),
     )
     told = trio.Event()
@@ -128,6 +144,13 @@ def _check(config: Config) -> None:
     for name, default in (("debug", False), ("use_reloader", False)):
         if getattr(config, name) != default:
             warnings.warn(f"config.{name} has no effect on serve_asgi", RuntimeWarning, stacklevel=3)
+
+
+def _ssl_context(config: Config, *, takes_h2: bool) -> ssl.SSLContext | None:
+    context = config.create_ssl_context()
+    if context is not None and not takes_h2:
+        context.set_alpn_protocols([name for name in config.alpn_protocols if name != "h2"])
+    return context
 
 
 @contextmanager
@@ -252,7 +275,7 @@ class _Server:
     async def _serve_connection(self, is_secure: bool, stream: trio.SocketStream) -> None:
         if self._accepting.cancel_called:
             return
-        connection = Connection(self._host, GuardedStream(stream, self._host.write_timeout_s), is_secure)
+        connection = Connection(self._host, GuardedStream(stream, self._host.limits.write_timeout_s), is_secure)
         self._connections.add(connection)
         try:
             await connection.run()

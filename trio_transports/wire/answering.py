@@ -106,32 +106,32 @@ async def _asked(
     offered = tokens(found, "sec-websocket-protocol", lower=False)
     chosen = next((name for name in subprotocols if name in offered), None)
     peer = Peer(address=address, port=port, path=path, query_string=query, headers=found, subprotocol=chosen)
-    refusal: Answer | None = _doubled(found)
-    if refusal is None and request.method in (b"GET", b"HEAD") and not _is_for_a_websocket(found):
+    refusal: Answer | None = doubled(found)
+    if refusal is None and request.method in (b"GET", b"HEAD") and not is_for_a_websocket(found):
         refusal = plain(peer)
-    refusal = refusal or _fault(request, found) or await admit(peer)
+    refusal = refusal or fault(request, found) or await admit(peer)
     if refusal is not None:
         await _refuse(http, stream, refusal, is_head=request.method == b"HEAD")
         raise HandshakeRejected(refusal.status, body=refusal.body.encode())
     return Asked(peer=peer, key=one(found, "sec-websocket-key") or "", trailing=_after_the_request(http))
 
 
-def _is_for_a_websocket(headers: Pairs) -> bool:
+def is_for_a_websocket(headers: Pairs) -> bool:
     return "websocket" in tokens(headers, "upgrade") and "upgrade" in tokens(headers, "connection")
 
 
-def _doubled(headers: Pairs) -> Refusal | None:
+def doubled(headers: Pairs) -> Refusal | None:
     """Rule 2, for what every request may have at most once."""
     names = [name for name, _ in headers]
     twice = next((name for name in _ONCE if names.count(name) > 1), None)
     return None if twice is None else Refusal(status=400, body=f"the header {twice} is given twice\n")
 
 
-def _fault(request: h11.Request, headers: Pairs) -> Refusal | None:
+def fault(request: h11.Request, headers: Pairs) -> Refusal | None:
     """What is wrong with a request for a WebSocket."""
     if request.method != b"GET":
         return Refusal(status=405, body="a WebSocket is asked for with GET\n", headers=(("Allow", "GET"),))
-    if not _is_for_a_websocket(headers):
+    if not is_for_a_websocket(headers):
         return Refusal(
             status=426,
             body="this is a WebSocket server: open it with a WebSocket client, by a ws:// or wss:// address\n",

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 import hypercorn.trio
 import trio
@@ -11,6 +11,9 @@ from attrs import define
 from hypercorn.config import Config
 
 from trio_transports.hosting import serve_asgi
+
+H2C: Final[Mapping[str, Any]] = {"h2c": True}
+"""For peers that speak HTTP/2 without TLS: what serve_asgi does not take unless told to."""
 
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -65,11 +68,11 @@ async def hosted(
     *,
     guarded: bool = True,
     write_timeout: float = 1.0,
-    drain: float = 0.0,
+    limits: Mapping[str, Any] | None = None,
     tls: Mapping[str, str] | None = None,
     **settings: object,
 ) -> AsyncIterator[Hosted]:
-    """Serve ``app`` for as long as the body runs, then shut it down and wait for that."""
+    """Serve ``app`` for as long as the body runs, then shut it down and wait for that. ``limits`` are serve_asgi's."""
     config, log = quiet_config(**settings, **(tls or {}))
     shutdown = trio.Event()
     ended = trio.Event()
@@ -81,8 +84,7 @@ async def hosted(
                     app,
                     config,
                     shutdown_trigger=shutdown.wait,
-                    write_timeout=write_timeout,
-                    drain=drain,
+                    **{"write_timeout": write_timeout, **(limits or {})},
                     task_status=task_status,
                 )
             else:

@@ -45,7 +45,7 @@ async def health(port: int) -> bytes:
 
 async def test_calls_may_finish_and_nobody_begins_another() -> None:
     """While it drains: the call goes on, a new one gets 503 twice over, the health check can tell; then it is over."""
-    async with hosted(_WithHealth(), drain=20) as server, raw_peer(server.port) as under_way:
+    async with hosted(_WithHealth(), limits={"drain": 20}) as server, raw_peer(server.port) as under_way:
         with trio.fail_after(15):
             await under_way.upgrade()
             assert await health(server.port) == b"healthy"
@@ -66,7 +66,7 @@ async def test_calls_may_finish_and_nobody_begins_another() -> None:
 
 async def test_a_call_that_goes_on_hears_1001_when_the_time_is_over() -> None:
     """A call that is not over when the time is hears 1001 then, and not before."""
-    async with hosted(_WithHealth(), drain=0.6) as server, raw_peer(server.port) as peer:
+    async with hosted(_WithHealth(), limits={"drain": 0.6}) as server, raw_peer(server.port) as peer:
         with trio.fail_after(10):
             await peer.upgrade()
             began = trio.current_time()
@@ -80,7 +80,7 @@ async def test_a_call_that_goes_on_hears_1001_when_the_time_is_over() -> None:
 
 async def test_without_calls_it_does_not_wait() -> None:
     """With nobody there the time is not waited out: connections without a call hold nothing."""
-    async with hosted(_WithHealth(), drain=30) as server, raw_peer(server.port) as idle:
+    async with hosted(_WithHealth(), limits={"drain": 30}) as server, raw_peer(server.port) as idle:
         await idle.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         await idle.read_head()
         assert await server.stop() < 5
@@ -88,7 +88,11 @@ async def test_without_calls_it_does_not_wait() -> None:
 
 async def test_the_last_of_several_ends_it() -> None:
     """Each call ends by itself; the server with the last."""
-    async with hosted(_WithHealth(), drain=30) as server, raw_peer(server.port) as one, raw_peer(server.port) as other:
+    async with (
+        hosted(_WithHealth(), limits={"drain": 30}) as server,
+        raw_peer(server.port) as one,
+        raw_peer(server.port) as other,
+    ):
         with trio.fail_after(15):
             for peer in (one, other):
                 await peer.upgrade()

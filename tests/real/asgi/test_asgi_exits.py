@@ -7,7 +7,7 @@ import trio
 
 from tests.real.asgi.apps import SessionApp, session_params, until
 from tests.real.asgi.h2_peer import h2_peer
-from tests.real.asgi.hosts import hosted
+from tests.real.asgi.hosts import H2C, hosted
 from tests.real.asgi.raw_peer import TEXT, RawPeer, close_frame, frame, raw_peer
 from trio_transports import Session
 
@@ -69,7 +69,7 @@ async def test_what_leaves_a_handler_ends_that_call(leaves: Callable[[], BaseExc
 async def test_what_leaves_a_run_ends_one_stream(leaves: Callable[[], BaseException]) -> None:
     """On HTTP/2 the streams of the same connection do not notice."""
     app = SessionApp(_raises(leaves), session_params())  # type: ignore[arg-type]
-    async with hosted(app) as server, h2_peer(server.port) as peer:
+    async with hosted(app, limits=H2C) as server, h2_peer(server.port) as peer:
         with trio.fail_after(10):
             other = await peer.open("CONNECT", "/stay", websocket=True)
             leaving = await peer.open("CONNECT", "/leave", websocket=True)

@@ -21,7 +21,7 @@ from h2.exceptions import ProtocolError
 
 from tests.real.asgi.apps import WireApp, page, session_params, until
 from tests.real.asgi.h2_peer import h2_peer
-from tests.real.asgi.hosts import App, Hosted, hosted
+from tests.real.asgi.hosts import H2C, App, Hosted, hosted
 from tests.real.asgi.raw_peer import TEXT, RawPeer, frame, raw_peer
 from trio_transports import AsgiWebsocketTransport, Session
 from trio_transports.wire.asgi import Receive, Scope, Send
@@ -116,7 +116,7 @@ def _resident_bytes() -> int:
 
 async def _stalls(data: bytes, bursts: int) -> tuple[float, float, int]:
     """The longest round trips without and with these bursts, and what the process has grown by."""
-    async with hosted(fastapi_echo()) as server, healthy_call(server) as call:
+    async with hosted(fastapi_echo(), limits=H2C) as server, healthy_call(server) as call:
         await trio.sleep(bursts * 0.3 + 0.2)
         quiet_s = call.worst_s
         gc.collect()
@@ -158,7 +158,7 @@ async def test_too_many_resets_are_sent_away(times: int) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    async with hosted(_without_lifespan(app)) as server:
+    async with hosted(_without_lifespan(app), limits=H2C) as server:
         for _ in range(times):
             with trio.fail_after(10):
                 async with h2_peer(server.port) as peer:
@@ -176,7 +176,7 @@ async def test_too_many_resets_are_sent_away(times: int) -> None:
 
 async def test_some_resets_are_no_offence() -> None:
     """A browser that leaves a page resets what it had asked for, and goes on with the connection."""
-    async with hosted(fastapi_echo()) as server, h2_peer(server.port) as peer:
+    async with hosted(fastapi_echo(), limits=H2C) as server, h2_peer(server.port) as peer:
         with trio.fail_after(10):
             for _ in range(3):
                 for _ in range(40):
@@ -205,7 +205,10 @@ async def test_living_runs_are_bounded() -> None:
             alive.pop()
 
     let_go = trio.Event()
-    async with hosted(_without_lifespan(app), h2_max_concurrent_streams=20) as server, h2_peer(server.port) as peer:
+    async with (
+        hosted(_without_lifespan(app), h2_max_concurrent_streams=20, limits=H2C) as server,
+        h2_peer(server.port) as peer,
+    ):
         with trio.fail_after(10):
             for _ in range(20):
                 slow = await peer.open("GET", "/slow")
@@ -228,7 +231,7 @@ async def test_living_runs_are_bounded() -> None:
 async def test_a_stream_reset_at_once_starts_nothing() -> None:
     """What was opened and reset in the same read never reaches the app."""
     app = WireApp(_never)
-    async with hosted(app) as server:
+    async with hosted(app, limits=H2C) as server:
         peer = H2Connection(H2Configuration(client_side=True, header_encoding=None))
         peer.initiate_connection()
         for _ in range(50):
@@ -252,7 +255,7 @@ async def test_a_stream_reset_at_once_starts_nothing() -> None:
 )
 async def test_a_flood_of_notices_is_sent_away(flood: bytes) -> None:
     """A peer that keeps the server busy with what brings nothing is sent away, and nothing is logged as a fault."""
-    async with hosted(fastapi_echo()) as server, healthy_call(server):
+    async with hosted(fastapi_echo(), limits=H2C) as server, healthy_call(server):
         with trio.fail_after(20):
             async with raw_peer(server.port) as peer:
                 await peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")

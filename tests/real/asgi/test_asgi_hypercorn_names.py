@@ -16,6 +16,9 @@ _CALLS: Final = {
         "app, config, context, task_group, connection_state, ssl, client, server, send"
     ),
     "hypercorn.protocol.h11:H11Protocol.initiate": "self",
+    "hypercorn.protocol.h11:H11Protocol._check_protocol": "self, event",
+    "hypercorn.protocol.h11:H11Protocol._create_stream": "self, request",
+    "hypercorn.protocol.h11:H11Protocol._send_h11_event": "self, event",
     "hypercorn.protocol.h11:H11Protocol.handle": "self, event",
     "hypercorn.protocol.h11:H2ProtocolAssumedError": "data",
     "hypercorn.protocol.h11:H2CProtocolRequiredError": "data, request",
@@ -100,6 +103,10 @@ _ASSUMED: Final = {
     "a ping is answered with its response": (
         "hypercorn.protocol.ws_stream:WSStream._handle_events",
         ["isinstance(event, Ping)", "self._send_wsproto_event(event.response())"],
+    ),
+    "HTTP/1.1 asks about its protocol before it makes a stream": (
+        "hypercorn.protocol.h11:H11Protocol._handle_events",
+        ["await self._check_protocol(event)", "await self._create_stream(event)", "self.stream is None"],
     ),
     "a protocol is exchanged as hypercorn's own wrapper does it": (
         "hypercorn.protocol:ProtocolWrapper.handle",

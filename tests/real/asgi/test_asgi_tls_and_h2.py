@@ -11,7 +11,7 @@ from h2.exceptions import ProtocolError
 
 from tests.real.asgi.apps import SessionApp, WireApp, echo, read, session_params, until
 from tests.real.asgi.h2_peer import h2_peer
-from tests.real.asgi.hosts import hosted
+from tests.real.asgi.hosts import H2C, hosted
 from tests.real.asgi.raw_peer import BINARY, CLOSE, TEXT, close_frame, frame, raw_peer
 from trio_transports import Session
 from trio_transports.wire.asgi import AsgiWire
@@ -132,7 +132,7 @@ async def test_a_stalled_stream_costs_its_own_session() -> None:
             await session.output.send_message({"noise": "x" * 50_000})
 
     app = SessionApp(talk_or_echo, session_params(send_timeout=0.4, close_timeout=0.4))
-    async with hosted(app, write_timeout=30) as server:
+    async with hosted(app, write_timeout=30, limits=H2C) as server:
         with trio.fail_after(10):
             async with h2_peer(server.port) as peer:
                 stalled = await peer.open("CONNECT", "/talk", websocket=True)
@@ -151,7 +151,7 @@ async def test_a_stalled_stream_costs_its_own_session() -> None:
 async def test_shutdown_over_http2() -> None:
     """Sessions over HTTP/2 are told of the shutdown as others are."""
     app = SessionApp(listen, session_params(close_timeout=0.5))
-    async with hosted(app, graceful_timeout=3.0) as server:
+    async with hosted(app, graceful_timeout=3.0, limits=H2C) as server:
         with trio.fail_after(5):
             async with h2_peer(server.port) as peer:
                 sockets = [await peer.open("CONNECT", "/ws", websocket=True) for _ in range(3)]
@@ -168,7 +168,7 @@ async def test_shutdown_over_http2() -> None:
 async def test_noise_on_http2_ends_one_connection() -> None:
     """Frames for streams that are not there, and noise after the preface, end their connection only."""
     app = WireApp(read)
-    async with hosted(app) as server:
+    async with hosted(app, limits=H2C) as server:
         with trio.fail_after(5):
             for noise in (
                 b"\x00" * 200,

@@ -1,0 +1,72 @@
+"""HTTP/1.1: what hypercorn's takes that it should not.
+
+Rules
+1. h2c is taken only where it was asked for. An ``Upgrade: h2c`` is ignored then, as HTTP allows, and a peer that begins
+   with HTTP/2's preface is told 505.
+2. What two readers could understand in two ways is refused (HAZARDS 42): a length and a transfer encoding in one
+   request, and in one for a WebSocket whatever ``wire.answering`` does not take on the other engines either.
+3. A body that comes too slowly ends the connection: see ``connection``.
+"""
+
+from typing import Any, Final, final
+
+import h11
+from hypercorn.events import Closed
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+
+from ..wire.answering import doubled, fault, is_for_a_websocket
+from ..wire.refusal import Answer, Refusal
+from ..wire.upgrade import decoded, one
+
+_SMUGGLED: Final = Refusal(status=400, body="a request has a Content-Length or a Transfer-Encoding, not both\n")
+_NO_H2C: Final = Refusal(status=505, body="this server speaks HTTP/2 over TLS only\n")
+
+
+@final
+class GuardedH11(H11Protocol):
+    """Hypercorn's HTTP/1.1, as strict as the other engines."""
+
+    def __init__(self, *args: Any, takes_h2c: bool) -> None:  # noqa: ANN401 - hypercorn's own nine
+        super().__init__(*args)
+        self._takes_h2c = takes_h2c
+
+    @property
+    def is_reading_body(self) -> bool:
+        """A plain request is here, and the rest of its body is not."""
+        return isinstance(self.stream, HTTPStream) and self.connection.their_state is h11.SEND_BODY
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        if self._takes_h2c:
+            await super()._check_protocol(event)
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        refusal = self._fault(request)
+        if refusal is None:
+            await super()._create_stream(request)
+        else:
+            await self._refuse(refusal)
+
+    def _fault(self, request: h11.Request) -> Answer | None:
+        if request.method == b"PRI" and request.http_version == b"2.0":
+            return _NO_H2C
+        headers = decoded(request.headers)
+        if one(headers, "content-length") is not None and one(headers, "transfer-encoding") is not None:
+            return _SMUGGLED
+        if is_for_a_websocket(headers):
+            return doubled(headers) or fault(request, headers)
+        return None
+
+    async def _refuse(self, refusal: Answer) -> None:
+        body = refusal.body.encode()
+        headers: list[tuple[bytes, bytes]] = [
+            *((name.encode(), value.encode()) for name, value in refusal.headers),
+            (b"Content-Type", b"text/plain; charset=utf-8"),
+            (b"Content-Length", str(len(body)).encode()),
+            (b"Connection", b"close"),
+            *self.config.response_headers("h11"),
+        ]
+        await self._send_h11_event(h11.Response(status_code=refusal.status, headers=headers))
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
+        await self.send(Closed())
