@@ -31,12 +31,12 @@ from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ConnectionState, Scop
 from hypercorn.utils import parse_socket_addr
 from trio.lowlevel import ParkingLot
 
+from ..wire.stream import OwnedStream
 from .app_run import AppRun, SendToPeer
 from .boundary import boundary
 from .leaving import Leaving
 from .patience import Patience
 from .protocols import Protocols, Setting
-from .stream import GuardedStream
 
 _RECEIVE_BYTES: Final = 64 * 1024
 _PIECE_BYTES: Final = 4 * 1024
@@ -83,9 +83,9 @@ class _Tasks:
 @define(eq=False)
 class Connection:
     _host: Host
-    _socket: GuardedStream
+    _socket: OwnedStream
     _is_secure: bool
-    _stream: "GuardedStream | trio.SSLStream[GuardedStream]" = field(init=False)
+    _stream: "OwnedStream | trio.SSLStream[OwnedStream]" = field(init=False)
     _protocol: Protocols | None = field(default=None, init=False)
     _start_soon: Callable[..., None] = field(init=False)
     _reader: trio.lowlevel.Task = field(init=False)
@@ -308,7 +308,7 @@ class Connection:
             # Behind what is being written: the reader may be about to answer the peer's close, and is not cut short.
             async with self._writing:
                 if linger_s and not self._is_secure:
-                    await self._socket.send_eof()
+                    self._socket.shut_writing()
         self._reading.deadline = trio.current_time() + linger_s
 
     # -- the app -------------------------------------------------------------------------------------------------

@@ -32,9 +32,9 @@ from hypercorn.utils import repr_socket_addr, wrap_app
 
 from .._nursery import open_services
 from ..wire.accepting.signals import told_by_signals
+from ..wire.stream import OwnedStream
 from .connection import Connection, Host, Limits
 from .leaving import Leaving
-from .stream import GuardedStream
 
 _LAST_S: Final = 0.5
 
@@ -275,7 +275,9 @@ class _Server:
     async def _serve_connection(self, is_secure: bool, stream: trio.SocketStream) -> None:
         if self._accepting.cancel_called:
             return
-        connection = Connection(self._host, GuardedStream(stream, self._host.limits.write_timeout_s), is_secure)
+        guarded = OwnedStream(stream, write_timeout_s=self._host.limits.write_timeout_s)
+        guarded.opened()  # hypercorn bounds what a request's head may be
+        connection = Connection(self._host, guarded, is_secure)
         self._connections.add(connection)
         try:
             await connection.run()

@@ -1,13 +1,25 @@
-"""The byte stream under an engine: owned here, so that no engine can keep it open.
+"""The byte stream under an engine or a server: owned here, so that neither can keep it open or be kept by it.
 
 Rules
 1. ``abort`` is synchronous: the descriptor is gone when it returns, and whoever waits on the stream wakes.
 2. A connection aborted while a write is stuck is reset: the kernel would otherwise hold the unsent bytes for minutes.
+   What the kernel has taken of whole writes is still sent.
 3. Whatever ends the stream (end of file, an error, closing it here) calls ``on_end``, once.
 4. Before ``opened`` no more than ``HANDSHAKE_LIMIT_BYTES`` are read: a peer cannot fill memory with a handshake.
 5. On plain TCP, a write that the kernel takes whole is one system call and no task switch, and a read waits first and
    reads once. trio's own stream tries to read before it waits, which nearly always fails for audio in real time, and
    yields to the scheduler on each write: together a fifth of what a bare echo costs.
+6. A descriptor that was closed here is never used again, also not by a reader that woke before: it may be somebody
+   else's by then.
+
+With ``write_timeout_s`` the stream guards writers that know no deadline, as a web server's:
+
+7. A piece of ``PIECE_BYTES`` that the peer does not take within that time resets the connection. A slow peer that goes
+   on reading is not a stalled one, however much is sent to it at once.
+8. A write that is cancelled, before it begins or midway, resets the connection: half a frame may be on the wire, and
+   nothing may follow it. A second writer meanwhile is a mistake, and told so.
+9. Others still get their turn: each write notices a cancellation, and every ``_WRITES_PER_TURN``-th lets them run. An
+   app that writes without end to a peer that reads as fast would otherwise have the whole process to itself.
 """
 
 import os
@@ -24,6 +36,8 @@ TCPStream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
 
 HANDSHAKE_LIMIT_BYTES: Final = 64 * 1024
 READ_BYTES: Final = 16 * 1024
+PIECE_BYTES: Final = 64 * 1024
+_WRITES_PER_TURN: Final = 16
 _RESET: Final = struct.pack("ii", 1, 0)
 
 
@@ -48,6 +62,8 @@ class OwnedStream(trio.abc.Stream):
 
     _stream: TCPStream
     on_end: Callable[[], None] | None = None
+    _write_timeout_s: float | None = field(default=None, kw_only=True)
+    _writes: int = field(default=0, init=False)
     outlives_engine: Callable[[], bool] | None = field(default=None, init=False)
     """Whether ``aclose``, which engines call, is to leave the stream open: its owner has something to say yet."""
     _descriptor: int | None = field(default=None, init=False)
@@ -60,6 +76,10 @@ class OwnedStream(trio.abc.Stream):
     _is_open: bool = field(default=False, init=False)
     _put_back: bytes = field(default=b"", init=False, repr=False)
     """Read before everything else."""
+
+    @property
+    def socket(self) -> trio.socket.SocketType:
+        return raw_socket(self._stream)
 
     @property
     def is_writing(self) -> bool:
@@ -102,6 +122,12 @@ class OwnedStream(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._write_timeout_s is not None:
+            if len(data) <= PIECE_BYTES:
+                await self._send_guarded(data, self._write_timeout_s)
+            else:
+                await self._send_pieces(data, self._write_timeout_s)
+            return
         written = 0 if self._descriptor is None else self.write_now(data)
         if self._descriptor is not None and written == len(data):
             return
@@ -113,6 +139,38 @@ class OwnedStream(trio.abc.Stream):
             raise
         # Not in a finally: a cancelled write stays marked, for abort to know of (rule 2).
         self._writing = False
+
+    async def _send_pieces(self, data: bytes | bytearray | memoryview, timeout_s: float) -> None:
+        with memoryview(data) as whole:
+            for start in range(0, len(whole), PIECE_BYTES):
+                with whole[start : start + PIECE_BYTES] as piece:
+                    await self._send_guarded(piece, timeout_s)
+
+    async def _send_guarded(self, piece: bytes | bytearray | memoryview, timeout_s: float) -> None:
+        if self._is_closed:
+            raise trio.ClosedResourceError("this stream was closed by this side")
+        if self._writing:
+            raise trio.BusyResourceError("another task is writing to this connection")  # rule 8
+        self._writing = True
+        try:
+            self._writes += 1
+            if self._writes % _WRITES_PER_TURN:
+                await trio.lowlevel.checkpoint_if_cancelled()
+            else:
+                await trio.lowlevel.checkpoint()
+            written = self.write_now(piece)
+            if written < len(piece):
+                await self._send_rest(piece, written, timeout_s)
+            self._writing = False
+        finally:
+            if self._writing:
+                self.abort()
+
+    async def _send_rest(self, piece: bytes | bytearray | memoryview, start: int, timeout_s: float) -> None:
+        with trio.move_on_after(timeout_s), memoryview(piece) as whole, whole[start:] as rest:
+            await self._stream.send_all(rest)
+            return
+        raise trio.BrokenResourceError(f"the peer did not read for {timeout_s:g} s")  # rule 7
 
     def write_now(self, data: bytes | bytearray | memoryview) -> int:
         """Write what the kernel takes without waiting; return how many bytes that was. Not for TLS."""

@@ -9,8 +9,14 @@ import pytest
 import trio
 import trio.testing
 
-from trio_transports.hosting.stream import GuardedStream
 from trio_transports.wire.sockets import reset_socket
+from trio_transports.wire.stream import OwnedStream
+
+
+def guarding(stream: trio.SocketStream, write_timeout_s: float) -> OwnedStream:
+    guarded = OwnedStream(stream, write_timeout_s=write_timeout_s)
+    guarded.opened()
+    return guarded
 
 
 async def sockets() -> tuple[trio.SocketStream, trio.SocketStream]:
@@ -27,14 +33,14 @@ async def read_to_end(stream: trio.SocketStream) -> None:
 async def test_a_slow_peer_is_not_a_stalled_one() -> None:
     """A peer that goes on reading gets everything, though all of it takes longer than the write timeout."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 0.3)
+    guarded = guarding(near, 0.3)
     size = 8 * 1024 * 1024
     async with far, guarded, trio.open_nursery() as nursery:
 
         @nursery.start_soon
         async def write() -> None:
             await guarded.send_all(memoryview(bytes(size)))
-            await guarded.send_eof()
+            guarded.shut_writing()
 
         got = 0
         began = trio.current_time()
@@ -48,7 +54,7 @@ async def test_a_slow_peer_is_not_a_stalled_one() -> None:
 async def test_a_stalled_write_resets_the_connection() -> None:
     """A peer that reads nothing for the write timeout is reset: its own reads fail, and the socket is gone."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 0.2)
+    guarded = guarding(near, 0.2)
     async with far:
         with pytest.raises(trio.BrokenResourceError, match=r"did not read for 0\.2 s"):
             await guarded.send_all(bytes(64 * 1024 * 1024))
@@ -60,7 +66,7 @@ async def test_a_stalled_write_resets_the_connection() -> None:
 async def test_a_cancelled_write_resets_the_connection() -> None:
     """A write that is cancelled midway resets the connection at once."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     async with far:
         with trio.move_on_after(0.2) as limit:
             await guarded.send_all(bytes(64 * 1024 * 1024))
@@ -71,7 +77,7 @@ async def test_a_cancelled_write_resets_the_connection() -> None:
 async def test_an_abort_wakes_reader_and_writer() -> None:
     """Aborting wakes the tasks inside a read and a write; a second abort does nothing."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     async with far, trio.open_nursery() as nursery:
 
         @nursery.start_soon
@@ -92,7 +98,7 @@ async def test_an_abort_wakes_reader_and_writer() -> None:
 async def test_an_abort_without_a_stuck_write_loses_nothing() -> None:
     """What was written whole before an abort still reaches the peer."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     async with far:
         await guarded.send_all(b"last words")
         guarded.abort()
@@ -103,7 +109,7 @@ async def test_an_abort_without_a_stuck_write_loses_nothing() -> None:
 async def test_an_endless_writer_leaves_others_their_turn() -> None:
     """Writing without end to a peer that keeps up stops neither other tasks nor a deadline around it."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     wakes = 0
     kept_up = threading.Thread(target=read_in_a_thread, args=(far.socket.fileno(),))
     kept_up.start()
@@ -137,7 +143,7 @@ def read_in_a_thread(descriptor: int) -> None:
 async def test_a_write_in_a_cancelled_scope_writes_nothing() -> None:
     """A write that begins cancelled puts nothing on the wire and ends the connection, room or not."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     async with far:
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -151,7 +157,7 @@ async def test_a_write_in_a_cancelled_scope_writes_nothing() -> None:
 async def test_two_writers_are_a_mistake() -> None:
     """A second writer is refused while the first waits for room, and puts nothing between the first's bytes."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     size = 16 * 1024 * 1024
     got = bytearray()
     async with far, guarded, trio.open_nursery() as nursery:
@@ -159,7 +165,7 @@ async def test_two_writers_are_a_mistake() -> None:
         @nursery.start_soon
         async def first() -> None:
             await guarded.send_all(b"a" * size)
-            await guarded.send_eof()
+            guarded.shut_writing()
 
         await trio.sleep(0.1)
         with pytest.raises(trio.BusyResourceError):
@@ -172,7 +178,7 @@ async def test_two_writers_are_a_mistake() -> None:
 async def test_a_closed_stream_says_so() -> None:
     """After closing, reads and writes raise instead of reaching whoever has the descriptor now."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     descriptor = near.socket.fileno()
     async with far:
         await guarded.aclose()
@@ -193,7 +199,7 @@ async def test_a_closed_stream_says_so() -> None:
 async def test_a_reader_that_wakes_to_a_closed_socket_reads_nothing() -> None:
     """A reader whose data came is told of a close that ran before it did, though the descriptor is in use again."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     got = bytearray()
     ended = False
     one, other = socket.socketpair()
@@ -229,7 +235,7 @@ async def test_a_reader_that_wakes_to_a_closed_socket_reads_nothing() -> None:
 async def test_errors_of_the_connection_are_trios() -> None:
     """A connection that the peer has reset is BrokenResourceError, reading and writing."""
     near, far = await sockets()
-    guarded = GuardedStream(near, 60)
+    guarded = guarding(near, 60)
     async with guarded:
         reset_socket(far)
         with pytest.raises(trio.BrokenResourceError):
