@@ -202,6 +202,7 @@ class Connection:
     async def _read(self, protocol: Protocols) -> None:
         with self._reading:
             self._set_idle(True)
+            self._expect_head()
             await protocol.initiate()
             while True:
                 try:
@@ -232,9 +233,12 @@ class Connection:
             await protocol.handle(RawData(data[start : start + _PIECE_BYTES]))
             await self._end_refused()
         if self._is_idle and data and not self._has_begun_head:
-            self._has_begun_head = True
-            latest = trio.current_time() + self._host.limits.header_timeout_s
-            self._reading.deadline = min(self._reading.deadline, latest)
+            self._expect_head()
+
+    def _expect_head(self) -> None:
+        self._has_begun_head = True
+        latest = trio.current_time() + self._host.limits.header_timeout_s
+        self._reading.deadline = min(self._reading.deadline, latest)
 
     async def _end_refused(self) -> None:
         for run in tuple(self._runs):

@@ -1,8 +1,8 @@
 """How long a connection's reader waits for the peer's next bytes (slow headers, slow bodies: HAZARDS 42).
 
 Rules
-1. A request's head is to be whole within ``header_timeout`` of its first byte, and begins within hypercorn's
-   ``keep_alive_timeout`` of the connection, or of the answer before it. Silence is no request.
+1. The head of a connection's first request is to be there within ``header_timeout``, that of a later one within as
+   long of its first byte, and that within hypercorn's ``keep_alive_timeout`` of the answer before it.
 2. The body of a plain request may be waited for ``body_timeout`` in all, and a second longer for each
    ``_BYTES_PER_S`` of it that come: neither silence nor a trickle lasts for ever, and a long upload may.
 3. Only waiting counts. While the app is slow to take what has come, nothing is read, and the peer is not to blame.

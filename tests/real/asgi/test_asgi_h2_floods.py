@@ -5,9 +5,7 @@ busy too, the clock on the wall says how busy they are.
 """
 
 import gc
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +19,9 @@ from h2.exceptions import ProtocolError
 
 from tests.real.asgi.apps import WireApp, page, session_params, until
 from tests.real.asgi.h2_peer import h2_peer
+from tests.real.asgi.healthy import healthy_call
 from tests.real.asgi.hosts import H2C, App, Hosted, hosted
-from tests.real.asgi.raw_peer import TEXT, RawPeer, frame, raw_peer
+from tests.real.asgi.raw_peer import raw_peer
 from trio_transports import AsgiWebsocketTransport, Session
 from trio_transports.wire.asgi import Receive, Scope, Send
 
@@ -74,32 +73,6 @@ def fastapi_echo() -> FastAPI:
     return app
 
 
-class _RoundTrips:
-    def __init__(self) -> None:
-        self.worst_s = 0.0
-
-    async def measure(self, peer: RawPeer) -> None:
-        """Talk as a healthy call does, and keep the longest time an answer took."""
-        while True:
-            began = time.thread_time()
-            await peer.send(frame(TEXT, b'{"type": "text", "text": "hello"}'))
-            answer = await peer.read_frame()
-            assert answer is not None
-            assert b"hello" in answer.payload
-            self.worst_s = max(self.worst_s, time.thread_time() - began)
-            await trio.sleep(0.01)
-
-
-@asynccontextmanager
-async def healthy_call(server: Hosted) -> AsyncIterator[_RoundTrips]:
-    round_trips = _RoundTrips()
-    async with raw_peer(server.port) as peer, trio.open_nursery() as nursery:
-        await peer.upgrade()
-        nursery.start_soon(round_trips.measure, peer)
-        yield round_trips
-        nursery.cancel_scope.cancel()
-
-
 async def _attack(server: Hosted, data: bytes) -> None:
     async with raw_peer(server.port) as peer:
         try:
@@ -116,12 +89,13 @@ def _resident_bytes() -> int:
 
 async def _stalls(data: bytes, bursts: int) -> tuple[float, float, int]:
     """The longest round trips without and with these bursts, and what the process has grown by."""
-    async with hosted(fastapi_echo(), limits=H2C) as server, healthy_call(server) as call:
+    async with hosted(fastapi_echo(), limits=H2C) as server, healthy_call(server.port) as call:
         await trio.sleep(bursts * 0.3 + 0.2)
         quiet_s = call.worst_s
         gc.collect()
         await trio.sleep(0.05)
-        before, call.worst_s = _resident_bytes(), 0.0
+        before = _resident_bytes()
+        call.forget()
         for _ in range(bursts):
             await _attack(server, data)
         await trio.sleep(0.1)
@@ -255,7 +229,7 @@ async def test_a_stream_reset_at_once_starts_nothing() -> None:
 )
 async def test_a_flood_of_notices_is_sent_away(flood: bytes) -> None:
     """A peer that keeps the server busy with what brings nothing is sent away, and nothing is logged as a fault."""
-    async with hosted(fastapi_echo(), limits=H2C) as server, healthy_call(server):
+    async with hosted(fastapi_echo(), limits=H2C) as server, healthy_call(server.port):
         with trio.fail_after(20):
             async with raw_peer(server.port) as peer:
                 await peer.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
