@@ -26,6 +26,7 @@ from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.admission import admit
 from ..wire.accepting.rates import rated
+from ..wire.answering import body_fault, doubled
 from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
 from ..wire.protocol import Wire
 from ..wire.running import ASGI_WAYS_OUT, require_trio
@@ -132,7 +133,9 @@ class AsgiWebsocketTransport:
 
     async def _let_in(self, wire: AsgiWire) -> None:
         params = self.params
-        refusal = await admit(wire.peer, allowed_origins=params.allowed_origins, authorize=params.authorize)
+        refusal = doubled(wire.peer.headers) or body_fault(wire.peer.headers)  # not every server has looked
+        if refusal is None:
+            refusal = await admit(wire.peer, allowed_origins=params.allowed_origins, authorize=params.authorize)
         if refusal is None:
             if not wire.is_accepted:
                 offered = wire.offered_subprotocols

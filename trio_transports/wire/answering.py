@@ -149,6 +149,11 @@ def fault(request: h11.Request, headers: Pairs) -> Refusal | None:
         key = b""
     if len(key) != 16:
         return Refusal(status=400, body="Sec-WebSocket-Key must be 16 bytes in base64\n")
+    return body_fault(headers)
+
+
+def body_fault(headers: Pairs) -> Refusal | None:
+    """Rule 2, for what comes behind a request for a WebSocket."""
     if (one(headers, "content-length") or "0") != "0" or one(headers, "transfer-encoding") is not None:
         return Refusal(status=400, body="a request for a WebSocket has no body\n")
     return None

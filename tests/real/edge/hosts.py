@@ -1,10 +1,12 @@
 """Every server of the library, with the same echo behind it, as attackers and healthy callers find it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+import anycorn
+import hypercorn.trio
 import trio
 from attrs import define
 from hypercorn.config import Config
@@ -63,28 +65,41 @@ async def proxies(engine: str) -> AsyncIterator[Found]:
         nursery.cancel_scope.cancel()
 
 
-@asynccontextmanager
-async def asgi() -> AsyncIterator[Found]:
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """An app that leaves it to the transport to accept."""
-    params, stop = AsgiWebsocketParams(**PARAMS), trio.Event()  # type: ignore[arg-type]
+    if scope["type"] == "websocket":
+        params = AsgiWebsocketParams(**PARAMS)  # type: ignore[arg-type]
+        await AsgiWebsocketTransport((scope, receive, send), params).serve(echo)
+    elif scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+    else:
+        for stage in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{stage}.complete"})
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await AsgiWebsocketTransport((scope, receive, send), params).serve(echo)
-        elif scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body"})
-        else:
-            for stage in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{stage}.complete"})
 
-    config = Config()
+@asynccontextmanager
+async def asgi(serve: Callable[..., Awaitable[None]], config: Any) -> AsyncIterator[Found]:  # noqa: ANN401
+    """That app under ``serve``, which takes the configuration of its own package."""
+    stop = trio.Event()
     config.bind, config.errorlog, config.graceful_timeout = ["127.0.0.1:0"], None, 1
     async with trio.open_nursery() as nursery:
-        (address, *_) = await nursery.start(partial(serve_asgi, app, config, shutdown_trigger=stop.wait))
+        (address, *_) = await nursery.start(partial(serve, app, config, shutdown_trigger=stop.wait))
         yield Found(int(address.rsplit(":", 1)[1]), b"/call")
         stop.set()
+
+
+def serve_asgi_host() -> AbstractAsyncContextManager[Found]:
+    return asgi(serve_asgi, Config())
+
+
+def bare_hypercorn() -> AbstractAsyncContextManager[Found]:
+    return asgi(hypercorn.trio.serve, Config())
+
+
+def bare_anycorn() -> AbstractAsyncContextManager[Found]:
+    return asgi(anycorn.serve, anycorn.Config())
 
 
 Host = Callable[[], AbstractAsyncContextManager[Found]]
@@ -92,5 +107,7 @@ Host = Callable[[], AbstractAsyncContextManager[Found]]
 HOSTS: Final[dict[str, Host]] = {
     **{f"server, {engine}": partial(sessions, engine) for engine in ENGINES},
     "serve_proxies": partial(proxies, "direct"),
-    "serve_asgi": asgi,
+    "serve_asgi": serve_asgi_host,
 }
+FOREIGN: Final[dict[str, Host]] = {"a bare hypercorn": bare_hypercorn, "anycorn": bare_anycorn}
+"""What else a session may run under: shown beside ours, and not held to the same."""
