@@ -42,7 +42,7 @@ def audio(number: int, target: str | None = "far") -> BusFrameMessage:
 
 def wire_pair(subprotocol: str | None = None, **sizes: int) -> tuple[MemoryWire, MemoryWire]:
     peer = Peer(address="memory", subprotocol=subprotocol)
-    return memory_wire_pair(near=peer, far=peer, **({"max_message_bytes": LIMIT} | sizes))
+    return memory_wire_pair(near=peer, far=peer, **({"max_message_bytes": LIMIT} | sizes))  # type: ignore[arg-type]
 
 
 def server(wire: Wire, **options: Any) -> WebSocketProxyServer:  # noqa: ANN401 - any option of the proxy

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from trio_transports.testing import check_wire, memory_wire_pair
 from trio_transports.wire import Wire
+from trio_transports.wire.protocol import SendsNow
 
 
 @asynccontextmanager
@@ -15,3 +16,17 @@ async def memory_pair(*, max_message_bytes: int) -> AsyncIterator[tuple[Wire, Wi
 async def test_the_memory_wire(autojump_clock: object) -> None:
     """The memory wire keeps the contract of wires."""
     await check_wire(memory_pair)
+
+
+@asynccontextmanager
+async def lean_pair(*, max_message_bytes: int) -> AsyncIterator[tuple[Wire, Wire]]:
+    yield memory_wire_pair(max_message_bytes=max_message_bytes, sends_now=True)
+
+
+async def test_the_memory_wire_that_sends_now(autojump_clock: object) -> None:
+    """So does the one that writes at once where there is room, and its contract is about that too."""
+    near, far = memory_wire_pair(sends_now=True)
+    assert isinstance(near, SendsNow)
+    assert isinstance(far, SendsNow)
+    assert not isinstance(memory_wire_pair()[0], SendsNow)
+    await check_wire(lean_pair)

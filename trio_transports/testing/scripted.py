@@ -21,6 +21,9 @@ from ..wire.memory import memory_wire_pair
 from ..wire.protocol import Wire
 from .recorder import FrameRecorder
 
+SENDS_NOW = False
+"""What ``memory_session`` does unless told."""
+
 
 @final
 @define(eq=False)
@@ -83,10 +86,21 @@ class ScriptedPeer:
 
 @asynccontextmanager
 async def memory_session(
-    params: TransportParams, *, events: Broadcast[Event] | None = None, buffer_messages: int = 64
+    params: TransportParams,
+    *,
+    events: Broadcast[Event] | None = None,
+    buffer_messages: int = 64,
+    sends_now: bool | None = None,
 ) -> AsyncIterator[tuple[Session, ScriptedPeer]]:
-    """Run a session in memory; the peer reads and records until the connection ends."""
-    near, far = memory_wire_pair(buffer_messages=buffer_messages, max_message_bytes=params.max_message_bytes)
+    """Run a session in memory; the peer reads and records until the connection ends.
+
+    ``sends_now``: the session writes as on the lean engine, without waking its send task.
+    """
+    near, far = memory_wire_pair(
+        buffer_messages=buffer_messages,
+        max_message_bytes=params.max_message_bytes,
+        sends_now=SENDS_NOW if sends_now is None else sends_now,
+    )
     serializer = JSONFrameSerializer() if params.serializer is None else per_session(params.serializer)
     peer = ScriptedPeer(far, serializer)
     hub: Broadcast[Event] = Broadcast() if events is None else events

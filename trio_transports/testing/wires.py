@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from ..errors import ConnectionClosed
-from ..wire.protocol import Wire
+from ..wire.protocol import SendsNow, Wire
 
 _LIMIT_S: Final = 10.0
 _MAX_BYTES: Final = 4096
@@ -150,6 +150,60 @@ async def _too_big_is_1009(near: Wire, far: Wire) -> None:
         assert (closed.code, closed.initiator) == (1009, "local"), f"rule 6, receiver: {closed!r}"
 
 
+def _fill(wire: SendsNow) -> tuple[int, bool | None]:
+    """Write until the wire takes no more; return how many it took in whole, and what it said of the next."""
+    for count in range(100_000):
+        written = wire.send_now(bytes(_MAX_BYTES))
+        if written is not True:
+            return count, written
+    raise AssertionError("send_now: a peer that does not read is felt")
+
+
+async def _what_is_sent_now_arrives(near: Wire, far: Wire) -> None:
+    if not isinstance(near, SendsNow) or near.send_now("first") is False:
+        return  # over TLS nothing is written without waiting
+    await near.send("second")
+    assert near.send_now(b"third") is True, "send_now: it follows a send"
+    count, last = _fill(near)
+    begun = last is None
+    assert near.send_now("never begun") is False or not begun, "send_now: nothing is written behind what was begun"
+    got: list[str | bytes] = []
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def read() -> None:
+            while len(got) < 3 + count + begun:
+                got.append(await far.receive())
+
+        await near.flushed()
+    assert got[:3] == ["first", "second", b"third"], "send_now: in order with what is sent otherwise"
+    assert got[3:] == [bytes(_MAX_BYTES)] * (count + begun), "flushed: all that was begun has arrived, whole and once"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_read_to_the_end, far)
+        await near.aclose()
+    await _closed(_sending_now(near), "send_now: it raises after the end")
+
+
+async def _cancelled_flush_aborts(near: Wire, far: Wire) -> None:
+    if not isinstance(near, SendsNow) or _fill(near)[1] is not None:
+        return
+    with trio.move_on_after(0.3) as limit:
+        await near.flushed()
+    assert limit.cancelled_caught, "flushed: it waits for a peer that does not read"
+    closed = await _closed(lambda: near.send("never"), "flushed: cancelling it aborts")
+    assert closed.code == 1006
+    messages, _ = await _read_to_the_end(far)
+    assert all(message == bytes(_MAX_BYTES) for message in messages), "flushed: half a message must not arrive"
+
+
+def _sending_now(wire: SendsNow) -> Callable[[], Awaitable[object]]:
+    async def send() -> None:
+        await trio.lowlevel.checkpoint()
+        wire.send_now("too late")
+
+    return send
+
+
 _CHECKS: Final = (
     _messages_arrive_whole_and_in_order,
     _cancelled_receive_loses_nothing,
@@ -157,4 +211,6 @@ _CHECKS: Final = (
     _abort_is_immediate,
     _cancelled_send_aborts,
     _too_big_is_1009,
+    _what_is_sent_now_arrives,
+    _cancelled_flush_aborts,
 )

@@ -6,6 +6,8 @@ Rules
 2. Closing is answered by the peer's engine, not by its user: ``aclose`` needs only that the peer still reads or is
    closed, as with a real WebSocket peer that is alive. ``unresponsive`` makes a peer that never answers.
 3. ``abort`` is seen by the peer as a lost connection (1006), after what was sent before it.
+4. With ``sends_now`` the wires offer what the lean engine does: a message that finds room is written at once. One that
+   finds none is begun, and arrives as soon as the peer has read; the next ones have to wait for that.
 """
 
 from collections import deque
@@ -20,7 +22,6 @@ from .peer import Peer
 from .protocol import BytesLike
 
 
-@final
 @define(eq=False)
 class MemoryWire:
     """One end; made in pairs by ``memory_wire_pair``."""
@@ -33,6 +34,8 @@ class MemoryWire:
     _arrived: deque[str | bytes] = field(factory=deque, init=False)
     _goodbye: Ending | None = field(default=None, init=False)
     _ending: Ending | None = field(default=None, init=False)
+    _begun: str | bytes | None = field(default=None, init=False)
+    """What ``send_now`` has begun and the peer's buffer had no room for; rule 4."""
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _writers: ParkingLot = field(factory=ParkingLot, init=False)
     _acknowledged: trio.Event = field(factory=trio.Event, init=False)
@@ -42,7 +45,7 @@ class MemoryWire:
         while True:
             if self._arrived and (self._ending is None or self._ending.initiator != "local"):
                 message = self._arrived.popleft()
-                self._other._writers.unpark()
+                self._other._has_room()
                 await trio.lowlevel.cancel_shielded_checkpoint()
                 return message
             if self._ending is not None:
@@ -54,17 +57,18 @@ class MemoryWire:
         whole = message if isinstance(message, str | bytes) else bytes(message)
         try:
             await trio.lowlevel.checkpoint()
-            while self._ending is None and self._goodbye is None and self._other._is_full:
+            while self._is_open and (self._begun is not None or self._other._is_full):
                 await self._writers.park()
         except trio.Cancelled:
             self.abort()
             raise
-        if self._ending is not None or self._goodbye is not None:
+        if not self._is_open:
             raise self._closed()
         self._other._arrive(whole)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        if self._ending is None and self._goodbye is None:
+        await self._flush()
+        if self._is_open:
             self._goodbye = Ending(code, reason, "local")
             self._other._end(Ending(code, reason, "remote"))
             try:
@@ -79,6 +83,28 @@ class MemoryWire:
         if self._ending is None:
             self._end(self._goodbye or Ending(1006, "aborted", "local"))
             self._other._end(Ending(1006, "connection lost"))
+
+    @property
+    def _is_open(self) -> bool:
+        return self._ending is None and self._goodbye is None
+
+    async def _flush(self) -> None:
+        """Wait until what was begun has arrived, or cannot any more. Cancelled, half of it may be there: abort."""
+        try:
+            while self._begun is not None and self._is_open:
+                await self._writers.park()
+        except trio.Cancelled:
+            self.abort()
+            raise
+
+    def _has_room(self) -> None:
+        """The peer has read a message."""
+        if self._begun is not None and self._is_open:
+            begun, self._begun = self._begun, None
+            self._other._arrive(begun)
+            self._writers.unpark_all()
+        else:
+            self._writers.unpark()
 
     @property
     def _is_full(self) -> bool:
@@ -104,15 +130,40 @@ class MemoryWire:
         return (self._ending or self._goodbye or Ending()).error()
 
 
+@final
+@define(eq=False)
+class LeanMemoryWire(MemoryWire):
+    """One end that can also write without a task that waits; rule 4."""
+
+    def send_now(self, message: str | bytes) -> bool | None:
+        if not self._is_open:
+            raise self._closed()
+        if self._begun is not None:
+            return False
+        if self._other._is_full:
+            self._begun = message
+            return None
+        self._other._arrive(message)
+        return True
+
+    async def flushed(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        await self._flush()
+        if not self._is_open:
+            raise self._closed()
+
+
 def memory_wire_pair(
     *,
     near: Peer | None = None,
     far: Peer | None = None,
     buffer_messages: int = 64,
     max_message_bytes: int = 1024 * 1024,
+    sends_now: bool = False,
 ) -> tuple[MemoryWire, MemoryWire]:
     """Make two connected wires. ``near`` is what the first sees as its peer, ``far`` what the second does."""
-    first = MemoryWire(near or Peer(address="memory"), buffer_messages, max_message_bytes)
-    second = MemoryWire(far or Peer(address="memory"), buffer_messages, max_message_bytes)
+    kind = LeanMemoryWire if sends_now else MemoryWire
+    first = kind(near or Peer(address="memory"), buffer_messages, max_message_bytes)
+    second = kind(far or Peer(address="memory"), buffer_messages, max_message_bytes)
     first._other, second._other = second, first
     return first, second
