@@ -306,3 +306,42 @@ def test_a_dialect_states_the_message_size_it_needs() -> None:
     assert TransportParams(serializer=Small).max_message_bytes == 4096
     assert TransportParams(serializer=Small, max_message_bytes=99).max_message_bytes == 99
     assert TransportParams(serializer=JSONFrameSerializer()).max_message_bytes == 1024 * 1024
+
+
+async def test_audio_is_let_through_again_and_again(autojump_clock: MockClock) -> None:
+    """start_audio and stop_audio, three times: what comes between is heard, what comes else is not, nor counted."""
+    async with memory_session(params(audio_in_stream_on_start=False)) as (session, peer):
+        for turn in range(3):
+            await peer.send(audio(CHUNK_BYTES, start=100))
+            await trio.testing.wait_all_tasks_blocked()
+            session.input.start_audio()
+            session.input.start_audio()
+            await peer.send(audio(CHUNK_BYTES, start=turn))
+            await trio.testing.wait_all_tasks_blocked()
+            session.input.stop_audio()
+            await peer.send(audio(CHUNK_BYTES, start=101))
+            await trio.testing.wait_all_tasks_blocked()
+            assert await everything(session) == [audio(CHUNK_BYTES, start=turn)]
+            assert session.statistics().audio_received_s == pytest.approx((turn + 1) * CHUNK_S)
+
+
+async def test_the_counters_of_what_came_in(autojump_clock: MockClock) -> None:
+    """Messages and their sizes, seconds heard, what was ignored and what was malformed: each counts what it says."""
+    sent: list[Message] = []
+
+    async with memory_session(params()) as (session, peer):
+        for _ in range(3):
+            for frame in (audio(CHUNK_BYTES), TextFrame(text="said"), audio(2 * CHUNK_BYTES)):
+                sent += peer.serializer.encode(frame)
+            sent += ['{"type":"not known"}', "no JSON", b"\xff"]
+        for message in sent:
+            await peer.send_raw(message)
+        await trio.testing.wait_all_tasks_blocked()
+        told = session.statistics()
+        assert len(await everything(session)) == 9
+    assert told.messages_received == len(sent) == 18
+    assert told.bytes_received == sum(map(len, sent))
+    assert told.audio_received_s == pytest.approx(9 * CHUNK_S)
+    assert told.ignored_messages == 3
+    assert told.malformed_messages == 6
+    assert told.audio_in_dropped_s == 0
