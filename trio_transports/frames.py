@@ -204,7 +204,10 @@ class ImageFrame:
     image: bytes = field(validator=instance_of(bytes))
     size: tuple[int, int] = field(converter=_pair, validator=_size)
     format: str = "RGB"
+    """``RGB``, ``RGBA``, ``BGR``, ``GRAY`` or ``YUV420`` for raw pixels; ``JPEG``, ``PNG`` or ``WEBP`` for a file."""
     destination: str | None = None
+    sync_with_audio: bool = field(default=False, validator=instance_of(bool), metadata=LOCAL)
+    """Shown when the audio that was sent before it has left, not at once."""
 
 
 def _tuple(values: Iterable[ImageFrame]) -> tuple[ImageFrame, ...]:

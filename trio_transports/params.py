@@ -12,6 +12,7 @@ Rules
 import math
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias, cast, final
 from urllib.parse import urlsplit
 
@@ -22,6 +23,9 @@ from .audio.mixer import AudioMixer
 from .audio.resample import MAX_RATE, MIN_RATE
 from .serializers.protocol import FrameSerializer, message_bytes_needed
 from .vad.analyzer import VADAnalyzer
+from .video.codec import codec_named
+from .video.pixels import PIXEL_FORMATS, PixelFormat
+from .video.shaping import PictureFit
 
 SerializerSource: TypeAlias = FrameSerializer | Callable[[], FrameSerializer]
 MixerSource: TypeAlias = AudioMixer | Callable[[], AudioMixer]
@@ -140,6 +144,19 @@ def _path(instance: object, attribute: "Attribute[Any]", value: object) -> None:
         )
 
 
+def _codec(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    _text(instance, attribute, value)
+    if isinstance(value, str):
+        try:
+            codec_named(value)
+        except ValueError as exc:
+            raise ValueError(f"{_named(instance, attribute)}: {exc}") from None
+        if find_spec("PIL") is None:
+            raise ValueError(
+                f"{_named(instance, attribute)} needs the 'video' extra: pip install 'trio-transports[video]'"
+            )
+
+
 def _policy(instance: object, attribute: "Attribute[Any]", value: object) -> None:
     if value is not None and not isinstance(value, ReconnectPolicy):
         raise TypeError(f"{_named(instance, attribute)} must be a ReconnectPolicy or None, not {value!r}")
@@ -240,9 +257,13 @@ class TransportParams:
     video_out_height: int = field(default=768, validator=_number(least=1, whole=True))
     video_out_bitrate: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
     video_out_framerate: int = field(default=30, validator=_number(least=1, whole=True))
-    video_out_color_format: str = field(default="RGB", validator=_one_of("RGB", "RGBA", "BGR", "GRAY", "YUV420"))
-    video_out_codec: str | None = field(default=None, validator=_text)
+    video_out_color_format: PixelFormat = field(default="RGB", validator=_one_of(*PIXEL_FORMATS))
+    video_out_codec: str | None = field(default=None, validator=_codec)
     video_out_destinations: tuple[str, ...] = field(default=(), converter=_names, validator=_name_tuple)
+    video_out_fit: PictureFit = field(default="letterbox", validator=_one_of("letterbox", "stretch"))
+    """How a picture of other proportions fills its track: with black beside it, or out of shape."""
+    video_out_max_queue_bytes: int = field(default=32 * 1024 * 1024, validator=_number(least=1, whole=True))
+    """So much memory may wait on one picture track; then sending waits for room."""
 
     add_wav_header: bool = field(default=False, validator=_flag)
     serializer: SerializerSource | None = field(default=None, validator=_members("encode", "decode"))
@@ -294,6 +315,13 @@ class TransportParams:
                 )
         if self.audio_out_mixer is not None and not self.audio_out_enabled:
             raise ValueError(f"{where}.audio_out_mixer needs audio_out_enabled=True")
+        if self.video_out_bitrate is not None and (self.video_out_codec or "PNG").upper() == "PNG":
+            raise ValueError(
+                f"{where}.video_out_bitrate needs video_out_codec='JPEG' or 'WEBP': what loses nothing has no quality "
+                "that could follow a bitrate"
+            )
+        if self.video_out_destinations and not self.video_out_enabled:
+            raise ValueError(f"{where}.video_out_destinations needs video_out_enabled=True")
         if self.add_wav_header and self.audio_out_channels > 2:
             raise ValueError(
                 f"{where}.add_wav_header needs audio_out_channels of 1 or 2, not {self.audio_out_channels}"

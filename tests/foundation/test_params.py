@@ -72,6 +72,8 @@ NEW: Final[Mapping[str, object]] = {
     "audio_out_max_queue_secs": 60,
     "audio_in_max_queue_secs": 5,
     "audio_out_lead_ms": 0,
+    "video_out_fit": "letterbox",
+    "video_out_max_queue_bytes": 32 * 1024 * 1024,
     "session_timeout_action": "notify",
     "idle_timeout": None,
     "connect_timeout": 10,
@@ -101,8 +103,20 @@ OWN: Final[Mapping[type[TransportParams], Mapping[str, object]]] = {
         "authorize": None,
         "subprotocols": (),
         "max_sessions": None,
+        "max_connections_per_address": None,
+        "max_handshakes_per_second": None,
+        "max_messages_per_second": None,
+        "max_bytes_per_second": None,
+        "health_path": "/health",
     },
-    AsgiWebsocketParams: {"serializer": JSON, "allowed_origins": None, "authorize": None, "subprotocols": ()},
+    AsgiWebsocketParams: {
+        "serializer": JSON,
+        "allowed_origins": None,
+        "authorize": None,
+        "subprotocols": (),
+        "max_messages_per_second": None,
+        "max_bytes_per_second": None,
+    },
 }
 
 NAN, INF = math.nan, math.inf
@@ -145,6 +159,8 @@ BAD: Final[Mapping[str, tuple[object, ...]]] = {
     "video_out_color_format": ("rgb", "", None, 3),
     "video_out_codec": (3, b"vp8"),
     "video_out_destinations": NO_NAMES,
+    "video_out_fit": ("crop", 1, None),
+    "video_out_max_queue_bytes": (0, -1, 1.5, None, "1"),
     "add_wav_header": NO_FLAG,
     "serializer": (3, "json"),
     "fixed_audio_packet_size": (0, 1, -1, 1.5, "160", True),
@@ -173,6 +189,11 @@ BAD: Final[Mapping[str, tuple[object, ...]]] = {
     "allowed_origins": ("https://example.org", 3, [3]),
     "authorize": (3, "token"),
     "max_sessions": NO_COUNT,
+    "max_connections_per_address": NO_COUNT,
+    "max_handshakes_per_second": NO_DURATION,
+    "max_messages_per_second": NO_DURATION,
+    "max_bytes_per_second": NO_DURATION,
+    "health_path": (3, "health"),
 }
 
 every_class = pytest.mark.parametrize("kind", CLASSES)
@@ -236,7 +257,7 @@ class Analyzer:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"audio_out_destinations": ["left", "right"], "video_out_destinations": ["screen"]},
+        {"audio_out_destinations": ["left", "right"], "video_out_enabled": True, "video_out_destinations": ["screen"]},
         {
             "audio_in_enabled": True,
             "vad_enabled": True,

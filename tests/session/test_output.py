@@ -38,7 +38,8 @@ async def test_images_need_to_be_enabled(autojump_clock: MockClock) -> None:
         for frame in (IMAGE, SpriteFrame(images=(IMAGE,))):
             with pytest.raises(LocalProtocolError, match="video_out_enabled is False"):
                 await session.output.send(frame)
-    async with memory_session(params(video_out_enabled=True, video_out_destinations=["screen"])) as (session, peer):
+    shown = params(video_out_enabled=True, video_out_destinations=["screen"], video_out_width=2, video_out_height=2)
+    async with memory_session(shown) as (session, peer):
         await session.output.send(ImageFrame(image=bytes(12), size=(2, 2), destination="screen"))
         with pytest.raises(LocalProtocolError, match="'wall' is not one of video_out_destinations"):
             await session.output.send(ImageFrame(image=bytes(12), size=(2, 2), destination="wall"))

@@ -12,7 +12,7 @@ Rules
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import final
+from typing import Protocol, final
 
 import trio
 from attrs import define, field
@@ -20,6 +20,13 @@ from attrs import define, field
 from .sleeper import Sleeper
 from .state import Life
 from .track import Track
+
+
+class Due(Protocol):
+    """Something that leaves at its time."""
+
+    def next_time(self, now_s: float) -> float:
+        """Hand over what is due; return when to look again."""
 
 
 @final
@@ -38,6 +45,8 @@ class Clock:
 
     _life: Life
     tracks: Sequence[Track] = field(default=(), init=False)
+    screens: Due | None = field(default=None, init=False)
+    """What shows pictures, if this session does."""
     timers: list[Timer] = field(factory=list, init=False)
     _alarm_s: float = field(default=inf, init=False)
     _sleeper: Sleeper = field(factory=Sleeper, init=False)
@@ -85,6 +94,8 @@ class Clock:
         if self._is_open and not self._is_held:
             for track in self.tracks:
                 next_s = min(next_s, track.next_time(now_s))
+            if self.screens is not None:
+                next_s = min(next_s, self.screens.next_time(now_s))
         for timer in self.timers:
             if timer.at_s <= now_s:
                 timer.at_s = timer.due(now_s)

@@ -23,8 +23,10 @@ from ..frames import (
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
     Frame,
+    ImageFrame,
     InterruptionFrame,
     Played,
+    SpriteFrame,
     TextFrame,
 )
 from ..params import TransportParams
@@ -34,8 +36,10 @@ from .deadline import Deadline
 from .marks import DrainMarks
 from .outbox import Outbox
 from .packer import Packer
+from .pictures import images_of
 from .player import Player
 from .queue import AudioQueue
+from .screens import Screens
 from .settings import TrackSettings, max_stale_s, mixer_for
 from .speech import Speech
 from .state import Life
@@ -58,6 +62,7 @@ class Outbound:
     clock: Clock = field(init=False)
     outbox: Outbox = field(init=False)
     tracks: Mapping[str | None, Track] = field(init=False)
+    screens: Screens = field(init=False)
     marks: DrainMarks = field(init=False)
     _ready: trio.Event = field(factory=trio.Event, init=False)
     _room: ParkingLot = field(factory=ParkingLot, init=False)
@@ -71,7 +76,9 @@ class Outbound:
         numbers = serializer if isinstance(serializer, Numbers) else None
         self.outbox = Outbox(self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote, numbers=numbers)
         self.tracks = {name: self._make_track(name) for name in (None, *params.audio_out_destinations)}
+        self.screens = Screens(params, serializer, self.outbox, self.counters, self.clock.tick, self._made_room)
         self.clock.tracks = tuple(self.tracks.values())
+        self.clock.screens = self.screens
         self.marks = DrainMarks(serializer, self.outbox, self._has_played)
 
     def _make_track(self, name: str | None) -> Track:
@@ -165,6 +172,19 @@ class Outbound:
             track.push_mark(messages, trio.current_time(), ends_utterance=ends_utterance)
             self.clock.tick()
 
+    async def queue_pictures(self, frame: ImageFrame | SpriteFrame, check: Callable[[], None]) -> None:
+        """Queue a picture, or a sprite's, for its own time."""
+        screens, screen = self.screens, self.screens.screen(frame)
+        images = images_of(frame)
+        await self._wait_for_room(lambda: screens.has_room(screen, self.tracks[None].queue.held_bytes), check)
+        if any(image.sync_with_audio for image in images):
+            size_bytes = sum(len(image.image) for image in images)
+            queue = self.tracks[None].queue  # as the peer's start has shaped it
+            queue.hold(partial(screens.offer, screen, frame), size_bytes)
+            self.clock.tick()
+        else:
+            screens.offer(screen, frame)
+
     async def put_urgent(self, frame: Frame) -> None:
         await self._ready.wait()
         await self.outbox.put_urgent(self.encode(frame), self._life.closed_error)
@@ -223,6 +243,7 @@ class Outbound:
     def drop_everything(self) -> tuple[Played, ...]:
         unsent, now_s = self.outbox.drop_paced(), trio.current_time()
         heard = [played for track in self.tracks.values() for played in track.interrupt(unsent, now_s)]
+        self.screens.interrupt()
         self.marks.settle()
         self._room.unpark_all()
         self._drained.unpark_all()
@@ -283,10 +304,15 @@ class Outbound:
         """Something was written: look who waited for that."""
         if self._room:
             self._room.unpark_all()
+        if self.screens.screens and self.outbox.is_empty and self.screens.is_due:
+            self.clock.tick()
         if (self._drained or self._when_drained is not None) and self._is_drained:
             self._drained.unpark_all()
             if self._when_drained is not None:
                 self._when_drained()
+
+    def _made_room(self) -> None:
+        self._room.unpark_all()
 
     # How things stand
 
@@ -315,7 +341,11 @@ class Outbound:
         """
         if self.params.drain_timeout is not None:
             return self.params.drain_timeout
-        return self.queued_s + (self._lead_s if self.marks.peer_tells else 0.0) + self.params.close_timeout
+        return (
+            max(self.queued_s, self.screens.queued_s)
+            + (self._lead_s if self.marks.peer_tells else 0.0)
+            + self.params.close_timeout
+        )
 
     @property
     def _lead_s(self) -> float:
@@ -323,7 +353,8 @@ class Outbound:
 
     @property
     def _is_drained(self) -> bool:
-        return self.outbox.is_empty and all(track.is_empty for track in self.tracks.values())
+        is_silent = self.outbox.is_empty and all(track.is_empty for track in self.tracks.values())
+        return is_silent and not self.screens.is_waiting
 
     def _has_played(self) -> bool:
         return any(track.has_played for track in self.tracks.values())

@@ -196,9 +196,9 @@ class Output(trio.abc.SendChannel[Frame]):
                 await self._control_filter(frame)
             case DTMFFrame():
                 await self._press(frame)
+            case ImageFrame() | SpriteFrame():
+                await outbound.queue_pictures(frame, self._check_open)
             case _:
-                if isinstance(frame, ImageFrame | SpriteFrame):
-                    self._check_video(frame)
                 await outbound.queue_messages(frame, self._check_open)
 
     async def _press(self, frame: DTMFFrame) -> None:
@@ -212,15 +212,6 @@ class Output(trio.abc.SendChannel[Frame]):
             audio=dtmf_tones(frame.digit, line), sample_rate=line.sample_rate, num_channels=line.num_channels
         )
         await outbound.queue_audio(tones, self._check_open)
-
-    def _check_video(self, frame: ImageFrame | SpriteFrame) -> None:
-        params = self._outbound.params
-        if not params.video_out_enabled:
-            raise LocalProtocolError("an image was sent but video_out_enabled is False: set it in the parameters")
-        images = frame.images if isinstance(frame, SpriteFrame) else (frame,)
-        for image in images:
-            if image.destination not in (None, *params.video_out_destinations):
-                raise LocalProtocolError(f"destination {image.destination!r} is not one of video_out_destinations")
 
     def _control_mixer(self, frame: MixerControlFrame) -> None:
         mixer = self._outbound.track(frame.destination).mixer

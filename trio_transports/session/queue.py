@@ -28,6 +28,10 @@ class Mark:
     place: int
     messages: Sequence[Message]
     ends_utterance: bool
+    reached: Callable[[], None] | None = None
+    """Called when its turn has come."""
+    holds_bytes: int = 0
+    """The memory that waits with it."""
 
 
 @final
@@ -105,6 +109,15 @@ class AudioQueue:
     def mark(self, messages: Sequence[Message], *, ends_utterance: bool) -> None:
         self.marks.append(Mark(self.pushed, messages, ends_utterance))
         self.message_bytes += sum(map(getsizeof, messages))
+
+    def hold(self, reached: Callable[[], None], holds_bytes: int) -> None:
+        """Have ``reached`` called when the turn of this place has come; an interruption forgets it."""
+        self.marks.append(Mark(self.pushed, (), False, reached, holds_bytes))
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that waits for its turn."""
+        return sum(mark.holds_bytes for mark in self.marks)
 
     # Emptying
 

@@ -1,6 +1,7 @@
 """The life of a session: the one function that opens its nursery, and how every way to end it goes.
 
-The nursery holds three tasks: *receive* reads the wire, *clock* decides when audio leaves, *send* writes the wire.
+The nursery holds three tasks: *receive* reads the wire, *clock* decides when audio leaves, *send* writes the wire. With
+``video_out_enabled`` there is a fourth, *pictures*, which prepares them.
 
 Rules
 1. The body returns: what is queued flushes within ``drain_timeout``, then the wire closes with 1000.
@@ -56,6 +57,8 @@ async def open_session(
             services.start_soon(run.receive, name="receive")
             services.start_soon(parts.outbound.clock.run, name="clock")
             services.start_soon(parts.outbound.outbox.run, name="send")
+            if parts.outbound.screens.screens:
+                services.start_soon(parts.outbound.screens.run, name="pictures")
             run.begin()
             try:
                 yield run.session

@@ -27,6 +27,8 @@ class Counters:
     silence_chunks: int = 0
     interruptions: int = 0
     reconnects: int = 0
+    pictures_sent: int = 0
+    pictures_dropped: int = 0
     dropped_by_kind: dict[str, int] = field(factory=dict)
 
 
@@ -61,6 +63,10 @@ class Statistics:
     """How often the audio clock was so late that it had to give up its schedule."""
     interruptions: int = 0
     reconnects: int = 0
+    pictures_sent: int = 0
+    """Pictures written to the wire, each repetition of a still one included."""
+    pictures_dropped: int = 0
+    """Pictures sent that were never shown: too late, replaced by a newer one, or dropped by an interruption."""
     dropped_by_kind: Mapping[str, int] = Factory(dict)
     """Frames that a pipeline dropped on their way to the output, by the name of their class."""
 

@@ -312,6 +312,8 @@ class Track:
             self._hand_over(message, NO_AUDIO)
         if mark.ends_utterance:
             self.speech.stop()
+        if mark.reached is not None:
+            mark.reached()
 
     def _hand_over(self, message: Message, covers: int) -> None:
         self._outbox.put(message, self.queue.wrote, covers)

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias, cast, final
 import numpy as np
 from attrs import frozen
 
-from .pixels import PixelFormat, Pixels, from_pixels, is_pixel_format, recolour, size_bytes, to_pixels
+from .pixels import PIXEL_FORMATS, PixelFormat, Pixels, from_pixels, is_pixel_format, recolour, size_bytes, to_pixels
 from .scaling import scaled
 
 PictureFit: TypeAlias = Literal["letterbox", "stretch"]
@@ -61,6 +61,18 @@ class PictureShape:
         top, left = (self.height - inner_height) // 2, (self.width - inner_width) // 2
         whole[top : top + inner_height, left : left + inner_width] = picture
         return whole
+
+
+def check_image(image: bytes, size: tuple[int, int], source_format: str) -> None:
+    """Refuse what can be seen to be no picture without decoding it, with a ValueError."""
+    if is_pixel_format(source_format):
+        check_picture(image, *size, cast("PixelFormat", source_format))
+        return
+    from .codec import PICTURE_CODECS
+
+    if source_format.upper().replace("JPG", "JPEG") not in PICTURE_CODECS:
+        known = ", ".join((*PIXEL_FORMATS, *PICTURE_CODECS))
+        raise ValueError(f"its format is {source_format!r}: use one of {known}")
 
 
 def check_picture(image: bytes, width: int, height: int, pixel_format: PixelFormat) -> None:

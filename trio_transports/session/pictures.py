@@ -1,0 +1,228 @@
+"""What one picture track shows, and when: the queue between the handler, the worker that prepares, and the clock.
+
+Rules
+1. Time is a count: the n-th picture of a run is due at ``anchor + n / framerate``, computed, never summed up.
+2. Live: each picture sent is shown once. The first after a pause is due at once and sets the anchor; one that is sent
+   before its predecessor's time is over is due when that is, so a clip sent at once plays in real time.
+3. Live and late: a picture whose successor is due already is dropped and counted, before it is prepared where that can
+   still be told. The newest is shown however late it is: an encoder at half speed makes half as many pictures.
+4. Still: the last picture, or a sprite's in turn, is due again each ``1 / framerate``, until something else is sent.
+   Repetitions that were missed are not made up for.
+5. An interruption drops what waits. A still picture stays: it is the bot's face, not what it was saying.
+6. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from math import inf
+from typing import Final, Protocol, final
+
+from attrs import define, field
+
+from ..frames import ImageFrame, SpriteFrame
+from ..serializers.protocol import Message
+
+READY_LIMIT: Final = 3
+"""So many pictures are prepared ahead of their time."""
+
+
+def images_of(frame: ImageFrame | SpriteFrame) -> tuple[ImageFrame, ...]:
+    """The pictures in a frame."""
+    return frame.images if isinstance(frame, SpriteFrame) else (frame,)
+
+
+@final
+@define(eq=False)
+class Job:
+    """Pictures to prepare: to be brought into shape, encoded, and written as messages."""
+
+    images: tuple[ImageFrame, ...]
+    due_s: float
+    shots: list[Sequence[Message]] | None = field(default=None, init=False)
+    """The messages for each picture, once they are prepared."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What it keeps in memory while it waits."""
+        if self.shots is None:
+            return sum(len(image.image) for image in self.images)
+        return sum(len(message) for shot in self.shots for message in shot)
+
+
+class Showing(Protocol):
+    """How a track shows: live or still."""
+
+    dropped: int
+    """Pictures that will never be shown."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The memory that waiting pictures take."""
+
+    def offer(self, images: tuple[ImageFrame, ...], now_s: float) -> None:
+        """Take pictures from the handler."""
+
+    def job(self, now_s: float) -> Job | None:
+        """What is to be prepared next."""
+
+    def prepared(self, job: Job, shots: list[Sequence[Message]]) -> None:
+        """Take what a job has become."""
+
+    def next_time(self) -> float:
+        """When there will be something to show; ``inf`` if only ``prepared`` can tell."""
+
+    def show(self, now_s: float) -> Sequence[Message]:
+        """Give the messages of the picture that is due."""
+
+    def interrupt(self) -> None:
+        """Drop what waits."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a picture was sent that was not shown yet."""
+
+    @property
+    def ends_at_s(self) -> float:
+        """When the last of what waits will be shown."""
+
+
+@final
+@define(eq=False)
+class LiveShowing:
+    """Each picture once, at its time."""
+
+    framerate: int
+    dropped: int = field(default=0, init=False)
+    waiting_bytes: int = field(default=0, init=False)
+    _waiting: deque[Job] = field(factory=deque, init=False)
+    _making: Job | None = field(default=None, init=False)
+    _ready: deque[Job] = field(factory=deque, init=False)
+    _anchor_s: float = field(default=-inf, init=False)
+    _count: int = field(default=0, init=False)
+
+    def offer(self, images: tuple[ImageFrame, ...], now_s: float) -> None:
+        for image in images:
+            job = Job((image,), self._book(now_s))
+            self.waiting_bytes += job.size_bytes
+            self._waiting.append(job)
+
+    def _book(self, now_s: float) -> float:
+        due_s = self._anchor_s + self._count / self.framerate
+        # Late by less than half a picture is jitter: the schedule goes on, and such a producer keeps its rate.
+        if now_s - due_s >= 0.5 / self.framerate:
+            self._anchor_s, self._count, due_s = now_s, 0, now_s
+        self._count += 1
+        return due_s
+
+    def job(self, now_s: float) -> Job | None:
+        if self._making is not None or len(self._ready) >= READY_LIMIT:
+            return None
+        self._drop_overtaken(self._waiting, now_s)
+        if self._waiting:
+            self._making = self._waiting.popleft()
+        return self._making
+
+    def prepared(self, job: Job, shots: list[Sequence[Message]]) -> None:
+        if job is self._making:  # else it was dropped meanwhile
+            self._making = None
+            self.waiting_bytes -= job.size_bytes
+            if not shots:  # it was no picture
+                return
+            job.shots = shots
+            self.waiting_bytes += job.size_bytes
+            self._ready.append(job)
+
+    def next_time(self) -> float:
+        return self._ready[0].due_s if self._ready else inf
+
+    def show(self, now_s: float) -> Sequence[Message]:
+        self._drop_overtaken(self._ready, now_s)
+        if not self._ready or self._ready[0].due_s > now_s:
+            return ()
+        job = self._ready.popleft()
+        self.waiting_bytes -= job.size_bytes
+        return job.shots[0] if job.shots else ()
+
+    def _drop_overtaken(self, jobs: deque[Job], now_s: float) -> None:
+        """Drop each picture whose successor is due; rule 3."""
+        while len(jobs) > 1 and jobs[1].due_s <= now_s:
+            self.waiting_bytes -= jobs.popleft().size_bytes
+            self.dropped += 1
+
+    def interrupt(self) -> None:
+        self.dropped += len(self._waiting) + len(self._ready) + (self._making is not None)
+        self._waiting.clear()
+        self._ready.clear()
+        self._making = None
+        self.waiting_bytes = 0
+        self._anchor_s, self._count = -inf, 0
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._waiting or self._ready) or self._making is not None
+
+    @property
+    def ends_at_s(self) -> float:
+        return self._anchor_s + self._count / self.framerate
+
+
+@final
+@define(eq=False)
+class StillShowing:
+    """The last picture again and again, or a sprite's pictures in turn."""
+
+    framerate: int
+    dropped: int = field(default=0, init=False)
+    _next: Job | None = field(default=None, init=False)
+    _shots: list[Sequence[Message]] = field(factory=list, init=False)
+    _is_new: bool = field(default=False, init=False)
+    _anchor_s: float = field(default=-inf, init=False)
+    _count: int = field(default=0, init=False)
+    _turn: int = field(default=0, init=False)
+
+    def offer(self, images: tuple[ImageFrame, ...], now_s: float) -> None:
+        self.interrupt()
+        self._next = Job(images, now_s)
+
+    def job(self, now_s: float) -> Job | None:
+        return self._next if self._next is not None and self._next.shots is None else None
+
+    def prepared(self, job: Job, shots: list[Sequence[Message]]) -> None:
+        if job is self._next:  # else something newer was sent meanwhile
+            self._next = None
+            if not shots:  # it was no picture: the last one stays
+                return
+            self._shots, self._turn, self._is_new = shots, 0, True
+
+    def next_time(self) -> float:
+        return self._anchor_s + self._count / self.framerate if self._shots else inf
+
+    def show(self, now_s: float) -> Sequence[Message]:
+        due_s = self.next_time()
+        if due_s > now_s:
+            return ()
+        missed = (now_s - self._anchor_s) * self.framerate - self._count
+        if missed >= 1:
+            self._anchor_s, self._count = now_s, 0
+        self._count += 1
+        shot = self._shots[self._turn % len(self._shots)]
+        self._turn += 1
+        self._is_new = False
+        return shot
+
+    def interrupt(self) -> None:
+        if self._next is not None:
+            self.dropped += len(self._next.images)
+            self._next = None
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._next.size_bytes if self._next is not None else 0
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._next is not None or self._is_new
+
+    @property
+    def ends_at_s(self) -> float:
+        return self._anchor_s + self._count / self.framerate  # the next repetition: by then the last one was shown

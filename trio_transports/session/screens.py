@@ -1,0 +1,210 @@
+"""All picture tracks of one session: where pictures are queued, prepared, and handed over when they are due.
+
+Rules
+1. ``run`` is a task of its own, beside the three that every session has: it brings one picture after another into shape
+   and encodes it, in a worker thread where there is something to do. Audio never waits for it.
+2. The clock hands a picture over at its time, and only while nothing else waits to be written: a large picture holds up
+   the audio behind it for one write at most.
+3. Senders wait while ``video_out_max_queue_bytes`` wait on one track. A picture larger than that is let in alone.
+4. A picture with ``sync_with_audio`` is offered to its track when the audio that was queued before it has left.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from typing import final
+
+import trio
+from attrs import define, evolve, field
+
+from ..errors import LocalProtocolError
+from ..frames import ImageFrame, SpriteFrame
+from ..params import TransportParams
+from ..serializers.protocol import FrameSerializer, Message
+from ..video.bitrate import BitrateControl
+from ..video.codec import PictureEncoder, codec_named
+from ..video.shaping import PictureShape, check_image
+from .outbox import Outbox
+from .pictures import Job, LiveShowing, Showing, StillShowing, images_of
+from .sleeper import Sleeper
+from .statistics import Counters
+from .track import NO_AUDIO
+
+logger = logging.getLogger("trio_transports.session")
+
+
+@final
+@define(eq=False)
+class Screen:
+    """One picture track: how it shows, and how its pictures are prepared."""
+
+    showing: Showing
+    shape: PictureShape
+    encoder: PictureEncoder | None
+    control: BitrateControl | None
+
+    def needs_work(self, image: ImageFrame) -> bool:
+        """Whether preparing this picture takes long enough for a thread."""
+        shape = self.shape
+        is_right = image.size == (shape.width, shape.height) and image.format == shape.pixel_format
+        return self.encoder is not None or not is_right
+
+    def prepare(self, image: ImageFrame) -> ImageFrame:
+        """The picture in the track's size, colours and code."""
+        shape = self.shape
+        data, kind = shape.apply(image.image, image.size, image.format), str(shape.pixel_format)
+        if self.encoder is not None:
+            data, kind = self.encoder.encode(data, shape.width, shape.height, shape.pixel_format), self.encoder.codec
+            if self.control is not None:
+                self.encoder.quality = self.control.encoded(len(data))
+        return evolve(image, image=data, size=(shape.width, shape.height), format=kind)
+
+
+@final
+@define(eq=False)
+class Screens:
+    """Owned by one session."""
+
+    _params: TransportParams
+    _serializer: FrameSerializer
+    _outbox: Outbox
+    _counters: Counters
+    _on_ready: Callable[[], None]
+    _on_room: Callable[[], None]
+    screens: Mapping[str | None, Screen] = field(init=False)
+    _work: Sleeper = field(factory=Sleeper, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        names = (None, *self._params.video_out_destinations) if self._params.video_out_enabled else ()
+        self.screens = {name: make_screen(self._params) for name in names}
+
+    # Queueing
+
+    def screen(self, frame: ImageFrame | SpriteFrame) -> Screen:
+        """The track that a frame is for, or LocalProtocolError that says why there is none."""
+        if not self.screens:
+            raise LocalProtocolError("an image was sent but video_out_enabled is False: set it in the parameters")
+        images = images_of(frame)
+        if not images:
+            raise LocalProtocolError("a SpriteFrame without images was sent: there is nothing to show")
+        (destination, *others) = {image.destination for image in images}
+        if others:
+            raise LocalProtocolError("the images of a SpriteFrame are for different destinations: send one for each")
+        if destination not in self.screens:
+            raise LocalProtocolError(f"destination {destination!r} is not one of video_out_destinations")
+        for image in images:
+            try:
+                check_image(image.image, image.size, image.format)
+            except ValueError as exc:
+                raise LocalProtocolError(f"not a picture that can be shown: {exc}") from exc
+        return self.screens[destination]
+
+    def has_room(self, screen: Screen, held_bytes: int) -> bool:
+        """Whether more may be queued, beside what is held back for the audio's sake; rule 3."""
+        return screen.showing.waiting_bytes + held_bytes < self._params.video_out_max_queue_bytes
+
+    def offer(self, screen: Screen, frame: ImageFrame | SpriteFrame) -> None:
+        """Queue it, as from now."""
+        screen.showing.offer(images_of(frame), trio.current_time())
+        self._note()
+        self._work.wake()
+
+    def interrupt(self) -> None:
+        """Drop what waits."""
+        for screen in self.screens.values():
+            screen.showing.interrupt()
+        self._note()
+
+    # Preparing
+
+    async def run(self) -> None:
+        """Prepare what was queued, one after another; rule 1."""
+        while True:
+            worked = False
+            for screen in self.screens.values():
+                job = screen.showing.job(trio.current_time())
+                if job is not None:
+                    worked = True
+                    screen.showing.prepared(job, await self._shots(screen, job))
+                    self._note()
+                    self._on_room()
+                    self._on_ready()
+            if not worked:
+                await self._work.sleep()
+
+    async def _shots(self, screen: Screen, job: Job) -> list[Sequence[Message]]:
+        shots = []
+        for image in job.images:
+            if screen.needs_work(image):
+                try:
+                    # Not abandoned on cancellation: the thread ends its picture, then this task ends.
+                    image = await trio.to_thread.run_sync(screen.prepare, image)
+                except ValueError as exc:  # a file is looked into only here
+                    logger.error("a picture cannot be shown: %s", exc)  # noqa: TRY400 - the reason says it all
+                    screen.showing.dropped += 1
+                    continue
+            messages = self._serializer.encode(image)
+            if not messages:
+                self._counters.unsupported_frames += 1
+            shots.append(messages)
+        await trio.lowlevel.checkpoint()
+        return shots
+
+    # Showing
+
+    def next_time(self, now_s: float) -> float:
+        """Hand over what is due; return when there will be more, ``inf`` if only ``run`` or a write can tell."""
+        next_s = inf
+        for screen in self.screens.values():
+            while (due_s := screen.showing.next_time()) <= now_s:
+                if not self._outbox.is_empty:
+                    return inf  # rule 2: the outbox says when it is empty
+                for message in screen.showing.show(now_s):
+                    self._outbox.put(message, self._wrote, NO_AUDIO)
+                self._work.wake()
+            next_s = min(next_s, due_s)
+        self._note()
+        return next_s
+
+    def _wrote(self, _covers: int) -> None:
+        self._counters.pictures_sent += 1
+
+    def _note(self) -> None:
+        self._counters.pictures_dropped = sum(screen.showing.dropped for screen in self.screens.values())
+
+    # How things stand
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a picture was sent that is still to be shown."""
+        return any(screen.showing.is_waiting for screen in self.screens.values())
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a picture waits for nothing but an empty outbox."""
+        now_s = trio.current_time()
+        return any(screen.showing.next_time() <= now_s for screen in self.screens.values())
+
+    @property
+    def queued_s(self) -> float:
+        """How long what waits will take to be shown."""
+        now_s = trio.current_time()
+        return max((screen.showing.ends_at_s - now_s for screen in self.screens.values()), default=0.0)
+
+
+def make_screen(params: TransportParams) -> Screen:
+    """A picture track as the parameters describe it."""
+    shape = PictureShape(
+        width=params.video_out_width,
+        height=params.video_out_height,
+        pixel_format=params.video_out_color_format,
+        fit=params.video_out_fit,
+    )
+    framerate, bitrate = params.video_out_framerate, params.video_out_bitrate
+    encoder = PictureEncoder(codec_named(params.video_out_codec)) if params.video_out_codec is not None else None
+    return Screen(
+        LiveShowing(framerate) if params.video_out_is_live else StillShowing(framerate),
+        shape,
+        encoder,
+        BitrateControl(bitrate, framerate, encoder.quality) if bitrate is not None and encoder is not None else None,
+    )
