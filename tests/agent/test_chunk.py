@@ -75,3 +75,9 @@ def test_whole_samples_can_forget() -> None:
     samples.take(b"\x01")
     samples.clear()
     assert samples.take(b"\x02\x03") == b"\x02\x03"
+
+
+def test_channels_by_either_name() -> None:
+    """What other libraries call channels is there too."""
+    chunk = AudioChunk(bytes(8), num_channels=2)
+    assert chunk.channels == chunk.num_channels == 2

@@ -41,9 +41,14 @@ class WebSocketAgentAdapter:
     and ``await adapter.disconnect()``. One adapter holds one connection at a time, any number one after the other.
 
     ``audio_format`` is what this side speaks and hears, 24 kHz mono unless told otherwise; the adapter converts from
-    and to the protocol's rate. None hears every chunk as the agent sent it. ``paced`` is how ``send_audio`` sends when
-    it is not told. Unread audio past ``max_unread_s`` is dropped, oldest first, and counted. ``params`` is for
-    everything about the connection: headers, TLS, timeouts, pings.
+    and to the protocol's rate. None hears every chunk as the agent sent it.
+
+    ``paced`` is how ``send_audio`` sends when it is not told. Paced, a recorded question leaves as it would be spoken,
+    20 ms at a time: for an agent that finds the end of a turn by listening. Not paced, it leaves at once: for one that
+    is told by ``end_turn``, and for audio that is live already and should not be paced twice.
+
+    Unread audio past ``max_unread_s`` is dropped, oldest first, and counted. ``params`` is for everything about the
+    connection: headers, TLS, timeouts, pings.
     """
 
     capabilities: ClassVar[AdapterCapabilities] = AdapterCapabilities(input_formats=PCM16_24K, output_formats=PCM16_24K)

@@ -46,6 +46,11 @@ class AudioChunk:
         return AudioFormat(self.sample_rate, self.num_channels)
 
     @property
+    def channels(self) -> int:
+        """The same as ``num_channels``, by the name that other audio libraries use."""
+        return self.num_channels
+
+    @property
     def duration_seconds(self) -> float:
         return len(self.data) / self.format.bytes_per_second
 
