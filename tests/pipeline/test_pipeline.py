@@ -579,6 +579,29 @@ async def test_a_crash_comes_out_as_itself(stages: list[Stage]) -> None:
     assert caught.value.__cause__ is None
 
 
+async def test_a_failure_beside_a_cancellation_comes_out_as_itself() -> None:
+    """An output that fails while the run is cancelled from outside is not hidden in a group, nor is a cancellation."""
+
+    class FailsWhenCancelled(trio.abc.SendChannel[Frame]):
+        async def send(self, value: Frame) -> None:
+            scope.cancel()
+            raise trio.BrokenResourceError("gone")
+
+        async def aclose(self) -> None:
+            await trio.lowlevel.checkpoint()
+
+    async def waits(input: Receive, output: Send) -> None:  # noqa: A002
+        await output.send(audio(1))
+        await trio.sleep_forever()
+
+    bench = Bench()
+    with trio.CancelScope() as scope, pytest.raises(trio.BrokenResourceError, match="gone"):
+        await Pipeline([waits, copy]).run(bench.source, FailsWhenCancelled())
+    with trio.move_on_after(0.05) as scope:
+        await Pipeline([waits, copy]).run(bench.source, bench.sink)
+    assert scope.cancelled_caught
+
+
 async def test_a_crash_cancels_the_others() -> None:
     """No stage outlives the pipeline."""
     cleaned: list[str] = []

@@ -129,9 +129,9 @@ class Pipeline:
                     nursery.start_soon(_run_stage, stage, name, links, index, name=f"{self!r} stage {index}")
                 nursery.start_soon(self._write, output, last, links, nursery.cancel_scope, name=f"{self!r} output")
         except BaseExceptionGroup as group:
-            if len(group.exceptions) > 1:
+            failure = _only_failure(group)
+            if failure is None:
                 raise
-            failure = group.exceptions[0]
         if failure is not None:
             raise failure
         if nursery.cancel_scope.cancelled_caught and links.cancellation is None:
@@ -198,6 +198,12 @@ class Pipeline:
         if links.cancellation is not None:  # rule 10
             await output.send(links.cancellation)
             everything.cancel()
+
+
+def _only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """The one exception that is not a cancellation from outside; None: there are several, or none."""
+    failures = group.split(trio.Cancelled)[1]
+    return failures.exceptions[0] if failures is not None and len(failures.exceptions) == 1 else None
 
 
 def _not_counted(_frame: Frame) -> None:
