@@ -21,6 +21,7 @@ from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame
 from .turns import FACTS, TellsPlayback, heard_of, outlives_interruption
 
 FACTS_AHEAD: Final = 1024
+REMEMBERED: Final = 64
 _IDLE_ROUNDS: Final = 3
 """Scheduling rounds after which a reader is busy with something else."""
 
@@ -41,7 +42,6 @@ class Link:
     frames: deque[Frame] = field(factory=deque, init=False)
     interruption: InterruptionFrame | None = field(default=None, init=False)
     """Waiting to be read. A second one takes the place of the first: nothing lies between them."""
-    delivered: InterruptionFrame | None = field(default=None, init=False)
     interruptions: int = field(default=0, init=False)
     turn: trio.CancelScope | None = field(default=None, init=False)
     """What the reader does for the present turn: an interruption cancels it."""
@@ -89,7 +89,6 @@ class Link:
         """Queue a frame, when there is room. Cancelled, it has queued nothing."""
         await trio.lowlevel.checkpoint_if_cancelled()
         since, parked = self.interruptions, False
-        capacity = self.capacity + (FACTS_AHEAD if type(frame) in FACTS else 0)
         while True:
             self.check_open()
             if self._end_was_sent:  # rule 3, also when nobody reads any more: whoever said goodbye may still work
@@ -98,7 +97,8 @@ class Link:
             self._check()
             if self._is_stale(since) and not self._keep(frame):  # rule 1
                 break
-            if len(self.frames) - self._live_frames < capacity:
+            waiting = len(self.frames) - self._live_frames
+            if waiting < self.capacity or (type(frame) in FACTS and waiting < self.capacity + FACTS_AHEAD):  # rule 2
                 self.frames.append(frame)
                 self._end_was_sent = isinstance(frame, EndFrame)
                 if self._readers:
@@ -145,8 +145,8 @@ class Link:
                 has_waited = True
                 continue
             if self.interruption is not None:
-                self.delivered, self.interruption = self.interruption, None
-                return self.delivered
+                interruption, self.interruption = self.interruption, None
+                return interruption
             if self.frames:
                 return self._pop()
             raise trio.EndOfChannel
@@ -259,14 +259,17 @@ class Links:
     """The last frame is being sent: no interruption stops that, but a cancellation does."""
     working: set[str] = field(factory=set, init=False)
     """The stages that have not returned, by name."""
+    _known: deque[InterruptionFrame] = field(factory=lambda: deque(maxlen=REMEMBERED), init=False)
+    """What has entered: whoever sends one of these passes it on, however late, as a pipeline that is a stage may."""
     _entered: tuple[InterruptionFrame, InterruptionFrame] | None = field(default=None, init=False)
 
     def interrupt(self, index: int, frame: InterruptionFrame) -> None:
         """Interrupt from link ``index`` on, unless the sender only passes on what every link after it has had."""
-        if index and self.all[index - 1].delivered is frame:
+        if any(frame is known for known in self._known):
             return
         # A value of its own, so that one object sent twice is two interruptions.
         own = evolve(frame, heard=frame.heard or heard_of(self.output))
+        self._known.append(own)
         if not index:
             self._entered = (own, frame)
         for link in self.all[index:]:

@@ -3,6 +3,8 @@
 from .call import Bot as Bot
 from .call import phone_call as phone_call
 from .hang_up import FakeHangUp as FakeHangUp
+from .hang_up_api import HangUpApi as HangUpApi
+from .hang_up_api import hang_up_api as hang_up_api
 from .lines import LINES as LINES
 from .lines import PhoneLine as PhoneLine
 from .lines import line_named as line_named

@@ -1,0 +1,76 @@
+"""A provider's REST interface on loopback: it writes down what it is asked, and answers as it is told.
+
+Give its address to a ready hang-up: ``TwilioHangUp("AC...", "token", base_url=api.url)``.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import final
+
+import h11
+import trio
+from attrs import define, field, frozen
+
+
+@final
+@frozen
+class ApiRequest:
+    """One request, as it came."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@final
+@define(eq=False)
+class HangUpApi:
+    """``status`` and ``body`` are what it answers, after ``takes_s``; they can be changed while it runs."""
+
+    url: str
+    status: int = 200
+    body: bytes = b"{}"
+    takes_s: float = 0.0
+    requests: list[ApiRequest] = field(factory=list, init=False)
+
+    async def _serve(self, stream: trio.abc.Stream) -> None:
+        async with stream:
+            try:
+                await self._answer(stream)
+            except (trio.BrokenResourceError, h11.RemoteProtocolError):
+                return  # whoever asked has left: nothing to answer
+
+    async def _answer(self, stream: trio.abc.Stream) -> None:
+        connection = h11.Connection(h11.SERVER)
+        request: h11.Request | None = None
+        body = b""
+        while not isinstance(event := connection.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                connection.receive_data(bytes(await stream.receive_some()))
+            elif isinstance(event, h11.Request):
+                request = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+            else:
+                return
+        assert request is not None
+        headers = {name.decode(): value.decode() for name, value in request.headers}
+        self.requests.append(ApiRequest(request.method.decode(), request.target.decode(), headers, body))
+        await trio.sleep(self.takes_s)
+        length = ("Content-Length", str(len(self.body)))
+        response = h11.Response(status_code=self.status, headers=[length, ("Connection", "close")])
+        for part in (response, h11.Data(data=self.body), h11.EndOfMessage()):
+            await stream.send_all(connection.send(part) or b"")
+
+
+@asynccontextmanager
+async def hang_up_api() -> AsyncIterator[HangUpApi]:
+    """Run one until the block ends."""
+    async with trio.open_nursery() as nursery:
+        api = HangUpApi("")
+        listener = (await nursery.start(partial(trio.serve_tcp, api._serve, 0, host="127.0.0.1")))[0]
+        api.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        yield api
+        nursery.cancel_scope.cancel()
