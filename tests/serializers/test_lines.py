@@ -146,6 +146,17 @@ def test_what_cannot_be_carried_is_refused(make: Callable[[], LineSerializer], s
         assert not serializer.is_ready
 
 
+def test_a_rate_that_the_code_has_not() -> None:
+    """Settings that cannot be are refused where they are made; a start that they do not fit, where it comes."""
+    with pytest.raises(ValueError, match="Plivo carries PCMU at 8000 Hz, not at 16000"):
+        PlivoFrameSerializer(encoding="PCMU", sample_rate=16000)
+    with pytest.raises(ValueError, match="Telnyx carries PCMU at 8000 Hz, not at 48000"):
+        TelnyxFrameSerializer(send_rate=48000)
+    serializer = ExotelFrameSerializer(sample_rate=16000)
+    with pytest.raises(StartRefused, match="Exotel carries PCMU at 8000 Hz, not at 16000"):
+        serializer.decode(exotel_start(encoding="audio/x-mulaw"))
+
+
 def test_telnyx_in_network_byte_order() -> None:
     """L16 is little-endian unless the serializer is told otherwise, and then both ways."""
     serializer = TelnyxFrameSerializer(send_encoding="L16", byte_order="big")

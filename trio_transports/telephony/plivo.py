@@ -85,6 +85,7 @@ class PlivoHangUp:
         self._tls = client_tls(self)
 
     async def __call__(self, session: EndedCall) -> None:
+        """End the call that the session carried, or raise HangUpFailed."""
         call_id = call_id_of(session, "Plivo")
         credentials = basic(self.auth_id, self.auth_token)
         await end_call(

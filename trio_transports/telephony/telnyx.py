@@ -65,6 +65,7 @@ class TelnyxHangUp:
         self._tls = client_tls(self)
 
     async def __call__(self, session: EndedCall) -> None:
+        """End the call that the session carried, or raise HangUpFailed."""
         call_id = call_id_of(session, "Telnyx")
         await end_call(
             "Telnyx",

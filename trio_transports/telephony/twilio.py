@@ -109,6 +109,7 @@ class TwilioHangUp:
         self._tls = client_tls(self)
 
     async def __call__(self, session: EndedCall) -> None:
+        """End the call that the session carried, or raise HangUpFailed."""
         call_id = call_id_of(session, "Twilio")
         credentials = basic(self.api_key or self.account_sid, self.auth_token)
         path = f"/2010-04-01/Accounts/{segment(self.account_sid)}/Calls/{segment(call_id)}.json"

@@ -161,9 +161,14 @@ def packet_naming(member: str) -> Callable[[str, Encoder], tuple[str, str]]:
 
 
 def given(line: Line, encoding: str | None, sample_rate: int | None, announced: Coding | None = None) -> Coding:
-    """The code of one direction: what the application gave overrules what was announced, and that the usual one."""
+    """The code of one direction: what the application gave overrules what was announced, and that the usual one.
+
+    A rate that was given and that the code has not is a ValueError.
+    """
     usual = announced or Coding(encoding=line.default_media[0], rate=line.default_media[1])
     code = encoding or usual.encoding
     rates = line.codecs[code]
+    if sample_rate is not None and sample_rate not in rates:
+        raise ValueError(f"{line.name} carries {code} at {', '.join(map(str, rates))} Hz, not at {sample_rate}")
     rate = sample_rate or usual.rate
     return Coding(encoding=code, rate=rate if rate in rates else rates[0], byte_order=usual.byte_order)

@@ -300,7 +300,10 @@ class LineSerializer:
     def _started(self, message: object, document: JSONValue) -> Sequence[Frame]:
         if self.start is not None:
             raise RemoteProtocolError("the stream has started already", path=self.line.incoming.tag)
-        announcement = self.announced(message, document)
+        try:
+            announcement = self.announced(message, document)
+        except ValueError as exc:  # what was given here and what is announced do not go together
+            raise StartRefused(str(exc), path=self.line.incoming.tag) from exc
         if announcement.id_at:
             check_id(announcement.stream_id, path=announcement.id_at)
         self._use(announcement.receive, announcement.send, path=announcement.media_at)

@@ -6,6 +6,9 @@ Received: ``open`` (StartFrame, answered by ``opened``), binary (AudioFrame), ``
 InterruptionFrame (the barge-in entity), EndFrame (``disconnect``), MessageFrame with a ``type`` of ``disconnect``,
 ``pause``, ``resume``, ``reconnect`` or ``event`` and its ``parameters``, such as ``outputVariables``.
 
+Genesys closes a session by ``close``, after ``disconnect`` too. A bot that wants to hear it sends the ``disconnect`` as
+a MessageFrame and reads its input to the end; one that sends an EndFrame, or returns, closes the connection itself.
+
 Rules
 1. Of the media that is offered the first is taken whose code is known here, with both channels if ``tracks`` asks for
    the agent's side too. If there is none, the session is refused and the client told why.
