@@ -138,10 +138,11 @@ def _text(instance: object, attribute: "Attribute[Any]", value: object) -> None:
 
 
 def _path(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-    if value is not None and not (isinstance(value, str) and value.startswith("/")):
-        raise ValueError(
-            f"{_named(instance, attribute)} must be a path that begins with a slash, or None, not {value!r}"
-        )
+    wanted = f"{_named(instance, attribute)} must be a path that begins with a slash, or None, not {value!r}"
+    if value is not None and not isinstance(value, str):
+        raise TypeError(wanted)
+    if value is not None and not value.startswith("/"):
+        raise ValueError(wanted)
 
 
 def _codec(instance: object, attribute: "Attribute[Any]", value: object) -> None:
@@ -368,6 +369,7 @@ class WebsocketServerParams(_AcceptingParams):
     max_connections_per_address: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
     max_handshakes_per_second: float | None = field(default=None, validator=_number(above=0, optional=True))
     health_path: str | None = field(default="/health", validator=_path)
+    end_handler_on_disconnect: bool = field(default=False, validator=_flag)
 
 
 @final

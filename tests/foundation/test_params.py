@@ -102,12 +102,13 @@ OWN: Final[Mapping[type[TransportParams], Mapping[str, object]]] = {
         "allowed_origins": None,
         "authorize": None,
         "subprotocols": (),
+        "max_messages_per_second": None,
+        "max_bytes_per_second": None,
         "max_sessions": None,
         "max_connections_per_address": None,
         "max_handshakes_per_second": None,
-        "max_messages_per_second": None,
-        "max_bytes_per_second": None,
         "health_path": "/health",
+        "end_handler_on_disconnect": False,
     },
     AsgiWebsocketParams: {
         "serializer": JSON,
@@ -188,12 +189,13 @@ BAD: Final[Mapping[str, tuple[object, ...]]] = {
     "reconnect": (True, 3, {"max_attempts": 3}),
     "allowed_origins": ("https://example.org", 3, [3]),
     "authorize": (3, "token"),
+    "max_messages_per_second": NO_DURATION,
+    "max_bytes_per_second": NO_DURATION,
     "max_sessions": NO_COUNT,
     "max_connections_per_address": NO_COUNT,
     "max_handshakes_per_second": NO_DURATION,
-    "max_messages_per_second": NO_DURATION,
-    "max_bytes_per_second": NO_DURATION,
-    "health_path": (3, "health"),
+    "health_path": ("health", "", 3, True),
+    "end_handler_on_disconnect": NO_FLAG,
 }
 
 every_class = pytest.mark.parametrize("kind", CLASSES)

@@ -191,3 +191,34 @@ async def test_what_is_queued_leaves_first(engine: str) -> None:
                 with pytest.raises(ConnectionClosed) as caught:
                     await session.output.send(TextFrame(text="?"))
                 assert caught.value.code == 1001
+
+
+@engines
+async def test_a_handler_may_be_ended_with_its_caller(engine: str) -> None:
+    """With the option it is cancelled when its caller has gone, each time; the other caller's goes on. Without, not."""
+    ended: list[str] = []
+
+    async def wait_for_ever(session: Session) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(session.id)
+
+    with trio.fail_after(PATIENCE_S):
+        params = server_params(end_handler_on_disconnect=True)
+        async with serving(wait_for_ever, params, engine=engine) as place, place.client().session():
+            for number in range(1, 3):
+                async with place.client().session():
+                    pass
+                (*_, end) = await place.ended(number)
+                while len(ended) < number:  # noqa: ASYNC110 - its finally block tells nobody
+                    await trio.sleep(0.01)
+                assert ended[-1] == end.session.id
+            assert len(ended) == 2
+        ended.clear()
+        async with serving(wait_for_ever, engine=engine) as place:
+            async with place.client().session():
+                pass
+            await place.ended()
+            await trio.testing.wait_all_tasks_blocked(0.1)
+            assert not ended
