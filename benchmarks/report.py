@@ -6,7 +6,7 @@ from . import svg
 from .catalogue import BASELINE, PEERS
 from .results import Measurement, Results
 from .summary import number
-from .tables import HEADLINES, all_tables, markdown, trouble_tables
+from .tables import CURVE, HEADLINES, all_tables, markdown, trouble_tables
 from .targets import promise_table
 
 NOTES = {
@@ -15,6 +15,7 @@ NOTES = {
     "pacing": "Gap error, 99th percentile, while playing (lower is better)",
     "churn": "Calls per second: connect, one frame, close (higher is better)",
     "memory": "Memory of an idle session (lower is better)",
+    "stall": "Echo latency from one second after a 300 ms hole in a live source (lower is better)",
 }
 
 
@@ -35,7 +36,7 @@ def _typical(found: list[Measurement]) -> list[Measurement]:
 
 def bar_plot(results: Results, scenario: str) -> str | None:
     """The headline of a scenario as bars, in its most telling case; None where nothing was measured."""
-    found = [m for m in results.of(scenario, HEADLINES[scenario]) if m.case != "search"]
+    found = [m for m in results.of(scenario, HEADLINES[scenario]) if m.case not in ("search", CURVE)]
     if not found:
         return None
     typical = _typical(found)
@@ -69,12 +70,30 @@ def growth_plot(results: Results, metric: str, up: str) -> str | None:
     )
 
 
+def stall_plot(results: Results) -> str | None:
+    """How late the echo of a live source is over time, through the holes in it; None where it was not measured."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for measurement in results.of("stall"):
+        if measurement.case == CURVE:
+            series.setdefault(measurement.peer, []).append((float(measurement.metric), measurement.middle))
+    if not series:
+        return None
+    return svg.lines(
+        "echo latency of a live source with holes in it",
+        "seconds since the start",
+        "median age of what comes back, ms",
+        {peer.name: series[peer.name] for peer in PEERS if peer.name in series},
+        {peer.name: at for at, peer in enumerate(PEERS)},
+    )
+
+
 def write_report(results: Results, folder: Path, name: str = "report") -> list[Path]:
     """Write ``name.md`` and its plots into ``folder``; the paths that were written."""
     folder.mkdir(parents=True, exist_ok=True)
     plots = {f"{scenario}.svg": bar_plot(results, scenario) for scenario in NOTES}
     plots["growth-cpu.svg"] = growth_plot(results, "server CPU", "% of a core")
     plots["growth-round-trip.svg"] = growth_plot(results, "round trip p99", "ms")
+    plots["stall-over-time.svg"] = stall_plot(results)
     written = []
     for file, plot in plots.items():
         if plot is not None:

@@ -23,8 +23,13 @@ HEADLINES = {
     "interruption": "last byte after, p99",
     "churn": "calls per second",
     "memory": "idle session",
+    "stall": "a second after a hole",
 }
 """What the ratio of each scenario is taken of."""
+
+
+CURVE = "curve"
+"""The case of a measurement that is a point of a plot; as ``search``, it is in no table."""
 
 
 @final
@@ -70,7 +75,7 @@ def case_title(sessions: int | None, case: str) -> str:
 
 def scenario_tables(results: Results, scenario: str) -> list[Table]:
     """One table for each case of a scenario."""
-    found = [measurement for measurement in results.of(scenario) if measurement.case != "search"]
+    found = [measurement for measurement in results.of(scenario) if measurement.case not in ("search", CURVE)]
     return [_table(results, scenario, found, sessions, case) for sessions, case in _cases(found)]
 
 

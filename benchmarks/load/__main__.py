@@ -10,8 +10,9 @@ from attrs import asdict
 from .churn import churn
 from .echo import echo
 from .hold import hold
-from .jobs import JOBS, ChurnJob, EchoJob, HoldJob, InterruptionJob, Job, Outcome, PlaybackJob, Target
+from .jobs import JOBS, ChurnJob, EchoJob, HoldJob, InterruptionJob, Job, Outcome, PlaybackJob, StallJob, Target
 from .playback import interruption, playback
+from .stall import stall
 from .websocket import BrokenServer, SlowServer
 
 
@@ -39,6 +40,8 @@ def do(job: Job) -> Outcome:
                 return churn(job)
             case HoldJob():
                 return hold(job)
+            case StallJob():
+                return stall(job)
     except (BrokenServer, OSError) as exc:
         return Outcome(failure=f"{type(exc).__name__}: {exc}", slow=isinstance(exc, SlowServer))
 

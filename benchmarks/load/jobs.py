@@ -96,5 +96,18 @@ class HoldJob:
     settle_s: float
 
 
-Job = EchoJob | PlaybackJob | InterruptionJob | ChurnJob | HoldJob
-JOBS: dict[str, type[Job]] = {job.__name__: job for job in (EchoJob, PlaybackJob, InterruptionJob, ChurnJob, HoldJob)}
+@final
+@frozen(kw_only=True)
+class StallJob:
+    """Every session gives audio in real time, but for the holes: each its start and its length in seconds."""
+
+    target: Target
+    sessions: int
+    seconds: float
+    holes: tuple[tuple[float, float], ...]
+
+
+Job = EchoJob | PlaybackJob | InterruptionJob | ChurnJob | HoldJob | StallJob
+JOBS: dict[str, type[Job]] = {
+    job.__name__: job for job in (EchoJob, PlaybackJob, InterruptionJob, ChurnJob, HoldJob, StallJob)
+}

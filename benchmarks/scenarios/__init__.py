@@ -12,6 +12,7 @@ from .echo import run_capacity, run_echo
 from .memory import run as run_memory
 from .micro import run as run_micro
 from .playback import run_interruption, run_pacing
+from .stall import run as run_stall
 
 
 @final
@@ -29,6 +30,7 @@ SCENARIOS = (
     Scenario("interruption", "from the caller's interruption to the last byte of what was playing", run_interruption),
     Scenario("churn", "connect, one frame there and back, close: calls per second and CPU per call", run_churn),
     Scenario("memory", "memory of an idle and of an active session", run_memory),
+    Scenario("stall", "how late a live source's echo is before, during and after holes in it", run_stall),
     Scenario("bus", "jobs and messages through a proxy pair", run_bus),
     Scenario("micro", "serializers, audio, telephony and bus, function by function", run_micro),
 )
