@@ -245,6 +245,7 @@ class TransportParams:
     audio_in_stream_on_start: bool = field(default=True, validator=_flag)
     audio_in_passthrough: bool = field(default=True, validator=_flag)
     audio_in_max_queue_secs: float = field(default=5.0, validator=_number(above=0))
+    audio_in_jitter_ms: float = field(default=0, validator=_number(least=0))
 
     vad_enabled: bool = field(default=False, validator=_flag)
     vad_analyzer: AnalyzerSource | None = field(default=None, validator=_members("start", "analyze", "stop"))

@@ -16,7 +16,8 @@ Rules
    and goes by what the peer says, so it is done ``FREE_CHANGES`` times and then once in each ``SECONDS_PER_CHANGE``;
    only for ``MIN_RATE`` to ``MAX_RATE``, since a low rate makes much audio of few bytes; and for ``MAX_CHANNELS`` at
    most. Audio past these bounds is malformed. Audio that there is nothing to do with passes in any format.
-6. What the converter holds back, a few milliseconds, comes out before another format, before the peer's word that an
+6. With ``audio_in_jitter_ms`` audio comes in its order and evenly spaced first: see ``session.jitter``.
+7. What the converter holds back, a few milliseconds, comes out before another format, before the peer's word that an
    utterance or the stream has ended, and at the end of the session.
 """
 
@@ -52,6 +53,7 @@ from ..serializers.converters import audio_frame
 from ..serializers.protocol import FrameSerializer, Message, StartRefused
 from ..vad.analyzer import SlowStart, SpeechEvent, SpeechStarted, VADAnalyzer
 from .inbox import Inbox
+from .jitter import JitterBuffer
 from .listening import Listening
 from .statistics import Counters
 
@@ -100,11 +102,14 @@ class Inbound:
     _at_once_bytes: float = field(default=0, init=False)
     """Longer audio than this has to wait; rule 4."""
     _changes_paid_until_s: float = field(default=-inf, init=False)
+    jitter: JitterBuffer | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         params, analyzer = self._params, self._analyzer
         self._delivers_audio = params.audio_in_passthrough and (not params.vad_enabled or params.vad_audio_passthrough)
         self._filter_is_slow = self._starts_slowly = self._filter is not None and self._filter.slow
+        if params.audio_in_jitter_ms:
+            self.jitter = JitterBuffer(params.audio_in_jitter_ms / 1000, self._counters)
         self._listening = None
         if analyzer is not None:
             self._listening = Listening(analyzer, self._tell)
@@ -126,6 +131,34 @@ class Inbound:
             self._counters.ignored_messages += 1
             self._malformed_in_row = 0
             return None
+        if self.jitter is not None:
+            frames = self._in_order(self.jitter, frames)
+        return self._take_frames(message, frames)
+
+    def release(self) -> Awaitable[None] | None:
+        """Put into the inbox what is due of the audio that waits for its time, as ``take`` does."""
+        frames = [] if self.jitter is None else self.jitter.ready(trio.current_time())
+        return self._take_frames("", frames) if frames else None
+
+    def release_all(self) -> Awaitable[None] | None:
+        """Put the rest of it into the inbox: no more comes on this connection."""
+        frames = [] if self.jitter is None else self.jitter.flush()
+        return self._take_frames("", frames) if frames else None
+
+    def _in_order(self, jitter: JitterBuffer, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """Rule 6: the frames that are due now, in the place of those that came."""
+        due: list[Frame] = []
+        now_s = trio.current_time()
+        for frame in frames:
+            if isinstance(frame, AudioFrame):
+                if self._params.audio_in_enabled and self._inbox.audio_is_on:
+                    due += jitter.put(frame, now_s)
+            else:
+                due += jitter.flush() if isinstance(frame, EndFrame) else ()
+                due.append(frame)
+        return [*due, *jitter.ready(now_s)]
+
+    def _take_frames(self, message: Message, frames: Sequence[Frame]) -> Awaitable[None] | None:
         fault = ""
         for place, frame in enumerate(frames):
             if type(frame) is not AudioFrame:

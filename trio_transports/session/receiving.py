@@ -10,6 +10,8 @@ Rules
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from math import inf
 from typing import Final, TypeAlias, final
 
 import trio
@@ -89,11 +91,15 @@ class Receiving:
         parts, counters, messages = self._parts, self._parts.counters, self._messages
         outbound, life = parts.outbound, parts.life
         outbox, take = outbound.outbox, parts.inbound.take
+        receive = wire.receive if parts.inbound.jitter is None else partial(self._receive_releasing, wire)
         while True:
             try:
-                message = await wire.receive()
+                message = await receive()
             except ConnectionClosed as closed:
                 wire.abort()
+                rest = parts.inbound.release_all()
+                if rest is not None:
+                    await rest
                 if outbox.is_stuck:
                     return Ending(1006, f"a write took longer than send_timeout ({parts.params.send_timeout:g} s)")
                 return closed.ending
@@ -114,6 +120,17 @@ class Receiving:
                 outbound.open_when_ready()
             if outbox.owes_much:
                 await outbox.room_for_replies()
+
+    async def _receive_releasing(self, wire: Wire) -> Message:
+        """Wait for the next message, and meanwhile give on the audio that becomes due."""
+        inbound = self._parts.inbound
+        while True:
+            due_s = inf if inbound.jitter is None else inbound.jitter.due_s
+            with trio.move_on_at(due_s):
+                return await wire.receive()
+            slow = inbound.release()
+            if slow is not None:
+                await slow
 
     def _reply(self) -> None:
         if self._replies is not None:

@@ -19,6 +19,9 @@ class Counters:
     audio_received_s: float = 0.0
     audio_sent_s: float = 0.0
     audio_in_dropped_s: float = 0.0
+    audio_in_concealed_s: float = 0.0
+    audio_in_late: int = 0
+    audio_in_reordered: int = 0
     audio_out_dropped_s: float = 0.0
     malformed_messages: int = 0
     ignored_messages: int = 0
@@ -48,6 +51,12 @@ class Statistics:
     audio_queued_s: float = 0.0
     audio_in_dropped_s: float = 0.0
     """Inbound audio that the handler did not read in time."""
+    audio_in_concealed_s: float = 0.0
+    """Inbound audio that did not come and was replaced; these three count only with ``audio_in_jitter_ms``."""
+    audio_in_late: int = 0
+    """Inbound frames that came after they had been replaced, or twice."""
+    audio_in_reordered: int = 0
+    """Inbound frames that came after one that belongs behind them, and were put in their place."""
     audio_out_dropped_s: float = 0.0
     """Outbound audio dropped by an interruption, a reconnection or an end without draining, or left out after a
     stall of a live source, whose place silence had taken."""
