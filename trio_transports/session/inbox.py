@@ -8,7 +8,8 @@ Rules
    session closes with 1008.
 4. All that waits is bounded in bytes of memory too. Past ``max_bytes`` the oldest audio is dropped and counted, the
    newest as well if it must be; where there is none to drop, ``put`` says so.
-5. The inbox ends when the connection has ended and everything was read. Cancelling ``receive`` loses nothing.
+5. The inbox ends when the connection has ended, or the peer has said that its stream has (``EndFrame``), and everything
+   was read. Cancelling ``receive`` loses nothing.
 """
 
 from collections import deque

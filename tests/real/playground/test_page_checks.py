@@ -48,6 +48,7 @@ async def test_axe_finds_nothing(browser: Browser, modules: Path) -> None:
                         "(v) => `${v.id}: ${v.nodes.map((n) => n.html.slice(0, 120)).join(' | ')}`))"
                     )
                     assert found == [], (state, dark, width)
+                    assert await page.evaluate("document.documentElement.scrollWidth") <= width, (state, width)
 
         async with serve_demo("127.0.0.1", 0) as url:
             await page.goto(url)

@@ -8,6 +8,7 @@ export class Transcript {
     this.empty = empty;
     this.list = box.querySelector("ol");
     this.picture = box.querySelector("img");
+    this.picture.addEventListener("load", () => this.follow());
     this.open = { you: null, bot: null };
   }
 
