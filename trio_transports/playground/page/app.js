@@ -445,13 +445,15 @@ addEventListener("pagehide", () => voice.disconnect());
 
 async function introduce() {
   try {
-    about = await (await fetch("about")).json();
+    about = await (await fetch("about", { signal: AbortSignal.timeout(5000) })).json();
     $("title").replaceChildren(...about.title.split("\n").flatMap((line, index) => (index ? [document.createElement("br"), line] : [line])));
     $("lede").textContent = about.lede || "Talk to this bot, write to it, press keys; below is what happens and how long it takes.";
     $("version").textContent = `trio_transports ${about.version}.`;
     controls.show(about.controls);
   } catch {
     setNotice("The server cannot be reached.");
+  } finally {
+    document.body.classList.remove("loading");
   }
 }
 
