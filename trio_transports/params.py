@@ -21,7 +21,7 @@ from attrs import Attribute, Factory, field, frozen
 from .audio.filters import AudioFilter
 from .audio.mixer import AudioMixer
 from .audio.resample import MAX_RATE, MIN_RATE
-from .serializers.protocol import FrameSerializer, message_bytes_needed
+from .serializers.protocol import FrameSerializer, check_destinations, message_bytes_needed
 from .vad.analyzer import VADAnalyzer
 from .video.codec import codec_named
 from .video.pixels import PIXEL_FORMATS, PixelFormat
@@ -32,6 +32,7 @@ MixerSource: TypeAlias = AudioMixer | Callable[[], AudioMixer]
 FilterSource: TypeAlias = AudioFilter | Callable[[], AudioFilter]
 AnalyzerSource: TypeAlias = VADAnalyzer | Callable[[], VADAnalyzer]
 SessionTimeoutAction: TypeAlias = Literal["notify", "close"]
+PeerGoneAction: TypeAlias = Literal["continue", "cancel"]
 
 
 def _named(instance: object, attribute: "Attribute[Any]") -> str:
@@ -273,6 +274,7 @@ class TransportParams:
 
     session_timeout: float | None = field(default=None, validator=_number(above=0, optional=True))
     session_timeout_action: SessionTimeoutAction = field(default="notify", validator=_one_of("notify", "close"))
+    on_peer_gone: PeerGoneAction = field(default="continue", validator=_one_of("continue", "cancel"))
     idle_timeout: float | None = field(default=None, validator=_number(above=0, optional=True))
     connect_timeout: float = field(default=10, validator=_number(above=0))
     send_timeout: float = field(default=10, validator=_number(above=0))
@@ -328,6 +330,12 @@ class TransportParams:
             raise ValueError(
                 f"{where}.add_wav_header needs audio_out_channels of 1 or 2, not {self.audio_out_channels}"
             )
+        check_destinations(
+            self.serializer,
+            where,
+            audio_out_destinations=self.audio_out_destinations,
+            video_out_destinations=self.video_out_destinations,
+        )
         if self.fixed_audio_packet_size is not None and self.add_wav_header:
             raise ValueError(f"{where}.fixed_audio_packet_size and add_wav_header exclude each other")
 

@@ -12,7 +12,7 @@ Rules
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias, final
+from typing import ClassVar, Final, TypeAlias, final
 
 from attrs import define, field
 
@@ -118,6 +118,8 @@ class DetectingFrameSerializer:
 
     ``providers`` has the serializer of each one that is welcome: a class, a factory, or an object with the settings.
     """
+
+    names_destinations: ClassVar[bool] = False
 
     providers: Mapping[str, CallSource] = field(factory=lambda: dict(PROVIDERS), validator=_known)
     provider: str | None = field(default=None, init=False)

@@ -13,7 +13,7 @@ Needs the extra ``protobuf``.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 from attrs import frozen
 
@@ -96,6 +96,8 @@ def _to_message(frame: Frame) -> pb.Frame | None:
 @frozen(kw_only=True)
 class ProtobufFrameSerializer:
     """Frames as Pipecat's protobuf messages; rates and channel counts are stated by each."""
+
+    names_destinations: ClassVar[bool] = False
 
     @property
     def audio_format(self) -> None:

@@ -114,6 +114,28 @@ class Numbers(Protocol):
 
 
 @runtime_checkable
+class NamesDestinations(Protocol):
+    """A dialect that says whether its messages name the output that they are for; one that says nothing is trusted to.
+
+    Where they do not, a session with more than the one output is refused: its peer would hear all of them in one.
+    """
+
+    @property
+    def names_destinations(self) -> bool: ...
+
+
+def check_destinations(serializer: object, where: str, **destinations: tuple[str, ...]) -> None:
+    """Raise ValueError for parameters that name destinations to a dialect that cannot."""
+    for name, given in destinations.items():
+        if given and getattr(serializer, "names_destinations", True) is False:
+            kind = serializer if isinstance(serializer, type) else type(serializer)
+            raise ValueError(
+                f"{where}.{name} has {', '.join(map(repr, given))}, but {kind.__name__} cannot name destinations in "
+                "its messages: the peer would hear them all as one. Leave it empty, or use another serializer"
+            )
+
+
+@runtime_checkable
 class KnowsStart(Protocol):
     """A dialect whose peer announces its stream, and that remembers how."""
 

@@ -125,9 +125,13 @@ class Broadcast(Generic[T]):
         finally:
             self._active -= 1
             if not self._active:
-                for subscription in self._subscribers:
-                    subscription._end()
-                self._subscribers.clear()
+                self.end()
+
+    def end(self) -> None:
+        """End all subscriptions; what is buffered can still be read."""
+        for subscription in self._subscribers:
+            subscription._end()
+        self._subscribers.clear()
 
     def _forget(self, subscription: Subscription[T]) -> None:
         if subscription in self._subscribers:

@@ -185,6 +185,13 @@ class Outbound:
         else:
             screens.offer(screen, frame)
 
+    async def queue_raw(self, message: Message, check: Callable[[], None]) -> None:
+        """Queue a message that is written already, in its place among the audio."""
+        track = self.tracks[None]
+        await self._wait_for_room(lambda: len(track.queue.marks) < MAX_QUEUED_MESSAGES, check)
+        track.push_mark((message,), trio.current_time())
+        self.clock.tick()
+
     async def put_urgent(self, frame: Frame) -> None:
         await self._ready.wait()
         await self.outbox.put_urgent(self.encode(frame), self._life.closed_error)

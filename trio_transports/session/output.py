@@ -79,6 +79,18 @@ class Output(trio.abc.SendChannel[Frame]):
         """Send a JSON document of the application's own; an urgent one overtakes queued audio."""
         await self.send(MessageFrame(message=message, urgent=urgent))
 
+    async def send_raw(self, message: str | bytes, *, interruptible: bool = True) -> None:
+        """Send a WebSocket message as it is, text or binary, in order with the rest; the dialect does not see it.
+
+        An interruption drops one that is queued, unless ``interruptible`` is False.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if not isinstance(message, str | bytes):
+            raise TypeError(f"send_raw takes str for a text message or bytes for a binary one, not {message!r}")
+        self._check_open()
+        await self._outbound.queue_raw(message, self._check_open)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
     async def write_audio(self, frame: AudioFrame) -> bool:
         """Send audio and wait for it: True once every byte was written, False if any was dropped or the peer has gone.
 

@@ -2,11 +2,12 @@
 
 from typing import final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..params import TransportParams
 from ..serializers.json import JSONFrameSerializer
-from ..serializers.protocol import FrameSerializer, per_session
+from ..serializers.protocol import FrameSerializer, Message, check_destinations, per_session
+from .broadcast import Broadcast
 from .closing import Closing
 from .inbound import Inbound
 from .inbox import Inbox
@@ -31,11 +32,19 @@ class Parts:
     closing: Closing
     inbound: Inbound
     output: Output
+    messages: Broadcast[Message] = field(factory=Broadcast, init=False)
+    """The raw messages received, before any decoding."""
 
     @classmethod
     def of(cls, params: TransportParams) -> "Parts":
         life, counters = Life(), Counters()
         serializer = per_session(params.serializer) if params.serializer is not None else JSONFrameSerializer()
+        check_destinations(  # what a factory makes was not known when the parameters were checked
+            serializer,
+            type(params).__name__,
+            audio_out_destinations=params.audio_out_destinations,
+            video_out_destinations=params.video_out_destinations,
+        )
         inbox = Inbox(
             params.audio_in_max_queue_secs, counters, params.audio_in_stream_on_start, max_bytes=params.max_unread_bytes
         )

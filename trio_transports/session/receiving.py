@@ -88,7 +88,8 @@ class Receiving:
 
     async def _pump(self, wire: Wire) -> Ending:
         """Read a connection to its end."""
-        parts, counters, messages = self._parts, self._parts.counters, self._messages
+        parts, counters = self._parts, self._parts.counters
+        readers = [hub for hub in (parts.messages, self._messages) if hub is not None]
         outbound, life = parts.outbound, parts.life
         outbox, take = outbound.outbox, parts.inbound.take
         receive = wire.receive if parts.inbound.jitter is None else partial(self._receive_releasing, wire)
@@ -106,8 +107,9 @@ class Receiving:
             self.heard_at_s = trio.current_time()
             counters.messages_received += 1
             counters.bytes_received += len(message)
-            if messages is not None and messages.has_subscribers:
-                messages.emit(message)
+            for hub in readers:
+                if hub.has_subscribers:
+                    hub.emit(message)
             if life.state.is_ending:
                 continue
             slow = take(message)

@@ -14,11 +14,13 @@ Rules
 5. One of the three tasks crashes: the wire closes with 1011, the body is cancelled, and the crash comes out.
 6. Whichever comes first is what ``Disconnected`` tells, once, after the wire is closed: the receive task ends when the
    wire has, and that is where the end of a session is told.
+7. With ``on_peer_gone="cancel"`` the body is cancelled once the peer has gone or is lost, and no connection follows;
+   its ``async with`` then ends quietly, as one with a deadline does.
 """
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import final
 
 import trio
@@ -51,7 +53,8 @@ async def open_session(
 ) -> AsyncIterator[Session]:
     """Run a session on a connected wire for as long as the body runs. The wire's owner closes its engine afterwards."""
     parts = Parts.of(params)
-    run = Run(parts, Receiving(parts, wire, messages, redial), Session(wire.peer, parts), events)
+    body = trio.CancelScope() if params.on_peer_gone == "cancel" else None
+    run = Run(parts, Receiving(parts, wire, messages, redial), Session(wire.peer, parts), events, body)
     try:
         async with open_services() as services:
             services.start_soon(run.receive, name="receive")
@@ -60,14 +63,15 @@ async def open_session(
             if parts.outbound.screens.screens:
                 services.start_soon(parts.outbound.screens.run, name="pictures")
             run.begin()
-            try:
-                yield run.session
-                parts.inbox.shut()
-                await parts.closing.drain()
-            except BaseException as exc:
-                await (run.break_off() if services.has_failed else run.leave(exc))
-                raise
-            await parts.closing.at_once(1000, "")
+            with nullcontext() if body is None else body:
+                try:
+                    yield run.session
+                    parts.inbox.shut()
+                    await parts.closing.drain()
+                except BaseException as exc:
+                    await (run.break_off() if services.has_failed else run.leave(exc))
+                    raise
+                await parts.closing.at_once(1000, "")
     finally:
         run.finish(Ending(1006, "the session ended before its connection did", "local"))
         parts.inbox.shut()  # nobody reads any more, and an event may keep the session alive: HAZARDS 44
@@ -83,6 +87,8 @@ class Run:
     _receiving: Receiving
     session: Session
     _events: Broadcast[Event]
+    _body: trio.CancelScope | None
+    """Around the body, where it is to end with the peer."""
     _has_hung_up: bool = field(default=False, init=False)
 
     def begin(self) -> None:
@@ -112,10 +118,12 @@ class Run:
 
     async def break_off(self) -> None:
         """End after one of the three tasks crashed: there is nobody left to write but this; rule 5."""
+        ending = Ending(1011, "internal error")
+        self._parts.life.close(ending)
         if not self._parts.life.state.is_over and not self._parts.outbound.outbox.is_writing:
             with trio.move_on_after(self._parts.params.close_timeout, shield=True):
                 await self._receiving.wire.aclose(1011, "internal error")
-        self.finish(Ending(1011, "internal error"))
+        self.finish(ending)
 
     def finish(self, ending: Ending) -> None:
         """Tell everybody, once, that the session is over; rule 6."""
@@ -126,8 +134,11 @@ class Run:
         parts.outbound.finish()
         parts.inbound.stop()
         parts.inbox.end()
+        parts.messages.end()
         told = parts.life.told_ending
         self._events.emit(Disconnected(self.session, told.code, told.reason, told.initiator))
+        if self._body is not None and told.initiator != "local":
+            self._body.cancel()  # rule 7
 
     async def hang_up(self) -> None:
         """End the provider's call as well, once, within ``hang_up_timeout``."""

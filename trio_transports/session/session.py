@@ -7,8 +7,9 @@ import trio
 from attrs import define, field
 
 from ..frames import StartFrame
-from ..serializers.protocol import FrameSerializer
+from ..serializers.protocol import FrameSerializer, Message
 from ..wire.peer import Peer
+from .broadcast import Subscription
 from .inbox import Inbox
 from .output import Output
 from .parts import Parts
@@ -63,6 +64,16 @@ class Session:
             audio_queued_s=outbound.queued_s,
             late_resets=outbound.late_resets,
         )
+
+    def messages(self, buffer: int = 1024) -> Subscription[Message]:
+        """Subscribe to the raw messages received from now on, before any decoding; it ends with the connection.
+
+        Take it before the first wait in the handler to miss none: what came earlier is not given.
+        """
+        subscription = self._parts.messages.subscribe(buffer)
+        if self._parts.life.state.is_over:
+            self._parts.messages.end()
+        return subscription
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Flush what is queued (for ``drain_timeout`` at most), then close. Cancelling it closes at once, unflushed."""

@@ -11,7 +11,7 @@ Audio has no way on this line: the first that is sent is told in the log.
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Final, TypeAlias, final
+from typing import ClassVar, Final, TypeAlias, final
 
 from attrs import define, field, frozen
 
@@ -89,6 +89,7 @@ INCOMING: Final[TaggedUnion[Incoming]] = TaggedUnion(
 class RelayFrameSerializer:
     """One relayed call."""
 
+    names_destinations: ClassVar[bool] = False
     start: StartFrame | None = field(default=None, init=False)
     """What the setup message said; None until it came."""
     _has_told: bool = field(default=False, init=False)

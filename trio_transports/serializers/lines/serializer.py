@@ -73,6 +73,7 @@ class LineSerializer:
     """
 
     line: ClassVar[Line]
+    names_destinations: ClassVar[bool] = False
 
     stream_id: str | None = field(default=None, validator=optional(instance_of(str)))
     chunk_ms: int | None = field(default=20, validator=PACKET_MS_RULE)

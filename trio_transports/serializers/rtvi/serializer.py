@@ -18,7 +18,7 @@ Which frames a client's messages become stands in ``from_client``; which message
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final, cast, final
+from typing import ClassVar, Final, cast, final
 
 from attrs import define, field, fields
 from attrs.validators import and_, ge, instance_of, optional
@@ -59,6 +59,8 @@ def _library() -> Mapping[str, JSONValue]:
 @define(eq=False, kw_only=True)
 class RTVIFrameSerializer:
     """A bot's side of RTVI, for one client; ``about`` is what it tells of itself in ``bot-ready``."""
+
+    names_destinations: ClassVar[bool] = False
 
     player_sample_rate: int = field(default=PLAYER_RATE, validator=and_(instance_of(int), ge(8000)))
     about: Mapping[str, JSONValue] | None = None

@@ -22,7 +22,7 @@ Rules
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 import numpy as np
 from attrs import define, evolve, field
@@ -87,6 +87,8 @@ def _is_nobody(identity: str | None) -> bool:
 @define(eq=False, kw_only=True)
 class GenesysFrameSerializer:
     """One session; ``tracks`` has "inbound" for the caller and "internal" for the agent's side."""
+
+    names_destinations: ClassVar[bool] = False
 
     encodings: tuple[str, ...] = field(default=ENCODINGS, validator=deep_iterable(in_(ENCODINGS)))
     """The codes that may be taken, of those that are offered."""
