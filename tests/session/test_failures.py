@@ -13,6 +13,7 @@ from tests.session.test_endings import the_end, watched
 from trio_transports import AudioFrame, ConnectionClosed, Disconnected, ReconnectPolicy, Session, WebsocketClientParams
 from trio_transports._nursery import open_services
 from trio_transports.audio import AudioFormat
+from trio_transports.serializers import FrameSerializer, JSONFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.session.run import open_session
@@ -76,15 +77,16 @@ async def test_a_write_deadline_that_passed_unused_means_nothing(autojump_clock:
 class Line:
     """A client's line that is lost at will, and dialled again as slowly as told."""
 
-    def __init__(self, *, redial_s: float) -> None:
+    def __init__(self, *, redial_s: float, serializer: FrameSerializer | None = None) -> None:
         self.redial_s = redial_s
+        self.serializer = serializer or JSONFrameSerializer()
         self.peers: list[ScriptedPeer] = []
         self.dialled = 0
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
         near, far = memory_wire_pair()
-        peer = ScriptedPeer(far)
+        peer = ScriptedPeer(far, self.serializer)
         self.peers.append(peer)
         async with open_services() as services:
             services.start_soon(peer.run, name="peer")

@@ -75,6 +75,12 @@ class Chunker:
                 self._offset = 0
         return b"".join(parts)
 
+    def drain(self) -> bytes:
+        """Take everything, whole pieces and the rest."""
+        data = b"".join(self._pieces)[self._offset :]
+        self.clear()
+        return data
+
     def pad(self) -> int:
         """Complete the partial piece; return how many zeros that took."""
         partial = self.partial_bytes

@@ -105,7 +105,6 @@ class Closing:
             outbound.clock.tick()
             outbound.when_drained(self._all_has_left)
         else:  # at once: before the peer's start nothing could be queued
-            outbound.drop_everything()
             self._say_it()
         await self._life.over.wait()
         if not self._was_said:

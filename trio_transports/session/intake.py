@@ -38,8 +38,12 @@ class Intake:
         line = queue.format
         differs = frame.sample_rate != line.sample_rate or frame.num_channels != line.num_channels
         if differs or self.holding is not None:
-            return self._push_converted(frame, now_s)
-        return self.push_pcm(frame.audio, now_s)
+            ticks = self._push_converted(frame, now_s)
+        else:
+            ticks = self.push_pcm(frame.audio, now_s)
+        if not frame.interruptible:
+            queue.keep()
+        return ticks
 
     def _push_converted(self, frame: AudioFrame, now_s: float) -> bool:
         converter, line = self._converter(frame.format), self._queue.format
@@ -58,9 +62,15 @@ class Intake:
         converter, self.holding = self.holding, None
         return converter is not None and self.push_pcm(converter.flush(), now_s)
 
-    def reset(self) -> None:
-        """Forget what a converter holds back."""
-        if self.holding is not None:
+    def interrupt(self, now_s: float) -> None:
+        """Forget what a converter holds back, unless it is the end of what is to be said to its end."""
+        if self.holding is None:
+            return
+        if self._queue.ends_kept:
+            self._queue.push_began = self._queue.pushed
+            self.release(now_s)
+            self._queue.keep()
+        else:
             self.holding.reset()
             self.holding = None
 

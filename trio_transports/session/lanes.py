@@ -35,6 +35,8 @@ class Paced:
     message: Message
     written: Callable[[int], None]
     covers: int
+    is_kept: bool = False
+    """An interruption leaves it where it is."""
 
 
 @final
@@ -91,6 +93,15 @@ class Lanes:
         """Drop what was handed over and is not being written yet; return it."""
         dropped = list(self.paced)
         self.paced.clear()
+        return dropped
+
+    def interrupt(self) -> list[Paced]:
+        """Drop what was handed over but for what is to be said to its end; return it."""
+        dropped = [paced for paced in self.paced if not paced.is_kept]
+        if dropped:
+            kept = [paced for paced in self.paced if paced.is_kept]
+            self.paced.clear()
+            self.paced.extend(kept)
         return dropped
 
     def drop_replies(self) -> None:

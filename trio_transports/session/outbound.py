@@ -2,7 +2,7 @@
 
 Rules
 1. Frames leave in the order in which they were queued, audio and other frames alike; urgent messages and an
-   interruption overtake everything.
+   interruption overtake everything. An interruption drops all but facts and what is to be said to its end.
 2. Queueing waits while more than ``audio_out_max_queue_secs`` of audio, ``MAX_QUEUED_MESSAGES`` or ``max_unread_bytes``
    of messages are queued, and until the peer has announced its stream where the dialect needs that.
 3. Whoever waits here sees how the session stands whenever that changes, and raises once nothing can be sent any more.
@@ -22,12 +22,19 @@ from ..frames import (
     AudioFrame,
     BotStartedSpeakingFrame,
     BotStoppedSpeakingFrame,
+    ContextFrame,
+    DTMFFrame,
+    FileFrame,
     Frame,
     ImageFrame,
     InterruptionFrame,
     Played,
+    RequestFrame,
     SpriteFrame,
+    StartFrame,
     TextFrame,
+    UserStartedSpeakingFrame,
+    UserStoppedSpeakingFrame,
 )
 from ..params import TransportParams
 from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, Numbers, replies_of
@@ -47,6 +54,10 @@ from .statistics import Counters
 from .track import NO_AUDIO, Track
 
 MAX_QUEUED_MESSAGES: Final = 1024
+FACTS: Final = frozenset(
+    {StartFrame, DTMFFrame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame, RequestFrame, ContextFrame, FileFrame}
+)
+"""What stays true when the bot is interrupted, and so is told all the same."""
 
 
 @final
@@ -148,7 +159,7 @@ class Outbound:
         if not self._ready.is_set() or track.queue.queued_s >= limit_s:
             interruptions = self.counters.interruptions
             await self._wait_for_room(lambda: track.queue.queued_s < limit_s, check)
-            if self.counters.interruptions != interruptions:
+            if self.counters.interruptions != interruptions and frame.interruptible:
                 self.counters.audio_out_dropped_s += frame.duration_s
                 return None
         place = track.queue.pushed
@@ -169,7 +180,8 @@ class Outbound:
         elif isinstance(frame, TextFrame):
             track.playback.text(frame, track.queue.pushed)
         if messages or ends_utterance:
-            track.push_mark(messages, trio.current_time(), ends_utterance=ends_utterance)
+            is_kept = type(frame) in FACTS or not getattr(frame, "interruptible", True)
+            track.push_mark(messages, trio.current_time(), ends_utterance=ends_utterance, is_kept=is_kept)
             self.clock.tick()
 
     async def queue_pictures(self, frame: ImageFrame | SpriteFrame, check: Callable[[], None]) -> None:
@@ -185,11 +197,11 @@ class Outbound:
         else:
             screens.offer(screen, frame)
 
-    async def queue_raw(self, message: Message, check: Callable[[], None]) -> None:
+    async def queue_raw(self, message: Message, check: Callable[[], None], *, is_kept: bool) -> None:
         """Queue a message that is written already, in its place among the audio."""
         track = self.tracks[None]
         await self._wait_for_room(lambda: len(track.queue.marks) < MAX_QUEUED_MESSAGES, check)
-        track.push_mark((message,), trio.current_time())
+        track.push_mark((message,), trio.current_time(), is_kept=is_kept)
         self.clock.tick()
 
     async def put_urgent(self, frame: Frame) -> None:
@@ -238,22 +250,25 @@ class Outbound:
     # Dropping
 
     def interrupt(self) -> tuple[Played, ...]:
-        """Drop everything, and have the peer drop what it has; return what was heard of what was cut off."""
-        heard = self.drop_everything()
-        self.counters.interruptions += 1
-        if self._ready.is_set():
-            self.outbox.put_first(self.serializer.encode(InterruptionFrame()))
-            self.outbox.put_replies(replies_of(self.serializer))
-        self.clock.tick()
-        return heard
+        """Drop what may be cut off, and have the peer drop it; return what was heard of it.
 
-    def drop_everything(self) -> tuple[Played, ...]:
-        unsent, now_s = self.outbox.drop_paced(), trio.current_time()
+        While the peer hears what is to be said to its end, it is not told: it would drop that too.
+        """
+        now_s = trio.current_time()
+        is_deaf = any(track.is_saying_to_its_end(now_s) for track in self.tracks.values())
+        unsent = self.outbox.lanes.interrupt()
         heard = [played for track in self.tracks.values() for played in track.interrupt(unsent, now_s)]
         self.screens.interrupt()
-        self.marks.settle()
+        self.counters.interruptions += 1
+        if not is_deaf:
+            self.marks.settle()
         self._room.unpark_all()
         self._drained.unpark_all()
+        if self._ready.is_set():
+            if not is_deaf:
+                self.outbox.put_first(self.serializer.encode(InterruptionFrame()))
+            self.outbox.put_replies(replies_of(self.serializer))
+        self.clock.tick()
         return tuple(heard)
 
     # Ending

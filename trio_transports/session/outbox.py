@@ -52,7 +52,7 @@ class Outbox:
         self._clock_waits = True
         return False
 
-    def put(self, message: Message, written: Callable[[int], None], covers: int) -> None:
+    def put(self, message: Message, written: Callable[[int], None], covers: int, is_kept: bool = False) -> None:
         """Take a message over, and call ``written(covers)`` once it is on the wire.
 
         On a wire that can, it is written here and now, if nothing else waits or is being written.
@@ -73,7 +73,7 @@ class Outbox:
                 self.is_writing = True
                 self._idle.wake()
                 return
-        self.lanes.paced.append(Paced(message, written, covers))
+        self.lanes.paced.append(Paced(message, written, covers, is_kept))
         self._idle.wake()
 
     def wrote_nothing(self) -> None:

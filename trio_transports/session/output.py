@@ -88,7 +88,7 @@ class Output(trio.abc.SendChannel[Frame]):
         if not isinstance(message, str | bytes):
             raise TypeError(f"send_raw takes str for a text message or bytes for a binary one, not {message!r}")
         self._check_open()
-        await self._outbound.queue_raw(message, self._check_open)
+        await self._outbound.queue_raw(message, self._check_open, is_kept=not interruptible)
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def write_audio(self, frame: AudioFrame) -> bool:
@@ -221,7 +221,10 @@ class Output(trio.abc.SendChannel[Frame]):
             return
         line = outbound.tracks[None].format
         tones = AudioFrame(
-            audio=dtmf_tones(frame.digit, line), sample_rate=line.sample_rate, num_channels=line.num_channels
+            audio=dtmf_tones(frame.digit, line),
+            sample_rate=line.sample_rate,
+            num_channels=line.num_channels,
+            interruptible=False,
         )
         await outbound.queue_audio(tones, self._check_open)
 

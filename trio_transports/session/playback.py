@@ -12,6 +12,7 @@ Rules
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
 from attrs import define, evolve, field
@@ -134,18 +135,26 @@ class Playback:
         last = self._utterances[-1]
         return last.played or last.heard(self.place(now, written), self.bytes_per_second)
 
-    def interrupted(self, now: float, written: int) -> tuple[Played, ...]:
-        """Fix what was heard; return it for the utterances that were cut off."""
+    def interrupted(
+        self, now: float, written: int, is_kept: Callable[[int, int], bool], *, plays_on: bool
+    ) -> tuple[Played, ...]:
+        """Fix what was heard; return it for the utterances that were cut off.
+
+        What is said to its end all the same is not; ``plays_on``: it is playing now.
+        """
         place = self.place(now, written)
         cut = []
         for each in self._utterances:
             if each.played is None:
                 each.is_over = True
+                if any(is_kept(start, end) for start, end in each.spans):
+                    continue
                 each.played = evolve(each.heard(place, self.bytes_per_second), is_over=True)
                 if not each.played.is_complete:
                     cut.append(each.played)
-        self.player.cleared(now)
-        self._pieces.clear()
+        if not plays_on:
+            self.player.cleared(now)
+            self._pieces.clear()
         return tuple(cut)
 
     def _current(self, name: str | None) -> Utterance:

@@ -4,7 +4,9 @@ Rules
 1. A place is a number of bytes since the session's start. Three places are known: up to where audio was pushed, taken
    from the queue, and written to the wire.
 2. Messages that are not audio stand at a place: their turn comes when all audio before it was taken.
-3. A promise covers the audio of one push. It is kept once its last byte is on the wire, and broken if any was dropped.
+3. What is to be said to its end (``interruptible=False``) is kept when an interruption drops the rest. It stays at its
+   places: those in between, where nothing is left, are passed over as soon as all before them was taken.
+4. A promise covers the audio of one push. It is kept once its last byte is on the wire, and broken if any was dropped.
 """
 
 from collections import deque
@@ -28,6 +30,8 @@ class Mark:
     place: int
     messages: Sequence[Message]
     ends_utterance: bool
+    is_kept: bool = False
+    """An interruption leaves it where it is; rule 3."""
     reached: Callable[[], None] | None = None
     """Called when its turn has come."""
     holds_bytes: int = 0
@@ -37,7 +41,7 @@ class Mark:
 @final
 @frozen
 class Receipt:
-    """A promise about queued audio; rule 3."""
+    """A promise about queued audio; rule 4."""
 
     begin: int
     end: int
@@ -64,6 +68,10 @@ class AudioQueue:
     """Where the audio of the latest push begins: a promise is about that."""
     _cut_until: int = field(default=-1, init=False)
     """Where what was pushed last ends, if some of it was left out."""
+    kept: deque[tuple[int, int]] = field(factory=deque, init=False)
+    """From where to where audio is to be said to its end, until it is written."""
+    _gaps: deque[tuple[int, int]] = field(factory=deque, init=False)
+    """From where to where nothing is left, though something after it is."""
     available_at_s: float = field(default=-inf, init=False)
     """When the next chunk became whole, if the queue had run dry before."""
     pushed_at_s: float = field(default=-inf, init=False)
@@ -106,13 +114,35 @@ class AudioQueue:
             return True
         return False
 
-    def mark(self, messages: Sequence[Message], *, ends_utterance: bool) -> None:
-        self.marks.append(Mark(self.pushed, messages, ends_utterance))
+    def keep(self) -> None:
+        """What was pushed last is to be said to its end."""
+        begin = self.push_began
+        if self.kept and self.kept[-1][1] >= begin:
+            begin = self.kept.pop()[0]
+        if begin < self.pushed:
+            self.kept.append((begin, self.pushed))
+
+    def is_kept(self, begin: int, end: int) -> bool:
+        """Whether any of the audio at these places is."""
+        return any(kept_begin < end and begin < kept_end for kept_begin, kept_end in self.kept)
+
+    @property
+    def is_amid_kept(self) -> bool:
+        """Whether some of it was taken, and more of it is next."""
+        return any(begin < self.taken < end for begin, end in self.kept)
+
+    @property
+    def ends_kept(self) -> bool:
+        """Whether what was pushed last is, so that more may be coming of it."""
+        return bool(self.kept) and self.kept[-1][1] == self.pushed
+
+    def mark(self, messages: Sequence[Message], *, ends_utterance: bool, is_kept: bool = False) -> None:
+        self.marks.append(Mark(self.pushed, messages, ends_utterance, is_kept))
         self.message_bytes += sum(map(getsizeof, messages))
 
     def hold(self, reached: Callable[[], None], holds_bytes: int) -> None:
         """Have ``reached`` called when the turn of this place has come; an interruption forgets it."""
-        self.marks.append(Mark(self.pushed, (), False, reached, holds_bytes))
+        self.marks.append(Mark(self.pushed, (), False, reached=reached, holds_bytes=holds_bytes))
 
     @property
     def held_bytes(self) -> int:
@@ -125,12 +155,13 @@ class AudioQueue:
 
     def take(self, pcm: bytes) -> None:
         """A chunk leaves the queue for the wire."""
-        self.taken += len(pcm)
+        self._pass(len(pcm))
         self.available_at_s = -inf
 
     def skip(self, pcm: bytes) -> None:
         """A chunk leaves the queue for nowhere: the promises about it are broken, and no others."""
-        before, self.taken = self.taken, self.taken + len(pcm)
+        before = self.taken
+        self._pass(len(pcm))
         for receipt in [r for r in self._receipts if r.end > before and r.begin < self.taken]:
             self._receipts.remove(receipt)
             receipt.settle(False)
@@ -140,13 +171,6 @@ class AudioQueue:
         mark = self.marks.popleft()
         self.message_bytes -= sum(map(getsizeof, mark.messages))
         return mark
-
-    def drop_marks(self) -> int:
-        """Drop all marks; return how many there were."""
-        dropped = len(self.marks)
-        self.marks.clear()
-        self.message_bytes = 0
-        return dropped
 
     def drop(self) -> float:
         """Drop all audio; return how long it was."""
@@ -165,13 +189,65 @@ class AudioQueue:
             dropped_s += self.chunk_s
         return dropped_s
 
+    def _pass(self, size_bytes: int) -> None:
+        self.taken += size_bytes
+        while self._gaps and self.taken >= self._gaps[0][0]:
+            begin, end = self._gaps.popleft()
+            self.taken += end - begin
+
+    # Interrupting; rule 3
+
+    def drop_marks(self) -> int:
+        """Drop all marks but those that are kept; return how many there were."""
+        kept = [mark for mark in self.marks if mark.is_kept]
+        dropped = len(self.marks) - len(kept)
+        self.marks.clear()
+        self.marks.extend(kept)
+        self.message_bytes = sum(getsizeof(message) for mark in kept for message in mark.messages)
+        return dropped
+
+    def interrupt(self) -> float:
+        """Drop all audio but what is kept; return how long it was."""
+        if not self.is_kept(self.written, self.pushed):
+            self.kept.clear()
+            self._gaps.clear()
+            return self.drop()
+        before_s, kept = self.queued_s, self._what_is_kept()
+        self.chunker.clear()
+        for _, _, pcm in kept:
+            self.chunker.push(pcm)
+        self.taken = kept[0][0] if kept else self.pushed
+        ends = [*(end for _, end, _ in kept)]
+        begins = [*(begin for begin, _, _ in kept[1:]), self.pushed]
+        self._gaps = deque((end, begin) for end, begin in zip(ends, begins, strict=True) if end < begin)
+        for receipt in [each for each in self._receipts if not self._is_whole(each)]:
+            self._receipts.remove(receipt)
+            receipt.settle(False)
+        return before_s - self.queued_s
+
+    def _what_is_kept(self) -> list[tuple[int, int, bytes]]:
+        """From where to where something stays, and what."""
+        found, at, place = [], 0, self.taken
+        data = self.chunker.drain()
+        for gap_begin, gap_end in (*self._gaps, (self.pushed, self.pushed)):
+            for kept_begin, kept_end in self.kept:
+                begin, end = max(place, kept_begin), min(gap_begin, kept_end)
+                if begin < end:
+                    found.append((begin, end, data[at + begin - place : at + end - place]))
+            at, place = at + gap_begin - place, gap_end
+        return found
+
+    def _is_whole(self, receipt: Receipt) -> bool:
+        begin = max(receipt.begin, self.written)
+        return any(kept_begin <= begin and receipt.end <= kept_end for kept_begin, kept_end in self.kept)
+
     # Promises
 
     def promise(self, settle: Callable[[bool], None]) -> None:
         """Have ``settle`` called once what was pushed last was written (True) or dropped (False)."""
         if self._cut_until == self.pushed:
             settle(False)
-        elif self.written >= self.pushed:
+        elif self.written >= self.pushed or (self.push_began == self.pushed and not self.chunker.pending_bytes):
             settle(True)
         else:
             self._receipts.append(Receipt(self.push_began, self.pushed, settle))
@@ -180,6 +256,8 @@ class AudioQueue:
         """All audio before this place is on the wire."""
         if place > self.written:
             self.written = place
+            while self.kept and self.kept[0][1] <= place:
+                self.kept.popleft()
             if self._receipts:
                 self.settle(place, delivered=True)
 

@@ -8,7 +8,8 @@ Rules (the audio clock's, in the order in which ``next_time`` applies them)
 5. A partial chunk is padded with silence when an utterance ends, when draining, and ``partial_flush`` after the last
    audio.
 6. A gap longer than ``silence_grace`` is filled with silence on the schedule, for at most ``silence_max`` in a row.
-7. Bytes leave in the order in which they came; an interruption drops all of them that have not left, and the anchor.
+7. Bytes leave in the order in which they came; an interruption drops all of them that have not left, and the anchor;
+   but not what is to be said to its end. While that plays, the anchor and the bot's speech go on.
 
 What is queued is in ``session.queue``; how it gets there, in ``session.intake``; and what of it is the bot's speech, in
 ``session.speech``.
@@ -61,8 +62,10 @@ class Track:
     intake: Intake = field(init=False)
     is_ending: bool = field(default=False, init=False)
     """Nothing more will be queued: no gap is filled, and a partial chunk waits for nothing."""
-    _parts: deque[tuple[float, Message, int]] = field(factory=deque, init=False)
-    """What is left of a chunk that became several messages: when each leaves, and what is covered by it."""
+    _parts: deque[tuple[float, Message, int, bool]] = field(factory=deque, init=False)
+    """What is left of a chunk that became several messages: when each leaves, what it covers, whether it is kept."""
+    _kept_until_s: float = field(default=-inf, init=False)
+    """When the last that left of what is to be said to its end has been played."""
     _silence_s: float = field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -109,11 +112,13 @@ class Track:
         self.speech.ends_at = self.queue.pushed
         return self.intake.push_pcm(self.format.silence(self.format.samples_in(duration_s)), now_s)
 
-    def push_mark(self, messages: Sequence[Message], now_s: float, *, ends_utterance: bool = False) -> None:
+    def push_mark(
+        self, messages: Sequence[Message], now_s: float, *, ends_utterance: bool = False, is_kept: bool = False
+    ) -> None:
         """Queue messages at this place among the audio; the end of an utterance completes the last chunk."""
         if ends_utterance:
             self.flush(now_s)
-        self.queue.mark(messages, ends_utterance=ends_utterance)
+        self.queue.mark(messages, ends_utterance=ends_utterance, is_kept=is_kept)
 
     def flush(self, now_s: float) -> bool:
         """Bring out what a converter holds, and complete the last chunk with silence."""
@@ -128,21 +133,26 @@ class Track:
         ``unsent`` was handed over to the outbox and dropped there: the bed that was in it is made again. Returned is
         what was heard of what was cut off.
         """
-        heard = self.playback.interrupted(now_s, self.queue.written)
-        self._counters.frames_dropped += self.queue.drop_marks()
-        self._drop_queue()
-        self._parts.clear()
-        self._packer.clear()
-        self.intake.reset()
+        queue, plays_on = self.queue, self.is_saying_to_its_end(now_s)
+        heard = self.playback.interrupted(now_s, queue.written, queue.is_kept, plays_on=plays_on)
+        self._counters.frames_dropped += queue.drop_marks()
+        self.intake.interrupt(now_s)
+        self._counters.audio_out_dropped_s += queue.interrupt()
+        self._parts = deque(part for part in self._parts if part[3])
         self._silence_s = 0.0
-        if self.mixer is None:
+        if self.mixer is not None:
+            chunks = sum(paced.written == queue.wrote and paced.covers != NO_AUDIO for paced in unsent)
+            self.schedule.advance(-chunks * queue.chunk_samples)
+        elif not plays_on:
             self.schedule.forget()
-        else:
-            mine = self.queue.wrote
-            chunks = sum(paced.written == mine and paced.covers != NO_AUDIO for paced in unsent)
-            self.schedule.advance(-chunks * self.queue.chunk_samples)
-        self.speech.stop()
+        if not plays_on:
+            self._packer.clear()
+            self.speech.stop()
         return heard
+
+    def is_saying_to_its_end(self, now_s: float) -> bool:
+        """Whether the peer is hearing, right now, what no interruption may cut off."""
+        return now_s < self._kept_until_s or self.queue.is_amid_kept
 
     def drop_older_than(self, keep_s: float) -> None:
         """Keep only the newest ``keep_s`` of queued audio: what is older is stale after a reconnection."""
@@ -168,11 +178,11 @@ class Track:
         queue = self.queue
         while self._outbox.has_room():
             if self._parts:  # rule 1
-                part_s, message, covers = self._parts[0]
+                part_s, message, covers, is_kept = self._parts[0]
                 if part_s > now_s:
                     return part_s
                 self._parts.popleft()
-                self._hand_over(message, covers)
+                self._hand_over(message, covers, is_kept)
             elif queue.marks and queue.marks[0].place <= queue.taken:  # rule 2
                 self._pass_mark()
             elif queue.chunker.has_chunk:  # rule 3
@@ -264,17 +274,23 @@ class Track:
             queue.skip(pcm)
             self.intake.note_cut(queue.chunk_s)
             return
-        self.speech.heard(queue.taken, now_s)
+        place, size = queue.taken, len(pcm)
+        self.speech.heard(place, now_s)
+        is_kept = bool(queue.kept) and queue.is_kept(place, place + size)
+        if is_kept:
+            self._kept_until_s = max(due_s, now_s) + self.schedule.lead_s + queue.chunk_s
         queue.take(pcm)
         self._silence_s = 0.0
-        self._send_chunk(pcm, len(pcm), due_s, now_s)
+        self._send_chunk(pcm, size, due_s, now_s, place + size, is_kept=is_kept)
 
-    def _send_chunk(self, pcm: bytes, size: int, due_s: float, now_s: float) -> None:
-        """Send a chunk, of which ``size`` bytes are from the queue."""
+    def _send_chunk(
+        self, pcm: bytes, size: int, due_s: float, now_s: float, place: int = 0, *, is_kept: bool = False
+    ) -> None:
+        """Send a chunk; where it comes from the queue, it is the ``size`` bytes before this place."""
         queue, player = self.queue, self.playback.player
         if size and player.is_idle(now_s):
             self._ask_where()
-        self.playback.sent(queue.taken, size, queue.chunk_s, now_s)
+        self.playback.sent(place, size, queue.chunk_s, now_s)
         self.schedule.advance(queue.chunk_samples)
         self._counters.audio_sent_s += queue.chunk_s
         if self.mixer is not None:
@@ -283,11 +299,11 @@ class Track:
         # While some of this chunk waits for its packet to fill, none of it counts as delivered.
         covers = queue.written if self._packer.holds_audio else queue.taken
         if len(messages) == 1:
-            self._hand_over(messages[0], covers)
+            self._hand_over(messages[0], covers, is_kept)
         elif messages:
             step_s, last = queue.chunk_s / len(messages), len(messages) - 1
             for i, message in enumerate(messages):
-                self._parts.append((due_s + i * step_s, message, covers if i == last else NO_AUDIO))
+                self._parts.append((due_s + i * step_s, message, covers if i == last else NO_AUDIO, is_kept))
         elif not self._packer.holds_audio:
             # The dialect has no message for audio, or keeps it back: nothing was delivered that could be told.
             self._counters.unsupported_frames += 1
@@ -309,11 +325,11 @@ class Track:
             self._complete_packet()
         mark = queue.take_mark()
         for message in mark.messages:
-            self._hand_over(message, NO_AUDIO)
+            self._hand_over(message, NO_AUDIO, mark.is_kept)
         if mark.ends_utterance:
             self.speech.stop()
         if mark.reached is not None:
             mark.reached()
 
-    def _hand_over(self, message: Message, covers: int) -> None:
-        self._outbox.put(message, self.queue.wrote, covers)
+    def _hand_over(self, message: Message, covers: int, is_kept: bool = False) -> None:
+        self._outbox.put(message, self.queue.wrote, covers, is_kept)
