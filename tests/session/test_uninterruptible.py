@@ -159,6 +159,28 @@ async def test_a_sender_that_waits_for_room(autojump_clock: MockClock) -> None:
     assert peer.recorder.audio.endswith(pcm(CHUNK_BYTES, start=9))
 
 
+@pytest.mark.parametrize("interruptions", [1, 2])
+async def test_what_waits_for_a_slow_peer(autojump_clock: MockClock, interruptions: int) -> None:
+    """What was handed over to a wire that has no room is kept as well, and what is to be cut off is dropped there."""
+    async with memory_session(params(**QUIET), buffer_messages=1) as (session, peer):
+        peer.stall()
+        await session.output.send(kept(seconds(0.3)))
+        await trio.sleep(1)
+        for _ in range(interruptions):
+            await session.output.interrupt()
+            await trio.sleep(0.1)
+        peer.resume()
+        await session.output.drain()
+        peer.stall()
+        await session.output.send(seconds(0.3))
+        await trio.sleep(1)
+        await session.output.interrupt()
+        peer.resume()
+        await session.output.drain()
+    assert peer.recorder.audio[: len(seconds(0.3).audio)] == seconds(0.3).audio
+    assert len(peer.recorder.audio) <= len(seconds(0.3).audio) + 3 * CHUNK_BYTES
+
+
 @pytest.mark.parametrize("rate", [8000, 24000, 44100])
 async def test_converted_audio_keeps_its_end(autojump_clock: MockClock, rate: int) -> None:
     """What the converter holds back of an announcement comes out at the interruption."""
