@@ -271,7 +271,6 @@ def test_what_is_left_is_what_is_kept(steps: list[tuple[str, int, bool]]) -> Non
                 if flag:
                     queue.wrote(queue.taken)
         else:
-            queue.wrote(queue.taken)
             dropped_s = queue.interrupt()
             assert dropped_s == pytest.approx(sum(not is_kept for _, is_kept in model) / 1000)
             model = [(sample, is_kept) for sample, is_kept in model if is_kept]

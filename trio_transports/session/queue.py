@@ -217,9 +217,8 @@ class AudioQueue:
         for _, _, pcm in kept:
             self.chunker.push(pcm)
         self.taken = kept[0][0] if kept else self.pushed
-        ends = [*(end for _, end, _ in kept)]
-        begins = [*(begin for begin, _, _ in kept[1:]), self.pushed]
-        self._gaps = deque((end, begin) for end, begin in zip(ends, begins, strict=True) if end < begin)
+        nexts = [*(begin for begin, _, _ in kept[1:]), self.pushed]
+        self._gaps = deque((end, begin) for (_, end, _), begin in zip(kept, nexts, strict=False) if end < begin)
         for receipt in [each for each in self._receipts if not self._is_whole(each)]:
             self._receipts.remove(receipt)
             receipt.settle(False)
