@@ -200,7 +200,7 @@ class Outbound:
     async def queue_raw(self, message: Message, check: Callable[[], None], *, is_kept: bool) -> None:
         """Queue a message that is written already, in its place among the audio."""
         track = self.tracks[None]
-        await self._wait_for_room(lambda: len(track.queue.marks) < MAX_QUEUED_MESSAGES, check)
+        await self._wait_for_room(partial(self._has_room_for_messages, track.queue), check)
         track.push_mark((message,), trio.current_time(), is_kept=is_kept)
         self.clock.tick()
 
