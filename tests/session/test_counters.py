@@ -215,7 +215,7 @@ async def test_a_burst_after_a_stall_is_at_most_400_ms(autojump_clock: MockClock
             before = len(peer.messages)
             autojump_clock.jump(1.5)
             await trio.sleep(0.001)
-            assert len(peer.messages) - before in (20, 21)
+            assert 20 <= len(peer.messages) - before <= 22, "0.4 s, and what was due at the moments of stall and end"
 
 
 # Decisions that a mutant of the code once changed unnoticed
