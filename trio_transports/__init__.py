@@ -37,6 +37,7 @@ from .frames import UIFrame as UIFrame
 from .frames import UserMutedFrame as UserMutedFrame
 from .frames import UserStartedSpeakingFrame as UserStartedSpeakingFrame
 from .frames import UserStoppedSpeakingFrame as UserStoppedSpeakingFrame
+from .frames import VolumeFrame as VolumeFrame
 from .params import AsgiWebsocketParams as AsgiWebsocketParams
 from .params import ReconnectPolicy as ReconnectPolicy
 from .params import TransportParams as TransportParams

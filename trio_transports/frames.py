@@ -21,6 +21,7 @@ from attrs import Factory, field, frozen
 from attrs.validators import and_, ge, in_, instance_of, le, optional
 
 from .audio.format import AudioFormat
+from .audio.loudness import MAX_VOLUME
 
 JSONValue: TypeAlias = "bool | int | float | str | list[JSONValue] | dict[str, JSONValue] | None"
 """What a JSON document can hold."""
@@ -347,10 +348,30 @@ class MixerControlFrame:
 @final
 @frozen(kw_only=True)
 class FilterControlFrame:
-    """Settings for the inbound audio filter; it never reaches the wire."""
+    """Settings for the audio filter of one direction, inbound unless ``output``; it never reaches the wire."""
 
     settings: Mapping[str, object] = Factory(dict)
     enabled: bool | None = None
+    output: bool = field(default=False, validator=instance_of(bool))
+
+
+def _loudness(_instance: object, _attribute: object, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"VolumeFrame.volume must be a number, not {value!r}")
+    if not 0 <= value <= MAX_VOLUME:
+        raise ValueError(f"VolumeFrame.volume must be between 0 and {MAX_VOLUME:g}, not {value!r}: 1 is as it was made")
+
+
+@final
+@frozen(kw_only=True)
+class VolumeFrame:
+    """How loud the bot is from now on, queued audio included: 1 as it was made, 0 silent, 10 at most.
+
+    The change glides over 20 ms. It never reaches the wire.
+    """
+
+    volume: float = field(validator=_loudness)
+    destination: str | None = None
 
 
 # What applications and their peers say to each other, for dialects that know it. These overtake queued audio.
@@ -520,6 +541,7 @@ Frame: TypeAlias = (
     | BotStoppedSpeakingFrame
     | MixerControlFrame
     | FilterControlFrame
+    | VolumeFrame
     | RequestFrame
     | ResponseFrame
     | FunctionCallFrame

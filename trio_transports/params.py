@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from attrs import Attribute, Factory, field, frozen
 
 from .audio.filters import AudioFilter
+from .audio.loudness import MAX_VOLUME
 from .audio.mixer import AudioMixer
 from .audio.resample import MAX_RATE, MIN_RATE
 from .serializers.protocol import FrameSerializer, check_destinations, message_bytes_needed
@@ -61,6 +62,12 @@ def _number(
             raise ValueError(f"{_named(instance, attribute)} must be {wanted}, not {value!r}")
 
     return check
+
+
+def _volume(instance: object, attribute: "Attribute[Any]", value: float) -> None:
+    _number(least=0)(instance, attribute, value)
+    if value > MAX_VOLUME:
+        raise ValueError(f"{_named(instance, attribute)} must be {MAX_VOLUME:g} at most, not {value!r}: 1 is as it is")
 
 
 def _rate(instance: object, attribute: "Attribute[Any]", value: object) -> None:
@@ -194,6 +201,15 @@ def _is_origin(text: str) -> bool:
     return bool(parts.scheme) and is_host and is_all and port != 0
 
 
+def check_quick(out_filter: object, where: str) -> None:
+    """Raise ValueError for a filter of outgoing audio that is too slow to keep time."""
+    if getattr(out_filter, "slow", False) is True:
+        raise ValueError(
+            f"{where}.audio_out_filter is slow: it would work in a thread, and what it makes would be late. "
+            "Filter the audio before it is sent instead"
+        )
+
+
 @final
 @frozen(kw_only=True)
 class ReconnectPolicy:
@@ -233,6 +249,10 @@ class TransportParams:
     audio_out_bitrate: int = field(default=96000, validator=_number(least=1, whole=True))
     audio_out_10ms_chunks: int = field(default=4, validator=_number(least=1, whole=True))
     audio_out_mixer: MixerSource | Mapping[str | None, MixerSource] | None = field(default=None, validator=_mixers)
+    audio_out_volume: float = field(default=1.0, validator=_volume)
+    audio_out_filter: FilterSource | None = field(
+        default=None, validator=_members("start", "filter", "control", "stop")
+    )
     audio_out_destinations: tuple[str, ...] = field(default=(), converter=_names, validator=_name_tuple)
     audio_out_end_silence_secs: float = field(default=2, validator=_number(least=0))
     audio_out_auto_silence: bool = field(default=True, validator=_flag)
@@ -317,8 +337,10 @@ class TransportParams:
                     f"{where}.audio_out_mixer names destinations that audio_out_destinations lacks: "
                     + ", ".join(sorted(map(str, unknown)))
                 )
-        if self.audio_out_mixer is not None and not self.audio_out_enabled:
-            raise ValueError(f"{where}.audio_out_mixer needs audio_out_enabled=True")
+        for name in ("audio_out_mixer", "audio_out_filter"):
+            if getattr(self, name) is not None and not self.audio_out_enabled:
+                raise ValueError(f"{where}.{name} needs audio_out_enabled=True")
+        check_quick(self.audio_out_filter, where)
         if self.video_out_bitrate is not None and (self.video_out_codec or "PNG").upper() == "PNG":
             raise ValueError(
                 f"{where}.video_out_bitrate needs video_out_codec='JPEG' or 'WEBP': what loses nothing has no quality "

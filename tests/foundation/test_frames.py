@@ -43,6 +43,7 @@ from trio_transports.frames import (
     UserMutedFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
+    VolumeFrame,
     checked_audio_frame,
 )
 
@@ -92,7 +93,8 @@ FIELDS: Final[Mapping[type, Mapping[str, object]]] = {
     BotStartedSpeakingFrame: {"destination": None, "notice": False},
     BotStoppedSpeakingFrame: {"destination": None, "notice": False, "heard": None},
     MixerControlFrame: {"settings": {}, "enabled": None, "destination": None},
-    FilterControlFrame: {"settings": {}, "enabled": None},
+    FilterControlFrame: {"settings": {}, "enabled": None, "output": False},
+    VolumeFrame: {"volume": NEEDED, "destination": None},
     RequestFrame: {"name": NEEDED, "data": None, "id": ""},
     ResponseFrame: {"id": NEEDED, "name": "", "data": None, "error": None},
     FunctionCallFrame: {"name": NEEDED, "call_id": NEEDED, "arguments": {}},
@@ -117,6 +119,7 @@ FIELDS: Final[Mapping[type, Mapping[str, object]]] = {
 }
 
 VALUES: Final[Mapping[str, Any]] = {
+    "volume": 0.5,
     "audio": b"\x01\x02",
     "sample_rate": 16000,
     "text": "said",

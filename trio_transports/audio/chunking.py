@@ -75,6 +75,18 @@ class Chunker:
                 self._offset = 0
         return b"".join(parts)
 
+    def peek(self, size_bytes: int) -> bytes:
+        """The next bytes, which stay: as many as there are, up to ``size_bytes``."""
+        parts, missing, offset = [], size_bytes, self._offset
+        for piece in self._pieces:
+            if missing <= 0:
+                break
+            part = piece[offset : offset + missing]
+            parts.append(part)
+            missing -= len(part)
+            offset = 0
+        return b"".join(parts)
+
     def drain(self) -> bytes:
         """Take everything, whole pieces and the rest."""
         data = b"".join(self._pieces)[self._offset :]

@@ -30,6 +30,7 @@ from ..frames import (
     StartFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
+    VolumeFrame,
 )
 
 FACTS: Final = frozenset(
@@ -44,6 +45,7 @@ FACTS: Final = frozenset(
         DTMFFrame,
         MixerControlFrame,
         FilterControlFrame,
+        VolumeFrame,
         RequestFrame,
         ContextFrame,
         FileFrame,

@@ -81,6 +81,7 @@ from ..frames import (
     UserMutedFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
+    VolumeFrame,
 )
 from .codec import check_depth, dumps, loads_of_any_depth
 from .converters import TaggedUnion, audio_frame, from_base64, make_converter, to_base64
@@ -176,7 +177,7 @@ class JSONFrameSerializer:
     def encode(self, frame: Frame) -> Sequence[Message]:
         if isinstance(frame, AudioFrame):
             text = _audio_text(frame)
-        elif isinstance(frame, MixerControlFrame | FilterControlFrame):
+        elif isinstance(frame, MixerControlFrame | FilterControlFrame | VolumeFrame):
             return ()
         else:
             text = dumps(_frames.unstructure(frame))

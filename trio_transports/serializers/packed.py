@@ -37,6 +37,7 @@ from ..frames import (
     ResponseFrame,
     StartFrame,
     UIFrame,
+    VolumeFrame,
 )
 from .codec import WHOLE, check_depth, check_writable
 from .converters import TaggedUnion, audio_frame, json_kind, make_converter
@@ -105,7 +106,7 @@ class PackedFrameSerializer:
                 "num_channels": frame.num_channels,
             }
             return (_pack((VERSION, members)),)
-        if isinstance(frame, MixerControlFrame | FilterControlFrame):
+        if isinstance(frame, MixerControlFrame | FilterControlFrame | VolumeFrame):
             return ()
         _check_json(frame)
         try:

@@ -3,17 +3,21 @@
 Rules
 1. Audio is converted to the line's format. What a converter holds back, a few milliseconds, comes out before audio of
    another format, and when the queue is flushed.
-2. While a live source's stall is still to be made up for, audio is left out as ``audio.recovery`` says, and counted.
+2. What the filter makes of it is queued. The silence that this side fills gaps with does not pass it.
+3. While a live source's stall is still to be made up for, audio is left out as ``audio.recovery`` says, and counted.
 """
 
+from collections.abc import Mapping
 from typing import final
 
 from attrs import define, field
 
 from ..audio.convert import Converter
+from ..audio.filters import AudioFilter
 from ..audio.format import AudioFormat
 from ..audio.leave_out import is_quiet, leave_out
 from ..audio.pacing import Schedule
+from ..errors import LocalProtocolError
 from ..frames import AudioFrame
 from .queue import AudioQueue
 from .statistics import Counters
@@ -27,9 +31,23 @@ class Intake:
     _queue: AudioQueue
     _schedule: Schedule
     _counters: Counters
+    _filter: AudioFilter | None
     _converters: dict[AudioFormat, Converter] = field(factory=dict, init=False)
     holding: Converter | None = field(default=None, init=False)
     """The converter that holds back the last of the audio; the others hold nothing."""
+
+    def __attrs_post_init__(self) -> None:
+        if self._filter is not None:
+            self._filter.start(self._queue.format)
+
+    def stop(self) -> None:
+        if self._filter is not None:
+            self._filter.stop()
+
+    def control_filter(self, settings: Mapping[str, object], enabled: bool | None) -> None:
+        if self._filter is None:
+            raise LocalProtocolError("there is no filter to control: set audio_out_filter in the parameters")
+        self._filter.control(settings, enabled)
 
     def push(self, frame: AudioFrame, now_s: float) -> bool:
         """Queue audio of any format."""
@@ -76,6 +94,8 @@ class Intake:
 
     def push_pcm(self, pcm: bytes, now_s: float) -> bool:
         """Queue PCM of the line's format."""
+        if self._filter is not None and pcm:
+            pcm = self._filter.filter(pcm)
         queue, recovery = self._queue, self._schedule.recovery
         if now_s - queue.pushed_at_s > recovery.catch_up_s and not queue.chunker.has_chunk:
             self._schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
@@ -85,7 +105,7 @@ class Intake:
         return queue.push(kept, now_s, left_out=len(kept) < len(pcm))
 
     def _caught_up(self, pcm: bytes, now_s: float) -> bytes:
-        """The audio without what has to be left out to be as quick again as before a stall; rule 2."""
+        """The audio without what has to be left out to be as quick again as before a stall; rule 3."""
         queue, schedule = self._queue, self._schedule
         sample, recovery = queue.format.bytes_per_sample, schedule.recovery
         samples = len(pcm) // sample

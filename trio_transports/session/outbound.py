@@ -16,6 +16,7 @@ import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
+from ..audio.loudness import Volume
 from ..audio.pacing import Schedule
 from ..errors import LocalProtocolError
 from ..frames import (
@@ -36,8 +37,9 @@ from ..frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from ..params import TransportParams
-from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, Numbers, replies_of
+from ..params import TransportParams, check_quick
+from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, Numbers, per_session, replies_of
+from .blend import Blend
 from .clock import Clock
 from .deadline import Deadline
 from .marks import DrainMarks
@@ -94,6 +96,10 @@ class Outbound:
 
     def _make_track(self, name: str | None) -> Track:
         params, settings = self.params, TrackSettings.of(self.params, self.serializer)
+        out_filter = None
+        if params.audio_out_filter is not None:
+            out_filter = per_session(params.audio_out_filter)
+            check_quick(out_filter, type(params).__name__)  # of what a factory makes it was not known before
         return Track(
             settings,
             Schedule(
@@ -101,11 +107,12 @@ class Outbound:
                 lead_s=params.audio_out_lead_ms / 1000,
                 catch_up_s=params.catch_up_ms / 1000,
             ),
-            mixer_for(name, params.audio_out_mixer),
+            Blend(mixer_for(name, params.audio_out_mixer), Volume(params.audio_out_volume)),
             Packer(self.serializer, name, settings.add_wav_header, settings.packet_bytes),
             self.outbox,
             self.counters,
             Speech(name, self._noticed_speech),
+            out_filter,
             self._place_mark,
         )
 
@@ -256,8 +263,14 @@ class Outbound:
         """
         now_s = trio.current_time()
         is_deaf = any(track.is_saying_to_its_end(now_s) for track in self.tracks.values())
+        tells = self._ready.is_set() and not is_deaf
+        words = self.serializer.encode(InterruptionFrame()) if tells else ()
         unsent = self.outbox.lanes.interrupt()
-        heard = [played for track in self.tracks.values() for played in track.interrupt(unsent, now_s)]
+        heard = [
+            played
+            for track in self.tracks.values()
+            for played in track.interrupt(unsent, now_s, fades=tells and not words)
+        ]
         self.screens.interrupt()
         self.counters.interruptions += 1
         if not is_deaf:
@@ -265,8 +278,7 @@ class Outbound:
         self._room.unpark_all()
         self._drained.unpark_all()
         if self._ready.is_set():
-            if not is_deaf:
-                self.outbox.put_first(self.serializer.encode(InterruptionFrame()))
+            self.outbox.put_first(words)
             self.outbox.put_replies(replies_of(self.serializer))
         self.clock.tick()
         return tuple(heard)

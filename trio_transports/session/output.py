@@ -36,6 +36,7 @@ from ..frames import (
     TextFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
+    VolumeFrame,
     check_frame,
 )
 from .closing import Closing
@@ -204,8 +205,14 @@ class Output(trio.abc.SendChannel[Frame]):
                 outbound.interrupt()
             case MixerControlFrame():
                 self._control_mixer(frame)
+            case FilterControlFrame(output=True):
+                for track in outbound.tracks.values():
+                    track.intake.control_filter(frame.settings, frame.enabled)
             case FilterControlFrame():
                 await self._control_filter(frame)
+            case VolumeFrame():
+                track = outbound.track(frame.destination)
+                track.blend.volume.go(frame.volume, track.format.sample_rate)
             case DTMFFrame():
                 await self._press(frame)
             case ImageFrame() | SpriteFrame():
@@ -229,7 +236,7 @@ class Output(trio.abc.SendChannel[Frame]):
         await outbound.queue_audio(tones, self._check_open)
 
     def _control_mixer(self, frame: MixerControlFrame) -> None:
-        mixer = self._outbound.track(frame.destination).mixer
+        mixer = self._outbound.track(frame.destination).blend.mixer
         if mixer is None:
             raise LocalProtocolError(f"destination {frame.destination!r} has no mixer: set audio_out_mixer")
         mixer.control(frame.settings, frame.enabled)

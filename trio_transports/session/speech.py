@@ -25,19 +25,19 @@ class Speech:
     _tell: Callable[[BotStartedSpeakingFrame | BotStoppedSpeakingFrame], None]
     ends_at: float = field(default=inf, init=False)
     """The place in the queue after which nothing is speech."""
-    _is_on: bool = field(default=False, init=False)
+    is_on: bool = field(default=False, init=False)
     stops_at_s: float = field(default=inf, init=False)
     """When it has ended, if nothing more comes."""
 
     def heard(self, place: int, now_s: float) -> None:
         """A chunk that begins at this place leaves now."""
-        if not self._is_on and place < self.ends_at:
-            self._is_on = True
+        if not self.is_on and place < self.ends_at:
+            self.is_on = True
             self._tell(BotStartedSpeakingFrame(destination=self.destination, notice=True))
-        if self._is_on:
+        if self.is_on:
             self.stops_at_s = now_s + ENDS_AFTER_S
 
     def stop(self) -> None:
-        if self._is_on:
-            self._is_on, self.stops_at_s = False, inf
+        if self.is_on:
+            self.is_on, self.stops_at_s = False, inf
             self._tell(BotStoppedSpeakingFrame(destination=self.destination, notice=True))

@@ -22,12 +22,14 @@ from typing import Final, final
 
 from attrs import define, field
 
+from ..audio.filters import AudioFilter
 from ..audio.format import AudioFormat
 from ..audio.leave_out import is_quiet
-from ..audio.mixer import AudioMixer
+from ..audio.loudness import FADE_S, fade_out
 from ..audio.pacing import Schedule
 from ..frames import Played
 from ..serializers.protocol import Message
+from .blend import Blend
 from .intake import Intake
 from .lanes import Paced
 from .outbox import Outbox
@@ -50,11 +52,12 @@ class Track:
 
     settings: TrackSettings
     schedule: Schedule
-    mixer: AudioMixer | None
+    blend: Blend
     _packer: Packer
     _outbox: Outbox
     _counters: Counters
     speech: Speech
+    _filter: AudioFilter | None
     _place_mark: Callable[[Player], Sequence[Message]]
     """The messages by which the peer is asked to tell where its player is."""
     queue: AudioQueue = field(init=False)
@@ -74,17 +77,16 @@ class Track:
     def _shape(self) -> None:
         settings = self.settings
         self.queue = AudioQueue(settings.format, settings.chunk_samples)
-        self.intake = Intake(self.queue, self.schedule, self._counters)
+        self.intake = Intake(self.queue, self.schedule, self._counters, self._filter)
         self.playback = Playback(settings.format.bytes_per_second)
         self.schedule.sample_rate = settings.format.sample_rate
-        if self.mixer is not None:
-            self.mixer.start(settings.format)
+        self.blend.start(settings.format)
 
     def reshape(self, settings: TrackSettings) -> None:
         """Take the form that the dialect learned from the peer's start message, before anything was queued."""
         if settings != self.settings:
-            if self.mixer is not None:
-                self.mixer.stop()
+            self.blend.stop()
+            self.intake.stop()
             self.settings = settings
             self._shape()
 
@@ -127,27 +129,34 @@ class Track:
 
     # Dropping what is queued
 
-    def interrupt(self, unsent: Sequence[Paced], now_s: float) -> tuple[Played, ...]:
+    def interrupt(self, unsent: Sequence[Paced], now_s: float, *, fades: bool) -> tuple[Played, ...]:
         """Drop everything that has not left; rule 7. A mixer's schedule goes on, so its bed has no hole.
 
         ``unsent`` was handed over to the outbox and dropped there: the bed that was in it is made again. Returned is
-        what was heard of what was cut off.
+        what was heard of what was cut off. ``fades``: the peer plays on what it has, so what would have come next fades
+        out instead of breaking off.
         """
         queue, plays_on = self.queue, self.is_saying_to_its_end(now_s)
+        next_pcm = b""
+        if fades and not plays_on and self.speech.is_on and not any(paced.written == queue.wrote for paced in unsent):
+            next_pcm = queue.chunker.peek(self.format.size_bytes(self.format.samples_in(FADE_S)))
         heard = self.playback.interrupted(now_s, queue.written, queue.is_kept, plays_on=plays_on)
         self._counters.frames_dropped += queue.drop_marks()
         self.intake.interrupt(now_s)
         self._counters.audio_out_dropped_s += queue.interrupt()
         self._parts = deque(part for part in self._parts if part[3])
         self._silence_s = 0.0
-        if self.mixer is not None:
+        if self.blend.mixer is not None:
             chunks = sum(paced.written == queue.wrote and paced.covers != NO_AUDIO for paced in unsent)
             self.schedule.advance(-chunks * queue.chunk_samples)
-        elif not plays_on:
-            self.schedule.forget()
         if not plays_on:
             self._packer.clear()
             self.speech.stop()
+            if next_pcm:
+                faded = self.blend.volume.apply(fade_out(next_pcm, self.format.num_channels), self.format.num_channels)
+                self._send_chunk(faded.ljust(queue.chunker.size_bytes, b"\0"), 0, now_s, now_s)
+            if self.blend.mixer is None:
+                self.schedule.forget()
         return heard
 
     def is_saying_to_its_end(self, now_s: float) -> bool:
@@ -165,8 +174,8 @@ class Track:
     def stop(self) -> None:
         """Give up what is queued and let go of the mixer: the session is over."""
         self._drop_queue()
-        if self.mixer is not None:
-            self.mixer.stop()
+        self.blend.stop()
+        self.intake.stop()
 
     def _drop_queue(self) -> None:
         self._counters.audio_out_dropped_s += self.queue.drop()
@@ -226,7 +235,7 @@ class Track:
         """When silence (or the mixer's bed alone) takes the place of missing audio; rules 4 and 6."""
         if self.is_ending:
             return inf
-        if self.mixer is not None:
+        if self.blend.mixer is not None:
             return self.schedule.due_s(-inf, now_s)
         return self._silence_at_s if self._fills_gaps else inf
 
@@ -237,11 +246,13 @@ class Track:
 
     @property
     def _fills_gaps(self) -> bool:
-        return self.mixer is None and self.settings.auto_silence and self.schedule.is_running and not self.is_ending
+        return (
+            self.blend.mixer is None and self.settings.auto_silence and self.schedule.is_running and not self.is_ending
+        )
 
     def _fill(self, now_s: float) -> None:
         queue, schedule = self.queue, self.schedule
-        if self.mixer is None:
+        if self.blend.mixer is None:
             if self._silence_s >= self.settings.silence_max_s:
                 schedule.park()
                 self._silence_s = 0.0
@@ -281,6 +292,8 @@ class Track:
             self._kept_until_s = max(due_s, now_s) + self.schedule.lead_s + queue.chunk_s
         queue.take(pcm)
         self._silence_s = 0.0
+        if not self.blend.volume.is_one:
+            pcm = self.blend.volume.apply(pcm, self.settings.format.num_channels)
         self._send_chunk(pcm, size, due_s, now_s, place + size, is_kept=is_kept)
 
     def _send_chunk(
@@ -293,8 +306,9 @@ class Track:
         self.playback.sent(place, size, queue.chunk_s, now_s)
         self.schedule.advance(queue.chunk_samples)
         self._counters.audio_sent_s += queue.chunk_s
-        if self.mixer is not None:
-            pcm = self.mixer.mix(pcm)
+        mixer = self.blend.mixer
+        if mixer is not None:
+            pcm = mixer.mix(pcm)
         messages = self._packer.pack(pcm, self.settings.format)
         # While some of this chunk waits for its packet to fill, none of it counts as delivered.
         covers = queue.written if self._packer.holds_audio else queue.taken
