@@ -1,5 +1,8 @@
 """The edges of a session: closing seen from its first step, raw messages, outputs that cannot be named, a peer gone."""
 
+import gc
+from weakref import ref
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -303,3 +306,22 @@ async def test_audio_of_a_peer_that_has_gone_can_be_read_no_more(autojump_clock:
             await trio.sleep(1)
     assert len(heard) <= 1
     assert all(isinstance(frame, AudioFrame) for frame in heard)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_an_event_that_is_kept_keeps_no_connection(autojump_clock: MockClock, times: int) -> None:
+    """Of a session that is over its events keep what it remembers: no wire, no audio that was queued either way."""
+    kept: list[object] = []
+    for _ in range(times):
+        async with watched(params()) as (session, peer, told):
+            wire = ref(session._parts.outbound.outbox._wire)
+            assert wire() is not None
+            await session.output.send(seconds(50))
+            await peer.send(seconds(4))
+            await leave(peer, "drops")
+        kept += told
+        assert session.statistics().audio_queued_s == 0
+        del session, peer, told
+        gc.collect()
+        assert wire() is None
+    assert len(kept) == 2 * times

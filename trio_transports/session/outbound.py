@@ -331,7 +331,7 @@ class Outbound:
         """Give up what is queued: the session is over."""
         for track in self.tracks.values():
             track.stop()
-        self.outbox.wake()
+        self.outbox.attach(None)  # an event that is kept keeps the session, and must not keep a connection: HAZARDS 44
         self.wake()
 
     def _wrote(self) -> None:
