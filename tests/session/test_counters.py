@@ -159,10 +159,10 @@ async def test_all_counters(autojump_clock: MockClock) -> None:
                 "duration_s": pytest.approx(trio.current_time(), abs=1e-6),
                 "messages_received": 4 * round_number,
                 "bytes_received": round_number * (len("nothing") + len(b"odd") + 15 * CHUNK_BYTES),
-                "messages_sent": round_number * (5 + 1 + 5 + 6),
-                "bytes_sent": round_number * (16 * CHUNK_BYTES + len("counted")),
+                "messages_sent": round_number * (5 + 1 + 5 + 6 + 1),  # the last is the one in which it falls silent
+                "bytes_sent": round_number * (17 * CHUNK_BYTES + len("counted")),
                 "audio_received_s": pytest.approx(0.3 * round_number),
-                "audio_sent_s": pytest.approx(0.32 * round_number),
+                "audio_sent_s": pytest.approx(0.34 * round_number),
                 "audio_queued_s": 0.0,
                 "audio_in_dropped_s": pytest.approx(0.2 + 0.3 * (round_number - 1)),
                 "audio_out_dropped_s": pytest.approx(0.88 * round_number),
@@ -177,7 +177,7 @@ async def test_all_counters(autojump_clock: MockClock) -> None:
                 "dropped_by_kind": {"TextFrame": round_number},
             }
             assert attrs.asdict(counted) == expected
-            assert len(peer.messages) - before == 17
+            assert len(peer.messages) - before == 18
             peer.drop()
             await trio.sleep(1)
 
