@@ -30,17 +30,24 @@ class DrainMarks:
     _serializer: FrameSerializer
     _outbox: Outbox
     _has_played: Callable[[], bool]
+    _marking: PlaybackMarks | None = field(init=False)
+    """The serializer, if it may have marks: to ask a protocol costs more than all else here, and it is asked often."""
     _waiting: dict[str, Callable[[], None]] = field(factory=dict, init=False)
     _places: dict[str, Player] = field(factory=dict, init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
     _peer_plays: bool = field(default=True, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._marking = self._serializer if isinstance(self._serializer, PlaybackMarks) else None
+
     @property
     def peer_tells(self) -> bool:
         """Whether something was said that the peer tells the end of."""
-        serializer = self._serializer
-        can_tell = isinstance(serializer, PlaybackMarks) and serializer.has_marks
-        return self._peer_plays and can_tell and self._has_played()
+        return self._can_tell and self._has_played()
+
+    @property
+    def _can_tell(self) -> bool:
+        return self._peer_plays and self._marking is not None and self._marking.has_marks
 
     def ask(self, played: Callable[[], None]) -> str | None:
         """Have ``played`` called once all that was sent is played; None: this peer does not tell."""
@@ -53,7 +60,7 @@ class DrainMarks:
 
     def place(self, player: Player) -> Sequence[Message]:
         """Have the peer tell when its player is here: the messages to send; none, where it does not tell."""
-        if not (self._peer_plays and isinstance(self._serializer, PlaybackMarks) and self._serializer.has_marks):
+        if not self._can_tell:
             return ()
         name = f"{_PLACE}{next(self._numbers)}"
         messages = self._message(name)
