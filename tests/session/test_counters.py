@@ -174,6 +174,8 @@ async def test_all_counters(autojump_clock: MockClock) -> None:
                 "late_resets": 0,
                 "interruptions": round_number,
                 "reconnects": round_number - 1,
+                "pictures_sent": 0,
+                "pictures_dropped": 0,
                 "dropped_by_kind": {"TextFrame": round_number},
             }
             assert attrs.asdict(counted) == expected

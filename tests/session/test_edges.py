@@ -199,7 +199,12 @@ def test_a_dialect_that_cannot_name_destinations(serializer: object, field: str)
     """More outputs than its peer can tell apart are refused when the parameters are made."""
     name = (serializer if isinstance(serializer, type) else type(serializer)).__name__
     with pytest.raises(ValueError, match=rf"^TransportParams.{field} has 'left', but {name} cannot name destinations"):
-        TransportParams(serializer=serializer, audio_out_enabled=True, **{field: ("left",)})  # type: ignore[arg-type]
+        TransportParams(
+            serializer=serializer,  # type: ignore[arg-type]
+            audio_out_enabled=True,
+            video_out_enabled=True,
+            **{field: ("left",)},  # type: ignore[arg-type]
+        )
 
 
 async def test_a_factory_of_such_a_dialect(autojump_clock: MockClock) -> None:
