@@ -54,6 +54,11 @@ class RedisServer:
             stdout=subprocess.DEVNULL,
         )
 
+    def start_with(self, *arguments: str) -> None:
+        """Start it with a configuration of its own."""
+        program = requires("redis-server")
+        self._process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
+
     async def wait_until_it_answers(self) -> None:
         with trio.fail_after(15):
             while True:
@@ -85,6 +90,13 @@ def redis_in(folder: Path, *, persistent: bool = False) -> Iterator[RedisServer]
         yield server
     finally:
         server.kill()
+
+
+def redis_command(port: int, *parts: str) -> str:
+    """One command over a connection of its own, and the raw reply."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+        raw.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p.encode()) for p in parts))
+        return raw.recv(100_000).decode()
 
 
 @pytest.fixture

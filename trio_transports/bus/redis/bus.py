@@ -8,7 +8,8 @@ Rules
    how much it missed.
 3. ``durable`` names the message types that may not be lost (True: all). They go through a stream and reach every
    process from there, this one too. ``send`` waits until Redis has stored them, however long that takes: cancel it, or
-   not. What Redis itself keeps over its own restart is up to its ``appendonly``.
+   not. While Redis stores nothing (no memory, read-only) it is asked again, and ``events()`` tells. What Redis itself
+   keeps over its own restart is up to its ``appendonly``.
 4. All processes on one bus must agree on ``durable``, and a Pipecat peer sees only what is not.
 5. ``running`` fails if there is no server within ``connect_timeout``. After that a lost one is waited for.
 6. Every process that is given a ``group`` of its own (its ``name``, by default) reads every stored message; those that
@@ -17,9 +18,9 @@ Rules
 
 import math
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, Unpack, final
+from typing import Final, TypeAlias, Unpack, final
 
 import trio
 from attrs import frozen
@@ -28,10 +29,12 @@ from ..._nursery import open_services
 from ...errors import LocalProtocolError, TransportError
 from ...frames import AudioFrame
 from ...params import ReconnectPolicy
+from ...session.broadcast import Broadcast, EventsLost, Subscription
 from ..codec.json import MessageSerializer, shared_serializer
 from ..messages import BusFrameMessage, BusLocalMessage, BusMessage, BusSystemMessage
 from ..outbox import Outbox, Waiting
 from ..subscription import BusSubscription, Fanout, SubscribeOptions
+from .address import Addresses
 from .connection import RedisConnection, RedisServer, keep_connected
 from .readers import ChannelReader, Incoming, StreamReader
 from .writer import Writer
@@ -67,11 +70,37 @@ class RedisBusStatistics:
 
 
 @final
+@frozen
+class StoringPaused:
+    """Redis takes no stored messages for now (no memory, no disk, too few replicas); ``send`` waits, and tries on."""
+
+    reason: str
+
+
+@final
+@frozen
+class StoringResumed:
+    """It takes them again."""
+
+
+RedisEvent: TypeAlias = StoringPaused | StoringResumed | EventsLost
+
+
+@final
 class RedisBus:
+    """A bus over Redis, Valkey, or what else speaks as they do.
+
+    The server is at ``url``; or, as in coredis, where ``sentinels`` say that the master of ``service_name`` is, or at a
+    node of the cluster that has ``startup_nodes``. With those ``url`` gives the scheme, the name and the password.
+    """
+
     def __init__(
         self,
         url: str = "redis://127.0.0.1:6379",
         *,
+        sentinels: Sequence[tuple[str, int]] = (),
+        service_name: str = "mymaster",
+        startup_nodes: Sequence[tuple[str, int]] = (),
         channel: str = CHANNEL,
         serializer: MessageSerializer | None = None,
         durable: bool | tuple[type[BusMessage], ...] = False,
@@ -87,10 +116,19 @@ class RedisBus:
     ) -> None:
         if durable and name is None:
             raise ValueError("RedisBus.name is required with durable: it is where this process resumes after a restart")
+        if sentinels and startup_nodes:
+            raise ValueError("RedisBus takes sentinels or the startup_nodes of a cluster, not both")
+        # In a cluster the braces put all of a bus's keys on one node.
+        self._key = f"{{{channel}}}" if startup_nodes else channel
         self._server = RedisServer(
-            url=url, connect_timeout=connect_timeout, reply_timeout=reply_timeout, policy=reconnect
+            url=url,
+            connect_timeout=connect_timeout,
+            reply_timeout=reply_timeout,
+            policy=reconnect,
+            addresses=Addresses(tuple(sentinels), service_name, tuple(startup_nodes), f"{self._key}:stream"),
         )
         self._channel = channel
+        self._events: Broadcast[RedisEvent] = Broadcast()
         self._serializer = serializer if serializer is not None else shared_serializer()
         self._durable: tuple[type[BusMessage], ...] = (BusMessage,) if durable is True else durable or ()
         self._name = name if name is not None else f"bus-{secrets.token_hex(4)}"
@@ -106,6 +144,7 @@ class RedisBus:
             outbox=Outbox(max_messages=outbox_messages, max_bytes=outbox_bytes, max_audio_s=math.inf),
             stream_max_length=stream_max_length,
             stale_audio_s=STALE_AUDIO_S,
+            on_pause=self._tell_pause,
         )
         self._incoming = Incoming(
             name=self._name, publisher=publisher, serializer=self._serializer, fanout=self._fanout
@@ -140,6 +179,10 @@ class RedisBus:
             connections_lost=self._connections_lost,
             waiting=len(self._writer.outbox),
         )
+
+    def events(self, buffer: int = 1024) -> Subscription[RedisEvent]:
+        """Subscribe to ``StoringPaused`` and ``StoringResumed``; the channel ends with the bus."""
+        return self._events.subscribe(buffer)
 
     async def send(self, message: BusMessage) -> None:
         """Send to every subscriber of this bus, here and elsewhere.
@@ -190,13 +233,14 @@ class RedisBus:
         if not hold:
             self.release()
         try:
-            async with open_services() as services:
-                await self._connected(self._start(services.start_soon))
-                self._running = True
-                yield self
-                self._running = False
-                with trio.move_on_after(FLUSH_S):
-                    await self._writer.drained()
+            with self._events.activity():
+                async with open_services() as services:
+                    await self._connected(self._start(services.start_soon))
+                    self._running = True
+                    yield self
+                    self._running = False
+                    with trio.move_on_after(FLUSH_S):
+                        await self._writer.drained()
         finally:
             self._running = False
             self._writer.close()
@@ -275,7 +319,10 @@ class RedisBus:
             ) from self._last_cause
 
     def _stream(self, *, system: bool) -> str:
-        return f"{self._channel}:stream:system" if system else f"{self._channel}:stream"
+        return f"{self._key}:stream:system" if system else f"{self._key}:stream"
+
+    def _tell_pause(self, why: str | None) -> None:
+        self._events.emit(StoringResumed() if why is None else StoringPaused(why))
 
     def _lose(self, cause: Exception) -> None:
         self._connections_lost += 1

@@ -15,15 +15,17 @@ import random
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any, Final, TypeAlias, final
 from urllib.parse import urlsplit
 
 import trio
-from attrs import define, frozen
+from attrs import define, evolve, field, frozen
 
 from ..._extras import require
 from ...errors import TransportError
 from ...params import ReconnectPolicy
+from .address import Addresses, HostPort
 
 require("coredis", extra="redis", needed_by="trio_transports.bus.redis")
 
@@ -35,9 +37,29 @@ from coredis.connection import TCPLocation, UnixDomainSocketLocation  # noqa: E4
 
 RedisError = coredis_exceptions.RedisError
 GroupExistsError = coredis_exceptions.StreamDuplicateConsumerGroupError
+ReadOnlyError = coredis_exceptions.ReadOnlyError
 NoGroupError = coredis_exceptions.StreamConsumerGroupError
-LOST: Final = (coredis_exceptions.ConnectionError, coredis_exceptions.BusyLoadingError, OSError)
-"""What says that the connection is gone, or not there yet. A late reply is the builtin TimeoutError, an OSError."""
+LOST: Final = (
+    coredis_exceptions.ConnectionError,
+    coredis_exceptions.BusyLoadingError,
+    coredis_exceptions.ReadOnlyError,
+    coredis_exceptions.MovedError,
+    OSError,
+)
+"""What says that the connection is gone, or not there yet, or leads to a server that another has taken over from.
+
+A late reply is the builtin TimeoutError, an OSError.
+"""
+
+_FOR_NOW: Final = ("OOM", "MISCONF", "NOREPLICAS", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN")
+
+
+def is_refused_for_now(error: RedisError) -> bool:
+    """Whether the server may take the same command later: it has no memory, no disk, or too few replicas just now."""
+    return str(error).lstrip("-").startswith(_FOR_NOW) or isinstance(
+        error, coredis_exceptions.ClusterDownError | coredis_exceptions.TryAgainError
+    )
+
 
 STABLE_S: Final = 1.0
 
@@ -53,8 +75,11 @@ class RedisServer:
     connect_timeout: float
     reply_timeout: float
     policy: ReconnectPolicy
+    addresses: Addresses = field(factory=Addresses)
 
     def __str__(self) -> str:
+        if not self.addresses.is_fixed:
+            return f"Redis, {self.addresses}"
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.hostname or ''}:{parts.port or 6379}{parts.path}"  # without the password
 
@@ -102,6 +127,15 @@ class RedisConnection:
                     self._budget.release_on_behalf_of(self)
 
 
+async def _ask(server: RedisServer, address: HostPort, command: tuple[bytes | str, ...], as_user: bool) -> Any:  # noqa: ANN401
+    """One command to one server: how it is found out where the bus's own is."""
+    parts = urlsplit(server.url)
+    login = parts.netloc.rpartition("@")[0] + "@" if as_user and "@" in parts.netloc else ""
+    url = f"{parts.scheme}://{login}{address[0]}:{address[1]}"
+    async with open_connection(evolve(server, url=url, addresses=Addresses())) as connection:
+        return await connection.request(*command, timeout_s=server.reply_timeout)
+
+
 async def _dial(server: RedisServer, location: object, ssl_context: ssl.SSLContext | None) -> ByteStream:
     with trio.move_on_after(server.connect_timeout):
         if isinstance(location, UnixDomainSocketLocation):
@@ -125,7 +159,10 @@ async def open_connection(server: RedisServer) -> AsyncIterator[RedisConnection]
         stream_timeout=server.reply_timeout,
         connect_timeout=server.connect_timeout,
     )
-    stream = await _dial(server, pool.location, pool.connection_kwargs.get("ssl_context"))
+    location = pool.location
+    if not server.addresses.is_fixed:
+        location = pool.location = TCPLocation(*await server.addresses.find(partial(_ask, server)))
+    stream = await _dial(server, location, pool.connection_kwargs.get("ssl_context"))
 
     class Dialled(pool.connection_class):  # type: ignore[name-defined, misc]  # one of coredis's two
         async def _connect(self) -> ByteStream:

@@ -9,10 +9,14 @@ Rules
    answer fail.
 3. Commands go out in batches, many on the way at once. Those without an answer when the connection is lost are sent
    again, with the same numbers, on the next one: a reader that has seen a number ignores it.
-4. A command that the server refuses fails alone.
+4. A command that the server refuses fails alone. What it refuses to store for now (it has no memory, no disk, too few
+   replicas) is tried again, in order, until it takes it; ``on_pause`` is told why, and None when it goes on. Everything
+   else goes on meanwhile. A server that is read-only is a lost connection: the next one goes to whoever took over.
+5. A message that was refused for now while one after it was taken gets a new number: its own would look like a repeat.
 """
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, final
@@ -23,12 +27,14 @@ from trio.lowlevel import ParkingLot
 
 from ...errors import TransportError
 from ..outbox import Outbox, Waiting
-from .connection import LOST, Argument, RedisConnection, RedisError
+from .connection import LOST, Argument, ReadOnlyError, RedisConnection, RedisError, is_refused_for_now
 from .sequence import stamp
 
 BATCH: Final = 64
 HIGH_WATER: Final = 512
 MAX_STORING: Final = 1024
+RETRY_S: Final = 0.05
+MAX_RETRY_S: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +45,7 @@ class _Command:
     arguments: tuple[Argument, ...]
     done: Callable[[], None]
     failed: Callable[[RedisError | None], None]
+    storing: "_Storing | None" = None
 
 
 @final
@@ -46,6 +53,7 @@ class _Command:
 class _Storing:
     key: str
     data: bytes
+    number: int = 0
     settled: trio.Event = field(factory=trio.Event)
     has_failed: bool = False
     error: RedisError | None = None
@@ -71,11 +79,17 @@ class Writer:
     outbox: Outbox
     stream_max_length: int
     stale_audio_s: float
+    on_pause: Callable[[str | None], None]
     on_ready: Callable[[], None] = field(default=_nothing, init=False)
     refused: int = field(default=0, init=False)
     published: int = field(default=0, init=False)
     stored: int = field(default=0, init=False)
     _storing: deque[_Storing] = field(factory=deque, init=False)
+    _retry_at_s: float | None = field(default=None, init=False)
+    """When what was refused for now is tried again; None: nothing was."""
+    _retries: int = field(default=0, init=False)
+    _taken: dict[str, int] = field(factory=dict, init=False)
+    """The highest number that the server has taken, by stream."""
     _room: ParkingLot = field(factory=ParkingLot, init=False)
     _acks: dict[str, deque[tuple[bytes, Callable[[], None]]]] = field(factory=dict, init=False)
     _unsettled: deque[_Command] = field(factory=deque, init=False)
@@ -154,21 +168,40 @@ class Writer:
             if not self._unsettled:
                 self._idle.unpark_all()
                 self._wake = trio.Event()
-                await self._wake.wait()
+                with trio.CancelScope(deadline=self._retry_at_s or math.inf):
+                    await self._wake.wait()
                 continue
             await self._write(connection)
 
     async def _write(self, connection: RedisConnection) -> None:
         replies = [connection.request(*command.arguments) for command in self._unsettled]
+        refused: list[_Storing] = []
         for reply in replies:
             try:
                 await reply
-            except LOST:
+            except LOST as exc:
+                if isinstance(exc, ReadOnlyError):
+                    self._pause(str(exc))
+                self._storing.extendleft(reversed(refused))
                 raise
             except RedisError as exc:
-                self._unsettled.popleft().failed(exc)
+                command = self._unsettled.popleft()
+                if command.storing is not None and is_refused_for_now(exc):
+                    refused.append(command.storing)
+                    self._pause(str(exc))
+                else:
+                    command.failed(exc)
             else:
                 self._unsettled.popleft().done()
+        self._storing.extendleft(reversed(refused))
+
+    def _pause(self, why: str) -> None:
+        if self._retry_at_s is None or trio.current_time() >= self._retry_at_s:
+            self._retries += 1
+            self._retry_at_s = trio.current_time() + min(RETRY_S * 2**self._retries, MAX_RETRY_S)
+            if self._retries == 1:
+                log.warning("%s: Redis stores nothing for now, and is asked again: %s", self.name, why)
+                self.on_pause(why)
 
     def _has_work(self) -> bool:
         return bool(self._unsettled or self._storing or self.outbox or any(self._acks.values()))
@@ -178,7 +211,8 @@ class Writer:
             if acks:
                 batch = [acks.popleft() for _ in range(min(len(acks), BATCH))]
                 yield _acknowledgement(key, self.group, batch)
-        for _ in range(min(len(self._storing), BATCH)):
+        may_store = self._retry_at_s is None or trio.current_time() >= self._retry_at_s
+        for _ in range(min(len(self._storing), BATCH) if may_store else 0):
             yield self._storage(self._storing.popleft())
             self._room.unpark()
         for _ in range(BATCH):
@@ -189,14 +223,20 @@ class Writer:
         self._room_to_publish.unpark_all()
 
     def _storage(self, storing: _Storing) -> _Command:
-        data = stamp(storing.data, self.publisher, self._number(storing.key))
+        if storing.number <= self._taken.get(storing.key, 0):
+            storing.number = self._number(storing.key)
+        data = stamp(storing.data, self.publisher, storing.number)
         limit: tuple[Argument, ...] = (b"MAXLEN", b"~", self.stream_max_length)
 
         def done() -> None:
             self.stored += 1
+            self._taken[storing.key] = storing.number
             storing.settled.set()
+            if self._retry_at_s is not None:
+                self._retry_at_s, self._retries = None, 0
+                self.on_pause(None)
 
-        return _Command((b"XADD", storing.key, *limit, b"*", b"m", data), done, storing.fail)
+        return _Command((b"XADD", storing.key, *limit, b"*", b"m", data), done, storing.fail, storing)
 
     def _publication(self, waiting: Waiting) -> _Command:
         skipped = self.outbox.dropped - self._drops_numbered
