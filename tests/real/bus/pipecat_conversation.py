@@ -1,0 +1,217 @@
+# mypy: disable-error-code="misc, untyped-decorator, import-not-found"
+"""The real Pipecat in conversation with this library's workers. It prints JSON lines.
+
+``near ws URL | near redis URL``: workers ``near`` and ``beside``; ``near`` asks ``far`` for jobs of all kinds.
+``far ws PORT | far redis URL``: a worker ``far`` that does jobs.
+``bridge ws URL | bridge redis URL``: a pipeline ``near`` with a bridge by its default settings. It sends 105 and then
+10,000 frames that are not known to others, and a text after each.
+"""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from pipecat.audio.dtmf.types import KeypadEntry
+from pipecat.bus import BusFrameMessage, BusMessage
+from pipecat.bus.ui import BusUICommandMessage, BusUIEventMessage
+from pipecat.frames.frames import BotSpeakingFrame, OutputDTMFFrame, TextFrame
+from pipecat.pipeline.job_context import JobError, JobGroupParams, JobParams, JobStatus
+from pipecat.pipeline.job_decorator import job
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.workers.base_worker import BaseWorker
+from pipecat.workers.runner import WorkerRunner
+
+
+def tell(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON
+    print(json.dumps({"event": event} | fields), flush=True)
+
+
+class Doing(BaseWorker):
+    """Does jobs."""
+
+    @job(name="double")
+    async def double(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
+        await self.send_job_response(message.job_id, {"n": 2 * message.payload["n"], "by": self.name})
+
+    @job(name="stream")
+    async def stream(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
+        await self.send_job_stream_start(message.job_id, {"of": 3})
+        for number in range(3):
+            await self.send_job_stream_data(message.job_id, {"n": number, "raw": b"\0\1"})
+        await self.send_job_stream_end(message.job_id, {"sum": 3})
+
+    @job(name="updates")
+    async def updates(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
+        await self.send_job_update(message.job_id, {"half": True})
+        await self.send_job_response(message.job_id, {"whole": True})
+
+    @job(name="refuse")
+    async def refuse(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
+        await self.send_job_response(message.job_id, {"error": "no"}, status=JobStatus.FAILED)
+
+    @job(name="slow")
+    async def slow(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
+        tell("slow began")
+        await asyncio.sleep(60)
+
+    async def on_job_cancelled(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
+        tell("cancelled")
+
+
+class Near(Doing):
+    """Asks."""
+
+    async def ask(self) -> None:
+        async with self.job("far", params=JobParams(name="double", payload={"n": 4}, timeout=30)) as one:
+            pass
+        tell("job", response=one.response)
+        params = JobGroupParams(name="double", payload={"n": 5}, timeout=30)
+        async with self.job_group("far", "beside", params=params) as group:
+            pass
+        tell("group", responses=group.responses)
+        async with self.job("far", params=JobParams(name="stream", timeout=30)) as one:
+            events = [(event.type, event.data.get("n")) async for event in one]
+        tell("stream", events=events, response=one.response)
+        async with self.job("far", params=JobParams(name="updates", timeout=30)) as one:
+            events = [(event.type, event.data.get("half")) async for event in one]
+        tell("updates", events=events, response=one.response)
+        await self.fail("refuse", 30)
+        await self.fail("slow", 0.5)
+        await self.send_bus_message(
+            BusUICommandMessage(source=self.name, target="far", command_name="show", payload={"x": [1, None]})
+        )
+        frame = OutputDTMFFrame(button=KeypadEntry.STAR)
+        down = FrameDirection.DOWNSTREAM
+        await self.send_bus_message(BusFrameMessage(source=self.name, target="far", frame=frame, direction=down))
+        tell("asked")
+
+    async def fail(self, name: str, timeout: float) -> None:
+        try:
+            async with self.job("far", params=JobParams(name=name, timeout=timeout)):
+                pass
+        except JobError as exc:
+            tell("failed", name=name, why=str(exc))
+
+    async def on_bus_message(self, message: BusMessage) -> None:
+        await super().on_bus_message(message)
+        if isinstance(message, BusUIEventMessage):
+            tell("ui", name=message.event_name, payload=message.payload)
+        elif isinstance(message, BusFrameMessage) and message.target == self.name:
+            tell("digit", value=message.frame.button.value, kind=type(message.frame.button).__name__)
+
+
+def proxy_to(url: str) -> Any:  # noqa: ANN401 - Pipecat's own
+    from pipecat.workers.proxy.websocket import WebSocketProxyClient
+
+    return WebSocketProxyClient(
+        "proxy",
+        url=url,
+        remote_worker_name="far",
+        local_worker_name="near",
+        forward_messages=(BusFrameMessage,),
+        active=True,
+    )
+
+
+def runner_on(carrier: str, where: str) -> WorkerRunner:
+    if carrier == "ws":
+        return WorkerRunner(handle_sigint=False)
+    from pipecat.bus.network.redis import RedisBus
+    from redis.asyncio import Redis
+
+    return WorkerRunner(handle_sigint=False, bus=RedisBus(redis=Redis.from_url(where)))
+
+
+async def run_near(carrier: str, where: str) -> None:
+    runner = runner_on(carrier, where)
+    near = Near("near")
+    await runner.add_workers(near, Doing("beside"), *([proxy_to(where)] if carrier == "ws" else []))
+    await asyncio.gather(runner.run(auto_end=False), near.ask())
+
+
+async def run_far(carrier: str, where: str) -> None:
+    runner = runner_on(carrier, where)
+    await runner.add_workers(Doing("far"))
+    if carrier == "redis":
+
+        @runner.event_handler("on_ready")
+        async def on_ready(runner: Any) -> None:  # noqa: ANN401 - Pipecat's own
+            tell("listening")
+
+        await runner.run(auto_end=False)
+        return
+    import uvicorn
+    from fastapi import FastAPI, WebSocket
+    from pipecat.workers.proxy.websocket import WebSocketProxyServer
+
+    app = FastAPI()
+
+    @app.websocket("/bus")
+    async def bus(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await runner.add_workers(
+            WebSocketProxyServer("gate", websocket=websocket, worker_name="far", remote_worker_name="near")
+        )
+        await asyncio.Event().wait()
+
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=int(where), log_level="error"))
+
+    async def announce() -> None:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        tell("listening")
+
+    await asyncio.gather(runner.run(auto_end=False), server.serve(), announce())
+
+
+async def run_bridge(carrier: str, where: str) -> None:
+    from pipecat.bus.bridge_processor import BusBridgeProcessor
+    from pipecat.pipeline.pipeline import Pipeline
+    from pipecat.pipeline.worker import PipelineWorker
+
+    runner = runner_on(carrier, where)
+
+    class Heard(FrameProcessor):
+        async def process_frame(self, frame: Any, direction: FrameDirection) -> None:  # noqa: ANN401 - Pipecat's own
+            await super().process_frame(frame, direction)
+            if isinstance(frame, TextFrame):
+                tell("heard", text=frame.text)
+            await self.push_frame(frame, direction)
+
+    bridge = BusBridgeProcessor(bus=runner.bus, worker_name="near")
+    worker = PipelineWorker(Pipeline([bridge, Heard()]), name="near", enable_rtvi=False, idle_timeout_secs=None)
+    await runner.add_workers(worker, *([proxy_to(where)] if carrier == "ws" else []))
+
+    async def speak() -> None:
+        for count in (105, 10_000):
+            for number in range(count):
+                await worker.queue_frame(BotSpeakingFrame())
+                if number % 100 == 0:
+                    await asyncio.sleep(0.005)
+            await worker.queue_frame(TextFrame(f"after {count}"))
+
+    @runner.event_handler("on_ready")
+    async def on_ready(runner: Any) -> None:  # noqa: ANN401 - Pipecat's own
+        tell("listening")
+
+    async def begin() -> None:
+        while not await runner_hears(runner, "far"):  # noqa: ASYNC110 - a registry
+            await asyncio.sleep(0.02)
+        await speak()
+
+    await asyncio.gather(runner.run(auto_end=False), begin())
+
+
+async def runner_hears(runner: WorkerRunner, name: str) -> bool:
+    """Whether the other side has told of its worker: what is published before that is heard by nobody."""
+    return runner.registry.get(name) is not None
+
+
+if __name__ == "__main__":
+    from loguru import logger
+
+    logger.remove()
+    logger.add(sys.stderr, level="WARNING")
+    what, carrier, where = sys.argv[1:]
+    asyncio.run({"near": run_near, "far": run_far, "bridge": run_bridge}[what](carrier, where))
