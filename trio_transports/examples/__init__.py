@@ -1,1 +1,4 @@
-"""The five bots that people write first. Each is a handler called ``bot`` and runs by ``python -m`` with its name."""
+"""Programs to start from, each run by the tests: the five bots that people write first, and bots behind a bus.
+
+The first five are handlers called ``bot``, and run by ``python -m`` with their name.
+"""

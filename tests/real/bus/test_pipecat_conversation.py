@@ -138,7 +138,8 @@ async def test_pipecat_asks_and_we_answer(carrier: str, redis_server: RedisServe
             assert [told["events"] for told in peer.told("updates")] == [[["update", True]]]
             assert [told["name"] for told in peer.told("failed")] == ["refuse", "slow"]
             await until(lambda: len(far.seen) == 3)
-            assert far.seen == ["cancelled", ("show", {"x": [1, None]}), DTMFFrame(digit="*")]
+            far.seen.remove("cancelled")  # it may overtake the others
+            assert far.seen == [("show", {"x": [1, None]}), DTMFFrame(digit="*")]
             await far.send(
                 BusUIEventMessage(source="far", target="near", event_name="tap", payload=[{"b": b"\0"}, 1.5][1])
             )

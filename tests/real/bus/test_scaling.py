@@ -1,0 +1,116 @@
+"""The scaling example: an edge, two bots and a caller, each a process, over one redis-server; a bot is killed."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import pairwise
+
+import trio
+
+from tests.real.bus.programs import ROOT
+from tests.real.bus.servers import RedisServer
+from tests.real.bus.waiting import until
+from tests.tools import requires_module
+from trio_transports import AudioFrame, Session, TextFrame, WebsocketClientParams, WebsocketClientTransport
+from trio_transports.serializers import JSONFrameSerializer
+
+requires_module("coredis", extra="redis")
+
+EXAMPLE = [sys.executable, "-m", "trio_transports.examples.scaling_redis"]
+BOTS = ("bot-1", "bot-2")
+WORDS = 30
+PAUSE_S = 1.0
+Start = Callable[..., Awaitable[trio.Process]]
+
+
+@asynccontextmanager
+async def processes(server: RedisServer) -> AsyncIterator[tuple[int, Start, dict[str, trio.Process]]]:
+    """The two bots and the edge: its port, what starts another, and the bots by name."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    await server.wait_until_it_answers()
+    async with trio.open_nursery() as nursery:
+
+        async def start(*arguments: str, stdout: int | None = None) -> trio.Process:
+            run = partial(trio.run_process, [*EXAMPLE, *arguments], check=False, env=environment, stdout=stdout)
+            process: trio.Process = await nursery.start(run)
+            return process
+
+        started = {name: await start("bot", server.url, name) for name in BOTS}
+        edge = await start("edge", server.url, "0", *BOTS, stdout=subprocess.PIPE)
+        try:
+            assert edge.stdout is not None
+            line = b""
+            while not line.endswith(b"\n"):
+                line += await edge.stdout.receive_some()
+            yield int(line.split()[-1]), start, started
+        finally:
+            for process in (edge, *started.values()):
+                if process.returncode is None:
+                    process.kill()
+
+
+class Caller:
+    """Says texts, and keeps what it hears, word by word, with the time of each."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.words: list[tuple[str, int, str]] = []
+        self.heard_at_s: list[float] = []
+        self.audio_s = 0.0
+        self.late_s = 0.0
+
+    async def listen(self) -> None:
+        async for frame in self.session.input:
+            if isinstance(frame, TextFrame):
+                bot, number, word = frame.text.split()
+                self.words.append((bot, int(number), word))
+                self.heard_at_s.append(time.monotonic())
+            elif isinstance(frame, AudioFrame):
+                self.audio_s += frame.duration_s
+
+    async def measure_lateness(self, until_done: trio.Event) -> None:
+        """How late this machine woke us at worst: what a pause may be longer by."""
+        while not until_done.is_set():
+            due_s = time.monotonic() + 0.02
+            await trio.sleep(0.02)
+            self.late_s = max(self.late_s, time.monotonic() - due_s)
+
+    def longest_pause_s(self, words: int) -> float:
+        heard_at_s = self.heard_at_s[-words:]
+        return max(after - before for before, after in pairwise(heard_at_s))
+
+
+async def test_a_bot_that_is_killed_is_replaced_in_mid_call(redis_server: RedisServer) -> None:
+    """Kill -9 while it speaks: every word comes once, in order, after a pause. Again, with the first one back."""
+    params = WebsocketClientParams(audio_in_enabled=True, audio_out_enabled=True, serializer=JSONFrameSerializer())
+    with trio.fail_after(150):
+        async with processes(redis_server) as (port, start, bots):
+            transport = WebsocketClientTransport(f"ws://127.0.0.1:{port}", params)
+            async with transport.session() as session, trio.open_nursery() as nursery:
+                caller, done = Caller(session), trio.Event()
+                nursery.start_soon(caller.listen)
+                nursery.start_soon(caller.measure_lateness, done)
+                said: list[str] = []
+                for round_ in (1, 2):
+                    words = [f"w{round_}-{number}" for number in range(WORDS)]
+                    await session.output.send(TextFrame(text=" ".join(words)))
+                    await until(lambda: len(caller.words) >= len(said) + WORDS // 2, within_s=60)  # noqa: B023
+                    victim = caller.words[-1][0]
+                    bots[victim].kill()  # SIGKILL: it says nothing any more
+                    said += words
+                    await until(lambda: len(caller.words) == len(said), within_s=60)  # noqa: B023
+                    spoke = [bot for bot, _, _ in caller.words[-WORDS:]]
+                    assert spoke[0] == victim
+                    assert spoke[-1] in set(BOTS) - {victim}
+                    assert caller.longest_pause_s(WORDS) < PAUSE_S + 3 * caller.late_s
+                    bots[victim] = await start("bot", redis_server.url, victim)
+                    await trio.sleep(2)  # until it has said that it is there
+                done.set()
+                nursery.cancel_scope.cancel()
+    assert [word for _, _, word in caller.words] == said
+    assert [number for _, number, _ in caller.words] == [*range(1, WORDS + 1)] * 2
+    assert caller.audio_s > 2 * WORDS * 0.1 * 0.9
