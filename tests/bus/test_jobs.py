@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.bus.proxies import client, wire_pair
 from trio_transports.bus import (
     BusJobCancelMessage,
     BusJobRequestMessage,
@@ -22,6 +23,7 @@ from trio_transports.bus import (
     JobTimeoutError,
     LocalBus,
     Payload,
+    WebSocketProxyServer,
     Worker,
     WorkerGoneError,
     WorkerRegistryEntry,
@@ -511,3 +513,31 @@ def test_a_job_has_one_name() -> None:
         trio.run(run)
     with pytest.raises(TypeError, match=r"marked with its name, @job\('name'\)"):
         job(test_a_job_has_one_name)  # type: ignore[arg-type]
+
+
+async def test_a_job_that_cannot_cross_a_proxy_fails_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """A request, and an answer, that cannot be written for the other side is an error there and then, each time."""
+
+    class Unwritable(Doing):
+        @job("unwritable")
+        async def unwritable(self, request: JobRequest) -> Payload:
+            return {"x": object()}
+
+    near_wire, far_wire = wire_pair()
+    near, far = WorkerRunner("near runner"), WorkerRunner("far runner")
+    asking = Worker("near")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(near.run, asking, client(near_wire))
+        await nursery.start(far.run, Unwritable("far"))
+        joined = WebSocketProxyServer("gate", websocket=far_wire, worker_name="far", remote_worker_name="near")
+        nursery.start_soon(far.run_worker, joined)
+        began = trio.current_time()
+        for _ in range(2):
+            for name, payload in (("double", {"n": object()}), ("unwritable", None)):
+                with pytest.raises(JobError, match="cannot be written as JSON") as info:
+                    await asking.job("far", name, payload, timeout=50)
+                assert info.value.status == "error"
+            assert await asking.job("far", "double", {"n": 2}, timeout=50) == {"n": 4, "by": "far"}
+        assert trio.current_time() - began < 5
+        near.cancel()
+        far.cancel()

@@ -104,7 +104,7 @@ async def test_a_pair_joins_two_buses(autojump_clock: trio.testing.MockClock, ca
 def test_names_are_checked(value: Any) -> None:  # noqa: ANN401 - wrong on purpose
     """A proxy without two different names is refused at once."""
     near, _ = wire_pair()
-    with pytest.raises(ValueError, match="the remote worker's name must be a string"):
+    with pytest.raises(ValueError, match="remote_worker_name must be the name of a worker"):
         WebSocketProxyServer("p", websocket=near, worker_name="w", remote_worker_name=value)
     with pytest.raises(ValueError, match="both workers are named 'w'"):
         WebSocketProxyServer("p", websocket=near, worker_name="w", remote_worker_name="w")

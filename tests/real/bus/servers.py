@@ -67,7 +67,7 @@ class RedisServer:
                         await stream.send_all(b"PING\r\n")
                         if (await stream.receive_some(64)).startswith(b"+PONG"):
                             return
-                except OSError:
+                except (OSError, trio.BrokenResourceError):
                     pass
                 await trio.sleep(0.02)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.real.bus.servers import RedisServer, redis_command
+from tests.real.bus.servers import RedisServer, free_port, redis_command
 from tests.real.bus.waiting import QUICK, data, take, until
 from tests.tools import requires_module
 from trio_transports.bus import BusDataMessage, BusGapMessage, BusMessage
@@ -130,14 +130,15 @@ async def test_a_failover_by_sentinels_is_followed(tmp_path: Path) -> None:
 
 async def test_a_cluster_of_three(tmp_path: Path) -> None:
     """Buses that know one node each meet at the node that has their keys, for stored and for published messages."""
-    cluster = ("--cluster-enabled", "yes")
-    with servers(tmp_path, cluster, cluster, cluster) as nodes, trio.fail_after(90):
+    links = [str(free_port()) for _ in range(3)]
+    cluster = [("--cluster-enabled", "yes", "--cluster-port", link) for link in links]
+    with servers(tmp_path, *cluster) as nodes, trio.fail_after(90):
         for server in nodes:
             await server.wait_until_it_answers()
         for server, slots in zip(nodes, ((0, 5460), (5461, 10922), (10923, 16383)), strict=True):
             redis_command(server.port, "CLUSTER", "ADDSLOTSRANGE", str(slots[0]), str(slots[1]))
-        for server in nodes[1:]:
-            redis_command(nodes[0].port, "CLUSTER", "MEET", "127.0.0.1", str(server.port))
+        for server, link in zip(nodes[1:], links[1:], strict=True):
+            redis_command(nodes[0].port, "CLUSTER", "MEET", "127.0.0.1", str(server.port), link)
         await until(
             lambda: all("cluster_state:ok" in redis_command(node.port, "CLUSTER", "INFO") for node in nodes),
             within_s=30,

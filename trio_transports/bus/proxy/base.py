@@ -20,7 +20,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final, final
 
-from attrs import field, frozen
+from attrs import Attribute, define, evolve, field, frozen
 
 from ...errors import ConnectionClosed, LocalProtocolError
 from ...frames import AudioFrame
@@ -32,6 +32,9 @@ from ..messages import (
     LIFECYCLE_MESSAGES,
     BusFrameMessage,
     BusGapMessage,
+    BusJobRequestMessage,
+    BusJobResponseMessage,
+    BusJobResponseUrgentMessage,
     BusLocalMessage,
     BusMessage,
     BusSystemMessage,
@@ -76,6 +79,14 @@ class ProxySettings:
     ssl_context: ssl.SSLContext | None = None
 
 
+def _settings_or_default(given: ProxySettings | None) -> ProxySettings:
+    return given if given is not None else ProxySettings()
+
+
+def _message_types(given: Sequence[type[BusMessage]]) -> MessageTypes:
+    return tuple(given)
+
+
 def _lifecycle_types(given: Sequence[type[BusMessage]]) -> MessageTypes:
     if not isinstance(given, Sequence) or not all(
         isinstance(kind, type) and issubclass(kind, LIFECYCLE_MESSAGES) for kind in given
@@ -85,46 +96,42 @@ def _lifecycle_types(given: Sequence[type[BusMessage]]) -> MessageTypes:
     return tuple(given)
 
 
+def is_worker_name(proxy: object, attribute: "Attribute[str]", value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{type(proxy).__name__}.{attribute.alias} must be the name of a worker, not {value!r}")
+
+
+@define(eq=False, repr=False, slots=False)
 class Proxy(Worker):
     """What the two proxies share. Make a ``WebSocketProxyServer`` or a ``WebSocketProxyClient``."""
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        local: str,
-        remote: str,
-        forward_messages: Sequence[type[BusMessage]],
-        accepts_lifecycle: Sequence[type[BusMessage]],
-        serializer: MessageSerializer | None,
-        settings: ProxySettings | None,
-        active: bool = True,
-    ) -> None:
-        super().__init__(name, active=active)
-        for what, value in (("local", local), ("remote", remote)):
-            if not isinstance(value, str) or not value:
-                raise ValueError(f"{type(self).__name__}: the {what} worker's name must be a string, not {value!r}")
-        if local == remote:
-            raise ValueError(f"{type(self).__name__}: both workers are named {local!r}: give each a name of its own")
-        self._local = local
-        self._remote = remote
-        self._forward = tuple(forward_messages)
-        self._lifecycle = _lifecycle_types(accepts_lifecycle)
-        self._settings = settings if settings is not None else ProxySettings()
-        self._custom = serializer
-        json = serializer if isinstance(serializer, JSONMessageSerializer) else shared_serializer()
-        self._json: MessageSerializer = serializer if serializer is not None else json
+    _local: str = field(alias="worker_name", kw_only=True, validator=is_worker_name)
+    _remote: str = field(alias="remote_worker_name", kw_only=True, validator=is_worker_name)
+    _forward: MessageTypes = field(alias="forward_messages", default=(), kw_only=True, converter=_message_types)
+    _lifecycle: MessageTypes = field(alias="accepts_lifecycle", default=(), kw_only=True, converter=_lifecycle_types)
+    _custom: MessageSerializer | None = field(alias="serializer", default=None, kw_only=True)
+    _settings: ProxySettings = field(alias="settings", default=None, kw_only=True, converter=_settings_or_default)
+    _json: MessageSerializer = field(init=False)
+    _binary: BinaryMessageSerializer = field(init=False)
+    _serializer: MessageSerializer = field(init=False)
+    _outbox: Outbox = field(init=False)
+    _events: Broadcast[ProxyEvent] = field(factory=Broadcast, init=False)
+    _counters: Counters = field(factory=Counters, init=False)
+    _link: Link | None = field(default=None, init=False)
+    _told: WorkerReadyData | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self._local == self._remote:
+            name = type(self).__name__
+            raise ValueError(f"{name}: both workers are named {self._local!r}: give each a name of its own")
+        json = self._custom if isinstance(self._custom, JSONMessageSerializer) else shared_serializer()
+        self._serializer = self._json = self._custom if self._custom is not None else json
         self._binary = BinaryMessageSerializer(json)
-        self._serializer = self._json
-        self._events: Broadcast[ProxyEvent] = Broadcast()
-        self._counters = Counters()
         self._outbox = Outbox(
             max_messages=self._settings.outbox_messages,
             max_bytes=self._settings.outbox_bytes,
             max_audio_s=self._settings.outbox_audio_secs,
         )
-        self._link: Link | None = None
-        self._told: WorkerReadyData | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -242,6 +249,7 @@ class Proxy(Worker):
             if not self._counters.unsendable:
                 log.warning("%s: a message cannot be written; more are only counted: %s", self.name, exc)
             self._counters.unsendable += 1
+            self._answer_for(message, str(exc))
             return
         audio_s = 0.0
         if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):
@@ -251,6 +259,20 @@ class Proxy(Worker):
             self._link.put(waiting)
         else:
             self._outbox.put(waiting)
+
+    def _answer_for(self, message: BusMessage, why: str) -> None:
+        """Whoever waits for a job that cannot cross is told now, not at the timeout."""
+        if isinstance(message, BusJobRequestMessage):
+            answer = BusJobResponseMessage(
+                source=self._remote,
+                target=message.source,
+                job_id=message.job_id,
+                status="error",
+                response={"error": why},
+            )
+            self.bus.send_now(answer)
+        elif isinstance(message, BusJobResponseMessage | BusJobResponseUrgentMessage):
+            self._put(evolve(message, status="error", response={"error": why}))
 
     def _tell_ready(self, data: WorkerReadyData) -> None:
         if self._link is None or data.worker_name != self._local or data == self._told:

@@ -10,11 +10,12 @@ Rules
 3. While the worker is inactive it is not connected; activation dials, deactivation closes with 1000.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import final
 
 import trio
+from attrs import define, field
 
 from ...errors import TransportError
 from ...params import ReconnectPolicy
@@ -23,50 +24,43 @@ from ...wire.dialling import Address, Attempts, Dialler, is_final
 from ...wire.engines import engine_named
 from ...wire.protocol import Wire
 from ...wire.settings import WireSettings
-from ..codec.json import MessageSerializer
 from ..messages import BusMessage, BusWorkerRegistryMessage, Payload
-from .base import Proxy, ProxySettings
+from .base import Proxy, is_worker_name
 
 OpenWire = Callable[[], AbstractAsyncContextManager[Wire]]
 
 
+def _parsed(url: str) -> Address:
+    return Address.parse(url)
+
+
+def _pairs(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((headers or {}).items())
+
+
 @final
+@define(eq=False, repr=False, slots=False)
 class WebSocketProxyClient(Proxy):
     """Give it to a runner, or run it in a nursery: ``await proxy.run(bus)``.
 
     ``open_wire`` replaces the dialling of ``url``, for a connection that is made some other way.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        url: str,
-        remote_worker_name: str,
-        local_worker_name: str,
-        forward_messages: Sequence[type[BusMessage]] = (),
-        accepts_lifecycle: Sequence[type[BusMessage]] = (),
-        headers: Mapping[str, str] | None = None,
-        serializer: MessageSerializer | None = None,
-        reconnect: ReconnectPolicy | None = None,
-        settings: ProxySettings | None = None,
-        active: bool = True,
-        engine: str = "direct",
-        open_wire: OpenWire | None = None,
-    ) -> None:
-        super().__init__(
-            name,
-            local=local_worker_name,
-            remote=remote_worker_name,
-            forward_messages=forward_messages,
-            accepts_lifecycle=accepts_lifecycle,
-            serializer=serializer,
-            settings=settings,
-            active=active,
-        )
-        self._dialler = Dialler(
-            address=Address.parse(url),
-            engine=engine_named(engine),
+    _local: str = field(alias="local_worker_name", kw_only=True, validator=is_worker_name)
+    _address: Address = field(alias="url", kw_only=True, converter=_parsed)
+    _headers: tuple[tuple[str, str], ...] = field(alias="headers", default=None, kw_only=True, converter=_pairs)
+    _reconnect: ReconnectPolicy | None = field(alias="reconnect", default=None, kw_only=True)
+    _engine: str = field(alias="engine", default="direct", kw_only=True)
+    _given_open_wire: OpenWire | None = field(alias="open_wire", default=None, kw_only=True)
+    _open_wire: OpenWire = field(init=False)
+    _activated: trio.Event = field(factory=trio.Event, init=False)
+    _while_active: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        dialler = Dialler(
+            address=self._address,
+            engine=engine_named(self._engine),
             settings=WireSettings(
                 max_message_bytes=self._settings.max_message_bytes,
                 ping_interval_s=self._settings.ping_interval,
@@ -74,14 +68,11 @@ class WebSocketProxyClient(Proxy):
             ),
             connect_timeout_s=self._settings.connect_timeout,
             ssl_context=self._settings.ssl_context,
-            headers=tuple((headers or {}).items()),
+            headers=self._headers,
             subprotocols=tuple(self._subprotocols),
         )
-        self._reconnect = reconnect
-        self._open_wire = open_wire if open_wire is not None else self._dialler.connect
-        self._activated = trio.Event()
-        self._while_active = trio.CancelScope()
-        if active:
+        self._open_wire = self._given_open_wire if self._given_open_wire is not None else dialler.connect
+        if self.active:
             self._activated.set()
 
     def comes_in(self, message: BusMessage) -> bool:
@@ -103,7 +94,7 @@ class WebSocketProxyClient(Proxy):
         with self._events.activity():
             self.watch(self._local)
             policy = self._reconnect
-            attempts = None if policy is None else Attempts(policy, str(self._dialler.address))
+            attempts = None if policy is None else Attempts(policy, str(self._address))
             while True:
                 await self._activated.wait()
                 with trio.CancelScope() as self._while_active:

@@ -11,46 +11,24 @@ Rules
 """
 
 import logging
-from collections.abc import Sequence
 from typing import final
 
 import trio
+from attrs import define, field
 
 from ...errors import ConnectionClosed
-from ..codec.json import MessageSerializer
-from ..messages import BusMessage
-from .base import Proxy, ProxySettings
+from .base import Proxy
 from .server_wire import ServerSide, open_server_wire
 
 log = logging.getLogger(__name__)
 
 
 @final
+@define(eq=False, repr=False, slots=False)
 class WebSocketProxyServer(Proxy):
     lives_with_caller = True
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        websocket: ServerSide,
-        worker_name: str,
-        remote_worker_name: str,
-        forward_messages: Sequence[type[BusMessage]] = (),
-        accepts_lifecycle: Sequence[type[BusMessage]] = (),
-        serializer: MessageSerializer | None = None,
-        settings: ProxySettings | None = None,
-    ) -> None:
-        super().__init__(
-            name,
-            local=worker_name,
-            remote=remote_worker_name,
-            forward_messages=forward_messages,
-            accepts_lifecycle=accepts_lifecycle,
-            serializer=serializer,
-            settings=settings,
-        )
-        self._websocket = websocket
+    _websocket: ServerSide = field(alias="websocket", kw_only=True)
 
     async def main(self) -> None:
         with self._events.activity():
