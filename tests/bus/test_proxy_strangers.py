@@ -12,6 +12,7 @@ from tests.bus.proxies import JSON, MAKERS, data, on_the_bus, running, wire_pair
 from trio_transports.bus import (
     BUS_SUBPROTOCOL,
     BusFrameMessage,
+    BusMessage,
     BusOpaqueMessage,
     BusUICommandMessage,
     BusUIJobGroupStartedMessage,
@@ -230,3 +231,25 @@ def test_user_interface_messages_cross() -> None:
         written = JSON.encode(message)
         assert json.loads(written)["__type__"] == f"pipecat.bus.ui.messages.{type(message).__name__}"
         assert JSON.decode(written) == message
+
+
+def test_what_json_cannot_hold_is_refused_wherever_it_stands() -> None:
+    """NaN, a key that is no text, a number over 64 bits and nesting without end: never written as something else."""
+    serializer = JSONMessageSerializer()
+    serializer.register(Mood, "acme.frames.Mood")
+    deep: object = []
+    for _ in range(150):
+        deep = [deep]
+    wrong: list[BusMessage] = [
+        BusFrameMessage(source="near", frame=Mood(mood="good", strength=float("nan"))),
+        BusUICommandMessage(source="near", payload=float("inf")),
+        BusUICommandMessage(source="near", payload={5: "x"}),
+        BusUICommandMessage(source="near", payload=2**70),
+        BusUICommandMessage(source="near", payload=deep),
+        BusUICommandMessage(source="near", payload="\ud800"),
+    ]
+    for message in wrong:
+        with pytest.raises(LocalProtocolError):
+            serializer.encode(message)
+    fine = BusUICommandMessage(source="near", payload=[None] * 200 + [[{}]] * 200)
+    assert serializer.decode(serializer.encode(fine)) == fine

@@ -224,7 +224,8 @@ class DoneJobs:
     async def _do(self, request: JobRequest, handler: JobHandler, turns: deque[JobRequest]) -> None:
         try:
             with request.scope:
-                await request.turn.wait()
+                if not request.turn.is_set():
+                    await request.turn.wait()
                 await self._answer(request, handler)
         finally:
             if not request.is_answered:

@@ -253,7 +253,8 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     async def _receive(self, lanes: Sequence[_Lane]) -> BusMessage:
         for lane in lanes:
             lane.settle()
-        await trio.lowlevel.checkpoint()
+        if self._state != "open" or any(lane.waiting or lane.lost for lane in lanes):
+            await trio.lowlevel.checkpoint()  # else it parks below
         while self._state != "closed":
             for lane in lanes:
                 if lane.lost or lane.is_unknown:

@@ -22,7 +22,7 @@ from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ...errors import LocalProtocolError, RemoteProtocolError
-from ...serializers.codec import MAX_DEPTH, dumps, loads
+from ...serializers.codec import MAX_DEPTH, ORJSON, dumps, loads, loads_of_any_depth
 from ...serializers.converters import from_base64, make_converter, mismatch, to_base64, within
 from ..messages import (
     LOCAL_NAMES,
@@ -65,6 +65,31 @@ class MessageSerializer(Protocol):
 def shared_serializer() -> "JSONMessageSerializer":
     """The one that buses and proxies use when they are given none: making one takes milliseconds."""
     return JSONMessageSerializer()
+
+
+def _may_be_deep(data: bytes) -> bool:
+    """Whether there are enough brackets for more than ``MAX_DEPTH`` levels: only then is it worth to look."""
+    return data.count(b"{") + data.count(b"[") > MAX_DEPTH
+
+
+def _parse(data: bytes | str) -> object:
+    if _may_be_deep(data if isinstance(data, bytes) else data.encode("utf-8", "replace")):
+        return loads(data)
+    return loads_of_any_depth(data)
+
+
+def _write(document: JSONObject, path: str) -> bytes:
+    """As ``codec.dumps``, without its walk where the result shows that there is nothing to find."""
+    if ORJSON is not None:
+        try:
+            data: bytes = ORJSON[1](document).encode()
+        except (TypeError, ValueError):
+            pass  # below it is said what is wrong, and where
+        else:
+            # Here a NaN has become a null. Everything else that JSON cannot hold is an error.
+            if b"null" not in data and not _may_be_deep(data):
+                return data
+    return dumps(document, path=path).encode()
 
 
 def _is_literal(kind: Any) -> bool:  # noqa: ANN401 - a type, of any kind
@@ -154,7 +179,7 @@ class JSONMessageSerializer:
                 raise LocalProtocolError(f"a {cls.__name__} never leaves the process: send it on the local bus")
             raise LocalProtocolError(f"{cls.__name__} is not registered: call register({cls.__name__}, name) first")
         try:
-            data = dumps(tagged(name, self._writers[cls](message)), path=cls.__name__).encode()
+            data = _write(tagged(name, self._writers[cls](message)), cls.__name__)
         except RecursionError:
             raise LocalProtocolError(f"{cls.__name__} is nested deeper than {MAX_DEPTH} levels") from None
         self.check_size(data, local=True)
@@ -162,7 +187,7 @@ class JSONMessageSerializer:
 
     def decode(self, data: bytes | str) -> BusMessage:
         self.check_size(data)
-        name, content = untag(loads(data))
+        name, content = untag(_parse(data))
         try:
             return self._read(name, content)
         except UnknownTypeError:
