@@ -32,6 +32,8 @@ from trio_transports.bus import (
 )
 from trio_transports.bus.answering import MAX_EARLY, MAX_JOBS
 from trio_transports.bus.asking import MAX_EVENTS
+from trio_transports.params import ReconnectPolicy
+from trio_transports.wire.memory import MemoryWire
 
 
 class Doing(Worker):
@@ -541,3 +543,38 @@ async def test_a_job_that_cannot_cross_a_proxy_fails_at_once(autojump_clock: tri
         assert trio.current_time() - began < 5
         near.cancel()
         far.cancel()
+
+
+async def test_a_job_ends_with_the_connection_it_crosses(autojump_clock: trio.testing.MockClock) -> None:
+    """When the link is lost who asked is told, and who does the job is cancelled; over the next link all is well."""
+    near, far = WorkerRunner("near runner"), WorkerRunner("far runner")
+    asking, doing = Worker("near"), Doing("far")
+    pairs = [wire_pair() for _ in range(3)]
+    proxy = client(*(pair[0] for pair in pairs), reconnect=ReconnectPolicy(initial_delay=0.1))
+
+    async def serve() -> None:
+        for _, wire in pairs:
+            gate = WebSocketProxyServer("gate", websocket=wire, worker_name="far", remote_worker_name="near")
+            await far.run_worker(gate)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(near.run, asking, proxy)
+        await nursery.start(far.run, doing)
+        nursery.start_soon(serve)
+        for number in (1, 2):
+
+            async def cut(wire: MemoryWire = pairs[number - 1][0]) -> None:
+                await trio.sleep(1)
+                wire.abort()
+
+            nursery.start_soon(cut)
+            began = trio.current_time()
+            with pytest.raises(WorkerGoneError, match="connection to it was lost"):
+                await asking.job("far", "slow", timeout=100)
+            assert trio.current_time() - began < 2
+            await trio.sleep(5)
+            assert doing.seen == ["began", "cancelled"] * number
+            assert await asking.job("far", "double", {"n": 1}, timeout=100) == {"n": 2, "by": "far"}
+        near.cancel()
+        far.cancel()
+        nursery.cancel_scope.cancel()

@@ -208,6 +208,12 @@ class DoneJobs:
         if len(self._early) > MAX_EARLY:
             self._early.popitem(last=False)
 
+    def lose(self, requester: str) -> None:
+        """Cancel what ``requester`` asked for: nobody would hear the answer."""
+        for request in self._running.values():
+            if request.requester == requester:
+                request.scope.cancel()
+
     def want_update(self, message: BusJobUpdateRequestMessage) -> bool:
         """Tell the job that its requester asks how far it is; False if it is not done here."""
         request = self._running.get((message.source, message.job_id))

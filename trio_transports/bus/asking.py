@@ -4,7 +4,8 @@ Rules
 1. Answers are taken at the tap of the worker's subscription, in the sender's task: a worker may wait for a job inside
    the handler of a message. Ids begin with the worker's own prefix, so a late answer is known as such and dropped.
 2. A request waits until its worker is ready, as far as the registry knows.
-3. A worker that has failed, ended, or is not heard of any more answers nothing: what it was asked fails at once.
+3. A worker that has failed, ended, or is not heard of any more answers nothing: what it was asked fails at once. So
+   does what was asked over a connection that is lost, though another one may come.
 4. Events wait for whoever reads them; past ``MAX_EVENTS`` the oldest is dropped and counted.
 """
 
@@ -35,6 +36,7 @@ from .messages import (
     BusMessage,
     BusWorkerErrorMessage,
     BusWorkerLocalErrorMessage,
+    BusWorkerLostMessage,
     Payload,
     WorkerReadyData,
 )
@@ -176,8 +178,11 @@ class AskedJobs:
             if pending is not None:
                 self._reply(pending, message)
             return True
-        if isinstance(message, _ERRORS) and self._pending:
-            self._fail(message.source, f"it failed: {message.error}")
+        if self._pending:
+            if isinstance(message, _ERRORS):
+                self._fail(message.source, f"it failed: {message.error}")
+            elif isinstance(message, BusWorkerLostMessage) and message.target == self._source:
+                self._fail(message.source, "the connection to it was lost")
         return False
 
     def _reply(self, pending: Pending, message: _Reply) -> None:

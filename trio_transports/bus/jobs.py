@@ -4,7 +4,8 @@ Rules
 1. ``await worker.job(target, name, payload, timeout=…)`` is the whole of it: the response, or an error that says why
    there is none. In an ``async with`` it gives what comes meanwhile as ``JobEvent``s, and waits for the answer at its
    end.
-2. Whoever leaves the ``async with`` early, by an exception, a cancellation or the timeout, cancels the job there.
+2. A job lives no longer than the connection it crosses. Whoever leaves the ``async with`` early, by an exception, a
+   cancellation or the timeout, cancels the job there.
 3. A group asks several workers at once. With ``cancel_on_error`` the first that fails ends it for all.
 4. On the answering side a method marked ``@job(name)`` runs in a task of its own and returns the response. A cancelled
    job is a cancelled task. ``JobError`` raised there is the answer "failed"; another exception is logged, and the

@@ -288,6 +288,11 @@ class BusGapMessage(BusDataMessage, BusLocalMessage):
 
 
 @frozen(kw_only=True)
+class BusWorkerLostMessage(BusSystemMessage, BusLocalMessage):
+    """The connection over which ``target`` and the worker ``source`` talk is lost: no job between them goes on."""
+
+
+@frozen(kw_only=True)
 class BusWorkerSeenMessage(BusSystemMessage, BusLocalMessage):
     """A worker that the recipient watches is ready."""
 

@@ -38,6 +38,7 @@ from .messages import (
     BusMessage,
     BusWorkerErrorMessage,
     BusWorkerLocalErrorMessage,
+    BusWorkerLostMessage,
     BusWorkerReadyMessage,
     BusWorkerSeenMessage,
     Payload,
@@ -250,6 +251,10 @@ class Worker:
     def _tap(self, message: BusMessage) -> bool:
         life = self._life
         if life is not None and life.asked.take(message):
+            return True
+        if isinstance(message, BusWorkerLostMessage) and life is not None:
+            if message.target == self.name:
+                life.done.lose(message.source)
             return True
         return self._active and self.tap(message)
 

@@ -1,0 +1,136 @@
+"""A proxy over a wire that writes at once what needs no waiting: in order, with what does, and with what is lost."""
+
+from collections import deque
+from typing import Any
+
+import trio
+import trio.testing
+
+from tests.bus.proxies import client, data, received, running, server, wire_pair
+from trio_transports.bus import BusMessage, LocalBus
+from trio_transports.errors import ConnectionClosed
+from trio_transports.params import ReconnectPolicy
+from trio_transports.wire import Peer
+from trio_transports.wire.memory import MemoryWire
+from trio_transports.wire.protocol import BytesLike
+
+
+class Now:
+    """A memory wire with ``send_now``, whose answers are given: True, False, None (begun), or an end."""
+
+    def __init__(self, wire: MemoryWire, *answers: Any) -> None:  # noqa: ANN401 - a bool, None or an exception
+        self.wire = wire
+        self.answers = deque(answers)
+        self.begun: list[bytes | str] = []
+        self.may_flush = trio.Event()
+        self.calls: list[str] = []
+
+    @property
+    def peer(self) -> Peer:
+        return self.wire.peer
+
+    async def receive(self) -> str | bytes:
+        return await self.wire.receive()
+
+    async def send(self, message: str | BytesLike) -> None:
+        assert not self.begun, "nothing may be sent before what was begun is written"
+        self.calls.append("send")
+        await self.wire.send(message)
+
+    def send_now(self, message: str | bytes) -> bool | None:
+        assert not self.begun, "nothing may be sent before what was begun is written"
+        answer = self.answers.popleft() if self.answers else True
+        self.calls.append(f"now {answer}")
+        if isinstance(answer, Exception):
+            raise answer
+        if answer:
+            self.wire._other._arrived.append(message)
+            self.wire._other._readers.unpark_all()
+        elif answer is None:
+            self.begun.append(message)
+        return answer
+
+    async def flushed(self) -> None:
+        self.calls.append("flushed")
+        await self.may_flush.wait()
+        for message in self.begun:
+            await self.wire.send(message)
+        self.begun.clear()
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        await self.wire.aclose(code, reason)
+
+    def abort(self) -> None:
+        self.wire.abort()
+
+
+def numbered(number: int) -> BusMessage:
+    message = data("near", "far")
+    return type(message)(source="near", target="far", id=number)
+
+
+def numbers(messages: list[BusMessage]) -> list[int]:
+    return [message.id for message in messages]
+
+
+async def test_what_can_be_written_at_once_is(autojump_clock: trio.testing.MockClock) -> None:
+    """Each message is on the wire when ``send`` returns, and no task had to wake for it."""
+    near, far = wire_pair()
+    wire = Now(near)
+    proxy = server(wire)
+    async with running(proxy) as bus:
+        for number in range(5):
+            await bus.send(numbered(number))
+            assert len(far._arrived) == number + 1
+        assert wire.calls == ["now True"] * 5
+        assert numbers(await received(far)) == [*range(5)]
+        assert proxy.statistics().sent == 5
+
+
+async def test_what_cannot_be_written_at_once_keeps_its_place(autojump_clock: trio.testing.MockClock) -> None:
+    """Refused, begun, and what came behind them: all are written, in order; twice."""
+    near, far = wire_pair()
+    wire = Now(near)
+    proxy = server(wire)
+    async with running(proxy) as bus:
+        for round_ in range(2):
+            wire.answers.extend((False, True, None))
+            wire.may_flush = trio.Event()
+            for number in range(3):
+                await bus.send(numbered(number))
+            await trio.testing.wait_all_tasks_blocked()  # the writer has sent these
+            await bus.send(numbered(3))
+            await bus.send(numbered(4))
+            await bus.send(numbered(5))
+            await trio.testing.wait_all_tasks_blocked()
+            wire.may_flush.set()
+            assert numbers(await received(far)) == [*range(6)], round_
+        assert proxy.statistics().sent == 12
+        assert proxy.statistics().waiting == 0
+
+
+async def test_a_write_that_was_begun_and_never_ends_aborts(autojump_clock: trio.testing.MockClock) -> None:
+    """Past ``send_timeout`` the connection of a peer that does not read is aborted, as with any other write."""
+    near, _ = wire_pair()
+    proxy = server(Now(near, None))
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            bus = LocalBus()
+            began = trio.current_time()
+            await nursery.start(proxy.run, bus)
+            await trio.testing.wait_all_tasks_blocked()
+            await bus.send(numbered(1))
+    assert 9.9 < trio.current_time() - began < 13
+
+
+async def test_what_meets_an_end_goes_over_the_next_connection(autojump_clock: trio.testing.MockClock) -> None:
+    """A wire that ends in ``send_now`` has not taken the message: the next one gets it, first."""
+    (first, _), (second, far) = wire_pair(), wire_pair()
+    lost = ConnectionClosed(1006, "gone", initiator="error")
+    proxy = client(Now(first, lost, lost), Now(second), reconnect=ReconnectPolicy(initial_delay=0.1))
+    async with running(proxy) as bus:
+        await bus.send(numbered(1))
+        first.abort()
+        await bus.send(numbered(2))
+        await trio.sleep(1)
+        assert numbers(await received(far)) == [1, 2]
