@@ -444,3 +444,15 @@ async def test_what_a_bot_says_at_once_crosses_a_proxy_whole(
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert to_near.statistics().dropped == to_far.statistics().dropped == 0
+
+
+async def test_what_waits_for_a_session_is_bounded_in_bytes(autojump_clock: trio.testing.MockClock) -> None:
+    """Large messages that a session does not take: the oldest go and are counted, and later there is room again."""
+    waiting = Waiting()
+    for _ in range(2):
+        for number in range(30):
+            waiting.put(MessageFrame(message=["x" * 1_000_000, number]))
+        assert waiting.dropped == 14
+        frames = [await waiting.get() for _ in range(16)]
+        assert [frame.message[1] for frame in frames if isinstance(frame, MessageFrame)] == [*range(14, 30)]  # type: ignore[index]
+        waiting.dropped = 0

@@ -155,6 +155,27 @@ async def test_events_that_nobody_reads_are_bounded(autojump_clock: trio.testing
         assert asked.response == {"done": True}
 
 
+async def test_events_that_nobody_reads_are_bounded_in_bytes(autojump_clock: trio.testing.MockClock) -> None:
+    """A stream of megabytes that is not read costs so much memory and no more."""
+
+    class Pouring(Worker):
+        @job("pour")
+        async def pour(self, request: JobRequest) -> None:
+            for number in range(40):
+                await request.send_stream_data({"n": number, "raw": bytes(1_000_000)})
+            await request.send_stream_end({"all": 40})
+
+    async with workers(Pouring("pouring")) as (asking, _, _):
+        for _ in range(2):
+            async with asking.job("pouring", "pour") as asked:
+                await trio.testing.wait_all_tasks_blocked()
+                numbers = [event.data["n"] async for event in asked if event.data and "n" in event.data]
+            assert len(numbers) == 40 - asked.missed
+            assert 15 <= len(numbers) <= 17
+            assert numbers == [*range(40 - len(numbers), 40)]
+            assert asked.response == {"all": 40}
+
+
 async def test_errors_say_whose_fault_it_was(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,7 +6,7 @@ Rules
 2. A request waits until its worker is ready, as far as the registry knows.
 3. A worker that has failed, ended, or is not heard of any more answers nothing: what it was asked fails at once. So
    does what was asked over a connection that is lost, though another one may come.
-4. Events wait for whoever reads them; past ``MAX_EVENTS`` the oldest is dropped and counted.
+4. Events wait for whoever reads them; past ``MAX_EVENTS`` or their bytes the oldest is dropped and counted.
 """
 
 import secrets
@@ -41,10 +41,12 @@ from .messages import (
     WorkerReadyData,
 )
 from .registry import WorkerRegistry
+from .weight import payload_weight
 
 T = TypeVar("T")
 
 MAX_EVENTS: Final = 1024
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 GOODBYE_S: Final = 1.0
 
 _Reply: TypeAlias = (
@@ -80,7 +82,9 @@ class Pending:
     errors: dict[str, JobError] = field(factory=dict, init=False)
     missed: int = field(default=0, init=False)
     wants_events: bool = field(default=True, init=False)
-    _events: deque[JobEvent] = field(factory=deque, init=False)
+    _events: deque[tuple[JobEvent, int]] = field(factory=deque, init=False)
+    """Each with its weight."""
+    _bytes: int = field(default=0, init=False)
     _changed: ParkingLot = field(factory=ParkingLot, init=False)
 
     @property
@@ -94,9 +98,11 @@ class Pending:
     def tell(self, event: JobEvent) -> None:
         if not self.wants_events:
             return
-        self._events.append(event)
-        if len(self._events) > MAX_EVENTS:
-            self._events.popleft()
+        # The one that is first is read at once, or is all that there is: it need not be weighed.
+        self._events.append((event, payload_weight(event.data) if self._events else 0))
+        self._bytes += self._events[-1][1]
+        while len(self._events) > MAX_EVENTS or (len(self._events) > 1 and self._bytes > MAX_EVENT_BYTES):
+            self._bytes -= self._events.popleft()[1]
             self.missed += 1
         self._changed.unpark_all()
 
@@ -116,7 +122,9 @@ class Pending:
             if self.is_done:
                 return None
             await self._changed.park()
-        return self._events.popleft()
+        event, size_bytes = self._events.popleft()
+        self._bytes -= size_bytes
+        return event
 
     async def wait(self) -> None:
         if self.is_done:
@@ -181,7 +189,7 @@ class AskedJobs:
         if self._pending:
             if isinstance(message, _ERRORS):
                 self._fail(message.source, f"it failed: {message.error}")
-            elif isinstance(message, BusWorkerLostMessage) and message.target == self._source:
+            elif isinstance(message, BusWorkerLostMessage) and message.local == self._source:
                 self._fail(message.source, "the connection to it was lost")
         return False
 

@@ -7,7 +7,8 @@ Rules
    bridge was cancelled or failed). A worker that sends one of the two ends the call. ``exclude_frames`` keeps frames
    off the bus: ``LIFECYCLE_FRAMES`` for a Pipecat pipeline, which would end with the first caller.
 3. An ``InterruptionFrame`` of the worker's overtakes what it sent before and still waits here, which is dropped.
-4. What waits here for the session is bounded: ``MAX_AUDIO_S`` of audio and ``MAX_FRAMES`` others, the oldest dropped.
+4. What waits here for the session is bounded: ``MAX_AUDIO_S`` of audio, ``MAX_FRAMES`` and ``MAX_BYTES`` of others, the
+   oldest dropped.
 """
 
 from collections import deque
@@ -24,9 +25,11 @@ from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame
 from .bus import Bus
 from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .subscription import BusSubscription
+from .weight import frame_weight
 
 MAX_AUDIO_S: Final = 60.0
 MAX_FRAMES: Final = 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 GOODBYE_S: Final = 1.0
 LIFECYCLE_FRAMES: Final = (StartFrame, EndFrame, CancelFrame)
 
@@ -140,22 +143,25 @@ class _Ends:
 
 
 @final
+@define(eq=False)
 class Waiting:
     """Frames on their way to a session: one reader, and a bound that drops the oldest."""
 
-    def __init__(self) -> None:
-        self._frames: deque[Frame] = deque()
-        self._audio_s = 0.0
-        self._others = 0
-        self._reader = ParkingLot()
-        self.dropped = 0
+    dropped: int = field(default=0, init=False)
+    _frames: deque[tuple[Frame, int]] = field(factory=deque, init=False)
+    """Each with its weight."""
+    _audio_s: float = field(default=0.0, init=False)
+    _others: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)
+    _reader: ParkingLot = field(factory=ParkingLot, init=False)
 
     def put(self, frame: Frame) -> None:
-        self._frames.append(frame)
-        self._count(frame, 1)
+        size_bytes = frame_weight(frame)
+        self._frames.append((frame, size_bytes))
+        self._count(frame, size_bytes, 1)
         while self._audio_s > MAX_AUDIO_S and self._drop(audio=True):
             pass
-        while self._others > MAX_FRAMES and self._drop(audio=False):
+        while (self._others > MAX_FRAMES or self._bytes > MAX_BYTES) and self._drop(audio=False):
             pass
         self._reader.unpark()
 
@@ -163,27 +169,28 @@ class Waiting:
         await trio.lowlevel.checkpoint()
         while not self._frames:
             await self._reader.park()
-        frame = self._frames.popleft()
-        self._count(frame, -1)
+        frame, size_bytes = self._frames.popleft()
+        self._count(frame, size_bytes, -1)
         return frame
 
     def clear(self) -> None:
         self.dropped += len(self._frames)
         self._frames.clear()
-        self._audio_s, self._others = 0.0, 0
+        self._audio_s, self._others, self._bytes = 0.0, 0, 0
 
-    def _count(self, frame: Frame, sign: int) -> None:
+    def _count(self, frame: Frame, size_bytes: int, sign: int) -> None:
         if isinstance(frame, AudioFrame):
             self._audio_s = self._audio_s + sign * frame.duration_s if self._frames else 0.0
         else:
             self._others += sign
+            self._bytes += sign * size_bytes
 
     def _drop(self, *, audio: bool) -> bool:
         """Drop the oldest of its kind, unless it is the newest frame of all."""
-        for index, frame in enumerate(self._frames):
+        for index, (frame, size_bytes) in enumerate(self._frames):
             if isinstance(frame, AudioFrame) is audio and index + 1 < len(self._frames):
                 del self._frames[index]
-                self._count(frame, -1)
+                self._count(frame, size_bytes, -1)
                 self.dropped += 1
                 return True
         return False

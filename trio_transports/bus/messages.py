@@ -289,7 +289,12 @@ class BusGapMessage(BusDataMessage, BusLocalMessage):
 
 @frozen(kw_only=True)
 class BusWorkerLostMessage(BusSystemMessage, BusLocalMessage):
-    """The connection over which ``target`` and the worker ``source`` talk is lost: no job between them goes on."""
+    """The connection over which ``local`` and the worker ``source`` talk is lost: no job between them goes on.
+
+    It has no target: it is for the machinery of workers, not for what they handle.
+    """
+
+    local: str
 
 
 @frozen(kw_only=True)

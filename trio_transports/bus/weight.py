@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from attrs import fields_dict, has
 
 from ..frames import AudioFrame, TextFrame
-from .messages import BusFrameMessage, BusMessage
+from .messages import BusFrame, BusFrameMessage, BusMessage, Payload
 
 BASE: Final = 512
 """A message and its frame, with their names."""
@@ -19,13 +19,21 @@ NODE: Final = 64
 """One value inside a payload: an empty list, or an entry of a dict."""
 
 
+def frame_weight(frame: BusFrame) -> int:
+    if type(frame) is AudioFrame:
+        return BASE + len(frame.audio)
+    if type(frame) is TextFrame:
+        return BASE + len(frame.text)
+    return BASE + _of(frame)
+
+
+def payload_weight(payload: Payload | None) -> int:
+    return NODE if payload is None else _of(payload)
+
+
 def weight(message: BusMessage) -> int:
     if type(message) is BusFrameMessage:
-        frame = message.frame
-        if type(frame) is AudioFrame:
-            return BASE + len(frame.audio)
-        if type(frame) is TextFrame:
-            return BASE + len(frame.text)
+        return frame_weight(message.frame)
     size_bytes = BASE
     for name in _contents(cast(Hashable, type(message))):
         size_bytes += _of(getattr(message, name))

@@ -253,7 +253,7 @@ class Worker:
         if life is not None and life.asked.take(message):
             return True
         if isinstance(message, BusWorkerLostMessage) and life is not None:
-            if message.target == self.name:
+            if message.local == self.name:
                 life.done.lose(message.source)
             return True
         return self._active and self.tap(message)

@@ -13,6 +13,8 @@ Rules
 import struct
 from typing import Final, final
 
+from attrs import define, field
+
 from ...errors import RemoteProtocolError
 from ...frames import AudioFrame
 from ...serializers.converters import audio_frame
@@ -31,6 +33,9 @@ _NONE: Final = 0xFFFF
 _NO_TEXT: Final = _LENGTH.pack(_NONE)
 
 
+_Texts = tuple[str | None, ...]
+
+
 def _text(value: str | None) -> bytes:
     if value is None:
         return _NO_TEXT
@@ -40,12 +45,20 @@ def _text(value: str | None) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
+def _json_or_shared(json: JSONMessageSerializer | None) -> JSONMessageSerializer:
+    return json if json is not None else shared_serializer()
+
+
 @final
+@define(eq=False)
 class BinaryMessageSerializer:
     """Audio in binary, everything else by ``json``."""
 
-    def __init__(self, json: JSONMessageSerializer | None = None) -> None:
-        self._json = json if json is not None else shared_serializer()
+    _json: JSONMessageSerializer = field(default=None, converter=_json_or_shared)
+    _written: tuple[_Texts, bytes] = field(default=(("",) * 6, b""), init=False)
+    """The texts of the audio written last, and how they were written: those of one stream are always the same."""
+    _read: tuple[bytes, _Texts] = field(default=(b"", ("",) * 6), init=False)
+    """The texts of the audio read last, as they stood there and as they are."""
 
     def encode(self, message: BusMessage) -> bytes:
         if type(message) is BusFrameMessage and type(message.frame) is AudioFrame:
@@ -58,7 +71,7 @@ class BinaryMessageSerializer:
     def decode(self, data: bytes | str) -> BusMessage:
         if isinstance(data, bytes) and data[:1] == b"\x01":
             self._json.check_size(data)
-            return _decode_audio(data)
+            return self._decode_audio(data)
         return self._json.decode(data)
 
     def _encode_audio(self, message: BusFrameMessage, frame: AudioFrame) -> bytes:
@@ -67,55 +80,56 @@ class BinaryMessageSerializer:
             | (_UPSTREAM if message.direction == "UPSTREAM" else 0)
             | (0 if frame.pts is None else _PTS)
         )
-        data = b"".join(
-            (
-                _HEAD.pack(AUDIO, flags, frame.num_channels, frame.sample_rate, message.id, frame.id, frame.pts or 0),
-                _text(message.source),
-                _text(message.target),
-                _text(message.bridge),
-                _text(message.name),
-                _text(frame.name),
-                _text(frame.destination),
-                frame.audio,
-            )
-        )
+        texts = (message.source, message.target, message.bridge, message.name, frame.name, frame.destination)
+        if texts != self._written[0]:
+            self._written = (texts, b"".join(map(_text, texts)))
+        head = _HEAD.pack(AUDIO, flags, frame.num_channels, frame.sample_rate, message.id, frame.id, frame.pts or 0)
+        data = b"".join((head, self._written[1], frame.audio))
         self._json.check_size(data, local=True)
         return data
 
+    def _decode_audio(self, data: bytes) -> BusFrameMessage:
+        if len(data) < _HEAD.size:
+            raise RemoteProtocolError(f"an audio message of {len(data)} bytes ends inside its head of {_HEAD.size}")
+        _, flags, channels, rate, message_id, frame_id, pts = _HEAD.unpack_from(data)
+        if flags & ~_KNOWN_FLAGS:
+            raise RemoteProtocolError(f"flags {flags:#04x} are not known", path="flags")
+        raw, texts = self._read
+        if not raw or not data.startswith(raw, _HEAD.size):
+            texts, end = _read_texts(data)
+            raw = data[_HEAD.size : end]
+            self._read = (raw, texts)
+        source, target, bridge, message_name, frame_name, destination = texts
+        if source is None or message_name is None or frame_name is None:
+            raise RemoteProtocolError("source and both names are texts, not None")
+        return BusFrameMessage(
+            source=source,
+            target=target,
+            bridge=bridge,
+            id=message_id,
+            name=message_name,
+            role="input" if flags & _INPUT else "output",
+            direction="UPSTREAM" if flags & _UPSTREAM else "DOWNSTREAM",
+            frame=audio_frame(
+                data[_HEAD.size + len(raw) :],
+                rate,
+                channels,
+                pts=pts if flags & _PTS else None,
+                id=frame_id,
+                name=frame_name,
+                destination=destination,
+                path="frame",
+            ),
+        )
 
-def _decode_audio(data: bytes) -> BusFrameMessage:
-    if len(data) < _HEAD.size:
-        raise RemoteProtocolError(f"an audio message of {len(data)} bytes ends inside its head of {_HEAD.size}")
-    _, flags, channels, rate, message_id, frame_id, pts = _HEAD.unpack_from(data)
-    if flags & ~_KNOWN_FLAGS:
-        raise RemoteProtocolError(f"flags {flags:#04x} are not known", path="flags")
-    source, at = _read_text(data, _HEAD.size, "source")
-    target, at = _read_text(data, at, "target")
-    bridge, at = _read_text(data, at, "bridge")
-    message_name, at = _read_text(data, at, "name")
-    frame_name, at = _read_text(data, at, "frame.name")
-    destination, at = _read_text(data, at, "frame.destination")
-    if source is None or message_name is None or frame_name is None:
-        raise RemoteProtocolError("source and both names are texts, not None")
-    return BusFrameMessage(
-        source=source,
-        target=target,
-        bridge=bridge,
-        id=message_id,
-        name=message_name,
-        role="input" if flags & _INPUT else "output",
-        direction="UPSTREAM" if flags & _UPSTREAM else "DOWNSTREAM",
-        frame=audio_frame(
-            data[at:],
-            rate,
-            channels,
-            pts=pts if flags & _PTS else None,
-            id=frame_id,
-            name=frame_name,
-            destination=destination,
-            path="frame",
-        ),
-    )
+
+def _read_texts(data: bytes) -> tuple[_Texts, int]:
+    """The six texts of an audio message, and where they end."""
+    at, texts = _HEAD.size, []
+    for name in ("source", "target", "bridge", "name", "frame.name", "frame.destination"):
+        text, at = _read_text(data, at, name)
+        texts.append(text)
+    return tuple(texts), at
 
 
 def _read_text(data: bytes, at: int, path: str) -> tuple[str | None, int]:

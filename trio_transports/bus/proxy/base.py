@@ -217,7 +217,7 @@ class Proxy(Worker):
             await link.run()
         finally:
             self._link = None
-            self.bus.send_now(BusWorkerLostMessage(source=self._remote, target=self._local))
+            self.bus.send_now(BusWorkerLostMessage(source=self._remote, local=self._local))
             ending = link.ending or ConnectionClosed(1006, "", initiator="error")
             self._events.emit(Disconnected(wire.peer, ending.code, ending.reason, ending.initiator))
         return ending
