@@ -114,6 +114,7 @@ async def test_a_bot_that_says_nothing_is_too_slow(autojump_clock: MockClock) ->
 
     async def writes(session: Session) -> None:
         await session.output.send(TextFrame(text="no voice"))
+        await trio.sleep(0.1)  # or the interruption would take it along
         await session.output.send(InterruptionFrame())
         await trio.sleep_forever()
 
