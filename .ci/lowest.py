@@ -17,10 +17,11 @@ def main() -> None:
     ]:
         if requirement.startswith(f"{project['name']}["):
             continue
-        found = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)(,<[\d.]+)?", requirement)
+        bare, semicolon, marker = requirement.partition(";")
+        found = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)(,<[\d.]+)?", bare)
         if found is None:
             raise SystemExit(f"pyproject.toml: a requirement without a plain lower bound: {requirement}")
-        print(f"{found[1]}=={found[2]}")
+        print(f"{found[1]}=={found[2]}{semicolon}{marker}")
 
 
 if __name__ == "__main__":
