@@ -5,7 +5,7 @@ task makes the writes of a connection, and the session waits for it only as long
 
 Rules
 1. One long-lived task per connection, begun with the first write. It costs two switches of task per write.
-2. A write that nobody waits for any more ends with its socket: the stream that the task is stuck in, or waits for while
+2. A write that nobody waits for any more ends with its socket: the one that the task is stuck in, or waits for while
    another task is stuck in it, is found among the frames that are awaited, and reset. Where there is none, the task
    stays until the server lets go of it, and no session waits for that.
 3. What such a task still meets reaches nobody: its connection was told as lost when it was left.
@@ -88,10 +88,10 @@ class Writer:
         """Reset the socket that the task is stuck in, if it is."""
         if self._task is None or self._ended.is_set():
             return False
-        stream = _stream_under(self._task)
-        if stream is None:
+        stuck = _socket_under(self._task)
+        if stuck is None:
             return False
-        reset_socket(stream)
+        reset_socket(stuck)
         return True
 
     def _put(self, event: dict[str, Any]) -> _Job:
@@ -133,15 +133,23 @@ class Writer:
             job.done.set()
 
 
-def _stream_under(task: trio.lowlevel.Task, *, through_locks: bool = True) -> trio.SocketStream | None:
-    """Find the socket stream that a task waits for, itself or by way of a lock that another task holds."""
+def _socket_under(task: trio.lowlevel.Task, *, through_locks: bool = True) -> trio.socket.SocketType | None:
+    """Find the socket that a task waits for, itself or by way of a lock that another task holds."""
     for frame, _ in task.iter_await_frames():
         awaited = frame.f_locals.get("self")
-        if isinstance(awaited, trio.SocketStream):
+        if isinstance(awaited, trio.socket.SocketType):
             return awaited
-        if isinstance(awaited, trio.Lock) and through_locks:
-            holder = awaited.statistics().owner
-            return None if holder is None else _stream_under(holder, through_locks=False)
+        if through_locks and (holder := _holder(awaited)) is not None:
+            return _socket_under(holder, through_locks=False)
+    return None
+
+
+def _holder(lock: Any) -> trio.lowlevel.Task | None:  # noqa: ANN401 - whatever a task waits in
+    """The task that holds a lock: trio's, as under hypercorn, or anyio's, as under anycorn."""
+    if isinstance(lock, trio.Lock):
+        return lock.statistics().owner
+    if type(lock).__module__.startswith("anyio.") and hasattr(lock, "acquire_nowait"):
+        return getattr(lock.statistics().owner, "_task", None)
     return None
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, final
 
+import anycorn
 import hypercorn.trio
 import trio
 from attrs import define
@@ -54,11 +55,11 @@ class Hosted:
         return trio.current_time() - began
 
 
-def quiet_config(**settings: object) -> tuple[Config, LogLines]:
+def quiet_config(kind: Any = Config, **settings: object) -> tuple[Any, LogLines]:  # noqa: ANN401 - either's
     log = LogLines()
     logger = logging.Logger("hosted", logging.INFO)
     logger.addHandler(log)
-    config = Config.from_mapping({"bind": ["127.0.0.1:0"], "errorlog": logger, "graceful_timeout": 1.0, **settings})
+    config = kind.from_mapping({"bind": ["127.0.0.1:0"], "errorlog": logger, "graceful_timeout": 1.0, **settings})
     return config, log
 
 
@@ -67,13 +68,18 @@ async def hosted(
     app: App,
     *,
     guarded: bool = True,
+    bare: str = "hypercorn",
     write_timeout: float = 1.0,
     limits: Mapping[str, Any] | None = None,
     tls: Mapping[str, str] | None = None,
     **settings: object,
 ) -> AsyncIterator[Hosted]:
-    """Serve ``app`` for as long as the body runs, then shut it down and wait for that. ``limits`` are serve_asgi's."""
-    config, log = quiet_config(**settings, **(tls or {}))
+    """Serve ``app`` for as long as the body runs, then shut it down and wait for that. ``limits`` are serve_asgi's.
+
+    Not ``guarded``, it is served by ``bare``: hypercorn or anycorn.
+    """
+    kind = anycorn.Config if not guarded and bare == "anycorn" else Config
+    config, log = quiet_config(kind, **settings, **(tls or {}))
     shutdown = trio.Event()
     ended = trio.Event()
 
@@ -88,9 +94,8 @@ async def hosted(
                     task_status=task_status,
                 )
             else:
-                await hypercorn.trio.serve(
-                    app, config, shutdown_trigger=shutdown.wait, mode="asgi", task_status=task_status
-                )
+                serve: Any = anycorn.serve if isinstance(config, anycorn.Config) else hypercorn.trio.serve
+                await serve(app, config, shutdown_trigger=shutdown.wait, mode="asgi", task_status=task_status)
         finally:
             ended.set()
 
