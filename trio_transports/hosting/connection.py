@@ -204,52 +204,64 @@ class Connection:
             self._set_idle(True)
             self._expect_head()
             await protocol.initiate()
+            is_patient = self._host.config.read_timeout is None
             while True:
                 try:
-                    data = await self._receive(protocol)
+                    if is_patient and not protocol.is_reading_body:
+                        data = await self._stream.receive_some(_RECEIVE_BYTES)
+                    else:
+                        data = await self._receive_in_time(protocol)
                 except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
                     break
-                await self._take_in(protocol, data)
+                if len(data) > _PIECE_BYTES:
+                    await self._take_in_pieces(protocol, bytes(data))
+                elif not self._is_closing:
+                    await protocol.handle(RawData(bytes(data)))
+                    if self._refused:
+                        await self._end_refused()
                 if not data:
                     break
+                if self._is_idle and not self._has_begun_head:
+                    self._expect_head()
         await protocol.handle(Closed())
 
-    async def _receive(self, protocol: Protocols) -> bytes:
-        limit_s = self._patience.limit_s(is_reading_body=protocol.is_reading_body)
-        if limit_s == inf:
-            return bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+    async def _receive_in_time(self, protocol: Protocols) -> bytes:
         began = trio.current_time()
-        with trio.fail_after(limit_s):
+        with trio.fail_after(self._patience.limit_s(is_reading_body=protocol.is_reading_body)):
             data = bytes(await self._stream.receive_some(_RECEIVE_BYTES))
         self._patience.has_read(len(data), trio.current_time() - began)
         return data
 
-    async def _take_in(self, protocol: Protocols, data: bytes) -> None:
-        for start in range(0, max(1, len(data)), _PIECE_BYTES):
+    async def _take_in_pieces(self, protocol: Protocols, data: bytes) -> None:
+        for start in range(0, len(data), _PIECE_BYTES):
             if start:
                 await trio.lowlevel.checkpoint()
             if self._is_closing:
                 return
             await protocol.handle(RawData(data[start : start + _PIECE_BYTES]))
-            await self._end_refused()
-        if self._is_idle and data and not self._has_begun_head:
-            self._expect_head()
+            if self._refused:
+                await self._end_refused()
 
     def _expect_head(self) -> None:
         self._has_begun_head = True
         latest = trio.current_time() + self._host.limits.header_timeout_s
         self._reading.deadline = min(self._reading.deadline, latest)
 
+    @property
+    def _refused(self) -> list[AppRun]:
+        """Who sent data before its upgrade was answered."""
+        return [run for run in self._runs if run.websocket is not None and run.websocket.is_refused]
+
     async def _end_refused(self) -> None:
-        for run in tuple(self._runs):
-            if run.websocket is not None and run.websocket.is_refused:
-                run.peer_left("it sent data before its upgrade was answered")
-                await self._begin_close()
+        for run in self._refused:
+            run.peer_left("it sent data before its upgrade was answered")
+            await self._begin_close()
 
     async def _send(self, event: Event) -> None:
         """Do what hypercorn's protocols ask of their server."""
         if isinstance(event, RawData):
-            if not await self._write(event.data):
+            is_shared = self._protocol is not None and self._protocol.h2 is not None
+            if not await (self._write_shielded(event.data) if is_shared else self._write(event.data)):
                 await self._handle_closed()
         elif isinstance(event, Closed):
             await self._begin_close()
@@ -257,14 +269,12 @@ class Connection:
         elif isinstance(event, Updated):
             self._set_idle(event.idle)
 
-    async def _write(self, data: bytes) -> bool:
-        if self._protocol is None or self._protocol.h2 is None:
-            return await self._write_cancellably(data)
-        with trio.CancelScope(shield=True):
-            written = await self._write_cancellably(data)
+    async def _write_shielded(self, data: bytes) -> bool:
+        with trio.CancelScope(shield=True):  # rule 5
+            written = await self._write(data)
         return written
 
-    async def _write_cancellably(self, data: bytes) -> bool:
+    async def _write(self, data: bytes) -> bool:
         written = False
         try:
             try:
