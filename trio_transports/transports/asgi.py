@@ -25,6 +25,7 @@ from ..session.events import Event, event_source
 from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.admission import admit
+from ..wire.accepting.leaving import GOING_AWAY
 from ..wire.accepting.rates import rated
 from ..wire.answering import body_fault, doubled
 from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
@@ -150,4 +151,4 @@ class AsgiWebsocketTransport:
 
     async def _shut_down(self, session: Session) -> None:
         with trio.move_on_after(self.params.close_timeout):
-            await session.aclose(1001, "the server is shutting down")
+            await session.aclose(*GOING_AWAY)
