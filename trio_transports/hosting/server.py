@@ -31,8 +31,12 @@ from hypercorn.typing import AppWrapper, ASGIFramework
 from hypercorn.utils import repr_socket_addr, wrap_app
 
 from .._nursery import open_services
+from ..wire.accepting.limits import Addresses
+from ..wire.accepting.limits import Limits as AddressLimits
 from ..wire.accepting.signals import told_by_signals
-from ..wire.stream import OwnedStream
+from ..wire.closing import linger
+from ..wire.refusal import Refusal
+from ..wire.stream import OwnedStream, peer_address
 from .connection import Connection, Host, Limits
 from .leaving import Leaving
 
@@ -54,6 +58,7 @@ async def serve_asgi(
     header_timeout: float = 10.0,
     body_timeout: float = 30.0,
     write_timeout: float = 10.0,
+    max_connections_per_address: int | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` as ``hypercorn.trio.serve`` does, guarded against what that does not survive.
@@ -62,7 +67,8 @@ async def serve_asgi(
     A peer must be through with the head of a request (and with its TLS handshake) within ``header_timeout``, has
     ``body_timeout`` for a body and a second more for each kB of it that comes, and may leave 64 kB unread for
     ``write_timeout``: past these its connection ends. ``h2=False`` leaves HTTP/2 out of what is agreed on over TLS;
-    ``h2c=True`` takes it on connections without TLS too.
+    ``h2c=True`` takes it on connections without TLS too. An address that has ``max_connections_per_address`` already
+    gets 429 for a further one; behind a proxy every caller has the proxy's.
 
     Returns when the server has been shut down: by the first SIGTERM or SIGINT (Ctrl-C) with ``signals=True``, by
     ``shutdown_trigger`` returning, by ``config.max_requests``. Calls under way then have ``drain`` seconds to finish;
@@ -98,6 +104,8 @@ async def serve_asgi(
     for name, seconds in limits.items():
         if not seconds > 0:
             raise ValueError(f"{name} must be above 0, not {seconds!r}")
+    if max_connections_per_address is not None and max_connections_per_address < 1:
+        raise ValueError(f"max_connections_per_address must be 1 or more, or None, not {max_connections_per_address!r}")
     if not drain >= 0:
         raise ValueError(f"drain must be 0 seconds or more, not {drain!r}")
     config.set_statsd_logger_class(StatsdLogger)
@@ -119,7 +127,7 @@ async def serve_asgi(
     told = trio.Event()
     with told_by_signals(told.set, is_on=signals), _bound_sockets(config) as sockets:
         async with _lifespan(host.app, config, host.state), open_services() as services:
-            server = _Server(host)
+            server = _Server(host, Addresses(AddressLimits(max_connections_per_address=max_connections_per_address)))
             listeners, addresses = _listen(sockets, config.backlog)
             services.start_soon(server.run, listeners, name="trio_transports.hosting connections")
             for address in addresses:
@@ -229,6 +237,7 @@ async def _told_to_stop(
 @define(eq=False)
 class _Server:
     _host: Host
+    _addresses: Addresses
     _connections: set[Connection] = field(factory=set, init=False)
     _accepting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _ended: trio.Event = field(factory=trio.Event, init=False)
@@ -277,9 +286,25 @@ class _Server:
             return
         guarded = OwnedStream(stream, write_timeout_s=self._host.limits.write_timeout_s)
         guarded.opened()  # hypercorn bounds what a request's head may be
-        connection = Connection(self._host, guarded, is_secure)
-        self._connections.add(connection)
-        try:
-            await connection.run()
-        finally:
-            self._connections.remove(connection)
+        with self._addresses.connection(peer_address(stream)[0]) as refusal:
+            if refusal is not None:
+                await _turn_away(guarded, refusal, is_secure=is_secure)
+                return
+            connection = Connection(self._host, guarded, is_secure)
+            self._connections.add(connection)
+            try:
+                await connection.run()
+            finally:
+                self._connections.remove(connection)
+
+
+async def _turn_away(stream: OwnedStream, refusal: Refusal, *, is_secure: bool) -> None:
+    """Answer before anything is read: a caller over TLS, which that would cost a handshake, finds it closed."""
+    if not is_secure:
+        headers = "".join(f"{name}: {value}\r\n" for name, value in refusal.headers)
+        head = f"HTTP/1.1 {refusal.status} Too Many Requests\r\n{headers}Connection: close\r\n"
+        answer = f"{head}Content-Length: {len(refusal.body)}\r\n\r\n{refusal.body}".encode()
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await stream.send_all(answer)
+            await linger(stream)
+    stream.close()

@@ -248,6 +248,33 @@ async def test_a_silent_websocket_is_left_alone() -> None:
             assert answer.payload == b"still here"
 
 
+async def test_an_address_has_so_many_connections() -> None:
+    """A further one gets 429 before anything is read, twice; when one of the others has gone, the next is let in."""
+    limits = {"max_connections_per_address": 2}
+    async with hosted(WireApp(echo), limits=limits) as server, raw_peer(server.port) as one:
+        with trio.fail_after(10):
+            await one.upgrade()
+            async with raw_peer(server.port) as other:
+                await other.upgrade()
+                for _ in range(2):
+                    async with raw_peer(server.port) as third:
+                        await third.upgrade()
+                        assert third.status == 429
+                        assert b"retry-after" in third.head.lower()
+                await other.send(frame(TEXT, b"still here"))
+                assert await other.read_frame() is not None
+            while True:
+                async with raw_peer(server.port) as next_one:
+                    await next_one.upgrade()
+                    if next_one.status == 101:
+                        break
+                await trio.sleep(0.05)
+    with pytest.raises(BaseExceptionGroup) as refused:
+        async with hosted(WireApp(echo), limits={"max_connections_per_address": 0}):
+            pytest.fail("it was served")
+    assert refused.group_contains(ValueError, match="max_connections_per_address must be 1 or more")
+
+
 @pytest.mark.parametrize("name", ["write_timeout", "header_timeout", "body_timeout"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 async def test_a_limit_of_nothing_is_refused(name: str, value: float) -> None:
