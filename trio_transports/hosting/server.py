@@ -127,7 +127,9 @@ async def serve_asgi(
     told = trio.Event()
     with told_by_signals(told.set, is_on=signals), _bound_sockets(config) as sockets:
         async with _lifespan(host.app, config, host.state), open_services() as services:
-            server = _Server(host, Addresses(AddressLimits(max_connections_per_address=max_connections_per_address)))
+            most = max_connections_per_address
+            limited = None if most is None else Addresses(AddressLimits(max_connections_per_address=most))
+            server = _Server(host, limited)
             listeners, addresses = _listen(sockets, config.backlog)
             services.start_soon(server.run, listeners, name="trio_transports.hosting connections")
             for address in addresses:
@@ -237,7 +239,8 @@ async def _told_to_stop(
 @define(eq=False)
 class _Server:
     _host: Host
-    _addresses: Addresses
+    _addresses: Addresses | None
+    """None: an address may have as many connections as it likes, and is not remembered."""
     _connections: set[Connection] = field(factory=set, init=False)
     _accepting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _ended: trio.Event = field(factory=trio.Event, init=False)
@@ -286,16 +289,21 @@ class _Server:
             return
         guarded = OwnedStream(stream, write_timeout_s=self._host.limits.write_timeout_s)
         guarded.opened()  # hypercorn bounds what a request's head may be
+        if self._addresses is None:
+            await self._run(Connection(self._host, guarded, is_secure))
+            return
         with self._addresses.connection(peer_address(stream)[0]) as refusal:
-            if refusal is not None:
+            if refusal is None:
+                await self._run(Connection(self._host, guarded, is_secure))
+            else:
                 await _turn_away(guarded, refusal, is_secure=is_secure)
-                return
-            connection = Connection(self._host, guarded, is_secure)
-            self._connections.add(connection)
-            try:
-                await connection.run()
-            finally:
-                self._connections.remove(connection)
+
+    async def _run(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.remove(connection)
 
 
 async def _turn_away(stream: OwnedStream, refusal: Refusal, *, is_secure: bool) -> None:
