@@ -3,6 +3,7 @@
 import json
 import signal
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,44 @@ async def test_the_fastapi_program_flushes_says_goodbye_and_exits_with_0(
         heard, closed = await _say_and_signal(program, number)
         assert heard.rstrip(b"\0") == SAID
         assert closed.code == 1001
+        assert await program.ended() == 0
+
+
+async def test_every_caller_under_load_hears_1001(tmp_path: Path) -> None:
+    """Twenty callers in full flow: each hears the goodbye, and the process ends well."""
+    codes: list[int] = []
+    async with running(snippet("fastapi", tmp_path)) as program:
+        talking = 0
+
+        async def call_in() -> None:
+            nonlocal talking
+            address, path = call(program.port, "/ws")
+            async with connect_wire(
+                await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+            ) as wire:
+                said = {"type": "audio", "audio": b64encode(SAID[:640]).decode(), "sample_rate": 16000}
+
+                async def talk() -> None:
+                    with suppress(ConnectionClosed):
+                        while True:
+                            await wire.send(json.dumps(said))
+                            await trio.sleep(0.02)
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(talk)
+                    await wire.receive()
+                    talking += 1
+                    codes.append((await read_to_the_end(wire))[1].code)
+                    nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(call_in)
+            with trio.fail_after(30):
+                while talking < 20:  # noqa: ASYNC110 - it tells nobody of itself
+                    await trio.sleep(0.05)
+            program.signal(signal.SIGTERM)
+        assert codes == [1001] * 20
         assert await program.ended() == 0
 
 
