@@ -8,12 +8,13 @@ Rules
    not when the peer likes. What the peer still sends after a close from this side is thrown away instead of gathered.
 5. A ping that is being written is not cut short by the end of the connection: that would take along the answer to the
    peer's close, which waits behind it.
-6. A message is put in its frame here: wsproto's way there, made for masks, fragments and extensions, costs ten times
-   as much.
+6. Frames are read and written here, by the parser of the direct engine: wsproto's way, made for clients and extensions
+   too, costs many times as much.
 
 wsproto, imported here, comes with hypercorn.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import cast, final
 
@@ -22,12 +23,13 @@ from attrs import define, field
 from hypercorn.protocol.events import Data
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, Handshake, WSStream
 from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import CloseConnection, Event, Message, Ping, Pong, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
 from ..errors import ConnectionClosed
-from ..wire.rfc6455 import Opcode, encode_frame
+from ..wire import rfc6455
+from ..wire.rfc6455 import Opcode, Parser, Received, Violation, encode_frame
 from .app_queue import AppQueue, ASGIEvent
 
 
@@ -39,27 +41,55 @@ class _Farewell(Ping):
 
 
 class _WatchedConnection(Connection):
-    """wsproto's connection, telling the websocket what passes through it."""
+    """wsproto's connection, telling the websocket what passes through it; the frames are read here (rule 6)."""
 
-    def __init__(self, websocket: "HostedWebsocket") -> None:
-        super().__init__(ConnectionType.SERVER)
+    def __init__(self, websocket: "HostedWebsocket", max_message_bytes: int) -> None:
         self._websocket = websocket
+        self._parser = Parser(from_client=True, max_message_bytes=max_message_bytes)
+        self._received: deque[Received] = deque()
+        self._violation: Violation | None = None
+        super().__init__(ConnectionType.SERVER)  # last: it asks ``receive_data`` at once
+
+    def limit_messages(self, max_bytes: int) -> None:
+        self._parser.max_message_bytes = min(self._parser.max_message_bytes, max_bytes)
+
+    def receive_data(self, data: bytes | None) -> None:
+        if data is None or self._violation is not None:
+            return
+        if self.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+            try:
+                self._received += self._parser.feed(bytes(data))
+            except Violation as violation:
+                self._received += violation.received
+                self._violation = violation
 
     def events(self) -> Generator[Event, None, None]:
-        for event in super().events():
-            if isinstance(event, Message):
-                if self.state is ConnectionState.LOCAL_CLOSING:
-                    continue
-            elif isinstance(event, Pong):
-                self._websocket.pong_received()
-            elif isinstance(event, CloseConnection):
-                if self.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):  # the parser's, not the peer's
-                    self._websocket.end(ConnectionClosed(event.code, event.reason or "", initiator="error"))
-                    if self.state is ConnectionState.OPEN:
-                        yield _Farewell(payload=int(event.code).to_bytes(2, "big"))
-                else:
-                    self._websocket.close_received(event, is_answer=self.state is ConnectionState.CLOSED)
-            yield event
+        while self._received:
+            match self._received.popleft():
+                case str(text):
+                    if self.state is not ConnectionState.LOCAL_CLOSING:  # rule 4
+                        yield TextMessage(data=text)
+                case bytes(data):
+                    if self.state is not ConnectionState.LOCAL_CLOSING:
+                        yield BytesMessage(data=data)
+                case rfc6455.Ping(payload):
+                    yield Ping(payload=payload)
+                case rfc6455.Pong():
+                    self._websocket.pong_received()
+                case rfc6455.Close(code, reason):
+                    is_answer = self.state is ConnectionState.LOCAL_CLOSING
+                    self._state = ConnectionState.CLOSED if is_answer else ConnectionState.REMOTE_CLOSING
+                    self._websocket.close_received(code, reason, is_answer=is_answer)
+                    yield CloseConnection(code=code, reason=reason)
+        if self._violation is not None and self.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+            yield from self._breach(self._violation)
+
+    def _breach(self, violation: Violation) -> Generator[Event, None, None]:
+        if violation.code != CloseReason.MESSAGE_TOO_BIG:  # of that ``send`` tells
+            self._websocket.end(ConnectionClosed(violation.code, violation.reason, initiator="error"))
+        if self.state is ConnectionState.OPEN:
+            yield _Farewell(payload=violation.code.to_bytes(2, "big"))  # rule 3
+        yield CloseConnection(code=violation.code, reason=violation.reason)
 
     def send(self, event: Event) -> bytes:
         if isinstance(event, Message) and event.message_finished and self.state is ConnectionState.OPEN:
@@ -89,7 +119,7 @@ class _PlainHandshake(Handshake):
         self, subprotocol: str | None, additional_headers: Iterable[tuple[bytes, bytes]]
     ) -> tuple[int, list[tuple[bytes, bytes]], Connection]:
         status, headers, _ = super().accept(subprotocol, additional_headers)
-        return status, headers, _WatchedConnection(self._websocket)
+        return status, headers, self._websocket.connect()
 
 
 @final
@@ -108,6 +138,7 @@ class HostedWebsocket:
     """This side has closed with 1011."""
     _told: list[Callable[[], Awaitable[object]]] = field(factory=list, init=False)
     _is_shutting_down: bool = field(default=False, init=False)
+    _connection: _WatchedConnection | None = field(default=None, init=False)
     _pong: trio.Event = field(factory=trio.Event, init=False)
     _keepalive: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
@@ -153,6 +184,8 @@ class HostedWebsocket:
         """Refuse a longer message as it comes in, before there is as much of it as hypercorn would gather."""
         buffer = self._stream.buffer
         buffer.max_length = min(buffer.max_length, max_bytes)
+        if self._connection is not None:
+            self._connection.limit_messages(max_bytes)
 
     def keep_alive(self, interval_s: float, timeout_s: float) -> None:
         """Ping the peer from now on, and end the connection when it leaves one unanswered."""
@@ -173,9 +206,13 @@ class HostedWebsocket:
             self._queue.disconnect({"type": "websocket.disconnect", "code": ending.code, "reason": ending.reason})
             self._keepalive.cancel()
 
-    def close_received(self, event: CloseConnection, *, is_answer: bool) -> None:
+    def connect(self) -> Connection:
+        self._connection = _WatchedConnection(self, self._stream.buffer.max_length)
+        return self._connection
+
+    def close_received(self, code: int, reason: str, *, is_answer: bool) -> None:
         self.peer_said_goodbye = True
-        self.end(ConnectionClosed(event.code, event.reason or "", initiator="local" if is_answer else "remote"))
+        self.end(ConnectionClosed(code, reason, initiator="local" if is_answer else "remote"))
 
     def pong_received(self) -> None:
         self._pong.set()
