@@ -212,7 +212,7 @@ class FrameWorker(Worker):
         call.last_frame_s = trio.current_time()
         if isinstance(frame, AudioFrame):
             call.input.put_audio(frame)
-        elif not call.input.put(frame):
+        elif call.input.put(frame):  # it says why it cannot
             log.warning("%s: the handler of %r reads nothing; its call is ended", self.name, call.id[:100])
             call.scope.cancel()
         if isinstance(frame, EndFrame | CancelFrame):
