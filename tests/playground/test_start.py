@@ -138,6 +138,25 @@ async def test_pages_of_other_origins() -> None:
     assert "access-control-allow-origin" not in refused.headers
     own = await ask(route, "POST", "/start", origin="http://127.0.0.1:80")
     assert own.status == 200
+    for odd in ("null", "http://[", "http://127.0.0.1:80@evil.example", "ftp://127.0.0.1:80", "é"):
+        assert (await ask(route, "POST", "/start", origin=odd)).status == 403
+
+
+async def test_a_websocket_is_refused_where_there_is_none() -> None:
+    """Someone who opens one at /start, or at a page, is refused before the upgrade."""
+    app = routed(bot_routes(ignore))
+    for path in ("/start", "/", "/about", "/status", "/nowhere"):
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(event: Any) -> None:  # noqa: ANN401 - what ASGI allows
+            sent.append(event)  # noqa: B023 - of this turn of the loop
+
+        scope = {"type": "websocket", "path": path, "query_string": b"", "headers": [(b"host", b"127.0.0.1:80")]}
+        await app(scope, receive, send)
+        assert [event["type"] for event in sent] == ["websocket.close"]
 
 
 async def test_a_token_lets_in_until_it_is_old() -> None:
@@ -145,8 +164,9 @@ async def test_a_token_lets_in_until_it_is_old() -> None:
     now_s = [1000.0]
     tokens = StartTokens(ttl_s=30, now_s=lambda: now_s[0])
     answer = await ask(start_route(tokens=tokens), "POST", "/start")
-    token = answer.document["token"]
-    assert set(answer.document) == {"ws_url", "token"}
+    assert set(answer.document) == {"ws_url"}  # clients of protocol 1.x refuse any other member
+    address, _, token = answer.document["ws_url"].partition("?token=")
+    assert address == "ws://127.0.0.1:80/ws"
     assert await tokens.authorize(Peer(query_string=f"token={token}"))
     assert await tokens.authorize(Peer(headers=(("Authorization", f"Bearer {token}"),)))
     shared = StartTokens(secret=tokens.secret, ttl_s=30, now_s=lambda: now_s[0])

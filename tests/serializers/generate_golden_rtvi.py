@@ -125,6 +125,9 @@ def bot_messages() -> dict[str, BaseModel]:
         "llm-function-call-started": rtvi.LLMFunctionCallStartMessage(
             data=rtvi.LLMFunctionCallStartMessageData(function_name="book")
         ),
+        "llm-function-call": rtvi.LLMFunctionCallMessage(
+            data=rtvi.LLMFunctionCallMessageData(function_name="book", tool_call_id="t-1", args={"seats": 2})
+        ),
         "llm-function-call-in-progress": rtvi.LLMFunctionCallInProgressMessage(
             data=rtvi.LLMFunctionCallInProgressMessageData(
                 tool_call_id="t-1", function_name="book", arguments={"seats": 2}

@@ -173,6 +173,26 @@ def test_an_old_client_reads_transcriptions() -> None:
     assert outputs == [BOT["bot-output completed"]["document"]]
 
 
+@pytest.mark.parametrize(
+    ("version", "golden"),
+    [
+        ("1.0.0", {"llm-function-call"}),
+        ("1.1.0", {"llm-function-call"}),
+        ("1.2.0", {"llm-function-call-started", "llm-function-call-in-progress"}),
+        ("2.0.0", {"llm-function-call-started", "llm-function-call-in-progress"}),
+    ],
+)
+def test_a_call_is_told_in_the_words_of_the_clients_version(version: str, golden: set[str]) -> None:
+    """Before protocol 1.2 a call has one message; since then two, and a client given both would call twice."""
+    serializer = RTVIFrameSerializer()
+    greeting = {"label": "rtvi-ai", "type": "client-ready", "id": "1", "data": {"version": version}}
+    serializer.decode(json.dumps(greeting))
+    call = f.FunctionCallFrame(name="book", call_id="t-1", arguments={"seats": 2})
+    documents = [document(message) for message in serializer.encode(call)]
+    assert {found["type"] for found in documents} == golden
+    assert all(found in [BOT[name]["document"] for name in golden] for found in documents)
+
+
 def test_a_log_is_sent_as_it_is() -> None:
     """An application's own RTVI document goes out untouched."""
     log = document_of(SystemLog(data=Words(text="started")))

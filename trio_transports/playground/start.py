@@ -1,11 +1,11 @@
 """``/start``: where Pipecat's clients ask for the address of a bot's WebSocket, and may be given a token for it.
 
 Rules
-1. A POST with a JSON body of any form, or none, is answered ``{"ws_url": ...}``, and with ``token`` too where there are
-   ``StartTokens``. The clients refuse any other member.
-2. A client appends the token to the address, as ``?token=``. ``StartTokens.authorize`` is for ``params.authorize``: who
-   has been here, and not longer ago than ``ttl_s``, is let in. Tokens are signed, so that any process that has the same
-   secret can check them and nothing needs to be kept.
+1. A POST with a JSON body of any form, or none, is answered ``{"ws_url": ...}`` and nothing else: clients of protocol
+   1.x refuse any other member.
+2. Where there are ``StartTokens`` the address has one, as ``?token=``. ``StartTokens.authorize`` is for
+   ``params.authorize``: who has been here, and not longer ago than ``ttl_s``, is let in. Tokens are signed, so that any
+   process that has the same secret can check them and nothing needs to be kept.
 3. A page of another origin is answered only where that origin is allowed, and then its preflight is too.
 """
 
@@ -26,7 +26,19 @@ from ..errors import RemoteProtocolError
 from ..frames import JSONValue
 from ..serializers.codec import loads
 from ..wire.peer import Peer
-from .asgi import BodyError, Header, Receive, Route, Scope, Send, answer, answer_json, header, whole_body
+from .asgi import (
+    BodyError,
+    Header,
+    Receive,
+    Route,
+    Scope,
+    Send,
+    answer,
+    answer_json,
+    header,
+    refuse_websocket,
+    whole_body,
+)
 
 _SIGNATURE_BYTES: Final = 16
 _TIME_BYTES: Final = 8
@@ -84,6 +96,9 @@ def start_route(
     """
 
     async def start(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await refuse_websocket(receive, send)
+            return
         shared = _cors(scope, allowed_origins)
         if shared is None:
             await answer_json(scope, send, 403, {"detail": "pages of this origin may not start a session here"})
@@ -106,10 +121,10 @@ def start_route(
             return
         if on_start is not None:
             await on_start(asked)
-        told: dict[str, JSONValue] = {"ws_url": _address(scope, ws_path, public_url)}
+        address = _address(scope, ws_path, public_url)
         if tokens is not None:
-            told["token"] = tokens.issue()
-        await answer_json(scope, send, 200, told, headers=shared)
+            address += f"?token={tokens.issue()}"
+        await answer_json(scope, send, 200, {"ws_url": address}, headers=shared)
 
     return start
 
@@ -130,7 +145,8 @@ def _address(scope: Scope, ws_path: str, public_url: str | None) -> str:
 def _cors(scope: Scope, allowed: Collection[str]) -> list[Header] | None:
     """What to add to the answer for the page that asks; None: that page may not."""
     origin = header(scope, b"origin")
-    if not origin or urlsplit(origin).netloc == header(scope, b"host"):
+    host = header(scope, b"host")
+    if not origin or origin in (f"http://{host}", f"https://{host}"):
         return []
     if origin not in allowed and "*" not in allowed:
         return None

@@ -6,7 +6,7 @@ import { WavMediaManager, WebSocketTransport } from "@pipecat-ai/websocket-trans
 const names = [
   "Connected", "Disconnected", "TransportStateChanged", "BotReady", "Error", "MessageError", "ServerMessage",
   "UserStartedSpeaking", "UserStoppedSpeaking", "BotStartedSpeaking", "BotStoppedSpeaking", "UserTranscript",
-  "BotOutput", "BotLlmText", "BotLlmStarted", "BotLlmStopped", "BotTtsText", "BotTtsStarted", "BotTtsStopped",
+  "BotOutput", "BotTranscript", "BotLlmText", "BotLlmStarted", "BotLlmStopped", "BotTtsText", "BotTtsStarted", "BotTtsStopped",
   "LLMFunctionCallStarted", "LLMFunctionCallInProgress", "LLMFunctionCallStopped", "Metrics", "UserMuteStarted",
   "UserMuteStopped", "UserLlmText", "UICommand",
 ];

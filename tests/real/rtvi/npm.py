@@ -9,6 +9,8 @@ import pytest
 from tests.tools import missing, requires
 
 CLIENT: Final = ("@pipecat-ai/client-js@1.13.1", "@pipecat-ai/websocket-transport@1.7.1", "esbuild@0.28.2")
+OLD_CLIENT: Final = ("@pipecat-ai/client-js@1.5.0", "@pipecat-ai/websocket-transport@1.5.0", "esbuild@0.28.2")
+"""The last pair that speaks protocol 1.0."""
 AXE: Final = ("axe-core@4.10.3",)
 TYPESCRIPT: Final = ("typescript@5.9.3",)
 LIMIT_S: Final = 240

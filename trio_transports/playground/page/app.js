@@ -29,8 +29,7 @@ async function address() {
   if (!about.needs_token) return "ws";
   const response = await fetch("start", { method: "POST" });
   if (!response.ok) throw new Error(`the server does not start a session: ${response.status}`);
-  const { ws_url: url, token } = await response.json();
-  return `${url}?token=${encodeURIComponent(token)}`;
+  return (await response.json()).ws_url;
 }
 
 const voice = new Voice({ url: address });
@@ -306,7 +305,7 @@ function told({ detail: frame }) {
 }
 
 function message(value) {
-  if (value?.type === "answer") log.add(`Answering with ${value.seconds.toFixed(1)} s of sound`, "bot");
+  if (value?.type === "answer" && typeof value.seconds === "number") log.add(`Answering with ${value.seconds.toFixed(1)} s of sound`, "bot");
   else if (value?.type === "refused") setNotice(`The bot refused a setting: ${value.why}`);
   else log.add(`Message: ${JSON.stringify(value).slice(0, 300)}`, "bot");
 }

@@ -38,6 +38,7 @@ from .wire import id_of, is_rtvi
 
 PROTOCOL_VERSION: Final = "2.2.0"
 PLAYER_RATE: Final = 24_000
+_CALLS_SINCE: Final = 2  # protocol 1.2: a call is started, in progress and stopped
 _MAX_TYPE_CHARS: Final = 100
 _MAX_ERROR_CHARS: Final = 300
 _UNANSWERED: Final = frozenset({"error", "error-response"})
@@ -160,6 +161,7 @@ class RTVIFrameSerializer:
         if complaint:
             self._refuse(asked_as, f"{complaint} Compatibility issues may occur.")
         self._telling.is_old = is_old
+        self._telling.calls_as_before = is_old and version is not None and int(version.split(".")[1]) < _CALLS_SINCE
         spoken = version if is_old and version is not None else PROTOCOL_VERSION
         about = _library() if self.about is None else self.about
         self._owe(to.BotReady(id=asked_as, data=to.BotReadyData(version=spoken, about=about)))

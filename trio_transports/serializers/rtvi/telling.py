@@ -53,6 +53,8 @@ class Telling:
 
     is_old: bool = field(default=False, init=False)
     """A client of protocol 1.x, which also reads ``bot-transcription``."""
+    calls_as_before: bool = field(default=False, init=False)
+    """A client older than protocol 1.2, which knows one word for a function call."""
     _answers: bool = field(default=False, init=False)
     _user_speaks: bool = field(default=False, init=False)
     _bot_speaks: bool = field(default=False, init=False)
@@ -92,7 +94,7 @@ class Telling:
             case ResponseFrame():
                 return (to.ErrorResponse(id=frame.id, data=to.Reason(error=frame.error or "")),)
             case FunctionCallFrame():
-                return _call(frame)
+                return _call_as_before(frame) if self.calls_as_before else _call(frame)
             case FunctionResultFrame():
                 return (_call_stopped(frame),)
             case ErrorFrame():
@@ -183,6 +185,11 @@ def _call(frame: FunctionCallFrame) -> Sequence[to.BotSays]:
         to.FunctionCallStarted(data=to.CallStarted(function_name=frame.name)),
         to.FunctionCallInProgress(data=in_progress),
     )
+
+
+def _call_as_before(frame: FunctionCallFrame) -> Sequence[to.BotSays]:
+    called = to.OldCall(function_name=frame.name, tool_call_id=frame.call_id, args=frame.arguments)
+    return (to.FunctionCall(data=called),)
 
 
 def _call_stopped(frame: FunctionResultFrame) -> to.FunctionCallStopped:

@@ -212,6 +212,20 @@ class FunctionCallInProgress:
 
 
 @frozen(kw_only=True)
+class OldCall:
+    function_name: str
+    tool_call_id: str
+    args: Mapping[str, JSONValue]
+
+
+@frozen(kw_only=True)
+class FunctionCall:
+    """Before protocol 1.2: the only word of a call."""
+
+    data: OldCall
+
+
+@frozen(kw_only=True)
 class CallStopped:
     tool_call_id: str
     cancelled: bool
@@ -279,6 +293,7 @@ BotSays: TypeAlias = (
     | UserTranscription
     | BotOutput
     | BotTTSAudio
+    | FunctionCall
     | FunctionCallStarted
     | FunctionCallInProgress
     | FunctionCallStopped
@@ -314,6 +329,7 @@ BOT_TYPES: Final[Mapping[str, type[BotSays]]] = {
     "user-transcription": UserTranscription,
     "bot-output": BotOutput,
     "bot-tts-audio": BotTTSAudio,
+    "llm-function-call": FunctionCall,
     "llm-function-call-started": FunctionCallStarted,
     "llm-function-call-in-progress": FunctionCallInProgress,
     "llm-function-call-stopped": FunctionCallStopped,

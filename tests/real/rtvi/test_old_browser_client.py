@@ -1,0 +1,58 @@
+"""A client of protocol 1.x, the npm packages of that time, in a real Chromium: it is served in its own words."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.demo.chromium import Browser, open_chromium
+from tests.real.rtvi import npm
+from tests.real.rtvi.test_browser_client import connect, happened, visiting
+from tests.tools import requires
+from trio_transports.audio import AudioFormat
+from trio_transports.audio.wav import write_wav
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> str:
+    modules = npm.install(tmp_path_factory.mktemp("npm"), npm.OLD_CLIENT)
+    return npm.bundle(modules, Path(__file__).with_name("client.js"))
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
+    program = requires("chromium", "chromium-browser", "google-chrome")
+    silence = tmp_path / "silence.wav"
+    audio_format = AudioFormat(16000)
+    write_wav(silence, audio_format, audio_format.silence(16000))
+    async with open_chromium(program, tmp_path / "profile", silence) as browser:
+        yield browser
+
+
+async def test_an_old_client_is_served_twice(browser: Browser, script: str) -> None:
+    """Its connect resolves with its own version; sound, words, requests and calls reach it; again in a next call."""
+    async with visiting(browser, script) as (page, served, _):
+        for number in (1, 2):
+            ready = await connect(page)
+            assert ready["version"] == "1.0.0"
+            assert len(served.bots) == number
+            asked = "window.client.sendClientRequest('weather', {at: 'Brno'}, 5000)"
+            assert await page.evaluate(asked) == {"celsius": 21, "asked": {"at": "Brno"}}
+            refused = "window.client.sendClientRequest('secret', null, 5000).then(() => 'answered', () => 'refused')"
+            assert await page.evaluate(refused) == "refused"
+
+            tone = "window.client.sendClientRequest('tone', {hz: 1000, seconds: 2}, 5000)"
+            assert await page.evaluate(tone) == {"queued": 2}
+            await page.wait_for("Math.abs(window.pitch() - 1000) < 15")
+            await happened(page, "BotStartedSpeaking")
+            await happened(page, "BotStoppedSpeaking")
+            assert (await happened(page, "BotTranscript"))[0]["data"] == {"text": "A tone."}
+
+            await page.evaluate("window.client.sendClientMessage('call')")
+            await page.wait_for("window.of('ServerMessage').length")
+            expected = {"result": {"title": "A page", "given": {"short": True}}}
+            assert (await happened(page, "ServerMessage"))[0]["data"] == expected
+
+            await page.evaluate("window.client.disconnectBot()")
+            await happened(page, "Disconnected")
+            await page.evaluate("window.happened = []; true")
