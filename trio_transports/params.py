@@ -400,7 +400,6 @@ class WebsocketServerParams(_AcceptingParams):
     max_connections_per_address: int | None = field(default=None, validator=_number(least=1, optional=True, whole=True))
     max_handshakes_per_second: float | None = field(default=None, validator=_number(above=0, optional=True))
     health_path: str | None = field(default="/health", validator=_path)
-    end_handler_on_disconnect: bool = field(default=False, validator=_flag)
 
 
 @final

@@ -112,7 +112,6 @@ OWN: Final[Mapping[type[TransportParams], Mapping[str, object]]] = {
         "max_connections_per_address": None,
         "max_handshakes_per_second": None,
         "health_path": "/health",
-        "end_handler_on_disconnect": False,
     },
     AsgiWebsocketParams: {
         "serializer": JSON,
@@ -203,7 +202,6 @@ BAD: Final[Mapping[str, tuple[object, ...]]] = {
     "max_connections_per_address": NO_COUNT,
     "max_handshakes_per_second": NO_DURATION,
     "health_path": ("health", "", 3, True),
-    "end_handler_on_disconnect": NO_FLAG,
 }
 
 every_class = pytest.mark.parametrize("kind", CLASSES)

@@ -7,7 +7,7 @@ Rules
 3. ``drain`` and ``shutdown``, a signal with ``signals=True``, and cancelling ``serve`` all end it by the rules of
    ``wire.accepting.leaving``: every client hears 1001, whatever its handler does. Where calls are hung up, the end may
    take ``hang_up_timeout`` more.
-4. A handler goes on after its caller has gone, until it returns. With ``end_handler_on_disconnect`` it is cancelled.
+4. A handler goes on after its caller has gone, until it returns. With ``on_peer_gone="cancel"`` it is cancelled.
 """
 
 import logging
@@ -18,7 +18,6 @@ from typing import TypeAlias, final
 import trio
 from attrs import define, field
 
-from .._nursery import open_services
 from ..errors import ConnectionClosed
 from ..params import WebsocketServerParams
 from ..session.broadcast import Broadcast, Subscription
@@ -52,7 +51,6 @@ class WebsocketServerTransport:
     _events: Broadcast[Event] = field(init=False)
     _sessions: list[Session] = field(factory=list, init=False)
     _serving: "list[_Serving]" = field(factory=list, init=False)
-    _calls: "set[_Call]" = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._events = event_source(self.params.max_unread_bytes)
@@ -77,22 +75,6 @@ class WebsocketServerTransport:
         """
         require_trio("WebsocketServerTransport", MAIN_WAYS_OUT)
         serving = _Serving()
-        if self.params.end_handler_on_disconnect:
-            async with open_services() as services:
-                services.start_soon(self._end_handlers, self._events.subscribe(), name="end handlers on disconnect")
-                await self._serve_until_told(handler, serving, drain, task_status, signals=signals)
-        else:
-            await self._serve_until_told(handler, serving, drain, task_status, signals=signals)
-
-    async def _serve_until_told(
-        self,
-        handler: Handler,
-        serving: "_Serving",
-        drain: float,
-        task_status: trio.TaskStatus[ServerReady],
-        *,
-        signals: bool,
-    ) -> None:
         with self._events.activity(), told_by_signals(partial(serving.leaving.begin, drain), is_on=signals):
             self._serving.append(serving)
             try:
@@ -115,13 +97,6 @@ class WebsocketServerTransport:
             ssl_context=self.params.ssl_context,
             on_listening=listening,
         )
-
-    async def _end_handlers(self, events: trio.abc.ReceiveChannel[Event]) -> None:
-        """Cancel each handler whose caller has gone. Events may be lost, calls not: whoever is over is looked for."""
-        async for _ in events:
-            for call in tuple(self._calls):
-                if call.session is not None and not call.session.is_connected and not call.session.is_closing:
-                    call.handling.cancel()
 
     async def drain(self, seconds: float = 0.0) -> None:
         """Let nobody new in, and let calls under way finish for ``seconds``; then tell the rest 1001.
@@ -146,15 +121,13 @@ class WebsocketServerTransport:
 
     async def _serve_session(self, handler: Handler, leaving: Leaving, wire: Wire) -> None:
         call = _Call()
-        self._calls.add(call)
         with leaving.guest(call.say_goodbye):  # around the session's end too: it may still be flushing its last words
             try:
                 async with open_session(wire, self.params, events=self._events) as session:
                     call.session = session
                     self._sessions.append(session)
                     try:
-                        with call.handling:
-                            await handler(session)
+                        await handler(session)
                     except BaseException as exc:
                         if not _ends_one_call(exc):
                             raise
@@ -165,7 +138,6 @@ class WebsocketServerTransport:
             finally:
                 if call.session is not None:
                     self._sessions.remove(call.session)
-                self._calls.remove(call)
                 call.has_ended.set()
 
     @property
@@ -190,8 +162,6 @@ class _Call:
     """One caller, as the server knows it while it leaves."""
 
     session: Session | None = None
-    handling: trio.CancelScope = field(factory=trio.CancelScope)
-    """Around the handler."""
     has_ended: trio.Event = field(factory=trio.Event)
 
     async def say_goodbye(self) -> None:

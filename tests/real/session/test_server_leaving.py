@@ -205,7 +205,7 @@ async def test_a_handler_may_be_ended_with_its_caller(engine: str) -> None:
             ended.append(session.id)
 
     with trio.fail_after(PATIENCE_S):
-        params = server_params(end_handler_on_disconnect=True)
+        params = server_params(on_peer_gone="cancel")
         async with serving(wait_for_ever, params, engine=engine) as place, place.client().session():
             for number in range(1, 3):
                 async with place.client().session():
