@@ -241,3 +241,34 @@ async def test_what_was_cut_is_not_told_as_written(autojump_clock: MockClock) ->
     assert len(told) == 200
     assert {n for n, delivered in told.items() if delivered} == whole
     assert 150 < len(whole) < 195
+
+
+@pytest.mark.parametrize("blocked_s", [0.05, 0.1, 0.2, 0.35])
+async def test_a_busy_machine_costs_an_echo_no_sample(blocked_s: float, autojump_clock: MockClock) -> None:
+    """Where this side itself stood still, what waits is read before anything is filled: nothing is altered."""
+    async with (
+        memory_session(defaults(audio_out_10ms_chunks=2)) as (session, peer),
+        trio.open_nursery() as nursery,
+    ):
+
+        @nursery.start_soon
+        async def echo() -> None:
+            async for frame in session.input:
+                if isinstance(frame, AudioFrame):
+                    await session.output.send(frame)
+
+        @nursery.start_soon
+        async def be_busy() -> None:
+            for _ in range(20):
+                await trio.sleep(1.011)
+                autojump_clock.jump(blocked_s)
+
+        began_s = trio.current_time()
+        for number in range(1100):
+            await trio.sleep_until(began_s + number * FRAME_S)
+            await peer.send(numbered(number))
+        await trio.sleep(0.02)
+        heard = [frame.audio for frame in peer.recorder.of(AudioFrame)]
+        assert session.statistics().audio_out_dropped_s == 0
+        nursery.cancel_scope.cancel()
+    assert heard == [numbered(number).audio for number in range(1100)]

@@ -8,6 +8,7 @@ Rules (the audio clock's, in the order in which ``next_time`` applies them)
 5. A partial chunk is padded with silence when an utterance ends, when draining, and ``partial_flush`` after the last
    audio.
 6. A gap longer than ``silence_grace`` is filled with silence on the schedule, for at most ``silence_max`` in a row.
+   Neither this nor rule 5 is done late before what waits to be read has been: see ``session.patience``.
 7. Bytes leave in the order in which they came; an interruption drops all of them that have not left, and the anchor;
    but not what is to be said to its end. While that plays, the anchor and the bot's speech go on.
 
@@ -34,6 +35,7 @@ from .intake import Intake
 from .lanes import Paced
 from .outbox import Outbox
 from .packer import Packer
+from .patience import Patience
 from .playback import Playback
 from .player import Player
 from .queue import AudioQueue
@@ -70,8 +72,10 @@ class Track:
     _kept_until_s: float = field(default=-inf, init=False)
     """When the last that left of what is to be said to its end has been played."""
     _silence_s: float = field(default=0.0, init=False)
+    _patience: Patience = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._patience = Patience(self.schedule.catch_up_s)
         self._shape()
 
     def _shape(self) -> None:
@@ -212,7 +216,13 @@ class Track:
         fill_at_s = self._fill_at_s(now_s)
         if now_s >= stop_at_s:
             self.speech.stop()
-        elif now_s >= flush_at_s:
+            return None
+        gap_at_s = min(flush_at_s, fill_at_s)
+        if now_s >= gap_at_s and self.blend.mixer is None and not self.is_ending:
+            again_s = self._patience.until_s(gap_at_s, now_s)
+            if again_s > now_s:
+                return again_s
+        if now_s >= flush_at_s:
             self._complete_partial(now_s)
         elif now_s >= fill_at_s:
             self._fill(now_s)
