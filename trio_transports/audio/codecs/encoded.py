@@ -6,6 +6,7 @@ Rules
    contents for each frame, then the frames. FFmpeg wants each frame behind its own byte of contents. It can read
    AMR-WB and not write it.
 3. What FFmpeg refuses is a ValueError.
+4. No bytes are no packet: to FFmpeg an empty one is the end of the stream, after which it decodes nothing more.
 """
 
 from collections.abc import Callable
@@ -40,6 +41,8 @@ def decoder(encoding: str) -> Callable[[bytes], bytes]:
     context.sample_rate, context.layout = rate, "mono"
 
     def decode(packet: bytes) -> bytes:
+        if not packet:
+            return b""  # rule 4
         try:
             return b"".join(_pcm(frame.to_ndarray()) for frame in context.decode(av.Packet(packet)))
         except av.error.FFmpegError as exc:
