@@ -134,6 +134,15 @@ def test_plivo_names_what_it_sends() -> None:
         (ExotelFrameSerializer, exotel_start(encoding="audio/mp3"), "start.media_format.encoding"),
         (TelnyxFrameSerializer, telnyx_start(encoding="G729", sample_rate=8000), "start.media_format.encoding"),
         (TelnyxFrameSerializer, telnyx_start(encoding="L16", sample_rate=11025), "start.media_format.sample_rate"),
+        (
+            PlivoFrameSerializer,
+            plivo_start(encoding="audio/x-l16;rate=16000", sampleRate=8000),
+            "start.mediaFormat.sampleRate",
+        ),
+        *(
+            (TelnyxFrameSerializer, telnyx_start(encoding="PCMU", channels=channels), "start.media_format.channels")
+            for channels in (2.0, "2", "stereo", -1, True, [1], 0)
+        ),
     ],
 )
 def test_what_cannot_be_carried_is_refused(make: Callable[[], LineSerializer], start: str, path: str) -> None:
@@ -193,6 +202,19 @@ def test_telnyx_in_a_code_with_a_memory(encoding: str, announced: int, heard_rat
         assert pitch(heard[track], heard_rate) == pytest.approx(hz, abs=2)
     assert pitch(played, line_in.format.sample_rate) == pytest.approx(440, abs=2)
     assert all(payload_of(each) for each in serializer.encode(AudioFrame(audio=tone(16000, 0.03), sample_rate=16000)))
+
+
+@pytest.mark.parametrize("encoding", ["G722", "OPUS", "AMR-WB"])
+def test_a_packet_without_audio(encoding: str) -> None:
+    """A packet of no bytes, as often as it comes, is no end: FFmpeg would decode nothing after it."""
+    pytest.importorskip("av")
+    serializer = TelnyxFrameSerializer()
+    serializer.decode(telnyx_start(encoding=encoding, sample_rate=16000))
+    packet = {"G722": bytes(160), "OPUS": b"\xf8\xff\xfe", "AMR-WB": b"\xf0\x7c"}[encoding]
+    audio_of(serializer.decode(media(packet)))
+    for _ in range(3):
+        assert serializer.decode(media(b"")) == ()
+        assert audio_of(serializer.decode(media(packet))).audio
 
 
 def test_amr_wb_can_only_be_heard() -> None:
@@ -267,6 +289,19 @@ class TestTracks:
         with pytest.raises(StartRefused, match="carries outbound and tracks= asks for inbound"):
             TwilioFrameSerializer().decode(start)
         TwilioFrameSerializer(tracks=("outbound",)).decode(start)
+
+    @pytest.mark.parametrize("name", ["track", "tracks"])
+    @pytest.mark.parametrize("announced", ["outbound", ["outbound"], "outbound_track"])
+    def test_telnyx_says_which_tracks(self, name: str, announced: object) -> None:
+        """Telnyx may say it by a word; a stream of the callee alone is refused unless it was asked for."""
+        document = json.loads(telnyx_start(encoding="PCMU", sample_rate=8000))
+        document["start"][name] = announced
+        for _ in range(2):
+            with pytest.raises(StartRefused, match=f"carries outbound.* asks for inbound.*start.{name}"):
+                TelnyxFrameSerializer().decode(json.dumps(document))
+        TelnyxFrameSerializer(tracks=("inbound", "outbound")).decode(json.dumps(document))
+        document["start"][name] = "both"
+        TelnyxFrameSerializer().decode(json.dumps(document))
 
     @pytest.mark.parametrize("tracks", [(), ("both",), ("inbound", "x"), (1,)])
     def test_odd_tracks(self, tracks: tuple[str, ...]) -> None:

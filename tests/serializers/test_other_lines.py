@@ -297,6 +297,34 @@ class TestAsterisk:
         assert sum(map(len, messages)) == 8000 * seconds
         assert all(len(message) <= MAX_MESSAGE_BYTES and len(message) % 160 == 0 for message in messages)
 
+    @pytest.mark.parametrize("frame_size", [0, -1, 3, 65_500, 10**9, "many", 160.5, [160], True])
+    def test_odd_frame_sizes(self, frame_size: object) -> None:
+        """Frames that are no whole milliseconds, or longer than any, are refused and leave nothing behind."""
+        serializer = AsteriskFrameSerializer(answers=True)
+        start = {"event": "MEDIA_START", "format": "slin", "optimal_frame_size": frame_size}
+        for _ in range(2):
+            with pytest.raises(StartRefused, match="optimal_frame_size"):
+                serializer.decode(json.dumps(start))
+        assert serializer.replies() == ()
+        serializer.decode(json.dumps({**start, "optimal_frame_size": "320"}))
+        assert serializer.replies() == ('{"command":"ANSWER"}',)
+
+    @pytest.mark.parametrize(("frame_size", "chunk_ms"), [(160, 20), (320, 40), (240, 30), (80, 20), (400, 50)])
+    def test_chunks_are_whole_frames(self, frame_size: int, chunk_ms: int) -> None:
+        """A channel of longer frames gets chunks of them: silence at the end of every chunk would be heard."""
+        serializer = self.started(frame_size=frame_size)
+        assert serializer.chunk_ms == chunk_ms
+        assert serializer.fresh().chunk_ms == 20
+        pcm = bytes(chunk_ms * 16)
+        assert [len(message) for message in serializer.encode(audio(pcm, 8000))] == [chunk_ms * 8]
+
+    def test_a_command_comes_first(self) -> None:
+        """In plain text the command is the first word, wherever it stands in the message."""
+        serializer = AsteriskFrameSerializer()
+        serializer.decode("MEDIA_START channel:x format:ulaw optimal_frame_size:160")
+        message = MessageFrame(message={"correlation_id": "7", "command": "STOP_MEDIA_BUFFERING"})
+        assert serializer.encode(message) == ("STOP_MEDIA_BUFFERING 7",)
+
     def test_xoff(self) -> None:
         """The queue's warnings stop the session's clock and start it again, as often as they come."""
         serializer = self.started()
@@ -369,6 +397,31 @@ class TestAzure:
         with pytest.raises(RemoteProtocolError, match="16 participants"):
             speaks("one more")
 
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            {"data": "AAA=", "participantRawID": "x" * 300},
+            {"data": "A", "participantRawID": "stranger", "timestamp": "2020-01-01T00:00:00Z"},
+            {"data": "AA==", "participantRawID": "stranger", "timestamp": "2020-01-01T00:00:00Z"},
+        ],
+    )
+    @pytest.mark.parametrize("has_started", [False, True])
+    def test_what_was_refused_is_nobody(self, refused: dict[str, str], has_started: bool) -> None:
+        """A refused packet, before the start too, says neither who the caller is nor when the stream began."""
+        serializer = AzureFrameSerializer(tracks=("inbound", "others"))
+        start = '{"kind":"AudioMetadata","audioMetadata":{"sampleRate":24000}}'
+        if has_started:
+            serializer.decode(start)
+        for _ in range(2):
+            with pytest.raises(RemoteProtocolError):
+                serializer.decode(json.dumps({"kind": "AudioData", "audioData": refused}))
+        if not has_started:
+            serializer.decode(start)
+        data = {"data": "AAA=", "participantRawID": "caller", "timestamp": "2026-11-28T04:00:00Z"}
+        (frame,) = serializer.decode(json.dumps({"kind": "AudioData", "audioData": data}))
+        assert isinstance(frame, AudioFrame)
+        assert (frame.pts, frame.destination) == (0, None)
+
     @pytest.mark.parametrize("timestamp", ["yesterday", "", 5, None, "2026-11-28T04:00:00", "2000-01-01T00:00:00Z"])
     def test_odd_times(self, timestamp: object) -> None:
         """A packet whose time cannot be read, or lies before the first, is heard without one."""
@@ -414,3 +467,17 @@ def test_the_relay_tells_that_it_carries_no_audio(caplog: pytest.LogCaptureFixtu
     for _ in range(3):
         assert serializer.encode(audio(PCM, 8000)) == ()
     assert len([record for record in caplog.records if "text only" in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize(
+    "early",
+    ['{"type":"prompt","voicePrompt":"hi"}', '{"type":"dtmf","digit":"1"}', '{"type":"interrupt"}'],
+)
+def test_the_relay_begins_with_setup(early: str) -> None:
+    """What is said before the setup message is refused, however often."""
+    serializer = RelayFrameSerializer()
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError, match="setup message is wanted first"):
+            serializer.decode(early)
+    serializer.decode('{"type":"setup"}')
+    assert serializer.decode(early)

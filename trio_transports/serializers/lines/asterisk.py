@@ -9,14 +9,15 @@ Rules
 1. The code is the one the channel was dialled with, and is announced; codes with packets of their own (Opus, Speex,
    G.729) Asterisk passes through untouched, and they are refused here.
 2. A message holds whole frames of ``optimal_frame_size``, or Asterisk drops the rest: the last one is filled up with
-   silence. None is longer than ``MAX_MESSAGE_BYTES``, which would end the call.
+   silence. None is longer than ``MAX_MESSAGE_BYTES``, which would end the call. ``chunk_ms`` becomes a multiple of
+   the frame's length, so that this silence falls between words only; a frame of no whole milliseconds is refused.
 3. Plain text is an event's name and ``key:value`` pairs with blanks between.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, final
+from typing import Any, ClassVar, Final, Self, final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from attrs.validators import instance_of
 
 from ...audio.codecs.codec import G722, L16, PCMA, PCMU
@@ -30,6 +31,7 @@ from .messages import number
 from .serializer import LineSerializer, key_pressed
 
 MAX_MESSAGE_BYTES: Final = 65_500
+MAX_FRAME_MS: Final = 500
 
 FORMATS: Final = {
     "ulaw": Coding(encoding=PCMU, rate=TELEPHONE_RATE),
@@ -144,12 +146,17 @@ class AsteriskFrameSerializer(LineSerializer):
     """None: there is one channel on a socket."""
     is_paused: bool = field(default=False, init=False)
     """Asterisk has as much as it can hold: no audio is to be sent now."""
+    _given_chunk_ms: int | None = field(default=None, init=False)
     _is_plain: bool = field(default=False, init=False)
     _frame_bytes: int = field(default=0, init=False)
     _owed: Sequence[Message] = field(default=(), init=False)
 
     def before_start(self) -> tuple[Coding | None, Coding]:
+        self._given_chunk_ms = self.chunk_ms
         return None, FORMATS["ulaw"]
+
+    def fresh(self) -> Self:
+        return evolve(self, chunk_ms=self._given_chunk_ms)
 
     def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a MediaStart
         coding = FORMATS.get(message.format)
@@ -158,10 +165,7 @@ class AsteriskFrameSerializer(LineSerializer):
                 f"the channel's format is {message.format[:40]!a}, only {', '.join(FORMATS)} can be taken",
                 path="format",
             )
-        size = number(message.optimal_frame_size) or 0
-        self._frame_bytes = size if size <= MAX_MESSAGE_BYTES else 0
-        if self.answers:
-            self._owed = self._command(Answer())
+        _frame_ms(message.optimal_frame_size, coding)
         variables = message.channel_variables
         return Announcement(
             receive=coding,
@@ -173,6 +177,18 @@ class AsteriskFrameSerializer(LineSerializer):
                 parameters=variables if isinstance(variables, dict) else {},
             ),
         )
+
+    def _started(self, message: object, document: JSONValue) -> Sequence[Frame]:
+        frames = LineSerializer._started(self, message, document)
+        assert isinstance(message, MediaStart)
+        frame_ms = _frame_ms(message.optimal_frame_size, FORMATS[message.format])
+        if frame_ms:
+            self._frame_bytes = number(message.optimal_frame_size) or 0
+            asked_ms = self.chunk_ms or frame_ms
+            self.chunk_ms = -(-asked_ms // frame_ms) * frame_ms
+        if self.answers:
+            self._owed = self._command(Answer())
+        return frames
 
     def replies(self) -> Sequence[Message]:
         owed, self._owed = self._owed, ()
@@ -228,12 +244,27 @@ class AsteriskFrameSerializer(LineSerializer):
 
     @staticmethod
     def _plain(command: dict[str, JSONValue]) -> Sequence[Message]:
-        words = [str(value) for value in command.values()]
+        ordered = {"command": command["command"], **command}
+        words = [str(value) for value in ordered.values()]
         if any(not word or not word.isprintable() or " " in word for word in words):
             raise LocalProtocolError(
                 f"{command['command']!r} has a value that plain text cannot carry: no blanks in it"
             )
         return (" ".join(words),)
+
+
+def _frame_ms(told: JSONValue, coding: Coding) -> int:
+    """How long Asterisk's own frames are, 0 if it does not say; rule 2."""
+    if told is None:
+        return 0
+    bytes_per_s = 2 * coding.rate if coding.encoding == L16 else TELEPHONE_RATE
+    size = number(told) or 0
+    if not 0 < size * 1000 <= MAX_FRAME_MS * bytes_per_s or size * 1000 % bytes_per_s:
+        raise StartRefused(
+            f"a frame of 1 to {MAX_FRAME_MS} whole milliseconds is wanted, not of {str(told)[:20]!a} bytes",
+            path="optimal_frame_size",
+        )
+    return size * 1000 // bytes_per_s
 
 
 def _plain_event(text: str) -> dict[str, JSONValue]:

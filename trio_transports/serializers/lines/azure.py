@@ -119,35 +119,52 @@ class AzureFrameSerializer(LineSerializer):
         if not isinstance(message, AudioData):
             return ()
         audio = message.audio_data
-        destination = self._destination_of(audio.participant_raw_ID)
-        if (CALLER if destination is None else OTHERS) not in self.tracks:
+        participant = audio.participant_raw_ID
+        destination = self._destination_of(participant)
+        at = _time(audio.timestamp)
+        if (CALLER if destination is None else OTHERS) in self.tracks:
+            pts = self._pts(at)
+            frames = self.heard(audio.data, pts=pts, destination=destination, path="audioData.data")
+        elif self.start is None:
             return ()
-        return self.heard(audio.data, pts=self._pts(audio.timestamp), destination=destination, path="audioData.data")
+        else:
+            frames = ()
+        # Only what was not refused says who the caller is and when the stream began.
+        self._began_at = self._began_at or at
+        if destination is not None:
+            self._participants.add(destination)
+        elif self._caller is None:
+            self._caller = participant
+        return frames
 
     def _destination_of(self, participant: str | None) -> str | None:
         if participant is None or participant == self._caller:
             return None
-        if self._caller is None:
-            self._caller = participant[:_MAX_ID_CHARS]
-            return None
-        if participant not in self._participants:
-            if len(self._participants) >= MAX_PARTICIPANTS or len(participant) > _MAX_ID_CHARS:
-                raise RemoteProtocolError(
-                    f"{MAX_PARTICIPANTS} participants beside the caller are heard, no more",
-                    path="audioData.participantRawID",
-                )
-            self._participants.add(participant)
-        return participant
+        is_known = participant in self._participants
+        if len(participant) > _MAX_ID_CHARS or (len(self._participants) >= MAX_PARTICIPANTS and not is_known):
+            raise RemoteProtocolError(
+                f"{MAX_PARTICIPANTS} participants beside the caller are heard, no more, with ids of at most "
+                f"{_MAX_ID_CHARS} characters",
+                path="audioData.participantRawID",
+            )
+        return None if self._caller is None else participant
 
-    def _pts(self, timestamp: JSONValue) -> int | None:
+    def _pts(self, at: datetime | None) -> int | None:
         """Nanoseconds since the first packet; None when the packet says no time."""
-        if not isinstance(timestamp, str):
+        if at is None:
             return None
         try:
-            at = datetime.fromisoformat(timestamp[:40])
-            self._began_at = self._began_at or at
-            passed = at - self._began_at
-        except (ValueError, TypeError, OverflowError):
+            passed = at - (self._began_at or at)
+        except (TypeError, OverflowError):  # one of them says no time zone
             return None
         microseconds = (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
         return microseconds * 1000 if microseconds >= 0 else None
+
+
+def _time(timestamp: JSONValue) -> datetime | None:
+    if not isinstance(timestamp, str):
+        return None
+    try:
+        return datetime.fromisoformat(timestamp[:40])
+    except ValueError:
+        return None

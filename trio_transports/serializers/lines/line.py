@@ -117,10 +117,15 @@ def announced(
                 path=f"{at}.encoding",
             )
         default_rate = line.codecs[encoding][0]
+        written = media.encoding.partition("rate=")[2]
         if rate is None:
-            rate = media.encoding.partition("rate=")[2] or None
-    if number(media.channels) not in (None, 1):
-        raise StartRefused(f"one channel can be taken, not {number(media.channels)}", path=f"{at}.channels")
+            rate = written or None
+        elif written and written != str(rate):
+            raise StartRefused(
+                f"the line's audio is {media.encoding[:40]!a} and its rate another one", path=f"{at}.{rate_at}"
+            )
+    if media.channels is not None and number(media.channels) != 1:
+        raise StartRefused(f"one channel can be taken, not {str(media.channels)[:20]!a}", path=f"{at}.channels")
     return Coding(
         encoding=encoding,
         rate=known_rate(rate, line.codecs[encoding], default_rate, path=f"{at}.{rate_at}"),
@@ -140,10 +145,21 @@ def known_rate(rate: JSONValue, known: tuple[int, ...], default: int, *, path: s
 
 
 def check_tracks(announced_tracks: JSONValue, wanted: tuple[str, ...], *, path: str) -> None:
-    """Refuse a stream of which nothing would be heard."""
-    if isinstance(announced_tracks, list) and announced_tracks and not set(map(str, announced_tracks)) & set(wanted):
+    """Refuse a stream of which nothing would be heard; "both", as a word or in a list, is all that the line has."""
+    if isinstance(announced_tracks, str):
+        announced_tracks = [announced_tracks]
+    if (
+        isinstance(announced_tracks, list)
+        and announced_tracks
+        and not set(map(_track, announced_tracks)) & {*wanted, "both"}
+    ):
         only = ", ".join(str(track)[:20] for track in announced_tracks[:4])
         raise StartRefused(f"the stream carries {only} and tracks= asks for {', '.join(wanted)}", path=path)
+
+
+def _track(announced_track: JSONValue) -> str:
+    """Its name, without what Twilio's and Telnyx' APIs write behind it."""
+    return str(announced_track).removesuffix("_track").removesuffix("_tracks")
 
 
 def check_id(stream_id: str, *, path: str) -> None:

@@ -141,7 +141,10 @@ class RelayFrameSerializer:
 
     def decode(self, message: Message) -> Sequence[Frame]:
         document = loads(message)
-        match INCOMING.structure(document):
+        told = INCOMING.structure(document)
+        if self.start is None and isinstance(told, Prompt | Dtmf | Interrupt):
+            raise RemoteProtocolError("a setup message is wanted first", path="type")
+        match told:
             case Setup() as setup:
                 return self._started(setup)
             case Prompt(voice_prompt=text, last=True):

@@ -18,7 +18,7 @@ from attrs.validators import in_
 from ...audio.codecs.codec import AMR_WB, G722, L16, OPUS, PCMA, PCMU, ByteOrder
 from ...frames import Frame, JSONValue, MessageFrame, StartFrame
 from ..converters import TaggedUnion, make_converter
-from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, given
+from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, check_tracks, given
 from .messages import Clear, Connected, Dtmf, Error, Mark, MarkName, Media, MediaFormat, Stop
 from .serializer import LineSerializer
 from .settings import known_encoding, known_sample_rate
@@ -33,6 +33,8 @@ class StartDetails:
     to: str | None = None
     custom_parameters: Mapping[str, JSONValue] | None = None
     media_format: MediaFormat | None = None
+    tracks: JSONValue = None
+    track: JSONValue = None
 
 
 @frozen(kw_only=True)
@@ -106,6 +108,8 @@ class TelnyxFrameSerializer(LineSerializer):
 
     def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Start
         details: StartDetails = message.start
+        check_tracks(details.tracks, self.tracks, path="start.tracks")
+        check_tracks(details.track, self.tracks, path="start.track")
         announces = None
         if self.receive_encoding is None:
             at = "start.media_format"
