@@ -20,10 +20,12 @@ from trio_transports.frames import (
     StartFrame,
     UserStartedSpeakingFrame,
 )
+from trio_transports.params import TransportParams
 from trio_transports.serializers import JSONFrameSerializer, Message
 from trio_transports.serializers.codec import loads
-from trio_transports.serializers.detect import MAX_MESSAGES, DetectingFrameSerializer
+from trio_transports.serializers.detect import MAX_MESSAGES, PROVIDERS, DetectingFrameSerializer
 from trio_transports.serializers.exotel import ExotelFrameSerializer
+from trio_transports.serializers.lines.detection import LINES
 from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.serializers.protocol import per_session
@@ -217,3 +219,14 @@ def test_any_first_message(message: Message) -> None:
     except RemoteProtocolError:
         frames = ()
     assert bool(frames) == (serializer.provider is not None)
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_lines_need_short_messages(name: str) -> None:
+    """A line's messages are bounded by what a line needs, as a class, an object, or one of those that are detected."""
+    make = LINES[name]
+    for source in (make, make(), DetectingFrameSerializer(providers={name: make})):
+        assert TransportParams(serializer=source).max_message_bytes == 65_536
+    both = DetectingFrameSerializer(providers={name: make, "json": PROVIDERS["json"]})
+    assert TransportParams(serializer=both).max_message_bytes == 1024 * 1024
+    assert TransportParams(serializer=make(), max_message_bytes=99).max_message_bytes == 99

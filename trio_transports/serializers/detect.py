@@ -33,6 +33,7 @@ from .protocol import (
     Numbers,
     Pausable,
     PlaybackMarks,
+    message_bytes_needed,
     per_session,
     replies_of,
 )
@@ -154,6 +155,10 @@ class DetectingFrameSerializer:
     def start(self) -> StartFrame | None:
         found = self._found
         return found.start if isinstance(found, KnowsStart) else None
+
+    @property
+    def max_message_bytes(self) -> int:
+        return max(map(message_bytes_needed, self.providers.values()))
 
     def fresh(self) -> "DetectingFrameSerializer":
         return DetectingFrameSerializer(providers=self.providers)

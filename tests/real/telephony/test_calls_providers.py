@@ -112,7 +112,9 @@ async def test_callers_of_every_provider(way_in: str) -> None:
         audio = [frame for frame in frames if isinstance(frame, AudioFrame)]
         assert {(frame.sample_rate, frame.num_channels) for frame in audio} == {(16000, 1)}
         assert sum(frame.duration_s for frame in audio) == pytest.approx(0.4, abs=0.02)
-    assert [(end.code, end.initiator) for end in host.ends] == [(1000, "remote")] * len(LINES)
+    # Where the phone says that it stops, the handler's input ends there, and either side may be the first to close.
+    assert [end.code for end in host.ends] == [1000] * len(LINES)
+    assert [end.initiator for end in host.ends].count("remote") >= sum(line.stop() is None for line in LINES)
 
 
 @pytest.mark.parametrize("way_in", WAYS_IN)

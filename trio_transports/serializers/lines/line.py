@@ -25,6 +25,9 @@ TELEPHONE_RATE: Final = 8000
 G711: Final[Mapping[str, tuple[int, ...]]] = {PCMU: (TELEPHONE_RATE,), PCMA: (TELEPHONE_RATE,)}
 ULAW: Final[Mapping[str, tuple[int, ...]]] = {PCMU: (TELEPHONE_RATE,)}
 
+LINE_MESSAGE_BYTES: Final = 65_536
+"""More than any provider's message: 20 ms of its audio, or a start message with the application's own parameters."""
+
 _MAX_ID_CHARS: Final = 256
 
 
@@ -55,6 +58,7 @@ class Line:
     takes_messages: bool = True
     why_no_messages: str = ""
     byte_order: ByteOrder = "little"
+    max_message_bytes: int = LINE_MESSAGE_BYTES
 
     @property
     def default_media(self) -> tuple[str, int]:

@@ -32,6 +32,7 @@ from ...frames import (
 from ..codec import dumps, loads
 from ..converters import TaggedUnion, camel_case, make_converter
 from ..protocol import Message
+from .line import LINE_MESSAGE_BYTES
 from .serializer import key_pressed, not_started
 
 logger = logging.getLogger("trio_transports.serializers")
@@ -109,6 +110,10 @@ class RelayFrameSerializer:
     @property
     def chunk_ms(self) -> None:
         return None
+
+    @property
+    def max_message_bytes(self) -> int:
+        return LINE_MESSAGE_BYTES
 
     def fresh(self) -> "RelayFrameSerializer":
         return RelayFrameSerializer()

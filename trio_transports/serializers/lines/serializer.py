@@ -136,6 +136,10 @@ class LineSerializer:
     def has_marks(self) -> bool:
         return self.line.mark is not None
 
+    @property
+    def max_message_bytes(self) -> int:
+        return self.line.max_message_bytes
+
     def fresh(self) -> Self:
         return evolve(self, stream_id=self._given_stream_id) if self.line.names_streams else evolve(self)
 

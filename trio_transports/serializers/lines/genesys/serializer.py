@@ -128,6 +128,10 @@ class GenesysFrameSerializer:
     def numbers(self) -> bool:
         return True
 
+    @property
+    def max_message_bytes(self) -> int:
+        return MAX_TEXT_BYTES
+
     def fresh(self) -> "GenesysFrameSerializer":
         return evolve(self)
 
