@@ -20,7 +20,7 @@ from trio_transports import (
 )
 from trio_transports.audio.convert import Converter
 from trio_transports.audio.format import AudioFormat
-from trio_transports.session.inbound import FREE_CHANGES, MAX_CHANNELS, MAX_RATE, MIN_RATE, PIECE_S, SECONDS_PER_CHANGE
+from trio_transports.session.ear import FREE_CHANGES, MAX_CHANNELS, MAX_RATE, MIN_RATE, PIECE_S, SECONDS_PER_CHANGE
 from trio_transports.testing import ScriptedPeer, memory_session
 from trio_transports.vad import SpeechStarted, SpeechStopped
 

@@ -10,6 +10,7 @@ Rules
 4. What comes after it was concealed, or twice, is dropped and counted as late; what overtook another is counted too.
 5. A place more than ``MAX_AHEAD_S`` ahead is another stream's: what waits is given on, and it begins anew. At most
    ``MAX_WAITING`` frames wait.
+6. Each destination's audio has its own order and time.
 """
 
 from bisect import insort
@@ -124,6 +125,32 @@ class JitterBuffer:
         self._next_ns += round(length_s * _NS)
         self._counters.audio_in_concealed_s += length_s
         return frame
+
+
+@final
+@define(eq=False)
+class JitterBuffers:
+    """One for each destination: two sides of a line that speak at one time are no doubles of each other."""
+
+    _delay_s: float
+    _counters: Counters
+    _buffers: dict[str | None, JitterBuffer] = field(factory=dict, init=False)
+
+    def put(self, frame: AudioFrame, now_s: float) -> list[AudioFrame]:
+        buffer = self._buffers.get(frame.destination)
+        if buffer is None:
+            buffer = self._buffers[frame.destination] = JitterBuffer(self._delay_s, self._counters)
+        return buffer.put(frame, now_s)
+
+    @property
+    def due_s(self) -> float:
+        return min((buffer.due_s for buffer in self._buffers.values()), default=inf)
+
+    def ready(self, now_s: float) -> list[AudioFrame]:
+        return [frame for buffer in self._buffers.values() for frame in buffer.ready(now_s)]
+
+    def flush(self) -> list[AudioFrame]:
+        return [frame for buffer in self._buffers.values() for frame in buffer.flush()]
 
 
 def _place(waiting: tuple[int, AudioFrame]) -> int:

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from ..audio.channels import mix_channels
 from ..audio.format import AudioFormat
-from ..vad.analyzer import SpeechEvent, SpeechStarted, SpeechStopped, VADAnalyzer
+from ..vad.analyzer import SlowStart, SpeechEvent, SpeechStarted, SpeechStopped, VADAnalyzer
 
 
 @final
@@ -27,6 +27,10 @@ class Listening:
     """What was heard before the analyzer was started for this format."""
     _heard_bytes: int = field(default=0, init=False)
     _somebody_speaks: bool = field(default=False, init=False)
+
+    @property
+    def starts_slowly(self) -> bool:
+        return isinstance(self._analyzer, SlowStart) and self._analyzer.slow_start
 
     def start(self, audio_format: AudioFormat) -> None:
         """Listen to this format from now on, after ``stop`` if there was another; ValueError if that cannot be."""

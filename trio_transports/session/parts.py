@@ -55,13 +55,13 @@ class Parts:
             serializer,
             inbox,
             counters,
-            filter=per_session(params.audio_in_filter) if params.audio_in_filter is not None else None,
-            analyzer=analyzer_for(params),
             close=closing.now,
             interrupt=outbound.interrupt,
             notice=outbound.notice,
             mark_played=outbound.marks.played,
             peer_stopped=outbound.marks.peer_stopped,
         )
-        output = Output(life, outbound, closing, inbound.control_filter)
+        audio_filter = per_session(params.audio_in_filter) if params.audio_in_filter is not None else None
+        inbound.hear_with(audio_filter, analyzer_for(params))
+        output = Output(life, outbound, closing, inbound.ear.control_filter)
         return cls(params, life, counters, serializer, inbox, outbound, closing, inbound, output)
