@@ -20,6 +20,7 @@ from ..audio.pacing import Schedule
 from ..errors import LocalProtocolError
 from ..frames import AudioFrame
 from .queue import AudioQueue
+from .stamps import Stamps
 from .statistics import Counters
 
 
@@ -35,8 +36,10 @@ class Intake:
     _converters: dict[AudioFormat, Converter] = field(factory=dict, init=False)
     holding: Converter | None = field(default=None, init=False)
     """The converter that holds back the last of the audio; the others hold nothing."""
+    stamps: Stamps = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.stamps = Stamps(self._queue.format.bytes_per_second)
         if self._filter is not None:
             self._filter.start(self._queue.format)
 
@@ -59,6 +62,8 @@ class Intake:
             ticks = self._push_converted(frame, now_s)
         else:
             ticks = self.push_pcm(frame.audio, now_s)
+            if frame.pts is not None and self._filter is None and queue.pushed - queue.push_began == len(frame.audio):
+                self.stamps.put(queue.push_began, queue.pushed, frame.pts, queue.taken)
         if not frame.interruptible:
             queue.keep()
         return ticks

@@ -37,8 +37,8 @@ class Packer:
         """Whether a part of a packet waits for more."""
         return self._packets is not None and self._packets.pending_bytes > 0
 
-    def pack(self, pcm: bytes, audio_format: AudioFormat) -> Sequence[Message]:
-        messages = self._encode(pcm, audio_format)
+    def pack(self, pcm: bytes, audio_format: AudioFormat, pts: int | None = None) -> Sequence[Message]:
+        messages = self._encode(pcm, audio_format, pts)
         packets = self._packets
         if packets is None:
             return messages
@@ -67,9 +67,9 @@ class Packer:
         if self._packets is not None:
             self._packets.clear()
 
-    def _encode(self, pcm: bytes, audio_format: AudioFormat) -> Sequence[Message]:
+    def _encode(self, pcm: bytes, audio_format: AudioFormat, pts: int | None = None) -> Sequence[Message]:
         if self._adds_wav_header:
             pcm = add_wav_header(pcm, audio_format)
         return self._serializer.encode(
-            checked_audio_frame(pcm, audio_format.sample_rate, audio_format.num_channels, destination=self._destination)
+            checked_audio_frame(pcm, audio_format.sample_rate, audio_format.num_channels, pts, self._destination)
         )

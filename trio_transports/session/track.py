@@ -295,7 +295,7 @@ class Track:
             queue.skip(pcm)
             self.intake.note_cut(queue.chunk_s)
             return
-        place, size = queue.taken, len(pcm)
+        place, size, pts = queue.taken, len(pcm), self.intake.stamps.at(queue.taken)
         self.speech.heard(place, now_s)
         is_kept = bool(queue.kept) and queue.is_kept(place, place + size)
         if is_kept:
@@ -304,10 +304,18 @@ class Track:
         self._silence_s = 0.0
         if not self.blend.volume.is_one:
             pcm = self.blend.volume.apply(pcm, self.settings.format.num_channels)
-        self._send_chunk(pcm, size, due_s, now_s, place + size, is_kept=is_kept)
+        self._send_chunk(pcm, size, due_s, now_s, place + size, is_kept=is_kept, pts=pts)
 
     def _send_chunk(
-        self, pcm: bytes, size: int, due_s: float, now_s: float, place: int = 0, *, is_kept: bool = False
+        self,
+        pcm: bytes,
+        size: int,
+        due_s: float,
+        now_s: float,
+        place: int = 0,
+        *,
+        is_kept: bool = False,
+        pts: int | None = None,
     ) -> None:
         """Send a chunk; where it comes from the queue, it is the ``size`` bytes before this place."""
         queue, player = self.queue, self.playback.player
@@ -319,7 +327,7 @@ class Track:
         mixer = self.blend.mixer
         if mixer is not None:
             pcm = mixer.mix(pcm)
-        messages = self._packer.pack(pcm, self.settings.format)
+        messages = self._packer.pack(pcm, self.settings.format, pts)
         # While some of this chunk waits for its packet to fill, none of it counts as delivered.
         covers = queue.written if self._packer.holds_audio else queue.taken
         if len(messages) == 1:
