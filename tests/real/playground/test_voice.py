@@ -26,7 +26,7 @@ window.Voice = Voice;
 window.told = [];
 window.made = (options) => {
   window.voice = new Voice(options);
-  for (const name of ["state", "frame", "speech", "answer", "turn", "interrupted", "pong"])
+  for (const name of ["state", "frame", "speech", "answer", "turn", "interrupted", "pong", "microphone", "sound"])
     window.voice.addEventListener(name, ({ detail }) => window.told.push({ name, detail, at: performance.now() }));
   return window.voice;
 };
@@ -211,3 +211,116 @@ async def test_devices_can_be_chosen(browser: Browser) -> None:
         count = len(heard)
         await trio.sleep(1)
         assert len(heard) > count
+
+
+async def test_calling_again_at_once_leaves_one_call(browser: Browser) -> None:
+    """Given up while connecting, or while coming back, and called again in the same breath: one call, connected."""
+    here: list[Session] = []
+
+    async def handler(session: Session) -> None:
+        here.append(session)
+        async for _ in session.input:
+            pass
+        here.remove(session)
+
+    again = "voice.disconnect(), voice.connect({microphone: false}).then(() => voice.state, (error) => error.message)"
+    async with calling(browser, handler) as page:
+        await page.evaluate("voice.disconnect()")
+        for _ in range(2):
+            states = await page.evaluate(f"voice.connect({{microphone: false}}).catch(() => 0), {again}")
+            assert states == "connected"
+            await trio.sleep(0.5)
+            assert await page.evaluate("voice.state") == "connected"
+            assert len(here) == 1
+            await page.evaluate("voice.link.end({code: 1006, reason: 'a test'})")
+            await page.wait_for("voice.state === 'reconnecting'")
+            assert await page.evaluate(again) == "connected"
+            await trio.sleep(2)  # longer than the pause of the attempt that was given up
+            assert await page.evaluate("voice.state") == "connected"
+            assert len(here) == 1
+            await page.evaluate("voice.disconnect()")
+
+
+async def test_an_address_that_never_comes_and_a_signal_from_before(browser: Browser) -> None:
+    """Whoever asks for the address first waits no longer for it than for the server; what was given up never begins."""
+
+    async def handler(session: Session) -> None:
+        await trio.sleep_forever()
+
+    async with calling(browser, handler) as page:
+        await page.evaluate("voice.disconnect()")
+        never = "made({url: () => new Promise(() => {}), timeoutMs: 500}).connect({microphone: false"
+        late = "}).then(() => 'connected', (error) => error.message)"
+        assert await page.evaluate(never + late) == "the server did not answer in time"
+        given_up = ", signal: AbortSignal.abort(new Error('before'))" + late
+        assert await page.evaluate(never + given_up) == "before"
+        assert await page.evaluate("voice.state") == "idle"
+
+
+async def test_a_microphone_that_is_allowed_too_late_is_let_go(browser: Browser) -> None:
+    """The call was given up while the browser asked: the microphone does not stay on."""
+
+    async def handler(session: Session) -> None:
+        await trio.sleep_forever()
+
+    async with calling(browser, handler) as page:
+        await page.evaluate("voice.disconnect()")
+        await page.evaluate(
+            "window.real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices),"
+            " navigator.mediaDevices.getUserMedia = (asked) => new Promise((done) => { window.allow = async () => {"
+            " window.stream = await window.real(asked); done(window.stream); }; }), true"
+        )
+        await page.evaluate("window.ended = made({}).connect().catch((error) => error.message), true")
+        await page.wait_for("!!window.allow")
+        await page.evaluate("voice.disconnect()")
+        assert await page.evaluate("window.ended") == "it was given up"
+        await page.evaluate("window.allow()")
+        await page.wait_for("window.stream.getTracks().every(({readyState}) => readyState === 'ended')")
+
+
+async def test_a_microphone_that_is_unplugged_is_told(browser: Browser) -> None:
+    """The call goes on without it, and another takes its place."""
+
+    async def handler(session: Session) -> None:
+        await trio.sleep_forever()
+
+    async with calling(browser, handler) as page:
+        for count in (1, 2):
+            await page.evaluate("voice.setMicrophone()")
+            assert await page.evaluate("voice.hasMicrophone")
+            await page.evaluate("voice.sound.stream.getTracks()[0].dispatchEvent(new Event('ended'))")
+            assert "unplugged" in (await told(page, "microphone", count))[-1]["lost"]
+            assert await page.evaluate("voice.hasMicrophone") is False
+            assert await page.evaluate("voice.state") == "connected"
+
+
+async def test_a_sound_that_is_stopped_keeps_nothing_waiting(browser: Browser) -> None:
+    """With the sound suspended by the system it is told and taken up again; a lost connection comes back meanwhile."""
+
+    async def handler(session: Session) -> None:
+        await trio.sleep_forever()
+
+    async with calling(browser, handler) as page:
+        await page.evaluate("voice.sound.context.resume = () => Promise.reject(new Error('not yet')), true")
+        await page.evaluate("voice.sound.context.suspend()")
+        assert (await told(page, "sound"))[0] == {"running": False}
+        await page.evaluate("voice.link.end({code: 1006, reason: 'a test'})")
+        await page.wait_for("voice.state === 'reconnecting'")
+        await page.wait_for("voice.state === 'connected'")
+        await page.evaluate("delete voice.sound.context.resume, voice.sound.context.resume()")
+        assert (await told(page, "sound", 2))[1] == {"running": True}
+
+
+async def test_a_page_that_may_not_make_sound_says_so(browser: Browser) -> None:
+    """Not the server is blamed when the browser waits for a click."""
+
+    async def handler(session: Session) -> None:
+        await trio.sleep_forever()
+
+    async with calling(browser, handler) as page:
+        await page.evaluate("voice.disconnect()")
+        await page.evaluate("AudioContext.prototype.resume = () => new Promise(() => {}), true")
+        told_why = await page.evaluate(
+            "made({timeoutMs: 500}).connect({microphone: false}).catch((error) => error.message)"
+        )
+        assert "connect in a click" in told_why

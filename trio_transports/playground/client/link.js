@@ -128,6 +128,7 @@ export class Link {
       else this.handlers.onFrame(frame);
       return;
     }
+    if (data.byteLength % 2) return; // no whole samples
     const length = (data.byteLength / 2 / this.rate) * 1000;
     if (this.previous !== null) {
       const late = now - this.previous.at - this.previous.length;

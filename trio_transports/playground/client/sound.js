@@ -17,7 +17,11 @@
  * @property {(pcm: ArrayBuffer, peak: number) => void} onFrame 20 ms of the microphone
  * @property {(played: Played) => void} onPlayed
  * @property {(mark: string) => void} onMark what was in front of this mark was played
+ * @property {(why: string) => void} onMicrophoneLost it was unplugged, or taken away
+ * @property {(running: boolean) => void} onRunning the browser or the system has stopped this page's sound, or it goes on
  */
+
+const CLEARED_MS = 300;
 
 export class Sound {
   /** @param {SoundHandlers} handlers */
@@ -28,8 +32,15 @@ export class Sound {
     this.muted = false;
     /** @type {AudioContext} */
     this.context = /** @type {any} */ (null);
-    /** @type {((cleared: {heard: number, dropped: number}) => void) | null} */
-    this.onCleared = null;
+    this.over = false;
+    this.asked = 0; // which request for a microphone is the last one
+    /** @type {Map<number, (cleared: {heard: number, dropped: number}) => void>} */
+    this.clearing = new Map();
+    this.clears = 0;
+    /** @type {Played | null} */
+    this.latest = null;
+    /** @type {Promise<void>} settled once the browser lets the page make sound */
+    this.running = Promise.resolve();
   }
 
   get rate() {
@@ -43,7 +54,8 @@ export class Sound {
 
   async open() {
     this.context = new AudioContext({ latencyHint: "interactive" });
-    const running = this.context.resume(); // while the visitor's click still counts
+    this.running = this.context.resume(); // while the visitor's click still counts
+    this.running.catch(() => {});
     if (!this.context.audioWorklet) throw new Error("this browser allows sound only on https or on localhost");
     await this.context.audioWorklet.addModule(new URL("worklet.js", import.meta.url)).catch(() => {
       throw new Error("the server cannot be reached");
@@ -56,14 +68,30 @@ export class Sound {
     this.player.connect(this.volume).connect(this.context.destination);
     // A capture that leads nowhere might never be run; it has no output of its own, so this is silent.
     this.capture.connect(this.context.destination);
-    await running;
+  }
+
+  /** From here on, tell when the sound is stopped from outside, as a phone call does it, and take it up again. */
+  watch() {
+    let wasRunning = true;
+    this.context.onstatechange = () => {
+      const running = this.context.state === "running";
+      if (this.over || running === wasRunning) return;
+      wasRunning = running;
+      this.handlers.onRunning(running);
+      if (!running) this.context.resume().catch(() => {});
+    };
   }
 
   /** @param {any} data */
   told(data) {
-    if (data.cleared) this.onCleared?.(data.cleared);
-    else if (data.mark !== undefined) this.handlers.onMark(data.mark);
-    else this.handlers.onPlayed(data);
+    if (data.cleared) {
+      this.clearing.get(data.cleared.number)?.(data.cleared);
+    } else if (data.mark !== undefined) {
+      this.handlers.onMark(data.mark);
+    } else {
+      this.latest = data;
+      this.handlers.onPlayed(data);
+    }
   }
 
   /** @param {string} [deviceId] the browser's own choice without */
@@ -71,6 +99,7 @@ export class Sound {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("this page may use a microphone only on https or on localhost");
     }
+    const asked = (this.asked += 1);
     const stream = await navigator.mediaDevices.getUserMedia({
       audio: {
         channelCount: 1,
@@ -80,8 +109,20 @@ export class Sound {
         ...(deviceId ? { deviceId: { exact: deviceId } } : {}),
       },
     });
+    if (this.over || asked !== this.asked) {
+      // Allowed too late, or another was chosen meanwhile: nobody listens to this one.
+      for (const track of stream.getTracks()) track.stop();
+      return;
+    }
     this.closeMicrophone();
     this.stream = stream;
+    for (const track of stream.getTracks()) {
+      track.addEventListener("ended", () => {
+        if (this.stream !== stream) return;
+        this.closeMicrophone();
+        this.handlers.onMicrophoneLost("it was unplugged or taken away");
+      });
+    }
     this.microphone = this.context.createMediaStreamSource(stream);
     this.microphone.connect(/** @type {AudioNode} */ (this.capture));
     this.setMuted(this.muted);
@@ -143,16 +184,24 @@ export class Sound {
    * @returns {Promise<{heard: number, dropped: number}>}
    */
   clear() {
+    const number = (this.clears += 1);
     return new Promise((resolve) => {
-      this.onCleared = ({ heard, dropped }) => {
+      /** @param {{heard: number, dropped: number}} cleared */
+      const done = ({ heard, dropped }) => {
+        clearTimeout(timer);
+        this.clearing.delete(number);
         const onItsWay = Math.min(heard, this.latency); // left the player, and was not heard yet
         resolve({ heard: heard - onItsWay, dropped: dropped + onItsWay });
       };
-      this.player?.port.postMessage({ clear: true });
+      // A player that is stopped answers later, or never: nobody may wait for it.
+      const timer = setTimeout(() => done({ heard: this.latest?.heard ?? 0, dropped: this.latest?.queued ?? 0 }), CLEARED_MS);
+      this.clearing.set(number, done);
+      this.player?.port.postMessage({ clear: number });
     });
   }
 
   async close() {
+    this.over = true;
     this.closeMicrophone();
     if (this.context && this.context.state !== "closed") await this.context.close();
   }

@@ -17,6 +17,8 @@
  * - `turn`: `{latencyMs}`, from the user's last word to the first of the bot's that is heard
  * - `interrupted`: `{heardSeconds, droppedSeconds}`, how much of the answer was really heard
  * - `level`: `{who: "you" | "bot", peak, playing?}`, fifty times a second each
+ * - `microphone`: `{lost}`, why it is gone in the middle of a call; the call goes on, `setMicrophone` takes another
+ * - `sound`: `{running}`, false when the browser or the system has stopped it; it is taken up again as soon as it may be
  * - `pong`: `{roundTripMs, jitterMs, session, player}`, twice a second
  */
 
@@ -39,6 +41,26 @@ const WORTH_A_RETRY = new Set([1001, 1005, 1006, 1011, 1012, 1013, 1014]);
 const STABLE_MS = 5000;
 const AUDIBLE = 0.002;
 const QUIET_MS = 400;
+
+/**
+ * Wait for something no longer than this, and no longer than it is wanted.
+ * @template T
+ * @param {AbortSignal} wanted
+ * @param {number | null} timeoutMs
+ * @param {Promise<T>} promise
+ * @param {string} [late] what to say when it took too long
+ * @returns {Promise<T>}
+ */
+async function within(wanted, timeoutMs, promise, late = "the server did not answer in time") {
+  const limit = timeoutMs === null ? wanted : AbortSignal.any([wanted, AbortSignal.timeout(timeoutMs)]);
+  promise.catch(() => {}); // whoever stopped waiting does not want to hear of it
+  return await new Promise((resolve, reject) => {
+    const stop = () => reject(wanted.aborted ? wanted.reason : new Error(late));
+    if (limit.aborted) stop();
+    limit.addEventListener("abort", stop, { once: true });
+    promise.then(resolve, reject);
+  });
+}
 
 export class Voice extends EventTarget {
   /** @param {VoiceOptions} [options] */
@@ -75,8 +97,9 @@ export class Voice extends EventTarget {
    */
   async connect({ microphone = true, signal } = {}) {
     if (this.state !== "idle" && this.state !== "ended") throw new Error(`there is a call already: ${this.state}`);
-    this.abort = new AbortController();
-    signal?.addEventListener("abort", () => this.abort.abort(signal.reason), { once: true });
+    signal?.throwIfAborted();
+    const abort = (this.abort = new AbortController());
+    signal?.addEventListener("abort", () => abort.abort(signal.reason), { once: true, signal: abort.signal });
     this.attempt = 0;
     this.microphoneError = "";
     this.become("connecting");
@@ -84,19 +107,28 @@ export class Voice extends EventTarget {
       onFrame: (pcm, peak) => this.outbound(pcm, peak),
       onPlayed: (played) => this.played(played),
       onMark: (mark) => this.link?.send({ type: "mark", mark }),
+      onMicrophoneLost: (why) => this.lostMicrophone(why),
+      onRunning: (running) => this.tell("sound", { running }),
     }));
     try {
+      const { timeoutMs } = this.settings;
+      await within(abort.signal, timeoutMs, sound.open());
+      await within(abort.signal, timeoutMs, sound.running, "the browser lets this page make no sound yet: connect in a click");
+      sound.watch();
       // Whether the microphone is allowed is for a person to say: that takes as long as it takes, but can be given up.
-      await this.within(this.settings.timeoutMs, sound.open());
-      if (microphone) await this.within(null, this.tryMicrophone(typeof microphone === "string" ? microphone : undefined));
+      const device = typeof microphone === "string" ? microphone : undefined;
+      if (microphone) await within(abort.signal, null, this.tryMicrophone(sound, device));
       sound.setVolume(this.volume);
       sound.setMuted(this.isMuted);
-      await this.dial();
+      await this.dial(abort, sound);
     } catch (error) {
-      if (this.sound === sound) this.sound = null;
-      this.link = null;
+      // Whoever gave up may have called again already: what is the next call's stays as it is.
+      if (this.abort === abort && this.state !== "ended") {
+        this.sound = null;
+        this.link = null;
+        this.become("idle");
+      }
       await sound.close();
-      this.become("idle");
       throw error;
     }
   }
@@ -215,10 +247,19 @@ export class Voice extends EventTarget {
     this.tell("state", { state, ...more });
   }
 
-  /** @param {string} [deviceId] */
-  async tryMicrophone(deviceId) {
+  /** @param {string} why */
+  lostMicrophone(why) {
+    this.microphoneError = why;
+    this.tell("microphone", { lost: why });
+  }
+
+  /**
+   * @param {Sound} sound
+   * @param {string} [deviceId]
+   */
+  async tryMicrophone(sound, deviceId) {
     try {
-      await this.sound?.openMicrophone(deviceId);
+      await sound.openMicrophone(deviceId);
     } catch (problem) {
       const error = /** @type {Error} */ (problem);
       const known = { NotAllowedError: "it was not allowed", NotFoundError: "there is none", NotReadableError: "another program uses it" };
@@ -227,65 +268,63 @@ export class Voice extends EventTarget {
   }
 
   /**
-   * Wait for something no longer than this, and no longer than it is wanted.
-   * @param {number | null} timeoutMs
-   * @param {Promise<any>} promise
+   * Open a connection, within the time that it may take.
+   * @param {AbortController} abort of the call that it belongs to
+   * @param {Sound} sound
    */
-  async within(timeoutMs, promise) {
-    const given = this.abort.signal;
-    const limit = timeoutMs === null ? given : AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
-    promise.catch(() => {}); // whoever stopped waiting does not want to hear of it
-    await new Promise((resolve, reject) => {
-      const stop = () => reject(given.aborted ? given.reason : new Error("the server did not answer in time"));
-      if (limit.aborted) stop();
-      limit.addEventListener("abort", stop, { once: true });
-      promise.then(resolve, reject);
-    });
-  }
-
-  /** Open a connection, within the time that it may take. */
-  async dial() {
+  async dial(abort, sound) {
     const limit = AbortSignal.timeout(this.settings.timeoutMs);
-    const signal = AbortSignal.any([limit, this.abort.signal]);
+    const signal = AbortSignal.any([limit, abort.signal]);
     const link = new Link({
       onAudio: (pcm) => this.inbound(pcm),
       onFrame: (frame) => this.told(frame),
       onPong: (roundTripMs, session) =>
         this.tell("pong", { roundTripMs, jitterMs: link.previous ? link.jitter : null, session, player: this.player }),
       onStalled: (stalled) => this.become(stalled ? "stalled" : "connected"),
-      onClose: (event) => this.closed(event),
+      onClose: (event) => this.closed(event, abort, sound),
     });
     try {
-      const url = typeof this.settings.url === "function" ? await this.settings.url() : this.settings.url;
-      await link.open(url, /** @type {Sound} */ (this.sound).rate, signal);
+      const { url } = this.settings;
+      const address = typeof url === "function" ? await within(signal, null, Promise.resolve(url())) : url;
+      await link.open(address, sound.rate, signal);
     } catch (error) {
-      if (limit.aborted && !this.abort.signal.aborted) throw new Error("the server did not answer in time");
+      if (limit.aborted && !abort.signal.aborted) throw new Error("the server did not answer in time");
       throw error;
+    }
+    if (abort.signal.aborted) {
+      link.close();
+      throw abort.signal.reason;
     }
     this.link = link;
     this.upSince = performance.now();
     this.become("connected");
   }
 
-  /** @param {{code: number, reason: string}} event */
-  async closed(event) {
+  /**
+   * @param {{code: number, reason: string}} event
+   * @param {AbortController} abort
+   * @param {Sound} sound
+   */
+  async closed(event, abort, sound) {
+    if (abort.signal.aborted) return;
     this.link = null;
     await this.stopPlaying();
+    if (abort.signal.aborted) return;
     if (!this.settings.reconnect || !WORTH_A_RETRY.has(event.code)) {
       this.finish(event);
       return;
     }
     // A server that takes every call and drops it must not be called without a pause.
     if (performance.now() - this.upSince > STABLE_MS) this.attempt = 0;
-    while (!this.abort.signal.aborted) {
+    while (!abort.signal.aborted) {
       const longest = Math.min(this.settings.maxRetryMs, this.settings.firstRetryMs * 2 ** this.attempt);
       const retryInMs = longest * (0.5 + Math.random() / 2);
       this.attempt += 1;
       this.become("reconnecting", { ...event, attempt: this.attempt, retryInMs });
-      await this.pause(retryInMs);
-      if (this.abort.signal.aborted) return;
+      await this.pause(retryInMs, abort.signal);
+      if (abort.signal.aborted) return;
       try {
-        await this.dial();
+        await this.dial(abort, sound);
         return;
       } catch {
         // The next attempt says it again.
@@ -293,8 +332,11 @@ export class Voice extends EventTarget {
     }
   }
 
-  /** @param {number} ms */
-  pause(ms) {
+  /**
+   * @param {number} ms
+   * @param {AbortSignal} signal
+   */
+  pause(ms, signal) {
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);
@@ -302,7 +344,7 @@ export class Voice extends EventTarget {
       };
       const timer = setTimeout(done, ms);
       this.wake = done;
-      this.abort.signal.addEventListener("abort", done, { once: true });
+      signal.addEventListener("abort", done, { once: true });
     });
   }
 

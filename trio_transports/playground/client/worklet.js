@@ -62,21 +62,21 @@ class Player extends AudioWorkletProcessor {
   }
 
   told(data) {
-    if (data.clear) {
+    if (data.clear !== undefined) {
       const dropped = this.queued;
       this.queue = [];
       this.queued = 0;
       this.offset = 0;
       this.playing = false;
       this.dry = Infinity;
-      this.port.postMessage({ cleared: { heard: this.heard / sampleRate, dropped: dropped / sampleRate } });
+      this.port.postMessage({ cleared: { number: data.clear, heard: this.heard / sampleRate, dropped: dropped / sampleRate } });
       this.heard = 0;
     } else if (data.mark !== undefined) {
       if (this.queued) this.queue.push({ mark: data.mark });
       else this.port.postMessage({ mark: data.mark });
     } else if (data.utterance) {
       this.heard = 0;
-    } else {
+    } else if (data.pcm.byteLength >= 2) {
       if (this.dry < sampleRate * 0.15) {
         // It went on at once: that was a hole, not the end of speech.
         this.holes += 1;

@@ -268,6 +268,21 @@ function pong({ detail: { roundTripMs, jitterMs, session: told, player } }) {
   statistics.show(told.statistics, player);
 }
 
+function microphoneLost({ detail: { lost } }) {
+  setNotice(`The microphone is gone: ${lost}. Choose another, or let the buttons speak for you.`);
+  log.add("The microphone is gone", "bad");
+  devices.refresh();
+  setControls();
+}
+
+let silenced = false;
+
+function sound({ detail: { running } }) {
+  if (running === !silenced) return;
+  silenced = !running;
+  setNotice(running ? null : "This page's sound was stopped by the browser or the system. It goes on as soon as it may.");
+}
+
 function told({ detail: frame }) {
   switch (frame.type) {
     case "transcription":
@@ -373,7 +388,7 @@ function frame(now) {
 
 // What the visitor does
 
-for (const [name, handler] of Object.entries({ state: changed, level, speech, answer, turn, interrupted, pong, frame: told })) {
+for (const [name, handler] of Object.entries({ state: changed, level, speech, answer, turn, interrupted, pong, sound, microphone: microphoneLost, frame: told })) {
   voice.addEventListener(name, handler);
 }
 $("connect-mic").addEventListener("click", () => connect(true));
