@@ -24,6 +24,7 @@ from .json import FRAME_TYPES, JSONFrameSerializer
 from .lines.detection import LINES, line_of, line_of_text
 from .lines.serializer import not_started
 from .protocol import (
+    AwaitsClose,
     AwaitsStart,
     FixedChunk,
     FrameSerializer,
@@ -200,6 +201,11 @@ class DetectingFrameSerializer:
     def is_paused(self) -> bool:
         found = self._found
         return found.is_paused if isinstance(found, Pausable) else False
+
+    @property
+    def awaits_close(self) -> bool:
+        found = self._found
+        return found.awaits_close if isinstance(found, AwaitsClose) else False
 
     @property
     def numbers(self) -> bool:

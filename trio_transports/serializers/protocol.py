@@ -101,6 +101,17 @@ class Pausable(Protocol):
 
 
 @runtime_checkable
+class AwaitsClose(Protocol):
+    """A dialect whose word for the end is answered by the peer's own.
+
+    While ``awaits_close`` holds the session leaves the connection open, ``close_timeout`` at most.
+    """
+
+    @property
+    def awaits_close(self) -> bool: ...
+
+
+@runtime_checkable
 class Numbers(Protocol):
     """A dialect whose messages are numbered in the order in which they are written, which is known only then.
 

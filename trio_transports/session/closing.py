@@ -8,6 +8,7 @@ Rules
    tells, once it was played. Then the dialect's own word for the end leaves, if it has one, and the close with 1000.
    That happens in the session, whatever becomes of the task that sent the frame, and takes as long as rule 1 does: what
    is left then is dropped. An interruption drops what is queued as ever, and so brings the end nearer.
+   Where the peer answers that word with its own, the close waits for it, ``close_timeout`` at most.
 5. A ``CancelFrame`` goes straight to the goodbye.
 """
 
@@ -20,7 +21,7 @@ from attrs import define, field
 
 from ..errors import ConnectionClosed, Ending
 from ..frames import CancelFrame, EndFrame
-from ..serializers.protocol import Message
+from ..serializers.protocol import AwaitsClose, Message
 from .clock import Timer
 from .outbound import Outbound
 from .state import Life, State
@@ -42,6 +43,8 @@ class Closing:
     _limit: Timer = field(init=False)
     _was_asked: bool = field(default=False, init=False)
     _was_said: bool = field(default=False, init=False)
+    awaits_answer: bool = field(default=False, init=False)
+    """The word for the end is said, and the peer's own was not heard yet."""
 
     def __attrs_post_init__(self) -> None:
         self._limit = Timer(inf, self._is_late)
@@ -121,7 +124,30 @@ class Closing:
             self._was_said = True
             self._limit.at_s = inf
             self._outbound.outbox.put_last(self._words)
-            self.now(1000, self._reason)
+            self.awaits_answer = self._peer_answers
+            if self.awaits_answer:
+                outbound = self._outbound
+                outbound.clock.timers.append(
+                    Timer(trio.current_time() + outbound.params.close_timeout, self._has_no_answer)
+                )
+                outbound.clock.tick()
+            else:
+                self.now(1000, self._reason)
+
+    @property
+    def _peer_answers(self) -> bool:
+        serializer = self._outbound.serializer
+        return isinstance(serializer, AwaitsClose) and serializer.awaits_close
+
+    def heard(self) -> None:
+        """Close once the peer has said its own word for the end."""
+        if not self._peer_answers:
+            self._has_no_answer(inf)
+
+    def _has_no_answer(self, _now_s: float) -> float:
+        self.awaits_answer = False
+        self.now(1000, self._reason)
+        return inf
 
     def _is_late(self, _now_s: float) -> float:
         self._say_it()

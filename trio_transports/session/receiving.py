@@ -116,6 +116,8 @@ class Receiving:
             if self._pausable is not None:
                 outbound.clock.hold(self._pausable.is_paused)
             self._reply()  # before the tracks may speak: what opens a stream goes ahead of its first audio
+            if parts.closing.awaits_answer:
+                parts.closing.heard()
             if slow is not None:
                 await slow
             if not outbound.is_ready:

@@ -6,8 +6,9 @@ Received: ``open`` (StartFrame, answered by ``opened``), binary (AudioFrame), ``
 InterruptionFrame (the barge-in entity), EndFrame (``disconnect``), MessageFrame with a ``type`` of ``disconnect``,
 ``pause``, ``resume``, ``reconnect`` or ``event`` and its ``parameters``, such as ``outputVariables``.
 
-Genesys closes a session by ``close``, after ``disconnect`` too. A bot that wants to hear it sends the ``disconnect`` as
-a MessageFrame and reads its input to the end; one that sends an EndFrame, or returns, closes the connection itself.
+Genesys closes a session by ``close``, after ``disconnect`` too: after an EndFrame the connection stays open until that
+was answered, ``close_timeout`` at most. A bot that sends ``disconnect`` as a MessageFrame reads its input to its end;
+one that returns without either closes the connection itself.
 
 Rules
 1. Of the media that is offered the first is taken whose code is known here, with both channels if ``tracks`` asks for
@@ -100,6 +101,8 @@ class GenesysFrameSerializer:
     _id: str | None = field(default=None, init=False)
     _is_open: bool = field(default=False, init=False)
     _has_disconnected: bool = field(default=False, init=False)
+    _was_closed: bool = field(default=False, init=False)
+    """By the client, whose word it is."""
     _heard: int = field(default=0, init=False)
     """The number of the client's last message."""
     _unread: int = field(default=0, init=False)
@@ -131,6 +134,10 @@ class GenesysFrameSerializer:
     @property
     def max_message_bytes(self) -> int:
         return MAX_TEXT_BYTES
+
+    @property
+    def awaits_close(self) -> bool:
+        return self._has_disconnected and not self._was_closed
 
     def fresh(self) -> "GenesysFrameSerializer":
         return evolve(self)
@@ -255,7 +262,7 @@ class GenesysFrameSerializer:
                 return self._opened(incoming, document)
             case Close(parameters=parameters):
                 self._owed += self._say("closed", {})
-                self._has_disconnected = True
+                self._has_disconnected = self._was_closed = True
                 return (EndFrame(reason=parameters.reason),)
             case Ping():
                 self._owed += self._say("pong", {})
