@@ -170,6 +170,30 @@ async def test_per_turn_loses_no_fact(autojump_clock: MockClock) -> None:
     assert [frame.at_s for frame in sink.frames if isinstance(frame, UserStartedSpeakingFrame)] == list(range(40))
 
 
+async def test_per_turn_says_its_goodbye_to_the_end(autojump_clock: MockClock) -> None:
+    """Interruptions, several of them, cancel no call for an EndFrame: the other side would be left on the line."""
+
+    async def hangs_up(input: Receive, output: Send) -> None:  # noqa: A002
+        await output.send(EndFrame(reason="goodbye"))
+        await copy(input, output)
+
+    async def handle(frame: Frame, output: Send) -> None:
+        if isinstance(frame, EndFrame):
+            await trio.sleep(1)
+        await output.send(frame)
+
+    feed, source = trio.open_memory_channel[Frame](100)
+    sink = Sink()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Pipeline([hangs_up, per_turn(handle)]).run, source, sink)
+        for _ in range(3):
+            await trio.sleep(0.1)
+            await feed.send(InterruptionFrame())
+        await trio.sleep(5)
+        assert sink.frames[-1] == EndFrame(reason="goodbye")
+        feed.close()
+
+
 def test_per_turn_refuses_what_it_cannot_call() -> None:
     """A handler of one argument, or a plain function, is a TypeError where the stage is made."""
 

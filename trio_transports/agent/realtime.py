@@ -7,6 +7,7 @@ Rules
    texts keep their place among the audio, under the name of the utterance.
 3. An interruption, by the session or pipeline or because the agent hears the caller (``PlaybackCleared``), drops what
    waits. The agent is told to stop, where it did not find out by itself, and of each utterance how much was heard.
+   What still comes of an utterance that was cut off, because the agent has not noticed yet, goes no further.
 4. The agent's hanging up, or its finishing in good order, ends the call. A lost connection to it is its exception.
    The end of the caller's side ends the stage; the connection to the agent is its owner's.
 """
@@ -17,6 +18,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from .._nursery import open_services
 from ..errors import LocalProtocolError
 from ..frames import (
     AudioFrame,
@@ -29,13 +31,14 @@ from ..frames import (
     UserStoppedSpeakingFrame,
 )
 from ..pipeline.stage import AsyncStage
-from ..pipeline.turns import heard_of, outlives_interruption
+from ..pipeline.turns import TellsPlayback, heard_of, outlives_interruption
 from .adapter import WebSocketAgentAdapter
 from .chunk import AudioChunk
 from .events import AgentEvent, AgentHungUp, PlaybackCleared, Transcript
-from .outcomes import AgentFinished
+from .outcomes import AgentFinished, AgentOutcome
 
 _REMEMBERED = 64
+_IN_A_TURN = 16
 
 
 def realtime(agent: WebSocketAgentAdapter) -> AsyncStage:
@@ -59,15 +62,17 @@ class _Joined:
     _waiting: deque[Frame] = field(factory=deque, init=False)
     _more: trio.Event = field(factory=trio.Event, init=False)
     _sending: trio.CancelScope | None = field(default=None, init=False)
+    _said: deque[str] = field(factory=lambda: deque(maxlen=_IN_A_TURN), init=False)
+    """The utterances whose audio came since the last interruption."""
+    _cut: deque[str] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
     _truncated: deque[str] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
 
     async def run(self, caller: trio.abc.ReceiveChannel[Frame]) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._hear_agent)
-            nursery.start_soon(self._speak)
+        async with open_services() as services:
+            services.start_soon(self._hear_agent, name="realtime: hears the agent")
+            services.start_soon(self._speak, name="realtime: speaks for the agent")
             async for frame in caller:
                 await self._take(frame)
-            nursery.cancel_scope.cancel()
 
     # From the caller to the agent
 
@@ -87,14 +92,30 @@ class _Joined:
                     if can.interruption and not can.native_vad:
                         await agent.interrupt()
                     await self._truncate(frame.heard or heard_of(self._output))
-        except AgentFinished:
-            return  # the other task tells the end
+        except AgentOutcome:
+            return  # the other task tells the end, in order or not
 
     async def _truncate(self, heard: tuple[Played, ...]) -> None:
         for played in heard:
             if played.utterance not in self._truncated and not played.is_complete:
                 self._truncated.append(played.utterance)
                 await self._agent.truncate(played.utterance, played.seconds)
+        if isinstance(self._output, TellsPlayback):
+            known = self._output.playback
+            for name in self._cut:
+                if name not in known and name not in self._truncated:  # it waited for its turn to be said
+                    self._truncated.append(name)
+                    await self._agent.truncate(name, 0.0)
+
+    async def _is_late(self, utterance: str | None) -> bool:
+        """Whether it is of an utterance that was cut off; the agent is told, if all it had sent had been heard."""
+        if utterance is None or utterance not in self._cut:
+            return False
+        if utterance not in self._truncated and isinstance(self._output, TellsPlayback):
+            self._truncated.append(utterance)
+            played = self._output.playback.get(utterance)
+            await self._agent.truncate(utterance, 0.0 if played is None else played.seconds)
+        return True
 
     # From the agent to the caller
 
@@ -108,6 +129,10 @@ class _Joined:
     async def _heard(self, item: AudioChunk | AgentEvent) -> None:
         match item:
             case AudioChunk() if item.data:
+                if await self._is_late(item.utterance):
+                    return
+                if item.utterance is not None and item.utterance not in self._said:
+                    self._said.append(item.utterance)
                 self._add(
                     AudioFrame(
                         audio=item.data,
@@ -116,7 +141,7 @@ class _Joined:
                         utterance=item.utterance,
                     )
                 )
-            case Transcript(speaker="agent", final=False):
+            case Transcript(speaker="agent", final=False) if item.utterance not in self._cut:
                 self._add(TextFrame(text=item.text, utterance=item.utterance))
             case PlaybackCleared():
                 heard = heard_of(self._output)
@@ -133,6 +158,8 @@ class _Joined:
         self._more.set()
 
     def _drop(self) -> None:
+        self._cut.extend(name for name in self._said if name not in self._cut)
+        self._said.clear()
         self._waiting = deque(frame for frame in self._waiting if outlives_interruption(frame))
         if self._sending is not None:
             self._sending.cancel()

@@ -6,7 +6,7 @@ from typing import final
 import trio
 from attrs import frozen
 
-from ..frames import Frame, InterruptionFrame
+from ..frames import EndFrame, Frame, InterruptionFrame
 from .link import Input
 from .stage import AsyncStage, check_shape, gives_awaitable, name_of
 
@@ -26,7 +26,7 @@ class _PerTurn:
         if not isinstance(input, Input):
             raise TypeError(f"{self!r} reads from a Pipeline's link: make it a stage of a Pipeline")
         async for frame in input:
-            if isinstance(frame, InterruptionFrame):
+            if isinstance(frame, InterruptionFrame | EndFrame):
                 await self.handle(frame, output)
             else:
                 with input.turn():
@@ -37,7 +37,8 @@ def per_turn(handle: FrameHandler) -> AsyncStage:
     """Make a stage of ``async def handle(frame, output)``, called for each frame in order.
 
     An interruption cancels the call under way, and the next call is for the ``InterruptionFrame`` itself, which is not
-    cancelled: the place to tell a model what was not heard. What the cancelled call sent and what waited for it is of
+    cancelled: the place to tell a model what was not heard. Nor is the call for an ``EndFrame``, whose goodbye would
+    leave the other side on the line. What the cancelled call sent and what waited for it is of
     the old turn, and dropped. A handler that does not care about a frame passes it on: ``await output.send(frame)``.
     """
     if not gives_awaitable(handle):

@@ -1,0 +1,135 @@
+"""A session joined to a realtime backend: what is heard of an answer that was cut off, and a backend that dies."""
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.agent.memory import MemoryAdapter
+from trio_transports import Session, TransportParams, UserStartedSpeakingFrame
+from trio_transports.agent import realtime
+from trio_transports.agent.outcomes import AgentConnectionLost
+from trio_transports.agent.protocols.openai_realtime import OpenAIRealtimeProtocol
+from trio_transports.errors import ConnectionClosed
+from trio_transports.pipeline import Pipeline
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.testing import phone_call, speech_like
+from trio_transports.testing.phones.lines import ClearOrder, PlayOrder
+from trio_transports.wire.memory import MemoryWire
+
+RATE = 24000
+PARAMS = TransportParams(
+    serializer=JSONFrameSerializer(),
+    audio_in_enabled=True,
+    audio_out_enabled=True,
+    audio_out_sample_rate=RATE,
+    audio_out_auto_silence=False,
+)
+
+
+def delta(item: str, value: int, duration_s: float) -> str:
+    pcm = value.to_bytes(2, "little") * round(duration_s * RATE)
+    event = {"type": "response.output_audio.delta", "item_id": item, "delta": b64encode(pcm).decode()}
+    return json.dumps(event)
+
+
+async def truncations(wire: MemoryWire, told: list[tuple[object, object]]) -> None:
+    with suppress(ConnectionClosed):
+        while True:
+            event = json.loads(await wire.receive())
+            if event["type"] == "conversation.item.truncate":
+                told.append((event["item_id"], event["audio_end_ms"]))
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 0.3])
+async def test_an_agent_that_notices_late(ahead_s: float, autojump_clock: MockClock) -> None:
+    """It streams on after the session has interrupted it, twice: none of that is heard, the new answers are whole."""
+    adapter = MemoryAdapter(OpenAIRealtimeProtocol(), paced=False)
+    told: list[tuple[object, object]] = []
+
+    async def bot(session: Session) -> None:
+        async with adapter:
+            await Pipeline([realtime(adapter)], allow_interruptions=True).run(session.input, session.output)
+
+    async def agent(items: Sequence[str]) -> None:
+        await trio.sleep(0.01)
+        for value, item in enumerate(items, start=1):
+            await adapter.agent.send(delta(item, value, ahead_s))
+            for _ in range(75):
+                await adapter.agent.send(delta(item, value, 0.02))
+                await trio.sleep(0.02)
+
+    async with phone_call(bot, "browser", params=PARAMS) as phone, trio.open_nursery() as nursery:
+        nursery.start_soon(agent, ["one", "two", "three"])
+        await trio.sleep(0.02)
+        nursery.start_soon(truncations, adapter.agent, told)
+        for until_s in (1.0, 1.5):
+            await trio.sleep(until_s)
+            for message in JSONFrameSerializer().encode(UserStartedSpeakingFrame()):
+                await phone.wire.send(message)
+        await trio.sleep(3)
+        nursery.cancel_scope.cancel()
+    turns: list[bytes] = [b""]
+    for _, order in phone.orders:
+        if isinstance(order, ClearOrder):
+            turns.append(b"")
+        elif isinstance(order, PlayOrder):
+            turns[-1] += order.pcm
+    assert [sorted(set(turn) - {0}) for turn in turns] == [[1], [2], [3]]
+    assert turns[2].count(b"\3\0") >= 1.5 * RATE
+    assert [item for item, _ in told] == ["one", "two"]
+    assert all(900 < heard_ms < 1100 for _, heard_ms in told[:1] if isinstance(heard_ms, int))
+
+
+async def test_what_waited_to_be_said_was_not_heard(autojump_clock: MockClock) -> None:
+    """Of two utterances that came at once, the second never began: the agent is told that too."""
+    adapter = MemoryAdapter(OpenAIRealtimeProtocol(), paced=False)
+    told: list[tuple[object, object]] = []
+
+    async def bot(session: Session) -> None:
+        async with adapter:
+            await Pipeline([realtime(adapter)]).run(session.input, session.output)
+
+    async with phone_call(bot, "browser", params=PARAMS) as phone, trio.open_nursery() as nursery:
+        await trio.sleep(0.01)
+        nursery.start_soon(truncations, adapter.agent, told)
+        for item in ("first", "second"):
+            for _ in range(100):
+                await adapter.agent.send(delta(item, 1, 0.2))
+        await trio.sleep(1)
+        await adapter.agent.send(json.dumps({"type": "input_audio_buffer.speech_started"}))
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert phone.orders
+    assert [item for item, _ in told] == ["first", "second"]
+    assert told[1] == ("second", 0)
+
+
+async def test_an_agent_that_dies_in_the_middle_of_its_answer(autojump_clock: MockClock) -> None:
+    """Its exception leaves the pipeline as itself while the caller speaks, so that the call can go on without it."""
+    adapter = MemoryAdapter(OpenAIRealtimeProtocol(), paced=False)
+    caught: list[AgentConnectionLost] = []
+
+    async def bot(session: Session) -> None:
+        async with adapter:
+            try:
+                await Pipeline([realtime(adapter)]).run(session.input, session.output)
+            except AgentConnectionLost as exc:
+                caught.append(exc)
+        await session.output.send(speech_like(0.3))
+
+    async with phone_call(bot, "browser", params=PARAMS) as phone, trio.open_nursery() as nursery:
+        nursery.start_soon(phone.speak, speech_like(3.0))
+        await trio.sleep(0.5)
+        await adapter.agent.send(delta("old", 1, 3.0))
+        await trio.sleep(0.5)
+        await adapter.agent.aclose(1011, "died")
+        with trio.fail_after(10):
+            await phone.has_ended.wait()
+    assert len(caught) == 1
+    assert phone.closed is not None
+    assert phone.closed.code == 1000
