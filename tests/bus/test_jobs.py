@@ -214,6 +214,25 @@ async def test_a_timeout_cancels_the_job_there(autojump_clock: trio.testing.Mock
             await asking.job("nobody", timeout=1)
 
 
+async def test_an_answer_in_time_is_given_to_who_comes_late(autojump_clock: trio.testing.MockClock) -> None:
+    """A body that outlasts the timeout of a job that was answered gets the answer and its events, each time."""
+    async with workers() as (asking, _, _):
+        for _ in range(2):
+            async with asking.job("doing", "double", {"n": 1}, timeout=1) as asked:
+                await trio.sleep(2)
+            assert asked.response == {"n": 2, "by": "doing"}
+            async with asking.job("doing", "stream", timeout=1) as asked:
+                await trio.sleep(2)
+                assert [event.data async for event in asked if event.type == "stream_data"] == [
+                    {"n": 0},
+                    {"n": 1},
+                    {"n": 2},
+                ]
+            with pytest.raises(JobTimeoutError, match="no answer from doing within 1 s"):
+                async with asking.job("doing", "slow", timeout=1):
+                    await trio.sleep(2)
+
+
 async def test_leaving_the_scope_cancels_the_job_there(autojump_clock: trio.testing.MockClock) -> None:
     """An exception in the body, and a cancellation from outside, cancel the worker's task and come out as they are."""
     async with workers() as (asking, doing, _):
@@ -372,6 +391,20 @@ async def test_a_group_ends_with_its_first_error_or_does_not(autojump_clock: tri
         for names in ((), ("doing", "doing")):
             with pytest.raises(ValueError, match="one or more workers, each once"):
                 asking.job_group(*names)
+
+
+async def test_a_group_that_has_failed_waits_for_nobody(autojump_clock: trio.testing.MockClock) -> None:
+    """One worker's error ends the group at once, though another one of it is not there yet; and it is asked no more."""
+    late = Doing("late")
+    async with workers() as (asking, _, runner):
+        began = trio.current_time()
+        for _ in range(2):
+            with pytest.raises(JobGroupError, match="not on Sundays"):
+                await asking.job_group("doing", "late", name="refuse", timeout=50)
+        assert trio.current_time() - began < 1
+        await runner.add_worker(late)
+        assert set(await asking.job_group("doing", "late", name="nothing", timeout=50)) == {"doing", "late"}
+        assert late.seen == ["asking"]
 
 
 async def test_sequential_jobs_wait_for_each_other(autojump_clock: trio.testing.MockClock) -> None:

@@ -11,7 +11,7 @@ Rules
 
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar, assert_never, final
@@ -127,10 +127,19 @@ class Pending:
         return event
 
     async def wait(self) -> None:
-        if self.is_done:
-            await trio.lowlevel.checkpoint()
         while not self.is_done:
             await self._changed.park()
+
+    async def wait_until(self, is_so: Callable[[], bool]) -> bool:
+        """Wait until ``is_so``, which ``look_again`` asks for; False if the job is over before that."""
+        while not self.is_done:
+            if is_so():
+                return True
+            await self._changed.park()
+        return False
+
+    def look_again(self) -> None:
+        self._changed.unpark_all()
 
 
 @final
@@ -153,8 +162,8 @@ class AskedJobs:
     async def ask(self, pending: Pending, name: str | None, payload: Payload | None, *, wait_ready: bool) -> None:
         """Send the requests, each once its worker is ready."""
         for worker in pending.workers:
-            if wait_ready and worker not in self._registry:
-                await self._wait_ready(worker)
+            if wait_ready and not await self._is_ready(worker, pending):
+                return
             request = BusJobRequestMessage(
                 source=self._source, target=worker, job_id=pending.job_id, job_name=name, payload=payload
             )
@@ -217,15 +226,17 @@ class AskedJobs:
             case _:
                 assert_never(message)
 
-    async def _wait_ready(self, worker: str) -> None:
-        ready = trio.Event()
+    async def _is_ready(self, worker: str, pending: Pending) -> bool:
+        """Wait until ``worker`` is ready; False if the job is over before that."""
+        if worker in self._registry:
+            return True
 
         def seen(data: WorkerReadyData) -> None:
-            ready.set()
+            pending.look_again()
 
         self._registry.watch(worker, seen)
         try:
-            await ready.wait()
+            return await pending.wait_until(lambda: worker in self._registry)
         finally:
             self._registry.unwatch(seen)
 
@@ -282,6 +293,7 @@ class _Context:
         pending.wants_events = False
         try:
             if kind is None:
+                await trio.lowlevel.checkpoint()
                 await self._within(pending.wait())
         finally:
             await self._asked.leave(pending, "the requester does not wait any longer")
@@ -304,7 +316,8 @@ class _Context:
         return self._pending
 
     async def _within(self, waiting: Awaitable[T]) -> T:
-        if self._timeout is None:
+        # Whoever comes late to a job that is answered is given the answer: a deadline ends only what is missing.
+        if self._timeout is None or self._begun.is_done:
             return await waiting
         with trio.CancelScope(deadline=self._deadline_s):
             return await waiting
