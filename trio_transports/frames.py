@@ -478,7 +478,11 @@ class ErrorFrame:
 @final
 @frozen(kw_only=True)
 class MetricsFrame:
-    """Figures, for instance of a turn: ``{"ttfb": [{"processor": "llm", "value": 0.41}]}``."""
+    """Figures, for instance of a turn: ``{"ttfb": [{"processor": "llm", "value": 0.41}]}``.
+
+    A session itself tells peers whose dialect has the words, once a turn, the seconds from the user's last word to the
+    first of the bot's that leaves: ``{"turn": [{"processor": "session", "value": 0.85}]}``.
+    """
 
     metrics: Mapping[str, JSONValue]
 

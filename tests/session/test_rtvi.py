@@ -235,3 +235,36 @@ async def test_the_python_client_is_answered_in_text(autojump_clock: MockClock) 
         kinds = [json.loads(message)["type"] for _, message in here.peer.messages]
     assert kinds[0] == "bot-ready"
     assert kinds.count("bot-tts-audio") >= 2
+
+
+async def test_how_long_the_answer_took_is_told_once_a_turn(autojump_clock: MockClock) -> None:
+    """From the last word, not from when its end was noticed, to the first audio; twice, and not for an unasked word."""
+    plan: list[tuple[float, SpeechEvent]] = [
+        (0.1, SpeechStarted(at_s=0.05)),
+        (0.6, SpeechStopped(at_s=0.3)),
+        (1.2, SpeechStarted(at_s=1.1)),
+        (1.6, SpeechStopped(at_s=1.4)),
+        (1.8, SpeechStarted(at_s=1.7)),  # goes on before the bot has answered: one turn, from the later word
+        (2.2, SpeechStopped(at_s=2.0)),
+    ]
+    async with client(vad_enabled=True, vad_analyzer=Planned(plan), allow_interruptions=True) as here:
+
+        async def listen(count: int) -> None:
+            for _ in range(count):
+                await here.peer.send(AudioFrame(audio=bytes(640), sample_rate=16000))
+                await trio.sleep(0.02)
+
+        await listen(30)  # 0.6 s
+        await trio.sleep(0.4)
+        await here.session.output.send(speech(0.2))
+        await trio.sleep(1)
+        await here.session.output.send(speech(0.2))  # nobody asked
+        await trio.sleep(1)
+        await listen(80)  # up to 2.2 s
+        await trio.sleep(0.1)
+        await here.session.output.send(speech(0.2))
+        await trio.sleep(1)
+        (first, second) = [found["data"]["turn"] for found in here.documents("metrics")]
+    assert [each["processor"] for each in (*first, *second)] == ["session", "session"]
+    assert first[0]["value"] == pytest.approx(0.3 + 0.4, abs=0.03)
+    assert second[0]["value"] == pytest.approx(0.2 + 0.1, abs=0.03)

@@ -29,6 +29,7 @@ from ..frames import (
     Frame,
     ImageFrame,
     InterruptionFrame,
+    MetricsFrame,
     Played,
     RequestFrame,
     SpriteFrame,
@@ -54,6 +55,7 @@ from .speech import Speech
 from .state import Life
 from .statistics import Counters
 from .track import NO_AUDIO, Track
+from .turn import Turn
 
 MAX_QUEUED_MESSAGES: Final = 1024
 FACTS: Final = frozenset(
@@ -77,6 +79,7 @@ class Outbound:
     tracks: Mapping[str | None, Track] = field(init=False)
     screens: Screens = field(init=False)
     marks: DrainMarks = field(init=False)
+    _turn: Turn = field(factory=Turn, init=False)
     _ready: trio.Event = field(factory=trio.Event, init=False)
     _room: ParkingLot = field(factory=ParkingLot, init=False)
     _drained: ParkingLot = field(factory=ParkingLot, init=False)
@@ -227,6 +230,18 @@ class Outbound:
         """Tell the peer what this side noticed, in a dialect that has words for that."""
         if not isinstance(self.serializer, Notices):
             return
+        now_s = trio.current_time()
+        match frame:
+            case UserStartedSpeakingFrame():
+                self._turn.user_started()
+            case UserStoppedSpeakingFrame(at_s=float(at_s)):
+                self._turn.user_stopped(now_s, self.counters.audio_received_s - at_s)
+            case BotStartedSpeakingFrame() if (wait_s := self._turn.bot_started(now_s)) is not None:
+                turn = MetricsFrame(metrics={"turn": [{"processor": "session", "value": round(wait_s, 3)}]})
+                self.outbox.put_replies((*self.serializer.notice(frame), *self.serializer.notice(turn)))
+                return
+            case _:
+                pass
         messages = self.serializer.notice(frame)
         if not isinstance(frame, BotStoppedSpeakingFrame):
             self.outbox.put_replies(messages)

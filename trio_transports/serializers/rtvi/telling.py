@@ -9,7 +9,7 @@ Rules
    knows what was not begun, and what was not said to its end. Clients of protocol 1.x are told "spoken" once, at its
    place.
 3. Who speaks is told by the session, which knows; a frame that says so tells it for bots that find out by themselves.
-   What was told already is not told again.
+   What was told already is not told again. So does how long the bot took to answer, as ``metrics``, once a turn.
 4. ``bot-llm-started`` comes before the first text of an answer, ``bot-llm-stopped`` when the bot has stopped speaking,
    was interrupted, or the user has begun, unless a ``BotThinkingFrame`` says it earlier.
 """
@@ -134,6 +134,8 @@ class Telling:
                 said = NOTHING if was_cut_off else self._complete()
                 self._begun = None
                 return (*said, to.BotTTSStopped(), to.BotStoppedSpeaking(), *self._end())
+            case MetricsFrame():
+                return self.placed(frame)
             case _:
                 return NOTHING
 
