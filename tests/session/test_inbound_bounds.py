@@ -124,6 +124,18 @@ async def test_documents_of_many_small_values_end_the_session(autojump_clock: Mo
     assert 0.3 < sum(deep_size(frame) for frame in frames) / 1_000_000 <= 1
 
 
+async def test_one_message_too_large_is_told_from_many(autojump_clock: MockClock) -> None:
+    """Where nothing waits, the reason says that it is this message, and which parameter stands in its way."""
+    for _ in range(2):
+        async with memory_session(params(max_unread_bytes=50_000, max_message_bytes=500_000)) as (session, peer):
+            await peer.send(TextFrame(text="x" * 60_000))
+            closed = await peer.wait_closed()
+            assert await everything(session) == []
+        assert closed.code == 1008
+        assert closed.reason.startswith("one message takes 60")
+        assert closed.reason.endswith("more than max_unread_bytes (50000)")
+
+
 def deep_size(value: object) -> int:
     """What gc knows of a value and all in it: the yardstick."""
     seen, total, left = set[int](), 0, [value]

@@ -76,6 +76,8 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         if len(self._other_sizes) >= MAX_FRAMES:
             return f"{MAX_FRAMES} frames wait unread by the handler"
         size = size_of(frame)
+        if size > self._max_bytes:
+            return f"one message takes {size} bytes of memory: more than max_unread_bytes ({self._max_bytes})"
         if self._unread_bytes + size > self._max_bytes and not self._make_room(size):
             return f"{self._max_bytes} bytes wait unread by the handler (max_unread_bytes)"
         self._frames.append(frame)
