@@ -282,6 +282,9 @@ class DirectWire:
             self._keeper.unpark_all()
 
     def _lost(self) -> ConnectionClosed:
+        # A write can find out before any read that the peer has gone; the Close it left is in the kernel's buffer yet.
+        while self._ending is None and (data := self._stream.read_now()):
+            self._take(data)
         self._end(Ending(1006, "the connection was lost"))
         return self._closed()
 

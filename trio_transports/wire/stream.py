@@ -186,6 +186,15 @@ class OwnedStream(trio.abc.Stream):
             self._end()
             raise trio.BrokenResourceError(f"the connection is broken: {exc}") from exc
 
+    def read_now(self) -> bytes:
+        """Read what is there without waiting; nothing where nothing is, or can be read any more. Not for TLS."""
+        if self._is_closed or self._descriptor is None:
+            return b""
+        try:
+            return os.read(self._descriptor, READ_BYTES)
+        except OSError:
+            return b""
+
     async def _read(self, descriptor: int, max_bytes: int) -> bytes:
         while True:
             if self._is_closed:

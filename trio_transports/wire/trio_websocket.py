@@ -12,6 +12,9 @@ Rules
 7. As a server, the request is read and judged by ``answering``, as on every engine. The engine is shown a request that
    says only what it must know, and so answers none that another reader could take for something else (HAZARDS 42).
 8. The engine ends a violation without a word. Its Close is written here, and the peer has a moment to read it.
+9. Once this side says goodbye the engine gives no message, and says so at once. Whoever reads is told when the peer has
+   answered, or ``aclose`` was given up: told before, a session closes a socket with unread bytes in it, and the reset
+   takes the goodbye from a peer that is talking.
 """
 
 import logging
@@ -51,6 +54,8 @@ class TrioWebsocketWire:
     _connection: trio_websocket.WebSocketConnection
     _stream: OwnedStream
     _ending: Ending | None = field(default=None, init=False)
+    _closing: trio.Event | None = field(default=None, init=False)
+    """Set when the goodbye that this side has begun is over."""
 
     def __repr__(self) -> str:
         return f"<TrioWebsocketWire with {self.peer}>"
@@ -59,6 +64,8 @@ class TrioWebsocketWire:
         try:
             return await self._connection.get_message()
         except trio_websocket.ConnectionClosed as exc:
+            if self._closing is not None:
+                await self._closing.wait()  # rule 9
             is_first = self._ending is None
             ending = self._ended(exc)
             if ending.code == _TOO_BIG and ending.initiator == "local":
@@ -86,11 +93,17 @@ class TrioWebsocketWire:
         code, reason = sendable_close(code, reason)
         if self._ending is None and self._connection.closed is None:
             self._ending = Ending(code, reason, "local")
+        is_first = self._closing is None
+        closing = self._closing = self._closing or trio.Event()
         try:
-            await self._connection.aclose(code, reason)
+            if is_first:
+                await self._connection.aclose(code, reason)
+            else:  # the engine would return at once, with the goodbye still on its way
+                await closing.wait()
         finally:
             # Also when the engine believes it has nothing to do: HAZARDS, "sockets left unclosed".
             self._stream.close()
+            closing.set()
 
     def abort(self) -> None:
         if self._connection.closed is None:
