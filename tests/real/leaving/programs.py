@@ -76,9 +76,11 @@ def _innermost(pid: int) -> int:
     return _innermost(int(children[0])) if children else pid
 
 
-def snippet(name: str, folder: Path, main: str = "main") -> str:
-    """The README's program of that name, on PORT; as it would run as a program, but for the port."""
+def snippet(name: str, folder: Path, main: str = "main", first: str = "pass") -> str:
+    """The README's program of that name, on PORT; as it would run as a program, but for the port.
+
+    ``first`` is done before it runs: it may put something else in the place of one of the program's names, ``p.NAME``.
+    """
     path = readme.write(name, folder)
-    return (
-        f"import sys; sys.path.insert(0, {str(path.parent)!r}); import {path.stem} as p, trio; trio.run(p.{main}, PORT)"
-    )
+    imports = f"import sys; sys.path.insert(0, {str(path.parent)!r}); import {path.stem} as p, trio"
+    return f"{imports}\n{first}\ntrio.run(p.{main}, PORT)"

@@ -2,7 +2,8 @@
 
 import json
 import signal
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import trio
 
 from tests.real.leaving.programs import running, snippet
 from tests.real.leaving.test_signals import SETTINGS, call
+from tests.real.telephony.provider import Provider, listening
 from trio_transports import AudioFrame, TextFrame
 from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+from trio_transports.telephony import twilio_signature
 from trio_transports.wire.dialling import dial
 from trio_transports.wire.direct import connect_wire
 
@@ -78,3 +81,67 @@ async def test_every_caller_reads_1001_and_the_program_exits_with_0(name: str, t
                 program.signal(signal.SIGTERM)
         assert await program.ended() == 0
     assert codes == [1001] * CALLERS
+
+
+FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
+TWILIO = """
+import os
+from functools import partial
+os.environ.update(TWILIO_ACCOUNT_SID="AC42", TWILIO_AUTH_TOKEN="12345")
+p.TwilioHangUp = partial(p.TwilioHangUp, base_url="PROVIDER")
+"""
+
+
+async def test_the_twilio_program_ends_every_call_that_it_has_begun(tmp_path: Path) -> None:
+    """Twenty are being greeted: they hear it to its end, and then 1000, since their calls are over; each is hung up.
+
+    Twenty more are connected, and their streams have not begun: they read 1001.
+    """
+    greeted: list[tuple[int, int]] = []
+    waiting: list[int] = []
+    connected = 0
+    everybody, greeting = trio.Event(), trio.Event()
+
+    async def be_called(port: int, *, has_begun: bool) -> None:
+        nonlocal connected
+        address, path = call(port)
+        signed = [("X-Twilio-Signature", twilio_signature("12345", "wss://voice.example.com/"))]
+        async with connect_wire(
+            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS, headers=signed
+        ) as wire:
+            connected += 1
+            if connected == 2 * CALLERS:
+                everybody.set()
+            if has_begun:
+                await everybody.wait()
+                start = {"streamSid": "MZ1", "callSid": "CA7", "accountSid": "AC42", "mediaFormat": FORMAT}
+                await wire.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+            heard_bytes = 0
+            try:
+                while True:
+                    message = json.loads(await wire.receive())
+                    if message["event"] == "media":
+                        heard_bytes += len(b64decode(message["media"]["payload"]))
+                        greeting.set()
+                    elif message["event"] == "mark":
+                        await wire.send(json.dumps(message))
+            except ConnectionClosed as closed:
+                if has_begun:
+                    greeted.append((heard_bytes, closed.code))
+                else:
+                    waiting.append(closed.code)
+
+    async with listening(Provider()) as provider:
+        first = TWILIO.replace("PROVIDER", provider.url)
+        async with running(snippet("twilio", tmp_path, first=first)) as program:
+            with trio.fail_after(60):
+                async with trio.open_nursery() as nursery:
+                    for number in range(2 * CALLERS):
+                        nursery.start_soon(partial(be_called, program.port, has_begun=number < CALLERS))
+                    await greeting.wait()
+                    await trio.sleep(0.1)
+                    program.signal(signal.SIGTERM)
+            assert await program.ended() == 0
+    assert waiting == [1001] * CALLERS
+    assert greeted == [(4000, 1000)] * CALLERS
+    assert [asked.body for asked in provider.asked] == [b"Status=completed"] * CALLERS
