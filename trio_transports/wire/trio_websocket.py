@@ -93,17 +93,17 @@ class TrioWebsocketWire:
         code, reason = sendable_close(code, reason)
         if self._ending is None and self._connection.closed is None:
             self._ending = Ending(code, reason, "local")
-        is_first = self._closing is None
-        closing = self._closing = self._closing or trio.Event()
+        if self._closing is None:
+            self._closing = trio.Event()
+            goodbye: Callable[[], Awaitable[object]] = partial(self._connection.aclose, code, reason)
+        else:  # the engine would return at once, with the goodbye still on its way
+            goodbye = self._closing.wait
         try:
-            if is_first:
-                await self._connection.aclose(code, reason)
-            else:  # the engine would return at once, with the goodbye still on its way
-                await closing.wait()
+            await goodbye()
         finally:
             # Also when the engine believes it has nothing to do: HAZARDS, "sockets left unclosed".
             self._stream.close()
-            closing.set()
+            self._closing.set()
 
     def abort(self) -> None:
         if self._connection.closed is None:

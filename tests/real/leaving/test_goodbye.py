@@ -1,6 +1,5 @@
 """A caller who goes on talking hears the goodbye: the connection is there until it has answered, or had its time."""
 
-
 import re
 import socket
 from base64 import b64encode
@@ -15,6 +14,7 @@ from tests.real.hosting import WAYS_IN, hosted
 from trio_transports import Session
 from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.wire import Wire
 from trio_transports.wire.direct import connect_wire
 from trio_transports.wire.settings import WireSettings
 
@@ -70,6 +70,11 @@ def say_goodbye_and_go(listening: socket.socket) -> None:
         accepted.sendall(frame(0x88, (1001).to_bytes(2, "big") + b"bye", masked=False))
 
 
+async def write_on(wire: Wire) -> None:
+    for _ in range(3):
+        await wire.send("another word")
+
+
 async def test_a_client_that_writes_first_reads_the_goodbye_before_the_reset() -> None:
     """The client is busy meanwhile, and writes before it reads: 1001 is how it ended, and no lost connection."""
     for _ in range(3):
@@ -83,7 +88,6 @@ async def test_a_client_that_writes_first_reads_the_goodbye_before_the_reset() -
                     await wire.send("a word")
                     server.join()
                     with pytest.raises(ConnectionClosed) as closed:
-                        for _ in range(3):
-                            await wire.send("another word")
+                        await write_on(wire)
                     assert (closed.value.code, closed.value.reason) == (1001, "bye")
                     assert closed.value.initiator == "remote"
