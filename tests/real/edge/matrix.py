@@ -1,15 +1,19 @@
 """Print what every host answers to every attack: ``python -m tests.real.edge.matrix``.
 
 The table is Markdown. An answer that is not among the right ones is in bold; the exit code is then 1, unless it is that
-of a server that is not ours.
+of a server that is not ours. ``matrix.md`` is what it printed last, and the README counts what stands there.
 """
 
 import sys
+from pathlib import Path
+from typing import Final
 
 import trio
 
 from tests.real.edge.attacks import ATTACKS, Attack, play
 from tests.real.edge.hosts import FOREIGN, HOSTS, Host
+
+PRINTED: Final = Path(__file__).with_suffix(".md")
 
 
 async def column(host: Host) -> list[str]:
@@ -44,6 +48,26 @@ def table(columns: dict[str, list[str]]) -> list[str]:
     for attack, *answers in zip(ATTACKS, *columns.values(), strict=True):
         shown = (answer if answer in attack.right else f"**{answer}**" for answer in answers)
         lines.append(f"| {attack.name} | " + " | ".join(shown) + " |")
+    return lines
+
+
+def columns_in(printed: str) -> dict[str, dict[str, str]]:
+    """Each host's answer to each attack, from a table that was printed."""
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines())
+    return {name: {row[0]: row[at] for row in rows} for at, name in enumerate(head) if at}
+
+
+def summary(columns: dict[str, dict[str, str]]) -> list[str]:
+    """How many attacks each host answers in which way, as lines of Markdown."""
+    lines = [
+        f"| {len(ATTACKS)} attacks on | refused | ended with a Close | harmless, let in | wrong |",
+        "|---|---|---|---|---|",
+    ]
+    for name, answers in columns.items():
+        right = [answer for answer in answers.values() if "**" not in answer]
+        closes, let_in = sum(answer.startswith("close ") for answer in right), right.count("101")
+        counts = (len(right) - closes - let_in, closes, let_in, len(answers) - len(right))
+        lines.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
     return lines
 
 

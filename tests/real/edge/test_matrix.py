@@ -5,13 +5,15 @@ import trio
 
 from tests.real.edge.attacks import ATTACKS, GOOD, Attack, play
 from tests.real.edge.hosts import FOREIGN, HOSTS
-from tests.real.edge.matrix import foreign_column, table
+from tests.real.edge.matrix import PRINTED, columns_in, foreign_column, summary, table
+from tests.readme import README
 
 
 @pytest.mark.parametrize("name", HOSTS)
 async def test_every_attack_gets_its_answer(name: str) -> None:
     """Twice, all at the same time; a good caller is let in between and after."""
     welcome = Attack("a good request", GOOD, ("101",))
+    printed = {**columns_in(PRINTED.read_text(encoding="utf-8"))[name], welcome.name: "101"}
     wrong: list[str] = []
     async with HOSTS[name]() as found:
 
@@ -19,6 +21,8 @@ async def test_every_attack_gets_its_answer(name: str) -> None:
             answer = await play(found.port, each, found.path)
             if answer not in each.right:
                 wrong.append(f"{each.name}: {answer}, not {' or '.join(each.right)}")
+            if answer != printed[each.name]:
+                wrong.append(f"{each.name}: {answer}, and {PRINTED.name} says {printed[each.name]}: print it anew")
 
         for _ in range(2):
             async with trio.open_nursery() as nursery:
@@ -68,3 +72,24 @@ def test_the_table_shows_what_is_wrong() -> None:
     right = [attack.right[0] for attack in ATTACKS]
     assert "**" not in "".join(table({"right": right}))
     assert sum("**101**" in line for line in table({"right": right, "wrong": ["101", *right[1:]]})) == 1
+
+
+def test_what_was_printed_is_of_these_attacks_on_these_hosts() -> None:
+    """Each attack on each host, bold where it is wrong, which is nowhere on ours."""
+    columns = columns_in(PRINTED.read_text(encoding="utf-8"))
+    assert list(columns) == [*HOSTS, *FOREIGN]
+    answers = {name: [answer.strip("*") for answer in column.values()] for name, column in columns.items()}
+    assert table(answers) == PRINTED.read_text(encoding="utf-8").splitlines()
+    assert not [name for name in HOSTS if "**" in "".join(columns[name].values())]
+
+
+def test_the_readme_counts_what_was_printed() -> None:
+    """Its table is the summary of the printed one."""
+    lines = summary(columns_in(PRINTED.read_text(encoding="utf-8")))
+    assert "\n".join(lines) in README.read_text(encoding="utf-8")
+
+
+def test_the_summary_counts_each_answer_once() -> None:
+    """By its class, and a wrong one as wrong whatever it is."""
+    answers = {"a": "400", "b": "close 1002", "c": "101", "d": "**101**", "e": "**closed**", "f": "closed"}
+    assert summary({"one": answers})[-1] == "| one | 2 | 1 | 1 | 2 |"
