@@ -2,8 +2,8 @@
 
 The server is a process of its own. Healthy callers ask and are answered all the time; how long that takes is measured
 before the siege, during it, and after it. What is printed is the 99th percentile during it as a multiple of the one
-before it, which begins only once both processes are warm: the first answers of a process take longest, and would let any
-siege look harmless. What came after is shown beside it: a machine that is busy with other things is then, too.
+before it, which begins only once both processes are warm: the first answers of a process take longest, and would let
+any siege look harmless. What came after is shown beside it: a machine that is busy with other things is then, too.
 """
 
 import json

@@ -3,10 +3,10 @@
 import pytest
 import trio
 
+from tests.readme import README
 from tests.real.edge.attacks import ATTACKS, GOOD, Attack, play
 from tests.real.edge.hosts import FOREIGN, HOSTS
 from tests.real.edge.matrix import PRINTED, columns_in, foreign_column, summary, table
-from tests.readme import README
 
 
 @pytest.mark.parametrize("name", HOSTS)
