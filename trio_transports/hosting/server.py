@@ -17,6 +17,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
+from math import inf
 from random import randint
 from traceback import walk_tb
 from typing import Any, Final, TypeAlias, cast, final
@@ -31,6 +32,7 @@ from hypercorn.typing import AppWrapper, ASGIFramework
 from hypercorn.utils import repr_socket_addr, wrap_app
 
 from .._nursery import open_services
+from ..wire.accepting.door import MAX_REFUSING
 from ..wire.accepting.limits import Addresses
 from ..wire.accepting.limits import Limits as AddressLimits
 from ..wire.accepting.signals import told_by_signals
@@ -59,6 +61,7 @@ async def serve_asgi(
     body_timeout: float = 30.0,
     write_timeout: float = 10.0,
     max_connections_per_address: int | None = None,
+    max_handshakes_per_second: float | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` as ``hypercorn.trio.serve`` does, guarded against what that does not survive.
@@ -68,7 +71,8 @@ async def serve_asgi(
     ``body_timeout`` for a body and a second more for each kB of it that comes, and may leave 64 kB unread for
     ``write_timeout``: past these its connection ends. ``h2=False`` leaves HTTP/2 out of what is agreed on over TLS;
     ``h2c=True`` takes it on connections without TLS too. An address that has ``max_connections_per_address`` already
-    gets 429 for a further one; behind a proxy every caller has the proxy's.
+    gets 429 for a further one, and so does one that opens more than ``max_handshakes_per_second``, whatever it asks
+    for on them; behind a proxy every caller has the proxy's.
 
     Returns when the server has been shut down: by the first SIGTERM or SIGINT (Ctrl-C) with ``signals=True``, by
     ``shutdown_trigger`` returning, by ``config.max_requests``. Calls under way then have ``drain`` seconds to finish;
@@ -106,6 +110,8 @@ async def serve_asgi(
             raise ValueError(f"{name} must be above 0, not {seconds!r}")
     if max_connections_per_address is not None and max_connections_per_address < 1:
         raise ValueError(f"max_connections_per_address must be 1 or more, or None, not {max_connections_per_address!r}")
+    if max_handshakes_per_second is not None and not 0 < max_handshakes_per_second < inf:
+        raise ValueError(f"max_handshakes_per_second must be above 0, or None, not {max_handshakes_per_second!r}")
     if not drain >= 0:
         raise ValueError(f"drain must be 0 seconds or more, not {drain!r}")
     config.set_statsd_logger_class(StatsdLogger)
@@ -127,9 +133,11 @@ async def serve_asgi(
     told = trio.Event()
     with told_by_signals(told.set, is_on=signals), _bound_sockets(config) as sockets:
         async with _lifespan(host.app, config, host.state), open_services() as services:
-            most = max_connections_per_address
-            limited = None if most is None else Addresses(AddressLimits(max_connections_per_address=most))
-            server = _Server(host, limited)
+            taken = AddressLimits(
+                max_connections_per_address=max_connections_per_address,
+                max_handshakes_per_second=max_handshakes_per_second,
+            )
+            server = _Server(host, None if taken == AddressLimits() else Addresses(taken))
             listeners, addresses = _listen(sockets, config.backlog)
             services.start_soon(server.run, listeners, name="trio_transports.hosting connections")
             for address in addresses:
@@ -241,6 +249,7 @@ class _Server:
     _host: Host
     _addresses: Addresses | None
     """None: an address may have as many connections as it likes, and is not remembered."""
+    _refusing: int = field(default=0, init=False)
     _connections: set[Connection] = field(factory=set, init=False)
     _accepting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _ended: trio.Event = field(factory=trio.Event, init=False)
@@ -295,8 +304,14 @@ class _Server:
         with self._addresses.connection(peer_address(stream)[0]) as refusal:
             if refusal is None:
                 await self._run(Connection(self._host, guarded, is_secure))
+            elif self._refusing >= MAX_REFUSING:
+                guarded.close()  # each of these would keep a descriptor while it reads why
             else:
-                await _turn_away(guarded, refusal, is_secure=is_secure)
+                self._refusing += 1
+                try:
+                    await _turn_away(guarded, refusal, is_secure=is_secure)
+                finally:
+                    self._refusing -= 1
 
     async def _run(self, connection: Connection) -> None:
         self._connections.add(connection)

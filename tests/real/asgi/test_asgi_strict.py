@@ -275,6 +275,45 @@ async def test_an_address_has_so_many_connections() -> None:
     assert refused.group_contains(ValueError, match="max_connections_per_address must be 1 or more")
 
 
+async def test_an_address_opens_so_many_connections_a_second() -> None:
+    """A further one gets 429 and is told when to come again; it is let in then, and so it goes a second time."""
+    async with hosted(WireApp(echo), limits={"max_handshakes_per_second": 2}) as server:
+        with trio.fail_after(20):
+            for _ in range(2):
+                statuses = []
+                for _ in range(4):
+                    async with raw_peer(server.port) as peer:
+                        await peer.upgrade()
+                        statuses.append(peer.status)
+                assert statuses[0] == 101
+                assert 429 in statuses[2:]
+                await trio.sleep(1.1)
+    for wrong in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(BaseExceptionGroup) as refused:
+            async with hosted(WireApp(echo), limits={"max_handshakes_per_second": wrong}):
+                pytest.fail("it was served")
+        assert refused.group_contains(ValueError, match="max_handshakes_per_second must be above 0")
+
+
+async def test_who_is_turned_away_takes_few_descriptors() -> None:
+    """Of three hundred too many, no more than a hundred are answered at a time, and the others are closed at once."""
+    async with (
+        hosted(WireApp(echo), limits={"max_connections_per_address": 1}, backlog=1000) as server,
+        raw_peer(server.port) as one,
+    ):
+        with trio.fail_after(20):
+            await one.upgrade()
+            before = len(list(Path("/proc/self/fd").iterdir()))
+            many = [await trio.open_tcp_stream("127.0.0.1", server.port) for _ in range(300)]
+            await trio.sleep(0.3)
+            held = len(list(Path("/proc/self/fd").iterdir())) - before - len(many)
+            assert held <= 110
+            for each in many:
+                await each.aclose()
+            await one.send(frame(TEXT, b"still here"))
+            assert await one.read_frame() is not None
+
+
 @pytest.mark.parametrize("name", ["write_timeout", "header_timeout", "body_timeout"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 async def test_a_limit_of_nothing_is_refused(name: str, value: float) -> None:
