@@ -295,6 +295,10 @@ async def test_an_address_opens_so_many_connections_a_second() -> None:
         assert refused.group_contains(ValueError, match="max_handshakes_per_second must be above 0")
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_who_is_turned_away_takes_few_descriptors() -> None:
     """Of three hundred too many, no more than a hundred are answered at a time, and the others are closed at once."""
     async with (
@@ -303,10 +307,10 @@ async def test_who_is_turned_away_takes_few_descriptors() -> None:
     ):
         with trio.fail_after(20):
             await one.upgrade()
-            before = len(list(Path("/proc/self/fd").iterdir()))
+            before = open_descriptors()
             many = [await trio.open_tcp_stream("127.0.0.1", server.port) for _ in range(300)]
             await trio.sleep(0.3)
-            held = len(list(Path("/proc/self/fd").iterdir())) - before - len(many)
+            held = open_descriptors() - before - len(many)
             assert held <= 110
             for each in many:
                 await each.aclose()
