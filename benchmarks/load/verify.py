@@ -5,10 +5,14 @@ Rules
 2. A chunk of pure silence is allowed and counted: a transport may fill a gap (no chunk that is sent is silent).
 3. A chunk that is missing while later ones came is lost. Chunks that never came at the end are judged by the caller,
    who knows whether the server was still busy.
-4. Every other difference is altered audio. The first few are described, all are counted.
+4. A transport may leave audio out to be as quick again as before a stall. What is left is then found in pieces of the
+   chunks, in their order, and joints between them. Such messages are counted as shortened, and the chunks that they are
+   made of as lost: right under overload only, as all that is lost.
+5. Every other difference is altered audio. The first few are described, all are counted.
 """
 
 import random
+from itertools import pairwise
 from typing import Final, final
 
 from ..messages import (
@@ -25,6 +29,11 @@ from .websocket import masked_frame
 RING: Final = 512
 """How many different chunks an echo cycles through: ten seconds, so an answer names the chunk it answers."""
 
+_PROBE: Final = 16
+_JOINT: Final = 2 * 160 + 64
+_LEAST: Final = 0.1
+"""So much of a message must be found: a joint spoils five milliseconds, and a message may have three."""
+
 _PCM_KEY: Final = b"\x1a\x80\x05"
 """The key and length before 640 bytes of PCM in ``AudioRawFrame.audio``."""
 
@@ -33,6 +42,47 @@ def ring() -> list[bytes]:
     """The chunks: noise, none silent, no two alike, the same in every run."""
     noise = random.Random(20)
     return [noise.randbytes(CHUNK_BYTES) for _ in range(RING)]
+
+
+@final
+class Pieces:
+    """Finds what is left of chunks in audio that is cut and put together otherwise; rule 4."""
+
+    __slots__ = ("_audio",)
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        joined = b"".join(chunks)
+        self._audio = joined + joined[:_PROBE]
+
+    def first_and_last(self, pcm: bytes, near: int) -> tuple[int, int] | None:
+        """In which chunks of the ring, counted from ``near`` on, this begins and ends; None if it is not theirs."""
+        known = [
+            (at, place)
+            for at in range(0, len(pcm) - _PROBE + 1, _PROBE)
+            if (place := self._place(pcm[at : at + _PROBE], near)) is not None
+        ]
+        if len(known) * _PROBE < len(pcm) * _LEAST:
+            return None
+        joints = 0
+        for (at, place), (next_at, next_place) in pairwise(known):
+            step, leap = next_at - at, next_place - place
+            if step > _PROBE and step < leap and step <= _JOINT + 2 * _PROBE:
+                joints += 1
+            elif step != leap or step > _PROBE:
+                return None
+        unknown = len(pcm) - (known[-1][0] + _PROBE - known[0][0])
+        if unknown > _JOINT:
+            return None
+        if not joints and unknown <= _PROBE and (known[0][1] - known[0][0]) % CHUNK_BYTES == 0:
+            return None  # a chunk as it was sent, but for what is not known of it
+        return known[0][1] // CHUNK_BYTES, known[-1][1] // CHUNK_BYTES
+
+    def _place(self, probe: bytes, near: int) -> int | None:
+        begin = near % RING * CHUNK_BYTES
+        at = self._audio.find(probe, begin)
+        if at < 0:
+            at = self._audio.find(probe)
+        return None if at < 0 or at % 2 else near * CHUNK_BYTES + (at - begin) % (len(self._audio) - _PROBE)
 
 
 @final
@@ -59,6 +109,7 @@ class EchoCheck:
         "_faults",
         "_head",
         "_offset",
+        "_pieces",
         "_positions",
         "_ring",
         "_size",
@@ -66,6 +117,7 @@ class EchoCheck:
         "_suffix",
         "expected",
         "sent",
+        "shortened",
         "silent",
     )
 
@@ -74,6 +126,7 @@ class EchoCheck:
         self._positions = positions
         self._offset = session * 37
         self._faults = faults
+        self._pieces: Pieces | None = None
         self._size = -1
         self._start = 0
         self._head = b""
@@ -81,6 +134,7 @@ class EchoCheck:
         self.expected = 0
         self.sent = 0
         self.silent = 0
+        self.shortened = 0
 
     def slot(self, number: int) -> int:
         """Where in the ring chunk ``number`` is. Each session starts elsewhere: one's audio is not another's."""
@@ -122,7 +176,7 @@ class EchoCheck:
             return None
         position = self._positions.get(audio.pcm)
         if position is None:
-            self._altered("PCM that was never sent")
+            self._take_shortened(audio.pcm)
             return None
         ahead = (position - self.slot(self.expected)) % RING
         if ahead >= self.sent - self.expected:
@@ -135,6 +189,22 @@ class EchoCheck:
         self._suffix = message[audio.start + CHUNK_BYTES :]
         self.expected += ahead + 1
         return self.expected - 1
+
+    def _take_shortened(self, pcm: bytes) -> None:
+        """Rule 4. The last chunk of this message is the first of the next one."""
+        self._pieces = self._pieces or Pieces(self._ring)
+        span = self._pieces.first_and_last(pcm, self.slot(self.expected))
+        if span is None:
+            self._altered("PCM that was never sent")
+            return
+        last = self.expected + span[1] - self.slot(self.expected)
+        if last >= self.sent:
+            self._altered("audio of chunks that were not sent yet, or another session's")
+            return
+        self._faults.lost += 1
+        self._faults.add(f"audio left out, or divided otherwise, in chunks {self.expected} to {last}")
+        self.shortened += 1
+        self.expected = last
 
     def _altered(self, what: str) -> None:
         self._faults.altered += 1

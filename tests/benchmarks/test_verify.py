@@ -8,6 +8,7 @@ from benchmarks.bench import judge
 from benchmarks.load.jobs import Outcome
 from benchmarks.load.verify import EchoCheck, Faults, PlaybackCheck, ring
 from benchmarks.messages import CHUNK_BYTES, audio_message, playback_chunk
+from trio_transports.audio.leave_out import leave_out
 
 CHUNKS = ring()
 POSITIONS = {chunk: at for at, chunk in enumerate(CHUNKS)}
@@ -180,3 +181,45 @@ def test_judgement(outcome: Outcome, overload: bool, wrong: str, slow: str) -> N
     """Wrong is reported and fails; slow is reported and does not; neither is timed."""
     verdict = judge(outcome, overload=overload)
     assert (verdict.wrong, verdict.slow) == (wrong, slow)
+
+
+def cut(pcm: bytes, samples: int, every: int) -> bytes:
+    """What a transport makes of it that works a delay off: so many samples left out of each few chunks."""
+    step = every * CHUNK_BYTES
+    return b"".join(leave_out(pcm[at : at + step], samples, 1) for at in range(0, len(pcm), step))
+
+
+@pytest.mark.parametrize(("samples", "every"), [(25, 1), (13, 1), (101, 2), (250, 3), (3, 5)])
+@pytest.mark.parametrize("session", [0, 13])
+def test_audio_left_out_is_lost_and_not_altered(samples: int, every: int, session: int) -> None:
+    """Shortened audio is divided otherwise from there on; all of it is known, over the end of the ring as well."""
+    faults = Faults()
+    echo = EchoCheck(CHUNKS, POSITIONS, session, faults)
+    count = 700
+    echo.sent = count
+    pcm = b"".join(CHUNKS[echo.slot(number)] for number in range(count))
+    shorter = cut(pcm, samples, every)
+    for at in range(0, len(shorter) - CHUNK_BYTES + 1, CHUNK_BYTES):
+        echo.answer(audio_message(shorter[at : at + CHUNK_BYTES]))
+    assert faults.altered == 0
+    assert faults.lost >= echo.shortened > 200
+    assert count - 4 <= echo.expected <= count
+
+
+def test_noise_and_anothers_audio_are_still_altered() -> None:
+    """Half a chunk of ours with half of something else, backwards, or ahead of what was sent, is no shortened audio."""
+    faults = Faults()
+    echo = EchoCheck(CHUNKS, POSITIONS, 0, faults)
+    echo.sent = 3
+    half = CHUNK_BYTES // 2
+    stranger = random.Random(1).randbytes(CHUNK_BYTES)
+    wrong = [
+        stranger,
+        CHUNKS[1][:100] + stranger[100:],
+        CHUNKS[1][half:] + CHUNKS[0][:half],
+        CHUNKS[7][half:] + CHUNKS[8][:half],
+        bytes(1) + CHUNKS[0][:-1],
+    ]
+    for number, pcm in enumerate(wrong, 1):
+        assert echo.answer(audio_message(pcm)) is None
+        assert (faults.altered, faults.lost) == (number, 0)
