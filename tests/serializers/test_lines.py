@@ -19,6 +19,7 @@ from trio_transports.serializers.protocol import StartRefused
 from trio_transports.serializers.signalwire import SignalWireFrameSerializer
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
+from trio_transports.serializers.vonage import VonageFrameSerializer
 
 
 def tone(rate: int, duration_s: float = 0.02, hz: float = 440) -> bytes:
@@ -46,6 +47,10 @@ def exotel_start(**media: object) -> str:
 def telnyx_start(**media: object) -> str:
     start = {"call_control_id": "C", "media_format": media}
     return json.dumps({"event": "start", "stream_id": "S", "start": start})
+
+
+def vonage_start(content_type: str) -> str:
+    return json.dumps({"event": "websocket:connected", "content-type": content_type})
 
 
 def media(payload: bytes, **more: object) -> str:
@@ -153,6 +158,30 @@ def test_what_cannot_be_carried_is_refused(make: Callable[[], LineSerializer], s
             serializer.decode(start)
         assert refused.value.path == path
         assert not serializer.is_ready
+
+
+@pytest.mark.parametrize(
+    ("serializer", "start", "is_overruled"),
+    [
+        (PlivoFrameSerializer(encoding="PCMU"), plivo_start(encoding="audio/x-l16", sampleRate=8000), True),
+        (PlivoFrameSerializer(encoding="L16"), plivo_start(encoding="audio/x-l16", sampleRate=8000), False),
+        (PlivoFrameSerializer(encoding="L16"), plivo_start(), False),
+        (ExotelFrameSerializer(sample_rate=16000), exotel_start(encoding="raw", sample_rate=8000), True),
+        (TelnyxFrameSerializer(receive_encoding="PCMU"), telnyx_start(encoding="PCMA", sample_rate=8000), True),
+        (TelnyxFrameSerializer(receive_encoding="PCMA"), telnyx_start(encoding="PCMA", sample_rate=8000), False),
+        (TelnyxFrameSerializer(send_encoding="L16"), telnyx_start(encoding="PCMA", sample_rate=8000), False),
+        (VonageFrameSerializer(sample_rate=8000), vonage_start("audio/l16;rate=16000"), True),
+        (VonageFrameSerializer(sample_rate=8000), vonage_start("audio/l16;rate=8000"), False),
+    ],
+)
+def test_overruling_is_told(
+    serializer: LineSerializer, start: str, is_overruled: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Settings that differ from what is announced are used, and the log says so in every call that they differ in."""
+    for calls in range(1, 3):
+        serializer.fresh().decode(start)
+        told = [record for record in caplog.records if "give neither" in record.getMessage()]
+        assert len(told) == calls * is_overruled
 
 
 def test_a_rate_that_the_code_has_not() -> None:

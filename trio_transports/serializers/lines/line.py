@@ -3,14 +3,17 @@
 Rules
 1. A start message is honoured or refused. A code, rate, channel count or choice of tracks that this side cannot carry
    is a ``StartRefused`` that names it and its place.
-2. An id is bounded: it goes out again with every packet.
+2. What the application gave overrules what is announced, and the log says so where the two differ: one of them is
+   wrong, and what is wrong is heard as noise or at another pitch.
+3. An id is bounded: it goes out again with every packet.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ...audio.codecs import Decoder, Encoder, encoding_of, make_decoder, make_encoder
 from ...audio.codecs.codec import PCMA, PCMU, ByteOrder
@@ -20,6 +23,8 @@ from ..codec import dumps
 from ..converters import TaggedUnion
 from ..protocol import StartRefused
 from .messages import CALLER, OWN_VOICE, MediaFormat, number
+
+logger = logging.getLogger("trio_transports.serializers")
 
 TELEPHONE_RATE: Final = 8000
 G711: Final[Mapping[str, tuple[int, ...]]] = {PCMU: (TELEPHONE_RATE,), PCMA: (TELEPHONE_RATE,)}
@@ -92,6 +97,8 @@ class Coding:
     encoding: str
     rate: int
     byte_order: ByteOrder = "little"
+    is_told: bool = field(default=False, eq=False)
+    """The start message says so; else it is what the line has where nothing is said."""
 
     def decoder(self, channels: int = 1) -> Decoder:
         return make_decoder(self.encoding, self.rate, channels, byte_order=self.byte_order)
@@ -134,6 +141,7 @@ def announced(
         encoding=encoding,
         rate=known_rate(rate, line.codecs[encoding], default_rate, path=f"{at}.{rate_at}"),
         byte_order=byte_order,
+        is_told=media.encoding is not None or media.sample_rate is not None,
     )
 
 
@@ -191,4 +199,20 @@ def given(line: Line, encoding: str | None, sample_rate: int | None, announced: 
     if sample_rate is not None and sample_rate not in rates:
         raise ValueError(f"{line.name} carries {code} at {', '.join(map(str, rates))} Hz, not at {sample_rate}")
     rate = sample_rate or usual.rate
-    return Coding(encoding=code, rate=rate if rate in rates else rates[0], byte_order=usual.byte_order)
+    coding = Coding(encoding=code, rate=rate if rate in rates else rates[0], byte_order=usual.byte_order)
+    if usual.is_told and coding != usual:
+        warn_of_overruling(line, coding.encoding, coding.rate, usual.encoding, usual.rate)
+    return coding
+
+
+def warn_of_overruling(line: Line, encoding: str, rate: int, told_encoding: str, told_rate: int) -> None:
+    """Rule 2."""
+    logger.warning(
+        "%s announces %s at %d Hz, and the serializer was given %s at %d Hz, which is used: give neither, unless the "
+        "announcement is wrong",
+        line.name,
+        told_encoding,
+        told_rate,
+        encoding,
+        rate,
+    )

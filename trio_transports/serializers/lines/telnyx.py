@@ -12,14 +12,25 @@ Telnyx announces the code it sends; the code it takes is what the call's ``strea
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, final
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from attrs.validators import in_
 
+from ...audio.codecs import encoding_of
 from ...audio.codecs.codec import AMR_WB, G722, L16, OPUS, PCMA, PCMU, ByteOrder
 from ...frames import Frame, JSONValue, MessageFrame, StartFrame
 from ..converters import TaggedUnion, make_converter
-from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, check_tracks, given
-from .messages import Clear, Connected, Dtmf, Error, Mark, MarkName, Media, MediaFormat, Stop
+from .line import (
+    BOTH_TRACKS,
+    TELEPHONE_RATE,
+    Announcement,
+    Coding,
+    Line,
+    announced,
+    check_tracks,
+    given,
+    warn_of_overruling,
+)
+from .messages import Clear, Connected, Dtmf, Error, Mark, MarkName, Media, MediaFormat, Stop, number
 from .serializer import LineSerializer
 from .settings import known_encoding, known_sample_rate
 
@@ -114,9 +125,15 @@ class TelnyxFrameSerializer(LineSerializer):
         if self.receive_encoding is None:
             at = "start.media_format"
             announces = announced(self.line, details.media_format, at=at, byte_order=self.byte_order)
+        else:
+            told = None if details.media_format is None else details.media_format.encoding
+            code = None if told is None else encoding_of(told)
+            if code not in (None, self.receive_encoding):
+                rate = number(details.media_format.sample_rate) or 0 if details.media_format is not None else 0
+                warn_of_overruling(self.line, self.receive_encoding, self.receive_rate or rate, code or "", rate)
         return Announcement(
             receive=self._coding(self.receive_encoding, self.receive_rate, announces),
-            send=self._coding(self.send_encoding, self.send_rate, announces),
+            send=self._coding(self.send_encoding, self.send_rate, announces and evolve(announces, is_told=False)),
             media_at="start.media_format.encoding",
             stream_id=message.stream_id,
             id_at="stream_id",

@@ -92,7 +92,11 @@ class VonageFrameSerializer(LineSerializer):
 
     def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Connected
         assert isinstance(document, dict)
-        coding = given(self.line, None, self.sample_rate or _announced_rate(message.content_type))
+        told = message.content_type
+        if self.sample_rate is None or told is None:
+            coding = given(self.line, None, self.sample_rate or _announced_rate(told))
+        else:
+            coding = given(self.line, None, self.sample_rate, _told(told))
         return Announcement(
             receive=coding,
             send=coding,
@@ -133,3 +137,9 @@ def _announced_rate(content_type: str | None) -> int:
         rates = ", ".join(map(str, SAMPLE_RATES))
         raise StartRefused(f"audio/l16 with a rate of {rates} is wanted", path="content-type")
     return int(parts[1])
+
+
+def _told(content_type: str) -> Coding | None:
+    """What is announced, where the rate was given; what cannot be read there costs nothing."""
+    parts = _CONTENT_TYPE.fullmatch(content_type)
+    return None if parts is None else Coding(encoding=L16, rate=int(parts[1]), is_told=True)
