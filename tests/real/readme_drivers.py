@@ -18,10 +18,11 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import trio
+from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket, wrap_client_stream
 
 from tests.real.telephony.provider import Provider, listening
-from trio_transports import ServerReady, TextFrame, WebsocketClientParams, WebsocketClientTransport
+from trio_transports import ServerReady, Session, TextFrame, WebsocketClientParams, WebsocketClientTransport
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.telephony import TwilioHangUp, twilio_signature
 
@@ -123,6 +124,26 @@ async def pipeline(snippet: ModuleType) -> None:
             if isinstance(frame, TextFrame):
                 assert frame.text == "HELLO"
                 return
+
+
+@driver
+async def testing(snippet: ModuleType) -> None:
+    """As the program it is, with its virtual clock; and a bot that says nothing does not pass."""
+
+    async def mute(session: Session) -> None:
+        async for _ in session.input:
+            pass
+
+    def run() -> None:
+        trio.run(snippet.main, clock=MockClock(autojump_threshold=0))
+
+    await trio.to_thread.run_sync(run)
+    with patch.object(snippet, "bot", mute):
+        try:
+            await trio.to_thread.run_sync(run)
+        except (AssertionError, trio.TooSlowError):
+            return
+    raise AssertionError("the test passes whatever the bot does")
 
 
 @driver
