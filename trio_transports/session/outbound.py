@@ -191,7 +191,13 @@ class Outbound:
             track.playback.text(frame, track.queue.pushed)
         if messages or ends_utterance:
             is_kept = type(frame) in FACTS or not getattr(frame, "interruptible", True)
-            track.push_mark(messages, trio.current_time(), ends_utterance=ends_utterance, is_kept=is_kept)
+            track.push_mark(
+                messages,
+                trio.current_time(),
+                ends_utterance=ends_utterance,
+                is_kept=is_kept,
+                kind=type(frame).__name__,
+            )
             self.clock.tick()
 
     async def queue_pictures(self, frame: ImageFrame | SpriteFrame, check: Callable[[], None]) -> None:

@@ -161,8 +161,7 @@ class Output(trio.abc.SendChannel[Frame]):
 
     def count_dropped(self, frame: Frame) -> None:
         """Count a frame that was dropped on its way here, as a pipeline does at an interruption."""
-        kinds, kind = self._outbound.counters.dropped_by_kind, type(frame).__name__
-        kinds[kind] = kinds.get(kind, 0) + 1
+        self._outbound.counters.count_dropped(type(frame).__name__)
 
     # Inside
 

@@ -36,6 +36,8 @@ class Mark:
     """Called when its turn has come."""
     holds_bytes: int = 0
     """The memory that waits with it."""
+    kind: str = ""
+    """The name of the class of the frame that it was."""
 
 
 @final
@@ -136,8 +138,8 @@ class AudioQueue:
         """Whether what was pushed last is, so that more may be coming of it."""
         return bool(self.kept) and self.kept[-1][1] == self.pushed
 
-    def mark(self, messages: Sequence[Message], *, ends_utterance: bool, is_kept: bool = False) -> None:
-        self.marks.append(Mark(self.pushed, messages, ends_utterance, is_kept))
+    def mark(self, messages: Sequence[Message], *, ends_utterance: bool, is_kept: bool = False, kind: str = "") -> None:
+        self.marks.append(Mark(self.pushed, messages, ends_utterance, is_kept, kind=kind))
         self.message_bytes += sum(map(getsizeof, messages))
 
     def hold(self, reached: Callable[[], None], holds_bytes: int) -> None:
@@ -197,10 +199,10 @@ class AudioQueue:
 
     # Interrupting; rule 3
 
-    def drop_marks(self) -> int:
-        """Drop all marks but those that are kept; return how many there were."""
+    def drop_marks(self) -> list[Mark]:
+        """Drop all marks but those that are kept; return what was dropped."""
         kept = [mark for mark in self.marks if mark.is_kept]
-        dropped = len(self.marks) - len(kept)
+        dropped = [mark for mark in self.marks if not mark.is_kept]
         self.marks.clear()
         self.marks.extend(kept)
         self.message_bytes = sum(getsizeof(message) for mark in kept for message in mark.messages)

@@ -34,6 +34,9 @@ class Counters:
     pictures_dropped: int = 0
     dropped_by_kind: dict[str, int] = field(factory=dict)
 
+    def count_dropped(self, kind: str) -> None:
+        self.dropped_by_kind[kind] = self.dropped_by_kind.get(kind, 0) + 1
+
 
 @final
 @frozen(kw_only=True)
@@ -77,7 +80,8 @@ class Statistics:
     pictures_dropped: int = 0
     """Pictures sent that were never shown: too late, replaced by a newer one, or dropped by an interruption."""
     dropped_by_kind: Mapping[str, int] = Factory(dict)
-    """Frames that a pipeline dropped on their way to the output, by the name of their class."""
+    """Frames dropped by the name of their class: by a pipeline on their way to the output, and of what was queued there
+    by an interruption, whose audio is counted in ``audio_out_dropped_s``."""
 
     @classmethod
     def of(cls, counters: Counters, *, duration_s: float, audio_queued_s: float, late_resets: int) -> "Statistics":

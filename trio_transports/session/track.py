@@ -119,12 +119,18 @@ class Track:
         return self.intake.push_pcm(self.format.silence(self.format.samples_in(duration_s)), now_s)
 
     def push_mark(
-        self, messages: Sequence[Message], now_s: float, *, ends_utterance: bool = False, is_kept: bool = False
+        self,
+        messages: Sequence[Message],
+        now_s: float,
+        *,
+        ends_utterance: bool = False,
+        is_kept: bool = False,
+        kind: str = "",
     ) -> None:
         """Queue messages at this place among the audio; the end of an utterance completes the last chunk."""
         if ends_utterance:
             self.flush(now_s)
-        self.queue.mark(messages, ends_utterance=ends_utterance, is_kept=is_kept)
+        self.queue.mark(messages, ends_utterance=ends_utterance, is_kept=is_kept, kind=kind)
 
     def flush(self, now_s: float) -> bool:
         """Bring out what a converter holds, and complete the last chunk with silence."""
@@ -145,7 +151,10 @@ class Track:
         if fades and not plays_on and self.speech.is_on and not any(paced.written == queue.wrote for paced in unsent):
             next_pcm = queue.chunker.peek(self.format.size_bytes(self.format.samples_in(FADE_S)))
         heard = self.playback.interrupted(now_s, queue.written, queue.is_kept, plays_on=plays_on)
-        self._counters.frames_dropped += queue.drop_marks()
+        for mark in queue.drop_marks():
+            self._counters.frames_dropped += 1
+            if mark.kind:
+                self._counters.count_dropped(mark.kind)
         self.intake.interrupt(now_s)
         self._counters.audio_out_dropped_s += queue.interrupt()
         self._parts = deque(part for part in self._parts if part[3])
