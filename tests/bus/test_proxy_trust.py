@@ -15,10 +15,21 @@ from trio_transports.bus import (
     BusEndMessage,
     BusEndWorkerMessage,
     BusFrameMessage,
+    BusJobCancelMessage,
+    BusJobRequestMessage,
+    BusJobResponseMessage,
+    BusJobStreamEndMessage,
     BusMessage,
+    BusWorkerErrorMessage,
+    BusWorkerReadyMessage,
+    BusWorkerRegistryMessage,
+    JobRequest,
+    Payload,
     WebSocketProxyServer,
     Worker,
+    WorkerRegistryEntry,
     WorkerRunner,
+    job,
 )
 from trio_transports.bus.proxy.base import Proxy
 from trio_transports.frames import TextFrame
@@ -38,6 +49,13 @@ class Echo(Worker):
     async def on_bus_message(self, message: BusMessage) -> None:
         if isinstance(message, BusFrameMessage):
             await self.send(frame_message(self.name, message.source, message.frame))
+
+
+class Slow(Worker):
+    @job("slow")
+    async def slow(self, request: JobRequest) -> Payload:
+        await trio.sleep(2)
+        return {"slow": True}
 
 
 def proxy_for(wire: MemoryWire, peer: str) -> WebSocketProxyServer:
@@ -115,3 +133,46 @@ def test_only_lifecycle_messages_are_named(wrong: object) -> None:
     """Another message in ``accepts_lifecycle`` is a mistake that is told, with what may stand there."""
     with pytest.raises(TypeError, match=r"accepts_lifecycle.*BusEndWorkerMessage"):
         server(wire_pair()[0], accepts_lifecycle=wrong)
+
+
+@MAKERS
+async def test_a_peer_speaks_for_its_own_worker_only(
+    make: Callable[..., Proxy], autojump_clock: trio.testing.MockClock
+) -> None:
+    """In others' names it can end no job, answer none, cancel none, and make no worker known or unknown."""
+    near_wire, far = wire_pair()
+    ours, theirs = WorkerRunner("ours"), WorkerRunner("theirs", heartbeat=1)
+    theirs.bus = ours.bus
+    asking, bot = Worker("near"), Slow("bot")
+    proxy = make(near_wire)
+    entry = WorkerRegistryEntry(name="bot")
+    requests = ours.bus.subscribe("requests", accepts=lambda message: isinstance(message, BusJobRequestMessage))
+    answers: list[Payload] = []
+
+    async def ask() -> None:
+        for _ in range(2):
+            answers.append(await asking.job("bot", "slow", timeout=50))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(ours.run, asking, proxy)
+        await nursery.start(theirs.run, bot)
+        nursery.start_soon(ask)
+        for round_ in (1, 2):
+            asked = await requests.receive()
+            assert isinstance(asked, BusJobRequestMessage)
+            for message in (
+                BusWorkerRegistryMessage(source="far", target="near", runner="theirs", workers=(), alive_for_s=0.1),
+                BusWorkerRegistryMessage(source="far", target="near", runner="x", workers=[entry], alive_for_s=0.1),
+                BusWorkerErrorMessage(source="bot", target="near", error="no"),
+                BusWorkerReadyMessage(source="bot", target="near", runner="x"),
+                BusJobResponseMessage(source="bot", target="near", job_id=asked.job_id, status="completed"),
+                BusJobStreamEndMessage(source="bot", target="near", job_id=asked.job_id),
+                BusJobCancelMessage(source="other", target="near", job_id="1"),
+            ):
+                await far.send(JSON.encode(message))
+            await trio.sleep(3)
+            assert answers == [{"slow": True}] * round_
+            assert proxy.statistics().refused == 5 * round_
+            assert [entry.name for entry in ours.registry.remote_workers] == ["bot"]
+        ours.cancel()
+        theirs.cancel()

@@ -345,3 +345,17 @@ LIFECYCLE_MESSAGES: tuple[type[BusMessage], ...] = (
     BusAddWorkerMessage,
 )
 """What starts, stops and ends workers and runners. A proxy lets none of it in unless it is told to."""
+
+JOB_MESSAGES: tuple[type[BusMessage], ...] = (
+    BusJobRequestMessage,
+    BusJobResponseMessage,
+    BusJobResponseUrgentMessage,
+    BusJobUpdateMessage,
+    BusJobUpdateUrgentMessage,
+    BusJobUpdateRequestMessage,
+    BusJobCancelMessage,
+    BusJobStreamStartMessage,
+    BusJobStreamDataMessage,
+    BusJobStreamEndMessage,
+)
+"""What the two sides of a job say to each other."""

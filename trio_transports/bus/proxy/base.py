@@ -3,13 +3,15 @@
 Rules (``local`` and ``remote`` are the two worker names that a proxy joins)
 1. Out goes what ``local`` sends to ``remote``, and the ``forward_messages`` types that ``local`` sends, to whomever.
 2. In comes what is addressed to ``local``, and the ``forward_messages`` types that are addressed to ``local`` or to
-   nobody. A message that claims to be from ``local`` itself is refused: it would go round in a circle.
+   nobody. A message that claims to be from ``local`` itself is refused: it would go round in a circle. So is a job's
+   message, or the news of a worker, that is from anybody but ``remote``.
 3. A ``BusLocalMessage`` neither leaves nor enters.
 4. Activation, deactivation, end and cancel come in only where ``accepts_lifecycle`` names their type, and only when
    addressed to ``local``: it may serve other peers too, and one of them must not stop it for all (HAZARDS 45).
 5. The other side is told a ``BusWorkerRegistryMessage`` when ``local`` is ready, again on each connection. The server
    addresses it to nobody, as Pipecat does; the client addresses it to ``remote``, which lets it in by rule 2. The
-   client lets such a message in when it is addressed to ``local`` or to nobody.
+   client lets such a message in when it is addressed to ``local`` or to nobody. The peer is believed about ``remote``
+   and nobody else: it could declare the workers of other runners gone, or fill the registry with names.
 6. What waits for the peer is bounded (see ``outbox``); a slow peer loses its oldest data, and nothing else is slowed.
 7. When both sides know the subprotocol ``trio-transports.bus.v1``, audio goes in binary. A serializer of the user's own
    is used as it is, on every connection.
@@ -29,6 +31,7 @@ from ...wire.protocol import Wire
 from ..codec.binary import BUS_SUBPROTOCOL, BinaryMessageSerializer
 from ..codec.json import JSONMessageSerializer, MessageSerializer, shared_serializer
 from ..messages import (
+    JOB_MESSAGES,
     LIFECYCLE_MESSAGES,
     BusFrameMessage,
     BusGapMessage,
@@ -38,7 +41,9 @@ from ..messages import (
     BusLocalMessage,
     BusMessage,
     BusSystemMessage,
+    BusWorkerErrorMessage,
     BusWorkerLostMessage,
+    BusWorkerReadyMessage,
     BusWorkerRegistryMessage,
     WorkerReadyData,
     WorkerRegistryEntry,
@@ -54,6 +59,9 @@ WIRE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 MessageTypes = tuple[type[BusMessage], ...]
+
+_FROM_A_WORKER: Final = (*JOB_MESSAGES, BusWorkerErrorMessage, BusWorkerReadyMessage)
+"""What ends or answers a job of others, if somebody else says it in a worker's name."""
 
 
 def _above_zero(instance: object, attribute: object, value: float) -> None:
@@ -159,7 +167,16 @@ class Proxy(Worker):
             message.target == self._local and isinstance(message, self._lifecycle)
         ):
             return False
+        if isinstance(message, _FROM_A_WORKER) and message.source != self._remote:
+            return False
         return message.target == self._local or (message.target is None and isinstance(message, self._forward))
+
+    def believed(self, message: BusMessage) -> BusMessage:
+        """What of ``message`` the peer is taken at its word for (rule 5)."""
+        if not isinstance(message, BusWorkerRegistryMessage) or isinstance(message, self._forward):
+            return message
+        workers = tuple(entry for entry in message.workers if entry.name == self._remote)
+        return evolve(message, workers=workers, alive_for_s=None)
 
     # A worker's hooks.
 
@@ -201,7 +218,7 @@ class Proxy(Worker):
             outbox=self._outbox,
             counters=self._counters,
             deliver=self._deliver,
-            deliver_later=self.send,
+            deliver_later=self._deliver_later,
             send_timeout=self._settings.send_timeout,
             close_timeout=self._settings.close_timeout,
             max_malformed=self._settings.max_malformed,
@@ -232,7 +249,7 @@ class Proxy(Worker):
     def _deliver(self, message: BusMessage) -> bool:
         if self.comes_in(message):
             self._counters.received += 1
-            return self.bus.send_now(message)
+            return self.bus.send_now(self.believed(message))
         self._counters.refused += 1
         if self._counters.refused == 1:
             log.warning(
@@ -243,6 +260,9 @@ class Proxy(Worker):
                 message.target and message.target[:100],
             )
         return True
+
+    async def _deliver_later(self, message: BusMessage) -> None:
+        await self.send(self.believed(message))
 
     def _put(self, message: BusMessage) -> None:
         try:
