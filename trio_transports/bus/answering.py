@@ -39,6 +39,8 @@ MAX_JOBS: Final = 1000
 MAX_JOB_BYTES: Final = 16 * 1024 * 1024
 MAX_EARLY: Final = 1024
 GOODBYE_S: Final = 1.0
+MAX_REASON: Final = 1000
+"""So much of an exception's text is told: it has to fit into a message."""
 
 Key: TypeAlias = tuple[str, str]
 """Who asked, and the job's id."""
@@ -245,11 +247,13 @@ class DoneJobs:
 
     async def _answer(self, request: JobRequest, handler: JobHandler) -> None:
         try:
-            response = await handler(request)
-            if not request.respond_now(response):
-                await request.send_response(response)
-        except JobError as exc:
-            await request.send_response({"error": exc.reason, **(exc.response or {})}, status="failed")
-        except Exception as exc:  # the boundary between one job and the worker
+            try:
+                response = await handler(request)
+                if not request.respond_now(response):
+                    await request.send_response(response)
+            except JobError as exc:
+                await request.send_response({"error": exc.reason, **(exc.response or {})}, status="failed")
+        except Exception as exc:  # the boundary between one job and the worker; an answer nobody can write is one too
             log.exception("%s: the job %r failed", self._source, request.job_name)
-            await request.send_response({"error": f"{type(exc).__name__}: {exc}"}, status="error")
+            reason = f"{type(exc).__name__}: {exc}"[:MAX_REASON]
+            await request.send_response({"error": reason}, status="error")

@@ -21,9 +21,13 @@ from trio_transports.bus import (
     BusJobRequestMessage,
     BusMessage,
     BusWorkerLocalErrorMessage,
+    JobError,
+    JobRequest,
     JSONMessageSerializer,
+    Payload,
     Worker,
     WorkerRunner,
+    job,
 )
 from trio_transports.errors import LocalProtocolError, TransportError
 from trio_transports.frames import AudioFrame, TextFrame
@@ -353,3 +357,41 @@ async def test_a_flood_stays_in_the_socket(redis_server: RedisServer) -> None:
             await done.wait()
             nursery.cancel_scope.cancel()
     assert max(waiting) < 2500  # without a bound all but the first few would wait here
+
+
+async def test_what_a_job_cannot_say_ends_no_worker(redis_server: RedisServer) -> None:
+    """An answer or a reason that cannot be written fails its job at once, and the next one is done, each time."""
+
+    class Unwritable(Worker):
+        @job("answers")
+        async def answers(self, request: JobRequest) -> Payload:
+            return {"x": object()}
+
+        @job("refuses")
+        async def refuses(self, request: JobRequest) -> None:
+            raise JobError("no", response={"x": object()})
+
+        @job("explains")
+        async def explains(self, request: JobRequest) -> None:
+            raise ValueError("no" * 1_000_000)
+
+        @job("fine")
+        async def fine(self, request: JobRequest) -> None: ...
+
+    await redis_server.wait_until_it_answers()
+    asks = Worker("asks")
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            runner = WorkerRunner("first", bus=RedisBus(redis_server.url))
+            await nursery.start(runner.run, asks, Unwritable("unwritable"))
+            for _ in range(2):
+                for name, why in (
+                    ("answers", "cannot be written"),
+                    ("refuses", "cannot be written"),
+                    ("explains", "nono"),
+                ):
+                    with pytest.raises(JobError, match=why) as info:
+                        await asks.job("unwritable", name, timeout=5)
+                    assert info.value.status == "error"
+                assert await asks.job("unwritable", "fine", timeout=5) == {}
+            runner.cancel()
