@@ -59,6 +59,7 @@ def bot_params() -> AsgiWebsocketParams:
         vad_enabled=True,
         vad_analyzer=EnergyVADAnalyzer(VADParams(stop_secs=PAUSE_S)),
         allow_interruptions=True,
+        video_out_codec="PNG",  # for a bot that shows pictures: pages cannot show bare pixels
         idle_timeout=IDLE_S,
     )
 

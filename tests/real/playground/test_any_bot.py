@@ -94,7 +94,7 @@ async def test_its_words_pictures_and_calls_are_shown(browser: Browser, tmp_path
         await page.wait_for("document.getElementById('transcript').innerText.includes('It is here.')")
         lines = await page.evaluate("[...document.querySelectorAll('#transcript .words')].map((w) => w.innerText)")
         assert lines == ["the key", "Where is it?", "It is here."]
-        await page.wait_for("document.getElementById('picture').naturalWidth === 1")
+        await page.wait_for("document.getElementById('picture').naturalWidth === 1024")
         log = await text_of(page, "log")
         for told in (
             'Calls find({"what":"the key"})',

@@ -65,7 +65,9 @@ export class Transcript {
   show(frame) {
     const kind = { JPEG: "jpeg", PNG: "png", WEBP: "webp" }[frame.format];
     if (!kind) return;
-    this.picture.src = `data:image/${kind};base64,${frame.image}`;
+    const address = `data:image/${kind};base64,${frame.image}`;
+    if (address === this.picture.src) return; // a still picture comes again and again
+    this.picture.src = address;
     this.picture.hidden = false;
     this.empty.hidden = true;
   }
