@@ -54,7 +54,7 @@ class Pieces:
         joined = b"".join(chunks)
         self._audio = joined + joined[:_PROBE]
 
-    def first_and_last(self, pcm: bytes, near: int) -> tuple[int, int] | None:
+    def first_and_last(self, pcm: bytes, near: int, *, is_first: bool) -> tuple[int, int] | None:
         """In which chunks of the ring, counted from ``near`` on, this begins and ends; None if it is not theirs."""
         known = [
             (at, place)
@@ -73,7 +73,7 @@ class Pieces:
         unknown = len(pcm) - (known[-1][0] + _PROBE - known[0][0])
         if unknown > _JOINT:
             return None
-        if not joints and unknown <= _PROBE and (known[0][1] - known[0][0]) % CHUNK_BYTES == 0:
+        if is_first and not joints and unknown <= _PROBE and (known[0][1] - known[0][0]) % CHUNK_BYTES == 0:
             return None  # a chunk as it was sent, but for what is not known of it
         return known[0][1] // CHUNK_BYTES, known[-1][1] // CHUNK_BYTES
 
@@ -193,7 +193,7 @@ class EchoCheck:
     def _take_shortened(self, pcm: bytes) -> None:
         """Rule 4. The last chunk of this message is the first of the next one."""
         self._pieces = self._pieces or Pieces(self._ring)
-        span = self._pieces.first_and_last(pcm, self.slot(self.expected))
+        span = self._pieces.first_and_last(pcm, self.slot(self.expected), is_first=not self.shortened)
         if span is None:
             self._altered("PCM that was never sent")
             return

@@ -190,19 +190,19 @@ def cut(pcm: bytes, samples: int, every: int) -> bytes:
 
 
 @pytest.mark.parametrize(("samples", "every"), [(25, 1), (13, 1), (101, 2), (250, 3), (3, 5)])
-@pytest.mark.parametrize("session", [0, 13])
+@pytest.mark.parametrize("session", [400])
 def test_audio_left_out_is_lost_and_not_altered(samples: int, every: int, session: int) -> None:
     """Shortened audio is divided otherwise from there on; all of it is known, over the end of the ring as well."""
     faults = Faults()
     echo = EchoCheck(CHUNKS, POSITIONS, session, faults)
-    count = 700
+    count = 300
     echo.sent = count
     pcm = b"".join(CHUNKS[echo.slot(number)] for number in range(count))
     shorter = cut(pcm, samples, every)
     for at in range(0, len(shorter) - CHUNK_BYTES + 1, CHUNK_BYTES):
         echo.answer(audio_message(shorter[at : at + CHUNK_BYTES]))
     assert faults.altered == 0
-    assert faults.lost >= echo.shortened > 200
+    assert faults.lost >= echo.shortened > 100
     assert count - 4 <= echo.expected <= count
 
 
