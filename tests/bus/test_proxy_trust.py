@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 
+import trio_transports.bus.registry as registry_module
 from tests.bus.proxies import JSON, MAKERS, frame_message, received, server, wire_pair
 from trio_transports.bus import (
     BusActivateWorkerMessage,
@@ -176,3 +177,43 @@ async def test_a_peer_speaks_for_its_own_worker_only(
             assert [entry.name for entry in ours.registry.remote_workers] == ["bot"]
         ours.cancel()
         theirs.cancel()
+
+
+async def test_peers_that_come_and_go_do_not_fill_the_registry(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Each peer has a runner of its own name. What only a connection that ended told of is forgotten, and no more."""
+    monkeypatch.setattr(registry_module, "MAX_REMOTE", 5)
+    runner = WorkerRunner("runner")
+    entry = WorkerRegistryEntry(name="peer")
+    gone: list[str] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runner.run, Echo("near"))
+        runner.registry.on_gone(gone.append)
+
+        async def connected(name: str, told: str) -> MemoryWire:
+            gate, wire = wire_pair()
+            proxy = WebSocketProxyServer(name, websocket=gate, worker_name="near", remote_worker_name="peer")
+            nursery.start_soon(runner.run_worker, proxy)
+            await wire.send(
+                JSON.encode(BusWorkerRegistryMessage(source="p", target="near", runner=told, workers=[entry]))
+            )
+            await trio.testing.wait_all_tasks_blocked()
+            assert "peer" in runner.registry
+            return wire
+
+        for number in range(12):
+            wire = await connected("gate", f"runner {number}")
+            await wire.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+            assert "peer" not in runner.registry
+        assert gone.count("peer") == 12
+        assert (runner.registry.refused, runner.registry.remote_workers) == (0, ())
+        old, new = await connected("old gate", "one runner"), await connected("new gate", "one runner")
+        await old.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert "peer" in runner.registry
+        await new.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert "peer" not in runner.registry
+        runner.cancel()

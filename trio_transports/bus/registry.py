@@ -6,8 +6,9 @@ Rules
    ``MAX_NAME`` characters is refused.
 3. Nobody else speaks for this runner: an entry that claims to be from it and was not made here is refused.
 4. A watcher is told once for each time its worker becomes ready, and at once if it already is.
-5. A worker is gone when it ends here, when its runner no longer names it, or when a runner that promised to be heard of
-   (``alive_for_s``) is not. What asked ``on_gone`` is told its name.
+5. A worker is gone when it ends here, when its runner no longer names it, when a runner that promised to be heard of
+   (``alive_for_s``) is not, or when the last connection that told of it (``vouch``) has ended: peers come and go, each
+   with a runner of its own. What asked ``on_gone`` is told its name.
 """
 
 import logging
@@ -44,6 +45,8 @@ class WorkerRegistry:
     _local: dict[str, WorkerRegistryEntry] = field(factory=dict, init=False)
     _remote: dict[str, dict[str, WorkerRegistryEntry]] = field(factory=dict, init=False)
     _alive_until_s: dict[str, float] = field(factory=dict, init=False)
+    _vouchers: dict[tuple[str, str], set[str]] = field(factory=dict, init=False)
+    """By runner and worker, the connections that told of it."""
     _watchers: dict[str, list[Watcher]] = field(factory=dict, init=False)
     _gone_watchers: list[GoneWatcher] = field(factory=list, init=False)
 
@@ -106,6 +109,24 @@ class WorkerRegistry:
         if named or not is_new:
             self._replace(message, known, named)
         return is_new and message.runner in self._remote
+
+    def vouch(self, connection: str, runner: str, name: str) -> None:
+        """Say that what is learned of ``name`` on ``runner`` was told over ``connection``."""
+        self._vouchers.setdefault((runner, name), set()).add(connection)
+
+    def unvouch(self, connection: str) -> None:
+        """Forget what only ``connection``, which has ended, told of."""
+        for runner, name in [key for key, connections in self._vouchers.items() if connection in connections]:
+            connections = self._vouchers[runner, name]
+            connections.remove(connection)
+            if connections:
+                continue
+            del self._vouchers[runner, name]
+            entries = self._remote.get(runner, {})
+            if runner not in self._alive_until_s and entries.pop(name, None) is not None:
+                if not entries:
+                    del self._remote[runner]
+                self._tell_gone(name)
 
     def _replace(
         self,

