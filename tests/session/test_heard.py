@@ -17,9 +17,13 @@ from trio_transports import (
     TransportParams,
     UserStartedSpeakingFrame,
 )
+from trio_transports.audio.format import AudioFormat
+from trio_transports.audio.mixer import SoundMixer
+from trio_transports.audio.sound import Sound
 from trio_transports.frames import Frame, Played
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.session.player import Player
 from trio_transports.testing import ScriptedPhone, memory_session, phone_call
 from trio_transports.testing.phones.lines import PlayOrder
@@ -119,6 +123,27 @@ async def test_the_position_is_the_phones(
                 assert heard == [str(n) for n, place in enumerate(places) if place < told.seconds]
             if all(abs(place - played_s) > exact_s for place in places):
                 assert heard == [str(n) for n, place in enumerate(places) if place < played_s]
+    assert not wrong
+
+
+@pytest.mark.parametrize("phone", [{"buffer_s": 0.2, "lag_s": 0.1}, {"buffer_s": 0.16, "way_s": 0.05}])
+async def test_the_position_is_the_phones_above_a_bed(phone: dict[str, float], autojump_clock: MockClock) -> None:
+    """A mixer's bed never leaves the phone idle, and what it buffers is known all the same."""
+    wrong: list[tuple[int, int, float, float]] = []
+    for call in range(3):
+        talker = Talker(Random(call))
+        params = TransportParams(
+            serializer=DetectingFrameSerializer(),
+            audio_in_enabled=True,
+            audio_out_enabled=True,
+            audio_out_mixer=SoundMixer(Sound(AudioFormat(RATE), (500).to_bytes(2, "little") * RATE)),
+        )
+        async with phone_call(talker.bot, "twilio", params=params, **phone) as caller:  # type: ignore[arg-type]
+            await caller.until(lambda _, talker=talker: len(talker.reported) == TURNS)  # type: ignore[misc]
+            await trio.sleep(1)
+        for turn, (told, (played_s, _)) in enumerate(zip(talker.reported, truths(caller), strict=True)):
+            if turn >= 2 and abs(told.seconds - played_s) > 0.021:
+                wrong.append((call, turn, told.seconds, played_s))
     assert not wrong
 
 

@@ -328,7 +328,7 @@ class Track:
     ) -> None:
         """Send a chunk; where it comes from the queue, it is the ``size`` bytes before this place."""
         queue, player = self.queue, self.playback.player
-        if size and player.is_idle(now_s):
+        if player.is_idle(now_s):
             self._ask_where()
         self.playback.sent(place, size, queue.chunk_s, now_s)
         self.schedule.advance(queue.chunk_samples)
