@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 
 # From the ground up. What is written first knows nothing of what comes after it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "_extras", "_showing"),
+    ("errors", "_extras", "_showing", "_documented"),
     ("audio", "vad", "video"),
     ("frames",),
     ("serializers",),
@@ -20,12 +20,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("session",),
     ("transports", "hosting"),
     ("bus", "agent", "pipeline", "telephony"),
-    ("testing", "playground", "demo", "serve", "cli", "__main__", "examples"),
+    ("testing", "playground", "demo", "serve", "docs", "cli", "__main__", "examples"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS, 1) for name in names}
 THE_PACKAGE = len(LAYERS)
 """Where the package's own names stand (what its ``__init__`` re-exports, the version): only applications use those."""
-WITHOUT_TRIO = ("errors", "_extras", "_showing", "frames", "audio", "vad", "video", "serializers")
+WITHOUT_TRIO = ("errors", "_extras", "_showing", "_documented", "frames", "audio", "vad", "video", "serializers")
 TRIO = ("trio", "trio_websocket", "hypercorn")
 
 

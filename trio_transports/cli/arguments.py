@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     main.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = main.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for add in (_demo, _echo, _call, _probe, _inspect):
+    for add in (_demo, _echo, _call, _probe, _inspect, _docs):
         add(commands)
     return main
 
@@ -189,6 +189,21 @@ def _inspect(commands: _Commands) -> None:
     _serializer(made, dialects.names())
     made.add_argument("--wav", metavar="FILE", help="also write the audio in them to this file")
     _json(made, "one JSON object for each message")
+
+
+def _docs(commands: _Commands) -> None:
+    made = _command(
+        commands,
+        "docs",
+        "write the reference as one HTML page",
+        "Every module that users import from, with each name, field and method in it, from the docstrings. The page\n"
+        "has a search of its own and needs no network.\n\n"
+        "  %(prog)s                      then open trio_transports.html\n"
+        "  %(prog)s --out - | less       the page itself",
+        "docs",
+    )
+    made.add_argument("--out", default="trio_transports.html", metavar="FILE", help="where to write it (%(default)s)")
+    made.set_defaults(as_json=False)
 
 
 def _listen(made: argparse.ArgumentParser, *, port: int) -> None:

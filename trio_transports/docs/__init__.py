@@ -1,0 +1,3 @@
+"""The reference, made from the docstrings, as one HTML page."""
+
+from .page import build_page as build_page
