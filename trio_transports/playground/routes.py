@@ -16,6 +16,7 @@ path                        what is there
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -59,7 +60,8 @@ def bot_params() -> AsgiWebsocketParams:
         vad_enabled=True,
         vad_analyzer=EnergyVADAnalyzer(VADParams(stop_secs=PAUSE_S)),
         allow_interruptions=True,
-        video_out_codec="PNG",  # for a bot that shows pictures: pages cannot show bare pixels
+        # For a bot that shows pictures: pages cannot show bare pixels. Without the extra nothing can be shown there.
+        video_out_codec="PNG" if find_spec("PIL") is not None else None,
         idle_timeout=IDLE_S,
     )
 
