@@ -72,7 +72,7 @@ FIELDS: Final[Mapping[type, Mapping[str, object]]] = {
     },
     MessageFrame: {"message": NEEDED, "urgent": False, "interruptible": True},
     DTMFFrame: {"digit": NEEDED},
-    ImageFrame: {"image": NEEDED, "size": NEEDED, "format": "RGB", "destination": None},
+    ImageFrame: {"image": NEEDED, "size": NEEDED, "format": "RGB", "destination": None, "sync_with_audio": False},
     SpriteFrame: {"images": NEEDED},
     StartFrame: {
         "stream_id": None,
