@@ -86,7 +86,9 @@ async def test_it_is_asked_about_the_turn_and_no_more(autojump_clock: MockClock)
     """Not about the turn before, and not about more than it wants."""
     analyzer = After(0.1)
     await call(analyzer, [("speech", 1.0), ("silence", 1.0)] * 2)
-    assert analyzer.asked == [(60, 0.2), (75, 0.2)]
+    first, second = analyzer.asked
+    assert first == (60, 0.2)
+    assert second in ((75, 0.2), (76, 0.2))  # one more came while the thread was answering
     analyzer = After(0.1)
     await call(analyzer, [("speech", 9.0), ("silence", 1.0)], max_turn_secs=3.0)
     assert analyzer.asked == [(150, 0.2)]

@@ -31,7 +31,7 @@ from ..frames import (
     UserStoppedSpeakingFrame,
 )
 from ..pipeline.stage import AsyncStage
-from ..pipeline.turns import TellsPlayback, heard_of, outlives_interruption
+from ..pipeline.turns import heard_of, outlives_interruption, playback_of
 from .adapter import WebSocketAgentAdapter
 from .chunk import AudioChunk
 from .events import AgentEvent, AgentHungUp, PlaybackCleared, Transcript
@@ -100,8 +100,8 @@ class _Joined:
             if played.utterance not in self._truncated and not played.is_complete:
                 self._truncated.append(played.utterance)
                 await self._agent.truncate(played.utterance, played.seconds)
-        if isinstance(self._output, TellsPlayback):
-            known = self._output.playback
+        known = playback_of(self._output)
+        if known is not None:
             for name in self._cut:
                 if name not in known and name not in self._truncated:  # it waited for its turn to be said
                     self._truncated.append(name)
@@ -111,9 +111,10 @@ class _Joined:
         """Whether it is of an utterance that was cut off; the agent is told, if all it had sent had been heard."""
         if utterance is None or utterance not in self._cut:
             return False
-        if utterance not in self._truncated and isinstance(self._output, TellsPlayback):
+        known = playback_of(self._output)
+        if utterance not in self._truncated and known is not None:
             self._truncated.append(utterance)
-            played = self._output.playback.get(utterance)
+            played = known.get(utterance)
             await self._agent.truncate(utterance, 0.0 if played is None else played.seconds)
         return True
 

@@ -18,7 +18,7 @@ from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, Played
-from .turns import FACTS, TellsPlayback, heard_of, outlives_interruption
+from .turns import FACTS, heard_of, outlives_interruption, playback_of
 
 FACTS_AHEAD: Final = 1024
 REMEMBERED: Final = 64
@@ -235,10 +235,10 @@ class Output(trio.abc.SendChannel[Frame]):
     @property
     def playback(self) -> Mapping[str, Played]:
         """What was heard of what was sent, if the pipeline's output knows; else there is no such attribute."""
-        if not isinstance(self._links.output, TellsPlayback):
-            missing = f"the output {self._links.output!r} does not know what was heard"
-            raise AttributeError(missing)  # noqa: TRY004 - as of any attribute that is not there
-        return self._links.output.playback
+        known = playback_of(self._links.output)
+        if known is None:
+            raise AttributeError(f"the output {self._links.output!r} does not know what was heard")
+        return known
 
     async def aclose(self) -> None:
         self._link.end()

@@ -61,19 +61,20 @@ def outlives_interruption(frame: Frame) -> bool:
     return isinstance(frame, MessageFrame) and frame.urgent
 
 
-@runtime_checkable
-class TellsPlayback(Protocol):
-    """An output that knows what was heard of what was sent, as a session's does."""
+def playback_of(output: object) -> Mapping[str, Played] | None:
+    """What was heard of what was sent, if this output knows, as a session's does.
 
-    @property
-    def playback(self) -> Mapping[str, Played]: ...
+    Asked for by its value: from Python 3.12 on, ``isinstance`` of a protocol sees that there is such a property, and
+    not that asking it is an AttributeError.
+    """
+    known: Mapping[str, Played] | None = getattr(output, "playback", None)
+    return known
 
 
 def heard_of(output: object) -> tuple[Played, ...]:
     """What an interruption of this output now would cut off."""
-    if not isinstance(output, TellsPlayback):
-        return ()
-    return tuple(played for played in output.playback.values() if not played.is_over)
+    known = playback_of(output)
+    return () if known is None else tuple(played for played in known.values() if not played.is_over)
 
 
 @runtime_checkable
