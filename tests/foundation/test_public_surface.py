@@ -157,7 +157,7 @@ WITHOUT_EXTRAS: Final = [f"trio_transports.{path}" for path in ELSEWHERE if path
 
 
 def test_importing_it_brings_only_the_core() -> None:
-    """It comes from the standard library, the core packages with their needs, and what makes it faster where that is."""
+    """It comes from the standard library, the core packages with their needs, and what makes it faster if there."""
     modules = ", ".join(["trio_transports", *WITHOUT_EXTRAS])
     loaded = run(f"import sys; before = set(sys.modules); import {modules}; print(*set(sys.modules) - before)")
     allowed = needed_by(CORE) | {"orjson", "pybase64", "audioop-lts"}
