@@ -181,6 +181,7 @@ class Echo:
             "stalled_sends": self._stalled,
             "behind": 0 if idle else missing,
             "silent_chunks": sum(check.silent for check in self._checks),
+            "shortened": sum(check.shortened for check in self._checks),
         }
         return Outcome(
             numbers=numbers, altered=self.faults.altered, lost=self.faults.lost, examples=self.faults.examples

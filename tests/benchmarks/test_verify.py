@@ -223,3 +223,13 @@ def test_noise_and_anothers_audio_are_still_altered() -> None:
     for number, pcm in enumerate(wrong, 1):
         assert echo.answer(audio_message(pcm)) is None
         assert (faults.altered, faults.lost) == (number, 0)
+
+
+def test_audio_left_out_after_a_standstill_is_not_timed_and_not_wrong() -> None:
+    """The machine stood still: nobody is blamed. What is altered without that is wrong as ever."""
+    cut = Outcome(numbers={"shortened": 3.0, "load_cpu_s": 0.0}, altered=2, lost=3, examples=["audio left out"])
+    assert judge(cut, overload=False).slow.startswith("3 messages were shortened after a standstill: audio left out")
+    assert not judge(cut, overload=False).wrong
+    assert not judge(cut, overload=True).wrong
+    altered = Outcome(numbers={"shortened": 0.0, "load_cpu_s": 0.0}, altered=2, lost=0, examples=["bits"])
+    assert judge(altered, overload=False).wrong
