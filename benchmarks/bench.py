@@ -250,8 +250,8 @@ def judge(outcome: Outcome, *, overload: bool) -> Verdict:
     examples = "; ".join(outcome.examples)
     shortened = outcome.numbers.get("shortened", 0)
     if shortened:
-        # After a standstill a transport may leave audio out, and what follows is divided otherwise: this cannot be timed,
-        # nor can it be told from there on what is right.
+        # After a standstill a transport may leave audio out, and what follows is divided otherwise. From there on
+        # nobody can tell what is right: such an outcome is not timed.
         return Verdict(slow=f"{shortened:.0f} messages were shortened after a standstill: {examples}")
     if outcome.altered:
         return Verdict(wrong=f"{outcome.altered} messages altered: {examples}")
