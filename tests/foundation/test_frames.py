@@ -1,6 +1,7 @@
 """The frames: what each is called and holds, what it refuses, and that the union leaves none out."""
 
 import inspect
+import pickle
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
@@ -150,11 +151,11 @@ def make(kind: type) -> Any:  # noqa: ANN401 - any frame
 
 
 def test_the_union_is_complete() -> None:
-    """Every frame class of the module is a member of Frame, and nothing else is."""
+    """Every frame class of the package is a member of Frame, and nothing else is."""
     named = {
         value
         for name, value in vars(frames).items()
-        if inspect.isclass(value) and name.endswith("Frame") and value.__module__ == frames.__name__
+        if inspect.isclass(value) and name.endswith("Frame") and value.__module__.startswith(frames.__name__)
     }
     assert set(get_args(Frame)) == named == set(FIELDS)
 
@@ -300,3 +301,13 @@ def test_frames_can_be_matched() -> None:
     assert told(AudioFrame(audio=b"", sample_rate=8000)) == "8000 Hz"
     assert told(MessageFrame(message={"a": 1}, urgent=True)) == "urgent 1"
     assert told(MessageFrame(message={"a": 1})) == "other"
+
+
+@every_frame
+def test_it_is_pickled_under_either_path(kind: type) -> None:
+    """A frame survives pickling, and one that names ``trio_transports.frames`` itself is found there still."""
+    made = make(kind)
+    assert pickle.loads(pickle.dumps(made)) == made
+    assert getattr(frames, kind.__name__) is kind
+    by_package = pickle.dumps(made, protocol=0).replace(kind.__module__.encode(), frames.__name__.encode())
+    assert type(pickle.loads(by_package)) is kind

@@ -1,0 +1,42 @@
+"""Pictures: one, or several that make an animation."""
+
+from collections.abc import Iterable
+from typing import cast, final
+
+from attrs import field, frozen
+from attrs.validators import instance_of
+
+from .common import LOCAL
+
+
+def _pair(values: Iterable[int]) -> tuple[int, int]:  # typed, as a bare ``tuple`` is not; _size checks the length
+    return cast(tuple[int, int], tuple(values))
+
+
+def _size(_instance: object, _attribute: object, value: tuple[int, int]) -> None:
+    if len(value) != 2 or not all(type(side) is int and side >= 0 for side in value):
+        raise ValueError(f"ImageFrame.size must be (width, height) in pixels, not {value!r}")
+
+
+@final
+@frozen(kw_only=True)
+class ImageFrame:
+    image: bytes = field(validator=instance_of(bytes))
+    size: tuple[int, int] = field(converter=_pair, validator=_size)
+    format: str = "RGB"
+    """``RGB``, ``RGBA``, ``BGR``, ``GRAY`` or ``YUV420`` for raw pixels; ``JPEG``, ``PNG`` or ``WEBP`` for a file."""
+    destination: str | None = None
+    sync_with_audio: bool = field(default=False, validator=instance_of(bool), metadata=LOCAL)
+    """Shown when the audio that was sent before it has left, not at once."""
+
+
+def _tuple(values: Iterable[ImageFrame]) -> tuple[ImageFrame, ...]:
+    return tuple(values)
+
+
+@final
+@frozen(kw_only=True)
+class SpriteFrame:
+    """An animation: images shown one after another."""
+
+    images: tuple[ImageFrame, ...] = field(converter=_tuple)
