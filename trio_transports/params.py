@@ -24,6 +24,7 @@ from .audio.mixer import AudioMixer
 from .audio.resample import MAX_RATE, MIN_RATE
 from .serializers.protocol import FrameSerializer, check_destinations, message_bytes_needed
 from .vad.analyzer import VADAnalyzer
+from .vad.turns import TurnAnalyzer
 from .video.codec import codec_named
 from .video.pixels import PIXEL_FORMATS, PixelFormat
 from .video.shaping import PictureFit
@@ -32,6 +33,7 @@ SerializerSource: TypeAlias = FrameSerializer | Callable[[], FrameSerializer]
 MixerSource: TypeAlias = AudioMixer | Callable[[], AudioMixer]
 FilterSource: TypeAlias = AudioFilter | Callable[[], AudioFilter]
 AnalyzerSource: TypeAlias = VADAnalyzer | Callable[[], VADAnalyzer]
+TurnAnalyzerSource: TypeAlias = TurnAnalyzer | Callable[[], TurnAnalyzer]
 SessionTimeoutAction: TypeAlias = Literal["notify", "close"]
 PeerGoneAction: TypeAlias = Literal["continue", "cancel"]
 
@@ -271,6 +273,10 @@ class TransportParams:
     vad_enabled: bool = field(default=False, validator=_flag)
     vad_analyzer: AnalyzerSource | None = field(default=None, validator=_members("start", "analyze", "stop"))
     vad_audio_passthrough: bool = field(default=True, validator=_flag)
+    turn_analyzer: TurnAnalyzerSource | None = field(default=None, validator=_members("is_complete"))
+    """Says, beside voice activity, whether a pause ends the turn; until it does, the user has not stopped speaking."""
+    turn_max_pause_secs: float = field(default=2.0, validator=_number(above=0))
+    """A pause of that length ends the turn, whatever the turn analyzer says."""
     allow_interruptions: bool = field(default=False, validator=_flag)
 
     video_in_enabled: bool = field(default=False, validator=_flag)
@@ -328,6 +334,8 @@ class TransportParams:
             raise ValueError(f"{where}.vad_enabled needs audio_in_enabled=True: there is no audio to listen to")
         if self.vad_analyzer is not None and not self.vad_enabled:
             raise ValueError(f"{where}.vad_analyzer is given but vad_enabled is False: set vad_enabled=True")
+        if self.turn_analyzer is not None and not self.vad_enabled:
+            raise ValueError(f"{where}.turn_analyzer needs vad_enabled=True: it is asked when speech has stopped")
         if self.ping_interval is not None and self.ping_timeout is None:
             raise ValueError(f"{where}.ping_timeout must be set when ping_interval is: an unanswered ping needs an end")
         if isinstance(self.audio_out_mixer, Mapping):

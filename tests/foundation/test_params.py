@@ -70,6 +70,8 @@ REPLACED: Final[Mapping[str, object]] = {
 """What the parameters of the replaced systems are called, and their defaults."""
 
 NEW: Final[Mapping[str, object]] = {
+    "turn_analyzer": None,
+    "turn_max_pause_secs": 2,
     "allow_interruptions": False,
     "audio_out_max_queue_secs": 60,
     "audio_in_max_queue_secs": 5,
@@ -155,6 +157,8 @@ BAD: Final[Mapping[str, tuple[object, ...]]] = {
     "vad_enabled": NO_FLAG,
     "vad_analyzer": (3, "silero"),
     "vad_audio_passthrough": NO_FLAG,
+    "turn_analyzer": (3, "smart"),
+    "turn_max_pause_secs": (*NO_DURATION, None),
     "allow_interruptions": NO_FLAG,
     "video_in_enabled": NO_FLAG,
     "video_out_enabled": NO_FLAG,

@@ -22,6 +22,7 @@ def checked(params: WebsocketClientParams) -> WebsocketClientParams:
         "reconnect": "a lost connection is an outcome to be told, not to be hidden",
         "audio_out_mixer": "the caller's audio is sent as it is",
         "audio_in_filter": "what the agent sends is handed on as it is",
+        "turn_analyzer": "what the agent sends is handed on as it is",
         "vad_analyzer": "what the agent sends is handed on as it is",
         "hang_up": "use the protocol's on_close",
         "fixed_audio_packet_size": "the protocol makes the messages",

@@ -31,6 +31,7 @@ _NAMED: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "energy": ("..vad.energy", "EnergyVADAnalyzer"),
         "silero": ("..vad.silero", "SileroVADAnalyzer"),
     },
+    "turn_analyzer": {"prosody": ("..vad.turns", "ProsodyTurnAnalyzer")},
 }
 _PLAIN: Final = (bool, int, float, str, list, dict)
 

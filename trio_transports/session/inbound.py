@@ -45,6 +45,7 @@ from .inbox import Inbox
 from .jitter import JitterBuffers
 from .listening import Listening
 from .statistics import Counters
+from .turn_end import TurnEnd
 
 logger = logging.getLogger("trio_transports.session")
 
@@ -75,10 +76,15 @@ class Inbound:
     _ears: dict[str | None, Ear] = field(factory=dict, init=False)
     _changes: FormatChanges = field(factory=FormatChanges, init=False)
     jitter: JitterBuffers | None = field(default=None, init=False)
+    turn_end: TurnEnd | None = field(default=None, init=False)
 
-    def hear_with(self, audio_filter: AudioFilter | None, analyzer: VADAnalyzer | None) -> None:
+    def hear_with(
+        self, audio_filter: AudioFilter | None, analyzer: VADAnalyzer | None, turn_end: TurnEnd | None = None
+    ) -> None:
         """Begin, with what is made for this session."""
-        params, listening = self._params, None if analyzer is None else Listening(analyzer, self._tell)
+        params, listening, self.turn_end = self._params, None, turn_end
+        if analyzer is not None:
+            listening = Listening(analyzer, self.tell_speech if turn_end is None else turn_end.take, turn_end)
         self.ear = self._ears[None] = Ear(params, self._inbox, self._changes, None, audio_filter, listening)
         if params.audio_in_jitter_ms:
             self.jitter = JitterBuffers(params.audio_in_jitter_ms / 1000, self._counters)
@@ -155,6 +161,8 @@ class Inbound:
         """Bring out what is held back: no more audio comes."""
         for ear in self._ears.values():
             ear.leave()
+        if self.turn_end is not None:
+            self.turn_end.let_go()
 
     # Malformed messages
 
@@ -186,6 +194,8 @@ class Inbound:
                 ear.flush()
             if isinstance(frame, EndFrame):
                 self._peer_stopped()
+                if self.turn_end is not None:
+                    self.turn_end.let_go()
         self._put(frame)
         if isinstance(frame, EndFrame):
             self._inbox.end()  # whatever the peer does with its connection now, there is nothing more to wait for
@@ -195,7 +205,8 @@ class Inbound:
         if refused:
             self._close(1008, refused)
 
-    def _tell(self, event: SpeechEvent) -> None:
+    def tell_speech(self, event: SpeechEvent) -> None:
+        """Tell everybody what is certain of the caller's speech."""
         if not isinstance(event, SpeechStarted):
             stopped = UserStoppedSpeakingFrame(at_s=event.at_s, notice=True)
             self._put(stopped)

@@ -13,6 +13,7 @@ from attrs import define, field
 from ..audio.channels import mix_channels
 from ..audio.format import AudioFormat
 from ..vad.analyzer import SlowStart, SpeechEvent, SpeechStarted, SpeechStopped, VADAnalyzer
+from .turn_end import TurnEnd
 
 
 @final
@@ -22,6 +23,8 @@ class Listening:
 
     _analyzer: VADAnalyzer
     _tell: Callable[[SpeechEvent], None]
+    _turn_end: TurnEnd | None = None
+    """Hears along, where it is what is told."""
     _format: AudioFormat | None = field(default=None, init=False)
     _before_s: float = field(default=0.0, init=False)
     """What was heard before the analyzer was started for this format."""
@@ -40,6 +43,8 @@ class Listening:
     def hear(self, pcm: bytes) -> None:
         assert self._format is not None
         self._heard_bytes += len(pcm)
+        if self._turn_end is not None:
+            self._turn_end.hear(pcm, self._format)
         for event in self._analyzer.analyze(mix_channels(pcm, self._format.num_channels, 1)):
             self._somebody_speaks = isinstance(event, SpeechStarted)
             self._tell(type(event)(self._before_s + event.at_s))

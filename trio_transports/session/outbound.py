@@ -384,6 +384,10 @@ class Outbound:
     def queued_s(self) -> float:
         return max(track.queued_s for track in self.tracks.values())
 
+    def is_speaking(self) -> bool:
+        """Whether the bot speaks, on any track."""
+        return any(track.speech.is_on for track in self.tracks.values())
+
     @property
     def late_resets(self) -> int:
         return sum(track.schedule.late_resets for track in self.tracks.values())

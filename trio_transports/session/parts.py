@@ -7,15 +7,17 @@ from attrs import field, frozen
 from ..params import TransportParams
 from ..serializers.json import JSONFrameSerializer
 from ..serializers.protocol import FrameSerializer, Message, check_destinations, per_session
+from ..vad.turn_watch import TurnWatch
 from .broadcast import Broadcast
 from .closing import Closing
 from .inbound import Inbound
 from .inbox import Inbox
 from .outbound import Outbound
 from .output import Output
-from .settings import analyzer_for
+from .settings import analyzer_for, turn_analyzer_for
 from .state import Life
 from .statistics import Counters
+from .turn_end import TurnEnd
 
 
 @final
@@ -62,6 +64,11 @@ class Parts:
             peer_stopped=outbound.marks.peer_stopped,
         )
         audio_filter = per_session(params.audio_in_filter) if params.audio_in_filter is not None else None
-        inbound.hear_with(audio_filter, analyzer_for(params))
+        judge = turn_analyzer_for(params)
+        turn_end = None
+        if judge is not None:
+            watch = TurnWatch(max_pause_secs=params.turn_max_pause_secs)
+            turn_end = TurnEnd(judge, watch, inbound.tell_speech, outbound.is_speaking)
+        inbound.hear_with(audio_filter, analyzer_for(params), turn_end)
         output = Output(life, outbound, closing, inbound.ear.control_filter)
         return cls(params, life, counters, serializer, inbox, outbound, closing, inbound, output)

@@ -1,7 +1,8 @@
 """The life of a session: the one function that opens its nursery, and how every way to end it goes.
 
 The nursery holds three tasks: *receive* reads the wire, *clock* decides when audio leaves, *send* writes the wire. With
-``video_out_enabled`` there is a fourth, *pictures*, which prepares them.
+``video_out_enabled`` there is a fourth, *pictures*, which prepares them; with a ``turn_analyzer`` one, *turns*, that
+asks it.
 
 Rules
 1. The body returns: what is queued flushes within ``drain_timeout``, then the wire closes with 1000.
@@ -11,7 +12,7 @@ Rules
 3. The peer closes or is lost: the input ends once it is read, sending raises, and the body goes on.
 4. A limit is passed (a timeout, too many malformed messages, too many unread frames): the wire closes with a code and
    reason that say so, and the body sees what rule 3 says.
-5. One of the three tasks crashes: the wire closes with 1011, the body is cancelled, and the crash comes out.
+5. One of the tasks crashes: the wire closes with 1011, the body is cancelled, and the crash comes out.
 6. Whichever comes first is what ``Disconnected`` tells, once, after the wire is closed: the receive task ends when the
    wire has, and that is where the end of a session is told.
 7. With ``on_peer_gone="cancel"`` the body is cancelled once the peer has gone or is lost, and no connection follows;
@@ -62,6 +63,8 @@ async def open_session(
             services.start_soon(parts.outbound.outbox.run, name="send")
             if parts.outbound.screens.screens:
                 services.start_soon(parts.outbound.screens.run, name="pictures")
+            if parts.inbound.turn_end is not None:
+                services.start_soon(parts.inbound.turn_end.run, name="turns")
             run.begin()
             with nullcontext() if body is None else body:
                 try:
@@ -117,7 +120,7 @@ class Run:
             await closing.at_once(*((1001, "going away") if _is_cancellation(error) else (1011, "internal error")))
 
     async def break_off(self) -> None:
-        """End after one of the three tasks crashed: there is nobody left to write but this; rule 5."""
+        """End after one of the tasks crashed: there is nobody left to write but this; rule 5."""
         ending = Ending(1011, "internal error")
         self._parts.life.close(ending)
         if not self._parts.life.state.is_over and not self._parts.outbound.outbox.is_writing:

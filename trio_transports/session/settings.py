@@ -11,6 +11,7 @@ from ..audio.mixer import AudioMixer
 from ..params import MixerSource, TransportParams, WebsocketClientParams
 from ..serializers.protocol import FixedChunk, FrameSerializer, per_session
 from ..vad.analyzer import VADAnalyzer
+from ..vad.turns import TurnAnalyzer
 
 DEFAULT_SAMPLE_RATE: Final = 24000
 
@@ -75,3 +76,8 @@ def analyzer_for(params: TransportParams) -> VADAnalyzer | None:
     from ..vad.energy import EnergyVADAnalyzer
 
     return EnergyVADAnalyzer()
+
+
+def turn_analyzer_for(params: TransportParams) -> TurnAnalyzer | None:
+    """What this session asks whether a pause is the end of a turn."""
+    return None if params.turn_analyzer is None else per_session(params.turn_analyzer)

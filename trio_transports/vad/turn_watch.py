@@ -1,0 +1,118 @@
+"""Waiting for the end of a turn: a pause is held back until a turn analyzer, or the clock, says that it was the end.
+
+The session's ``turn_analyzer`` parameter and the pipeline's stage of that name both work by this machine.
+
+Rules
+1. Before speech ``PRE_ROLL_S`` of audio is kept; from its start on the whole turn, ``max_turn_secs`` of it at most.
+2. When speech has stopped the news is held, and the analyzer asked: at once, and then each ``ask_every_secs``.
+3. The turn is over when it says so, or ``max_pause_secs`` after the speech ended without another question.
+4. Speech that starts again while the news is held goes on with the turn: neither the stop nor the start is news.
+   What the analyzer says then of the pause before is too late, and ignored.
+"""
+
+from collections import deque
+from math import inf
+from typing import Final, final
+
+from attrs import define, field, frozen
+from attrs.validators import gt
+
+from ..audio.channels import mix_channels
+from ..audio.format import AudioFormat
+from .turns import TurnAnalyzer
+
+PRE_ROLL_S: Final = 0.5
+_FALLBACK_RATE: Final = 16_000
+_ROUNDING_S: Final = 1e-6
+
+
+@final
+@frozen
+class TurnQuestion:
+    """What the analyzer is to be asked; ``ask`` takes its time, and belongs in a worker thread."""
+
+    pause: int
+    pieces: tuple[tuple[bytes, AudioFormat], ...]
+    silence_secs: float
+
+    def ask(self, analyzer: TurnAnalyzer) -> bool:
+        rate = self.pieces[-1][1].sample_rate if self.pieces else _FALLBACK_RATE
+        turn = b"".join(
+            mix_channels(pcm, heard.num_channels, 1) for pcm, heard in self.pieces if heard.sample_rate == rate
+        )
+        return analyzer.is_complete(turn, rate, self.silence_secs)
+
+
+@final
+@define(eq=False)
+class TurnWatch:
+    """One caller's turns. It knows no clock: times are given to it."""
+
+    ask_every_secs: float = field(default=0.2, validator=gt(0))
+    max_pause_secs: float = field(default=2.0, validator=gt(0))
+    max_turn_secs: float = field(default=8.0, validator=gt(0))
+    asks_at: float = field(default=inf, init=False)
+    """When there is something to ask or to decide; infinite while no stop is held."""
+    _pieces: deque[tuple[bytes, AudioFormat]] = field(factory=deque, init=False)
+    _kept_s: float = field(default=0.0, init=False)
+    _heard_s: float = field(default=0.0, init=False)
+    _ended_s: float = field(default=0.0, init=False)
+    """Where in what was heard speech ended, and when that was noticed."""
+    _noticed_at: float = field(default=0.0, init=False)
+    _is_turn: bool = field(default=False, init=False)
+    _pauses: int = field(default=0, init=False)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether a stop is held back."""
+        return self.asks_at < inf
+
+    def hear(self, pcm: bytes, audio_format: AudioFormat) -> None:
+        duration_s = audio_format.duration_s(len(pcm))
+        self._pieces.append((pcm, audio_format))
+        self._heard_s += duration_s
+        self._kept_s += duration_s
+        self._forget()
+
+    def started(self) -> bool:
+        """Speech starts: say whether that is a new turn."""
+        goes_on = self.is_holding
+        self.asks_at, self._is_turn = inf, True
+        return not goes_on
+
+    def stopped(self, at_s: float | None, now_s: float) -> None:
+        """Speech has stopped, at a place in what was heard: hold that."""
+        self._ended_s = self._heard_s if at_s is None else at_s
+        self._noticed_at = self.asks_at = now_s
+        self._pauses += 1
+
+    def question(self, now_s: float) -> TurnQuestion | None:
+        """Say what to ask when ``asks_at`` has come; None: nothing more, the turn is over by rule 3."""
+        silence_s = max(self._heard_s - self._ended_s, now_s - self._noticed_at)
+        if silence_s >= self.max_pause_secs - _ROUNDING_S:
+            self.over()
+            return None
+        self.asks_at = now_s + min(self.ask_every_secs, self.max_pause_secs - silence_s)
+        return TurnQuestion(self._pauses, tuple(self._pieces), silence_s)
+
+    def answered(self, question: TurnQuestion, is_complete: bool) -> bool:
+        """Say whether the turn is over now."""
+        if not is_complete or not self.is_holding or question.pause != self._pauses:
+            return False
+        self.over()
+        return True
+
+    def over(self) -> None:
+        """Hold nothing any more: the turn is over."""
+        self.asks_at, self._is_turn = inf, False
+        self._forget()
+
+    def _forget(self) -> None:
+        limit_s = self.max_turn_secs if self._is_turn else PRE_ROLL_S
+        while len(self._pieces) > 1:
+            pcm, audio_format = self._pieces[0]
+            without_s = self._kept_s - audio_format.duration_s(len(pcm))
+            if without_s < limit_s:
+                return
+            self._pieces.popleft()
+            self._kept_s = without_s
