@@ -6,11 +6,15 @@ gives a class a docstring that is completed from its own source the first time t
 
 import ast
 import inspect
+import sys
 import textwrap
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import TypeVar, final
 
-from attrs import define, has
+import attrs
+from attrs import define
 
 C = TypeVar("C", bound=type)
 
@@ -23,10 +27,13 @@ class _LazyDocstring:
     _text: str
 
     def __get__(self, instance: object, owner: type | None = None) -> str:
-        of_fields = field_docs(owner or type(instance))
+        cls = owner or type(instance)
+        of_fields = field_docs(cls)
         if not of_fields:
             return self._text
-        told = "\n".join(f"    {name}:\n{textwrap.indent(text, ' ' * 8)}" for name, text in of_fields.items())
+        told = "\n".join(
+            f"    {name}{default_of(cls, name)}:\n{textwrap.indent(text, ' ' * 8)}" for name, text in of_fields.items()
+        )
         return f"{inspect.cleandoc(self._text)}\n\nFields:\n{told}\n"
 
 
@@ -46,14 +53,41 @@ def own_text(cls: type) -> str:
     return ""
 
 
+def default_of(cls: type, name: str) -> str:
+    """What a field is when nobody says: `` = 3``, or nothing where it has to be said."""
+    one = next((one for one in (attrs.fields(cls) if attrs.has(cls) else ()) if one.alias == name), None)
+    if one is None or one.default is attrs.NOTHING:
+        return ""
+    made_by = getattr(one.default, "factory", None)
+    if made_by is None:
+        return f" = {one.default!r}"
+    made = getattr(made_by, "__name__", "")
+    return f" = {made}()" if made.isidentifier() and not made.startswith("_") else ""
+
+
 @lru_cache(maxsize=512)
 def field_docs(cls: type) -> dict[str, str]:
-    """The text under each public field, inherited ones first; a field without a text is left out."""
+    """The text under each field that a caller gives or reads, inherited ones first; one without a text is left out."""
     found: dict[str, str] = {}
     for ancestor in reversed(cls.__mro__):
-        if ancestor is not object and has(ancestor):
+        if ancestor.__module__.partition(".")[0] == cls.__module__.partition(".")[0]:
             found |= _in_source(ancestor)
-    return found
+    given = {one.name: one.alias for one in attrs.fields(cls) if one.init} if attrs.has(cls) else {}
+    return {given.get(name, name): text for name, text in found.items() if name in given or not name.startswith("_")}
+
+
+def value_doc(module: str, name: str) -> str:
+    """The text under a value that a module holds, or that of the module which it was imported from."""
+    try:
+        statements = ast.parse(inspect.getsource(sys.modules[module])).body
+    except OSError:  # run without its source
+        return ""
+    for statement in statements:
+        if isinstance(statement, ast.ImportFrom) and any(name == (one.asname or one.name) for one in statement.names):
+            is_package = hasattr(sys.modules[module], "__path__")
+            parents = module.split(".")[: (1 if is_package else 0) - statement.level or None] if statement.level else []
+            return value_doc(".".join([*parents, *filter(None, [statement.module])]), name)
+    return dict(_texts(statements)).get(name, "")
 
 
 def _in_source(cls: type) -> dict[str, str]:
@@ -61,17 +95,15 @@ def _in_source(cls: type) -> dict[str, str]:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     except (OSError, TypeError):  # run without its source
         return {}
-    if not isinstance(tree, ast.ClassDef):
-        return {}
-    found = {}
-    for statement, after in zip(tree.body, tree.body[1:], strict=False):
-        if (
-            isinstance(statement, ast.AnnAssign)
-            and isinstance(statement.target, ast.Name)
-            and not statement.target.id.startswith("_")
-            and isinstance(after, ast.Expr)
-            and isinstance(after.value, ast.Constant)
-            and isinstance(after.value.value, str)
-        ):
-            found[statement.target.id] = inspect.cleandoc(after.value.value)
-    return found
+    return dict(_texts(tree.body)) if isinstance(tree, ast.ClassDef) else {}
+
+
+def _texts(statements: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    """Each name that is given a type or a value, with the string that follows."""
+    for statement, after in pairwise(statements):
+        match statement, after:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                yield name, inspect.cleandoc(text)

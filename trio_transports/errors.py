@@ -10,6 +10,15 @@ from attrs import frozen
 
 from ._showing import shown_text, shown_url
 
+__all__ = [
+    "ConnectionClosed",
+    "HandshakeRejected",
+    "Initiator",
+    "LocalProtocolError",
+    "RemoteProtocolError",
+    "TransportError",
+]
+
 Initiator: TypeAlias = Literal["local", "remote", "error"]
 
 

@@ -28,3 +28,34 @@ from .realtime import realtime as realtime
 from .recording import Recording as Recording
 from .turn import Answer as Answer
 from .turn import TurnRules as TurnRules
+
+__all__ = [
+    "AGENT_FORMAT",
+    "AdapterCapabilities",
+    "AgentConnectionLost",
+    "AgentEvent",
+    "AgentFault",
+    "AgentFinished",
+    "AgentHungUp",
+    "AgentMessage",
+    "AgentOutcome",
+    "AgentSilent",
+    "AgentUnreachable",
+    "Answer",
+    "AudioChunk",
+    "CallerSpeechStarted",
+    "CallerSpeechStopped",
+    "ChunkChannel",
+    "PlaybackCleared",
+    "Recording",
+    "Reply",
+    "Transcript",
+    "TurnEnded",
+    "TurnRules",
+    "UnsupportedCapability",
+    "WebSocketAgentAdapter",
+    "WebSocketProtocol",
+    "WholeSamples",
+    "realtime",
+    "silent_chunk",
+]

@@ -11,6 +11,8 @@ from typing import final
 
 from attrs import define, field, setters
 
+__all__ = ["Chunker"]
+
 
 @final
 @define(eq=False, on_setattr=setters.NO_OP)  # an empty hook, too, would cost a microsecond at each change

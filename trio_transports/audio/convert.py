@@ -14,6 +14,8 @@ from .channels import mix_channels
 from .format import AudioFormat
 from .resample import Resampler
 
+__all__ = ["Converter"]
+
 
 @final
 @define(eq=False)

@@ -24,6 +24,8 @@ from .channels import mix_channels
 from .format import AudioFormat
 from .resample import Resampler
 
+__all__ = ["DTMFDetected", "DTMFDetector", "dtmf_tones"]
+
 LOW_HZ: Final = (697, 770, 852, 941)
 HIGH_HZ: Final = (1209, 1336, 1477, 1633)
 KEYS: Final = ("123A", "456B", "789C", "*0#D")

@@ -8,6 +8,8 @@ from .gain import Gain as Gain
 from .gate import NoiseGate as NoiseGate
 from .highpass import HighPass as HighPass
 
+__all__ = ["AudioFilter", "FilterChain", "Gain", "HighPass", "NoiseGate"]
+
 
 class AudioFilter(Protocol):
     """Any object with these members filters. ``slow`` ones run in a worker thread, in order."""

@@ -9,6 +9,8 @@ from typing import Final, final
 from attrs import field, frozen
 from attrs.validators import ge, instance_of
 
+__all__ = ["AudioFormat"]
+
 SAMPLE_WIDTH: Final = 2
 """Bytes of one 16-bit number."""
 

@@ -15,6 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["alaw_to_pcm", "pcm_to_alaw", "pcm_to_ulaw", "ulaw_to_pcm"]
+
 _INT16: Final = np.dtype("<i2")
 _UINT16: Final = np.dtype("<u2")
 _UINT8: Final = np.dtype(np.uint8)

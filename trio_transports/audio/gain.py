@@ -17,6 +17,8 @@ from .format import AudioFormat
 from .ramp import Ramp
 from .stage import Floats, Kernel, KernelFilter, Rows
 
+__all__ = ["Gain"]
+
 _GLIDE_S: Final = 0.05
 _NOTHING: Final = log(1e-6)
 _LONGEST: Final = 65_536  # samples at once: the exponents below stay in range

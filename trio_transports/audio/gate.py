@@ -16,6 +16,8 @@ from .format import AudioFormat
 from .ramp import Ramp
 from .stage import Floats, Kernel, KernelFilter, Rows
 
+__all__ = ["NoiseGate"]
+
 HYSTERESIS_DB: Final = 6.0
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from .format import AudioFormat
 from .stage import Floats, Kernel, KernelFilter, Rows
 
+__all__ = ["HighPass"]
+
 _BLOCK: Final = 64
 _NOTHING: Final = 1e-9
 

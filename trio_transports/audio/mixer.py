@@ -22,6 +22,8 @@ from .format import AudioFormat
 from .ramp import Ramp
 from .sound import Frames, Sound
 
+__all__ = ["AudioMixer", "SoundMixer"]
+
 FADE_S: Final = 0.05
 _LOUDEST: Final = 8.0
 _INT16: Final = np.dtype("<i2")

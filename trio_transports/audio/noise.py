@@ -22,6 +22,8 @@ from .convert import Converter
 from .format import AudioFormat
 from .stage import Floats, Kernel, KernelFilter, Rows
 
+__all__ = ["NoiseSuppression"]
+
 _webrtc: Final = require("webrtc_noise_gain", extra="noise", needed_by="trio_transports.audio.noise")
 
 RATE: Final = 16000

@@ -21,6 +21,8 @@ from attrs import define, field
 
 from .recovery import EARLY_S, Recovery
 
+__all__ = ["Schedule"]
+
 
 @final
 @define(eq=False)

@@ -18,6 +18,8 @@ from attrs import define, field
 from .lowpass import HALF_LENGTH
 from .polyphase import SEGMENT, Blocks, Points, Samples, fits_blocks
 
+__all__ = ["Resampler"]
+
 MIN_RATE: Final = 1_000
 MAX_RATE: Final = 768_000
 

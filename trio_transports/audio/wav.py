@@ -23,6 +23,16 @@ from attrs import frozen
 from .format import SAMPLE_WIDTH, AudioFormat
 from .g711 import alaw_to_pcm, ulaw_to_pcm
 
+__all__ = [
+    "add_wav_header",
+    "has_wav_header",
+    "parse_wav",
+    "read_wav",
+    "split_wav_header",
+    "strip_wav_header",
+    "write_wav",
+]
+
 _PCM: Final = 1
 _FLOAT: Final = 3
 _ALAW: Final = 6

@@ -1,8 +1,8 @@
 """What there is to document: every public module, the names a user may import from it, and their members.
 
 Rules
-1. A name is public in the module where a user imports it: one that the module defines, or re-exports as ``X as X``.
-   A leading underscore, of the name or of a module on the way, makes it private.
+1. A name is public if it stands in ``__all__`` of one of ``MODULES``, and a member if no underscore leads its name.
+   Everything else, in whatever module, is this library's own business.
 2. A name is told once, in the module that stands first in ``MODULES``; elsewhere it is only listed.
 3. A module whose extra is not installed is listed with the reason.
 """
@@ -16,11 +16,15 @@ from typing import Final, final
 import attrs
 from attrs import field, frozen
 
-from .._documented import field_docs, own_text
+from .._documented import default_of, field_docs, own_text, value_doc
 
 ROOT: Final = "trio_transports"
 MODULES: Final = (
     "",
+    "errors",
+    "frames",
+    "params",
+    "session",
     "serializers",
     "serializers.protobuf",
     "serializers.packed",
@@ -31,6 +35,9 @@ MODULES: Final = (
     "serializers.plivo",
     "serializers.exotel",
     "serializers.vonage",
+    "serializers.signalwire",
+    "serializers.wavix",
+    "serializers.sinch",
     "serializers.genesys",
     "serializers.asterisk",
     "serializers.relay",
@@ -40,14 +47,21 @@ MODULES: Final = (
     "pipeline.stages",
     "vad",
     "vad.silero",
+    "vad.smart_turn",
     "audio.format",
     "audio.wav",
     "audio.dtmf",
     "audio.g711",
+    "audio.resample",
+    "audio.convert",
+    "audio.chunking",
+    "audio.pacing",
     "audio.mixer",
     "audio.filters",
     "audio.gain",
-    "audio.convert",
+    "audio.highpass",
+    "audio.gate",
+    "audio.noise",
     "video",
     "telephony",
     "hosting",
@@ -55,9 +69,11 @@ MODULES: Final = (
     "bus.redis",
     "agent",
     "agent.protocols",
-    "observe",
+    "agent.protocols.pipecat",
     "serve",
+    "playground",
     "testing",
+    "testing.phones",
     "testing.faults",
     "wire",
 )
@@ -114,17 +130,12 @@ def rooms() -> Iterator[Room]:
         name = f"{ROOT}.{short}" if short else ROOT
         try:
             module = import_module(name)
-        except ModuleNotFoundError as exc:
-            if exc.name is not None and exc.name.startswith(ROOT):
-                continue  # a room that this version has not
-            yield Room(name=name, text="", entries=(), missing=str(exc))
-            continue
         except ImportError as exc:
             yield Room(name=name, text="", entries=(), missing=str(exc))
             continue
         entries, elsewhere = [], []
         for public, value in public_names(module):
-            if id(value) in told and not isinstance(value, str | int | float | tuple):
+            if id(value) in told and (inspect.isclass(value) or inspect.isroutine(value)):
                 elsewhere.append((public, told[id(value)]))
                 continue
             entry = _entry(name, public, value)
@@ -134,20 +145,9 @@ def rooms() -> Iterator[Room]:
 
 
 def public_names(module: ModuleType) -> Iterator[tuple[str, object]]:
-    """What a user may import from a module; classes and functions, by their names."""
-    listed = getattr(module, "__all__", None)
-    if listed is not None:
-        yield from ((name, getattr(module, name)) for name in sorted(listed))
-        return
-    found = {
-        name: value
-        for name, value in sorted(vars(module).items())
-        if not name.startswith("_") and (inspect.isclass(value) or inspect.isroutine(value))
-    }
-    own = {name: value for name, value in found.items() if value.__module__ == module.__name__}
-    # A package, and a module that defines nothing, is there for what it re-exports.
-    is_front = hasattr(module, "__path__") or not own
-    yield from {n: v for n, v in found.items() if v.__module__.startswith(ROOT)}.items() if is_front else own.items()
+    """What a user may import from a module, by name."""
+    for name in sorted(module.__all__):
+        yield name, getattr(module, name)
 
 
 def _entry(module: str, name: str, value: object) -> Entry:
@@ -160,10 +160,11 @@ def _entry(module: str, name: str, value: object) -> Entry:
             text=own_text(value),
             members=tuple(members(value)),
         )
-    if callable(value):
+    if inspect.isroutine(value):
         kind = "async function" if inspect.iscoroutinefunction(value) else "function"
         return Entry(module=module, name=name, kind=kind, signature=_signature(value), text=inspect.getdoc(value) or "")
-    return Entry(module=module, name=name, kind="value", signature=f" = {value!r}"[:200], text="")
+    text = value_doc(module, name)
+    return Entry(module=module, name=name, kind="value", signature=f" = {_type_name(value)}"[:200], text=text)
 
 
 def _kind_of_class(cls: type) -> str:
@@ -175,13 +176,13 @@ def _kind_of_class(cls: type) -> str:
 def members(cls: type) -> Iterator[Member]:
     """Fields first, then properties and methods, each kind in the order of the source."""
     texts = field_docs(cls)
-    fields = [one for one in attrs.fields(cls) if one.init or not one.name.startswith("_")] if attrs.has(cls) else []
-    for one in fields:
-        if not one.name.startswith("_"):
-            yield Member(name=one.name, kind="field", signature=_field_signature(one), text=texts.get(one.name, ""))
-    field_names = {one.name for one in fields}
+    told = set()
+    for name, annotation in _fields(cls):
+        told.add(name)
+        signature = f"{_typed(annotation)}{default_of(cls, name)}"
+        yield Member(name=name, kind="field", signature=signature, text=texts.get(name, ""))
     for name, value in _methods(cls):
-        if name in field_names:
+        if name in told:
             continue
         if isinstance(value, property):
             annotation = inspect.signature(value.fget).return_annotation if value.fget else inspect.Signature.empty
@@ -190,6 +191,21 @@ def members(cls: type) -> Iterator[Member]:
         function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
         kind = "async method" if inspect.iscoroutinefunction(function) else "method"
         yield Member(name=name, kind=kind, signature=_signature(function), text=inspect.getdoc(function) or "")
+
+
+def _fields(cls: type) -> Iterator[tuple[str, object]]:
+    """What is given when a value is made, by the name under which it is given, and what can be read from it."""
+    of_attrs = attrs.fields(cls) if attrs.has(cls) else ()
+    for one in of_attrs:
+        if one.init or not one.name.startswith("_"):
+            yield one.alias or one.name, one.type
+    known = {one.name for one in of_attrs}
+    for ancestor in reversed(cls.__mro__):
+        if ancestor.__module__.startswith(ROOT):
+            for name, annotation in vars(ancestor).get("__annotations__", {}).items():
+                if not name.startswith("_") and name not in known:
+                    known.add(name)
+                    yield name, annotation
 
 
 def _methods(cls: type) -> Iterator[tuple[str, object]]:
@@ -202,17 +218,6 @@ def _methods(cls: type) -> Iterator[tuple[str, object]]:
             if not name.startswith("_") and name not in seen and is_method:
                 seen.add(name)
                 yield name, value
-
-
-def _field_signature(one: "attrs.Attribute[object]") -> str:
-    if one.default is attrs.NOTHING:
-        default = ""
-    elif factory := getattr(one.default, "factory", None):
-        made = getattr(factory, "__name__", "made")
-        default = f" = {made}()"
-    else:
-        default = f" = {one.default!r}"
-    return f"{_typed(one.type)}{default}"
 
 
 def _signature(value: object) -> str:

@@ -9,7 +9,7 @@ import trio
 
 from trio_transports import Session, WebsocketClientParams, WebsocketServerParams, WebsocketServerTransport
 from trio_transports.agent import WebSocketAgentAdapter, realtime
-from trio_transports.agent.protocols.openai_realtime import OpenAIRealtimeProtocol
+from trio_transports.agent.protocols import OpenAIRealtimeProtocol
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers.detect import DetectingFrameSerializer
 

@@ -2,3 +2,5 @@
 
 from .leaving import is_leaving as is_leaving
 from .server import serve_asgi as serve_asgi
+
+__all__ = ["is_leaving", "serve_asgi"]

@@ -6,3 +6,12 @@ from .pipeline import Pipeline as Pipeline
 from .stage import AsyncStage as AsyncStage
 from .stage import FrameFunction as FrameFunction
 from .stage import Stage as Stage
+
+__all__ = [
+    "AsyncStage",
+    "FrameFunction",
+    "FrameHandler",
+    "Pipeline",
+    "Stage",
+    "per_turn",
+]

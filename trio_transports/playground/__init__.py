@@ -6,3 +6,12 @@ from .controls import Switch as Switch
 from .routes import bot_routes as bot_routes
 from .routes import routed as routed
 from .start import StartTokens as StartTokens
+
+__all__ = [
+    "Choice",
+    "Slider",
+    "StartTokens",
+    "Switch",
+    "bot_routes",
+    "routed",
+]

@@ -8,3 +8,14 @@ from .protocol import Message as Message
 from .protocol import Notices as Notices
 from .protocol import PlaybackMarks as PlaybackMarks
 from .protocol import Replies as Replies
+
+__all__ = [
+    "AwaitsStart",
+    "FixedChunk",
+    "FrameSerializer",
+    "JSONFrameSerializer",
+    "Message",
+    "Notices",
+    "PlaybackMarks",
+    "Replies",
+]

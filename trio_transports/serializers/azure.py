@@ -1,3 +1,5 @@
 """Azure: see ``lines/azure.py``."""
 
 from .lines.azure import AzureFrameSerializer as AzureFrameSerializer
+
+__all__ = ["AzureFrameSerializer"]

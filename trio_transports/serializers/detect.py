@@ -39,6 +39,8 @@ from .protocol import (
     replies_of,
 )
 
+__all__ = ["DetectingFrameSerializer"]
+
 MAX_MESSAGES: Final = 10
 
 CallSource: TypeAlias = FrameSerializer | Callable[[], FrameSerializer]

@@ -1,3 +1,5 @@
 """Exotel: see ``lines/exotel.py``."""
 
 from .lines.exotel import ExotelFrameSerializer as ExotelFrameSerializer
+
+__all__ = ["ExotelFrameSerializer"]

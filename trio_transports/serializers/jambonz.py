@@ -1,3 +1,5 @@
 """Jambonz: see ``lines/jambonz.py``."""
 
 from .lines.jambonz import JambonzFrameSerializer as JambonzFrameSerializer
+
+__all__ = ["JambonzFrameSerializer"]

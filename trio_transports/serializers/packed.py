@@ -44,6 +44,8 @@ from .converters import TaggedUnion, audio_frame, json_kind, make_converter
 from .json import FRAME_TYPES, WireFrame
 from .protocol import Message
 
+__all__ = ["PackedFrameSerializer"]
+
 VERSION: Final = 1
 MAX_CONTAINERS: Final = 10_000
 

@@ -1,3 +1,5 @@
 """Plivo: see ``lines/plivo.py``."""
 
 from .lines.plivo import PlivoFrameSerializer as PlivoFrameSerializer
+
+__all__ = ["PlivoFrameSerializer"]

@@ -31,6 +31,8 @@ from google.protobuf.message import DecodeError  # noqa: E402
 
 from . import frames_pb2 as pb  # noqa: E402
 
+__all__ = ["ProtobufFrameSerializer"]
+
 _UINT32_MAX: Final = 2**32 - 1
 # A field's number and wire type, as protobuf writes them in front of its value.
 _AUDIO_FIELD: Final = b"\x12"

@@ -1,3 +1,5 @@
 """SignalWire: see ``lines/twilio.py``."""
 
 from .lines.twilio import SignalWireFrameSerializer as SignalWireFrameSerializer
+
+__all__ = ["SignalWireFrameSerializer"]

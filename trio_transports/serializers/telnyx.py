@@ -1,3 +1,5 @@
 """Telnyx: see ``lines/telnyx.py``."""
 
 from .lines.telnyx import TelnyxFrameSerializer as TelnyxFrameSerializer
+
+__all__ = ["TelnyxFrameSerializer"]

@@ -1,3 +1,5 @@
 """Wavix: see ``lines/wavix.py``."""
 
 from .lines.wavix import WavixFrameSerializer as WavixFrameSerializer
+
+__all__ = ["WavixFrameSerializer"]

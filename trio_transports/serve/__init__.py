@@ -5,3 +5,11 @@ from .params_file import load_params as load_params
 from .supervisor import Supervisor as Supervisor
 from .supervisor import WorkerFailed as WorkerFailed
 from .worker import Control as Control
+
+__all__ = [
+    "Control",
+    "ParamsFileError",
+    "Supervisor",
+    "WorkerFailed",
+    "load_params",
+]

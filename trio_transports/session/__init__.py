@@ -10,3 +10,16 @@ from .events import ServerReady as ServerReady
 from .events import SessionTimeout as SessionTimeout
 from .session import Session as Session
 from .statistics import Statistics as Statistics
+
+__all__ = [
+    "Connected",
+    "Disconnected",
+    "Event",
+    "EventsLost",
+    "IdleTimeout",
+    "Reconnecting",
+    "ServerReady",
+    "Session",
+    "SessionTimeout",
+    "Statistics",
+]

@@ -38,7 +38,8 @@ from ..frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from ..params import TransportParams, check_quick
+from ..params import TransportParams
+from ..params.checks import check_quick
 from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, Numbers, per_session, replies_of
 from .blend import Blend
 from .clock import Clock

@@ -21,3 +21,27 @@ from .twilio import TwilioHangUp as TwilioHangUp
 from .twilio import TwilioSignature as TwilioSignature
 from .twilio import twilio_signature as twilio_signature
 from .vonage import VonageJWT as VonageJWT
+
+__all__ = [
+    "AzureHangUp",
+    "BasicAuth",
+    "EndedCall",
+    "GenesysSignature",
+    "HangUpFailed",
+    "PlivoHangUp",
+    "PlivoSignature",
+    "TelnyxHangUp",
+    "TelnyxToken",
+    "TwilioHangUp",
+    "TwilioSignature",
+    "VonageJWT",
+    "exoml",
+    "genesys_signature",
+    "ncco",
+    "plivo_signature",
+    "plivo_xml",
+    "relay_twiml",
+    "texml",
+    "twilio_signature",
+    "twiml",
+]

@@ -11,3 +11,17 @@ from .recorder import Heard as Heard
 from .scripted import ScriptedPeer as ScriptedPeer
 from .scripted import memory_session as memory_session
 from .wires import check_wire as check_wire
+
+__all__ = [
+    "FakeHangUp",
+    "FrameRecorder",
+    "Heard",
+    "MemoryWire",
+    "ScriptedPeer",
+    "ScriptedPhone",
+    "check_wire",
+    "memory_session",
+    "memory_wire_pair",
+    "phone_call",
+    "speech_like",
+]

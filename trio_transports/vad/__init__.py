@@ -9,3 +9,15 @@ from .analyzer import VADParams as VADParams
 from .energy import EnergyVADAnalyzer as EnergyVADAnalyzer
 from .turns import ProsodyTurnAnalyzer as ProsodyTurnAnalyzer
 from .turns import TurnAnalyzer as TurnAnalyzer
+
+__all__ = [
+    "EnergyVADAnalyzer",
+    "ProsodyTurnAnalyzer",
+    "SlowStart",
+    "SpeechEvent",
+    "SpeechStarted",
+    "SpeechStopped",
+    "TurnAnalyzer",
+    "VADAnalyzer",
+    "VADParams",
+]

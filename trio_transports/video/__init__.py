@@ -4,3 +4,5 @@ from .pixels import PIXEL_FORMATS as PIXEL_FORMATS
 from .pixels import PixelFormat as PixelFormat
 from .shaping import PictureFit as PictureFit
 from .shaping import PictureShape as PictureShape
+
+__all__ = ["PIXEL_FORMATS", "PictureFit", "PictureShape", "PixelFormat"]

@@ -3,3 +3,5 @@
 from .peer import Peer as Peer
 from .protocol import BytesLike as BytesLike
 from .protocol import Wire as Wire
+
+__all__ = ["BytesLike", "Peer", "Wire"]

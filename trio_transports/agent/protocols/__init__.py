@@ -6,3 +6,12 @@ from .json_audio import JSONAudioProtocol as JSONAudioProtocol
 from .openai_realtime import OpenAIRealtimeProtocol as OpenAIRealtimeProtocol
 from .raw import RawPCMProtocol as RawPCMProtocol
 from .twilio import TwilioMediaStreamProtocol as TwilioMediaStreamProtocol
+
+__all__ = [
+    "ElevenLabsAgentProtocol",
+    "GeminiLiveProtocol",
+    "JSONAudioProtocol",
+    "OpenAIRealtimeProtocol",
+    "RawPCMProtocol",
+    "TwilioMediaStreamProtocol",
+]

@@ -34,6 +34,8 @@ from ..events import (
 from ..protocol import Heard, WebSocketProtocol
 from .raw import pcm16
 
+__all__ = ["PipecatProtocol"]
+
 PIPECAT_FORMAT: Final = AudioFormat(16000)
 RTVI_LABEL: Final = "rtvi-ai"
 RTVI_VERSION: Final = "1.0.0"

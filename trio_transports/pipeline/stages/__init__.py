@@ -6,3 +6,12 @@ from .sentences import sentences as sentences
 from .turn_analyzer import turn_analyzer as turn_analyzer
 from .user_idle import user_idle as user_idle
 from .utterances import utterances as utterances
+
+__all__ = [
+    "mute",
+    "play",
+    "sentences",
+    "turn_analyzer",
+    "user_idle",
+    "utterances",
+]

@@ -12,3 +12,18 @@ from .plan import Split as Split
 from .plan import Stall as Stall
 from .proxy import FaultProxy as FaultProxy
 from .proxy import open_fault_proxy as open_fault_proxy
+
+__all__ = [
+    "Bandwidth",
+    "Coalesce",
+    "Corrupt",
+    "Delay",
+    "Direction",
+    "Fault",
+    "FaultProxy",
+    "HalfClose",
+    "Reset",
+    "Split",
+    "Stall",
+    "open_fault_proxy",
+]

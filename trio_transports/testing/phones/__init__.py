@@ -11,3 +11,17 @@ from .lines import line_named as line_named
 from .phone import ScriptedPhone as ScriptedPhone
 from .serializer import CallerSerializer as CallerSerializer
 from .sounds import speech_like as speech_like
+
+__all__ = [
+    "LINES",
+    "Bot",
+    "CallerSerializer",
+    "FakeHangUp",
+    "HangUpApi",
+    "PhoneLine",
+    "ScriptedPhone",
+    "hang_up_api",
+    "line_named",
+    "phone_call",
+    "speech_like",
+]
