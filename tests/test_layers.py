@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 
 # From the ground up. What is written first knows nothing of what comes after it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "_extras", "_showing", "_documented"),
+    ("errors", "_extras", "_showing", "_documented", "_moved"),
     ("audio", "vad", "video"),
     ("frames",),
     ("serializers",),
@@ -25,7 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 LAYER_OF = {name: number for number, names in enumerate(LAYERS, 1) for name in names}
 THE_PACKAGE = len(LAYERS)
 """Where the package's own names stand (what its ``__init__`` re-exports, the version): only applications use those."""
-WITHOUT_TRIO = ("errors", "_extras", "_showing", "_documented", "frames", "audio", "vad", "video", "serializers")
+WITHOUT_TRIO = (*LAYERS[0], "frames", "audio", "vad", "video", "serializers")
 TRIO = ("trio", "trio_websocket", "hypercorn")
 
 

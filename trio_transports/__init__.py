@@ -1,5 +1,7 @@
 """Typed voice frames over WebSockets, on trio."""
 
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+
 from .audio.format import AudioFormat as AudioFormat
 from .errors import ConnectionClosed as ConnectionClosed
 from .errors import HandshakeRejected as HandshakeRejected
@@ -114,5 +116,8 @@ __all__ = [
     "WebsocketServerTransport",
     "__version__",
 ]
+
+if not _TYPE_CHECKING:  # to a type checker an unknown name is unknown
+    from ._moved import explain_import as __getattr__
 
 __version__ = "0.1.0"

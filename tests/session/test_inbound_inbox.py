@@ -129,3 +129,31 @@ async def test_a_closed_input_takes_nothing_more(autojump_clock: MockClock) -> N
         await session.output.send(TextFrame(text="goes on"))
         await peer.recorder.wait_for(TextFrame)
         assert session.is_connected
+
+
+@pytest.mark.parametrize("unread", [0, 3])
+async def test_a_reader_task_finds_an_end_at_a_normal_end(autojump_clock: MockClock, unread: int) -> None:
+    """A task that still reads when the body has returned sees the input end, now and when it asks again."""
+    ends: list[int] = []
+
+    async def read(input: trio.abc.ReceiveChannel[object]) -> None:  # noqa: A002 - as the session's own
+        for _ in range(2):
+            async for _frame in input:
+                await trio.sleep(1)
+            ends.append(len(ends))
+
+    async with trio.open_nursery() as nursery, memory_session(params()) as (session, peer):
+        nursery.start_soon(read, session.input)
+        for _ in range(unread):
+            await peer.send(TextFrame(text="hello"))
+        await trio.sleep(0.1)
+    assert ends == [0, 1]
+
+
+async def test_who_closes_the_input_is_told_so_after_the_session_too(autojump_clock: MockClock) -> None:
+    """ClosedResourceError is for him alone."""
+    async with memory_session(params()) as (session, _):
+        await session.input.aclose()
+    for _ in range(2):
+        with pytest.raises(trio.ClosedResourceError):
+            await session.input.receive()

@@ -26,6 +26,7 @@ from attrs import define, field
 from attrs.validators import gt, optional
 from trio.lowlevel import ParkingLot
 
+from .._moved import moved
 from .._nursery import open_services
 from ..errors import LocalProtocolError
 from .bus import Bus
@@ -83,6 +84,7 @@ def _named(name: str | None) -> str:
 
 
 @final
+@moved("runner")
 @define(eq=False, repr=False)
 class WorkerRunner:
     name: str = field(default=None, converter=_named)

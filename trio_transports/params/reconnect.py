@@ -4,10 +4,12 @@ from typing import Any, final
 
 from attrs import Attribute, field, frozen
 
+from .._moved import suggesting
 from . import checks
 
 
 @final
+@suggesting("params")
 @frozen(kw_only=True)
 class ReconnectPolicy:
     """When a client dials again: exponential backoff with jitter, until ``max_attempts`` in a row have failed.

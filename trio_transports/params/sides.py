@@ -5,12 +5,14 @@ from typing import Any, final
 
 from attrs import field, frozen
 
+from .._moved import suggesting
 from . import checks
 from .reconnect import ReconnectPolicy, policy
 from .transport import TransportParams
 
 
 @final
+@suggesting("params")
 @frozen(kw_only=True)
 class WebsocketClientParams(TransportParams):
     """Parameters of a client. No serializer means protobuf where that extra is installed, else JSON."""
@@ -40,6 +42,7 @@ class _AcceptingParams(TransportParams):
 
 
 @final
+@suggesting("params")
 @frozen(kw_only=True)
 class WebsocketServerParams(_AcceptingParams):
     """Parameters of the standalone server. ``max_sessions=1`` is the replaced server's one client at a time."""
@@ -53,6 +56,7 @@ class WebsocketServerParams(_AcceptingParams):
 
 
 @final
+@suggesting("params")
 @frozen(kw_only=True)
 class AsgiWebsocketParams(_AcceptingParams):
     """Parameters of a session inside an ASGI app."""

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from attrs import Factory, field, frozen
 
+from .._moved import suggesting
 from ..audio.filters import AudioFilter
 from ..audio.mixer import AudioMixer
 from ..serializers.protocol import FrameSerializer, check_destinations, message_bytes_needed
@@ -24,6 +25,7 @@ SessionTimeoutAction: TypeAlias = Literal["notify", "close"]
 PeerGoneAction: TypeAlias = Literal["continue", "cancel"]
 
 
+@suggesting("params")
 @frozen(kw_only=True)
 class TransportParams:
     """What every transport takes."""

@@ -45,6 +45,7 @@ from typing import final
 
 import trio
 
+from .._moved import moved
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, UserStartedSpeakingFrame
 from .link import Input, Link, Links, Output, StageGone
 from .stage import AsyncStage, FrameFunction, Stage, check_stage, is_async, name_of, through
@@ -54,6 +55,7 @@ _log = logging.getLogger(__name__)
 
 
 @final
+@moved("pipeline")
 class Pipeline:
     """Stages in order. It holds no state of a run: one pipeline may serve many sessions at once.
 
@@ -69,6 +71,8 @@ class Pipeline:
         allow_interruptions: bool = False,
         end_grace_secs: float = 10.0,
     ) -> None:
+        if not isinstance(stages, Iterable):
+            raise TypeError(f"Pipeline takes a list of stages, Pipeline([first, second]), not {stages!r}")
         self.stages: tuple[Stage, ...] = tuple(stages)
         for stage in self.stages:
             check_stage(stage)

@@ -30,6 +30,11 @@ def is_async(stage: Stage) -> TypeGuard[AsyncStage]:
 
 def check_stage(stage: object) -> None:
     """Refuse what is no stage when the pipeline is made, not in the middle of a call."""
+    if isinstance(stage, trio.abc.ReceiveChannel | trio.abc.SendChannel):
+        raise TypeError(
+            f"{type(stage).__name__} is a channel, not a stage: a pipeline has the stages alone, and is run between "
+            "two channels, `await Pipeline([...]).run(session.input, session.output)`"
+        )
     if not callable(stage):
         raise TypeError(
             f"a stage is `async def stage(input, output)` or a function of one frame; {stage!r} cannot be called"

@@ -10,6 +10,8 @@ Rules
    newest as well if it must be; where there is none to drop, ``put`` says so.
 5. The inbox ends when the connection has ended, or the peer has said that its stream has (``EndFrame``), and everything
    was read. Cancelling ``receive`` loses nothing.
+6. It ends as well, with what is unread dropped, when the session is over because its body was left: a task that still
+   reads finds an end like any other. Only who closes the input himself is told that he did (ClosedResourceError).
 """
 
 from collections import deque
@@ -19,6 +21,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from .._moved import moved
 from ..frames import AudioFrame, Frame
 from .sizes import FRAME_BYTES, size_of
 from .statistics import Counters
@@ -30,6 +33,7 @@ _ROUNDING_S: Final = 1e-6
 
 
 @final
+@moved("channel")
 @define(eq=False)
 class Inbox(trio.abc.ReceiveChannel[Frame]):
     """The handler's receive channel. Several tasks may receive; each frame goes to one of them."""
@@ -45,6 +49,8 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
     _unread_bytes: int = field(default=0, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _ended: bool = field(default=False, init=False)
+    _is_shut: bool = field(default=False, init=False)
+    """Whether nothing is taken any more."""
     _closed: bool = field(default=False, init=False)
 
     def start_audio(self) -> None:
@@ -56,7 +62,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         self.audio_is_on = False
 
     def put_audio(self, frame: AudioFrame) -> None:
-        if self._closed:
+        if self._is_shut:
             return
         counted_s = _counted_s(frame)
         self._frames.append(frame)
@@ -71,7 +77,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
 
     def put(self, frame: Frame) -> str:
         """Queue a frame that is not audio; when it cannot be, say why: too much waits unread."""
-        if self._closed:
+        if self._is_shut:
             return ""
         if len(self._other_sizes) >= MAX_FRAMES:
             return f"{MAX_FRAMES} frames wait unread by the handler"
@@ -118,8 +124,12 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         raise trio.ClosedResourceError("session.input was closed by this side")
 
     def shut(self) -> None:
-        """Take nothing more and give nothing more: nobody reads any longer."""
-        self._closed = True
+        """Take nothing more and give nothing more: the session is over; rule 6."""
+        self._ended = True
+        self._drop_all()
+
+    def _drop_all(self) -> None:
+        self._is_shut = True
         self._frames.clear()
         self._other_sizes.clear()
         self._audio_s, self._unread_bytes = 0.0, 0
@@ -127,7 +137,8 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
 
     async def aclose(self) -> None:
         """Stop reading: what is queued is dropped, and so is what arrives from now on. The session goes on."""
-        self.shut()
+        self._closed = True
+        self._drop_all()
         await trio.lowlevel.checkpoint()
 
     def _make_room(self, size: int) -> bool:

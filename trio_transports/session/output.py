@@ -14,6 +14,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from .._moved import moved
 from ..audio.dtmf import dtmf_tones
 from ..errors import LocalProtocolError
 from ..frames import (
@@ -45,6 +46,7 @@ from .state import Life
 
 
 @final
+@moved("channel")
 @define(eq=False)
 class Output(trio.abc.SendChannel[Frame]):
     """The session's send channel, with more. Several tasks may use it."""

@@ -6,6 +6,7 @@ from uuid import uuid4
 import trio
 from attrs import define, field
 
+from .._moved import moved
 from ..frames import StartFrame
 from ..serializers.protocol import FrameSerializer, Message
 from ..wire.peer import Peer
@@ -22,6 +23,7 @@ def _new_id() -> str:
 
 
 @final
+@moved("session")
 @define(eq=False)
 class Session:
     """Made only by a transport; valid inside its ``async with``, and afterwards for what it remembers."""

@@ -10,7 +10,7 @@ Rules
 4. A transport is for one WebSocket, and that for one session.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import final
@@ -18,6 +18,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from .._moved import moved, suggesting
 from ..errors import ConnectionClosed, HandshakeRejected, LocalProtocolError
 from ..params import AsgiWebsocketParams
 from ..session.broadcast import Broadcast, Subscription
@@ -31,10 +32,13 @@ from ..wire.answering import body_fault, doubled
 from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
 from ..wire.protocol import Wire
 from ..wire.running import ASGI_WAYS_OUT, require_trio
+from .arguments import Handler, call, check_handler, check_params
 from .server import is_normal_end
 
 
 @final
+@suggesting("transport")
+@moved("transport")
 @define(eq=False)
 class AsgiWebsocketTransport:
     """Typed frames to and from the caller of one WebSocket.
@@ -51,6 +55,7 @@ class AsgiWebsocketTransport:
     _was_used: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
+        check_params(self.params, AsgiWebsocketParams, "AsgiWebsocketTransport")
         self._events = event_source(self.params.max_unread_bytes)
         if self.params.ssl_context is not None:
             raise ValueError(
@@ -86,17 +91,18 @@ class AsgiWebsocketTransport:
                 finally:
                     forget()
 
-    async def serve(self, handler: Callable[[Session], Awaitable[None]]) -> None:
+    async def serve(self, handler: Handler) -> None:
         """Run ``handler`` in a session. A refusal of the caller is no error here, nor is the end of the connection.
 
         What else leaves ``handler`` is raised: also how another connection ended that the handler has opened itself.
         """
+        check_handler(handler, "AsgiWebsocketTransport.serve")
         has_begun = False
         try:
             async with self.session() as session:
                 has_begun = True
                 try:
-                    await handler(session)
+                    await call(handler, session)
                 except Exception as exc:
                     if session.is_connected or not is_normal_end(exc):
                         raise

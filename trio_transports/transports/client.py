@@ -15,6 +15,7 @@ from typing import final
 import attrs
 from attrs import define, field
 
+from .._moved import moved, suggesting
 from .._showing import shown_url
 from ..params import WebsocketClientParams
 from ..serializers.json import JSONFrameSerializer
@@ -28,6 +29,7 @@ from ..wire.dialling import Address, Attempts, Dialler, Redialler
 from ..wire.engines import Engine, engine_named
 from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.settings import WireSettings
+from .arguments import check_params
 
 
 def _params(given: WebsocketClientParams | None) -> WebsocketClientParams:
@@ -35,6 +37,8 @@ def _params(given: WebsocketClientParams | None) -> WebsocketClientParams:
 
 
 @final
+@suggesting("transport")
+@moved("transport")
 @define(eq=False)
 class WebsocketClientTransport:
     """Typed frames to and from the WebSocket server at ``uri``."""
@@ -48,6 +52,7 @@ class WebsocketClientTransport:
     _messages: Broadcast[Message] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        check_params(self.params, WebsocketClientParams, "WebsocketClientTransport")
         self._events = event_source(self.params.max_unread_bytes)
         self._messages = Broadcast(self.params.max_unread_bytes, message_size)
         self._address = Address.parse(self.uri)

@@ -11,13 +11,13 @@ Rules
 """
 
 import logging
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeAlias, final
+from typing import final
 
 import trio
 from attrs import define, field
 
+from .._moved import moved, suggesting
 from ..errors import ConnectionClosed
 from ..params import WebsocketServerParams
 from ..session.broadcast import Broadcast, Subscription
@@ -32,13 +32,15 @@ from ..wire.engines import engine_named
 from ..wire.protocol import Wire
 from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.settings import WireSettings
+from .arguments import Handler as Handler
+from .arguments import call, check_handler, check_params
 
 logger = logging.getLogger("trio_transports.server")
 
-Handler: TypeAlias = Callable[[Session], Awaitable[None]]
-
 
 @final
+@suggesting("transport")
+@moved("transport")
 @define(eq=False)
 class WebsocketServerTransport:
     """Serves every client that connects to ``host`` (None: every interface) and ``port`` (0: a free one)."""
@@ -53,6 +55,7 @@ class WebsocketServerTransport:
     _serving: "list[_Serving]" = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
+        check_params(self.params, WebsocketServerParams, "WebsocketServerTransport")
         self._events = event_source(self.params.max_unread_bytes)
         self._door = Door(_rules(self.params), engine_named(self.engine), lambda: self._is_full)
 
@@ -73,6 +76,7 @@ class WebsocketServerTransport:
         With ``signals=True`` the first SIGTERM or SIGINT (Ctrl-C) ends it as ``drain`` does: calls under way have
         ``drain`` seconds to finish, the rest is told 1001, and ``serve`` returns. A second one ends the process.
         """
+        check_handler(handler, "WebsocketServerTransport.serve")
         require_trio("WebsocketServerTransport", MAIN_WAYS_OUT)
         serving = _Serving()
         with self._events.activity(), told_by_signals(partial(serving.leaving.begin, drain), is_on=signals):
@@ -120,14 +124,14 @@ class WebsocketServerTransport:
         return self._door.callers()
 
     async def _serve_session(self, handler: Handler, leaving: Leaving, wire: Wire) -> None:
-        call = _Call()
-        with leaving.guest(call.say_goodbye):  # around the session's end too: it may still be flushing its last words
+        visit = _Call()
+        with leaving.guest(visit.say_goodbye):  # around the session's end too: it may still be flushing its last words
             try:
                 async with open_session(wire, self.params, events=self._events) as session:
-                    call.session = session
+                    visit.session = session
                     self._sessions.append(session)
                     try:
-                        await handler(session)
+                        await call(handler, session)
                     except BaseException as exc:
                         if not _ends_one_call(exc):
                             raise
@@ -136,9 +140,9 @@ class WebsocketServerTransport:
             except _HandlerFailed as failed:
                 logger.exception("a handler failed; its call has ended, the server goes on", exc_info=failed.__cause__)
             finally:
-                if call.session is not None:
-                    self._sessions.remove(call.session)
-                call.has_ended.set()
+                if visit.session is not None:
+                    self._sessions.remove(visit.session)
+                visit.has_ended.set()
 
     @property
     def _is_full(self) -> bool:

@@ -24,6 +24,7 @@ from typing import Final, final
 
 from attrs import Attribute, define, evolve, field, frozen
 
+from ..._moved import moved
 from ...errors import ConnectionClosed, LocalProtocolError
 from ...frames import AudioFrame
 from ...session.broadcast import Broadcast, Subscription
@@ -110,6 +111,7 @@ def is_worker_name(proxy: object, attribute: "Attribute[str]", value: object) ->
         raise ValueError(f"{type(proxy).__name__}.{attribute.alias} must be the name of a worker, not {value!r}")
 
 
+@moved("proxy")
 @define(eq=False, repr=False, slots=False)
 class Proxy(Worker):
     """What the two proxies share. Make a ``WebSocketProxyServer`` or a ``WebSocketProxyClient``."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._moved import suggesting
 from ...audio.codecs.codec import L16, PCMU
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, make_converter
@@ -57,6 +58,7 @@ EXOTEL: Final = Line(
 
 
 @final
+@suggesting("line")
 @define(eq=False, kw_only=True)
 class ExotelFrameSerializer(LineSerializer):
     """One Exotel stream; ``encoding`` and ``sample_rate`` None take what is announced, PCM at 8000 if nothing is.

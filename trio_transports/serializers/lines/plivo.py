@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._moved import suggesting
 from ...audio.codecs import Encoder
 from ...audio.codecs.codec import L16, PCMU
 from ...frames import Frame, JSONValue, MarkFrame, StartFrame
@@ -98,6 +99,7 @@ PLIVO: Final = Line(
 
 
 @final
+@suggesting("line")
 @define(eq=False, kw_only=True)
 class PlivoFrameSerializer(LineSerializer):
     """One Plivo stream; ``encoding`` and ``sample_rate`` None take what is announced.

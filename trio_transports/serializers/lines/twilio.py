@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, evolve, field, frozen
 
+from ..._moved import suggesting
 from ...audio.codecs.codec import L16, PCMU
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, camel_case, make_converter
@@ -91,6 +92,7 @@ class _TwilioShaped(LineSerializer):
 
 
 @final
+@suggesting("line")
 @define(eq=False, kw_only=True)
 class TwilioFrameSerializer(_TwilioShaped):
     """One Twilio stream. Twilio announces mu-law; L16 in Twilio's words is ``SignalWireFrameSerializer``'s."""

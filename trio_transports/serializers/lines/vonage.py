@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._moved import suggesting
 from ...audio.codecs.codec import L16
 from ...errors import RemoteProtocolError
 from ...frames import Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
@@ -76,6 +77,7 @@ _OWN_MEMBERS: Final = ("event", "content-type")
 
 
 @final
+@suggesting("line")
 @define(eq=False, kw_only=True)
 class VonageFrameSerializer(LineSerializer):
     """One Vonage call; ``sample_rate`` None takes the one that the connected message announces."""

@@ -7,6 +7,7 @@ Rules
 3. A dial that is cancelled or fails leaves nothing open.
 """
 
+import errno
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -87,5 +88,7 @@ def _reason(error: OSError) -> str:
         cause = cause.exceptions[-1]
     if not isinstance(cause, OSError) or not cause.errno:
         return str(error)
+    if cause.errno == errno.ECONNREFUSED:
+        return f"{os.strerror(cause.errno)}: nothing listens on that port"
     # Numbers below 0 are those of the name resolution.
     return os.strerror(cause.errno) if cause.errno > 0 else cause.strerror or str(error)
