@@ -5,6 +5,7 @@ from typing import final
 from attrs import field, frozen
 from attrs.validators import instance_of
 
+from .._documented import documented
 from ..errors import LocalProtocolError
 
 
@@ -12,6 +13,7 @@ def _names(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class AdapterCapabilities:

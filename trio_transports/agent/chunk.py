@@ -5,6 +5,7 @@ from typing import Final, final
 from attrs import Attribute, define, evolve, field, frozen
 from attrs.validators import ge, instance_of, optional
 
+from .._documented import documented
 from ..audio.format import AudioFormat
 
 AGENT_FORMAT: Final = AudioFormat(24000)
@@ -21,6 +22,7 @@ def _whole_samples(instance: "AudioChunk", _attribute: "Attribute[bytes]", value
         )
 
 
+@documented
 @final
 @frozen
 class AudioChunk:

@@ -6,12 +6,14 @@ from typing import Literal, TypeAlias, final
 from attrs import field, frozen
 from attrs.validators import in_, instance_of
 
+from .._documented import documented
 from ..frames import JSONValue
 from ..serializers.protocol import Message
 
 Speaker: TypeAlias = Literal["agent", "caller"]
 
 
+@documented
 @final
 @frozen
 class Transcript:

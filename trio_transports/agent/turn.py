@@ -20,6 +20,7 @@ import numpy as np
 from attrs import define, evolve, field, frozen
 from attrs.validators import gt, instance_of, le
 
+from .._documented import documented
 from ..audio.format import AudioFormat
 from .chunk import AudioChunk
 from .events import AgentEvent, AgentHungUp, PlaybackCleared, Transcript, TurnEnded
@@ -43,6 +44,7 @@ class TurnRules:
     in_real_time: bool = field(default=True, validator=instance_of(bool))
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Answer:

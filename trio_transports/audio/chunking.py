@@ -11,9 +11,12 @@ from typing import final
 
 from attrs import define, field, setters
 
+from .._documented import documented
+
 __all__ = ["Chunker"]
 
 
+@documented
 @final
 @define(eq=False, on_setattr=setters.NO_OP)  # an empty hook, too, would cost a microsecond at each change
 class Chunker:

@@ -22,6 +22,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from .._documented import documented
 from ..errors import ConnectionClosed
 from ..frames import (
     AudioFrame,
@@ -129,6 +130,7 @@ class BridgedCall:
 CallHandler: TypeAlias = Callable[[BridgedCall], Awaitable[None]]
 
 
+@documented
 @final
 @define(eq=False, repr=False, slots=False)
 class FrameWorker(Worker):

@@ -18,6 +18,7 @@ from typing import Final, final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from ..errors import LocalProtocolError
 from .messages import BusWorkerRegistryMessage, WorkerReadyData, WorkerRegistryEntry
 
@@ -34,6 +35,7 @@ GoneWatcher = Callable[[str], None]
 """It must not block and not fail either."""
 
 
+@documented
 @final
 @define(eq=False, repr=False)
 class WorkerRegistry:

@@ -21,6 +21,7 @@ from typing import ClassVar, Final, final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from .._moved import moved
 from .._nursery import open_services
 from ..errors import LocalProtocolError
@@ -66,6 +67,7 @@ def _is_name(worker: object, _: object, name: str) -> None:
         raise ValueError(f"{type(worker).__name__}.name must be a non-empty string, not {name!r}")
 
 
+@documented
 @moved("runner")
 @define(eq=False, repr=False, slots=False)  # without slots: a subclass keeps what it likes
 class Worker:

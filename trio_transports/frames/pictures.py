@@ -6,6 +6,7 @@ from typing import cast, final
 from attrs import field, frozen
 from attrs.validators import instance_of
 
+from .._documented import documented
 from .common import LOCAL
 
 
@@ -18,6 +19,7 @@ def _size(_instance: object, _attribute: object, value: tuple[int, int]) -> None
         raise ValueError(f"ImageFrame.size must be (width, height) in pixels, not {value!r}")
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class ImageFrame:

@@ -9,10 +9,12 @@ from typing import final
 from attrs import field, frozen
 from attrs.validators import ge, optional
 
+from .._documented import documented
 from .common import LOCAL
 from .content import TextFrame
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Played:

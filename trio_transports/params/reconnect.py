@@ -4,10 +4,12 @@ from typing import Any, final
 
 from attrs import Attribute, field, frozen
 
+from .._documented import documented
 from .._moved import suggesting
 from . import checks
 
 
+@documented
 @final
 @suggesting("params")
 @frozen(kw_only=True)
@@ -18,12 +20,25 @@ class ReconnectPolicy:
     """
 
     max_attempts: int | None = field(default=None, validator=checks.number(least=1, optional=True, whole=True))
+    """How many attempts in a row may fail before the client gives up and the session ends as the loss would have ended
+    it. None tries for ever: right for a worker, wrong for a command line, which would hang on a server that is gone."""
     initial_delay: float = field(default=0.5, validator=checks.number(least=0))
+    """Seconds before the first attempt. Near 0, many clients that lost one server come back in the same moment and
+    knock it over again."""
     max_delay: float = field(default=30.0, validator=checks.number(least=0))
+    """The longest wait between two attempts, in seconds. It is also how late a client can notice that the server is
+    back."""
     multiplier: float = field(default=2.0, validator=checks.number(least=1))
+    """How many times longer each wait is than the one before, until ``max_delay``. 1 waits equally long each time."""
     jitter: float = field(default=0.5, validator=checks.number(least=0))
+    """The share of each wait that chance may take off: 0.5 waits between half and all of it. 0 lets all clients of a
+    lost server return at the same moment."""
     max_queued_audio_secs: float = field(default=1.0, validator=checks.number(least=0))
+    """How many seconds of queued audio are still sent on the next connection; older audio is dropped and counted. More
+    than a second or two is speech that nobody waits for any more."""
     stable_after: float = field(default=5.0, validator=checks.number(least=0))
+    """How many seconds a connection must last to count as a success and start the backoff anew. 0 makes a server that
+    accepts and drops at once be dialled without pause."""
 
     def __attrs_post_init__(self) -> None:
         if self.max_delay < self.initial_delay:

@@ -16,6 +16,7 @@ from typing import ClassVar, Final, TypeAlias, final
 
 from attrs import define, field
 
+from .._documented import documented
 from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
 from ..frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
@@ -115,6 +116,7 @@ def _known(_instance: object, _attribute: object, providers: Mapping[str, object
         raise ValueError(f"DetectingFrameSerializer.providers takes {', '.join(PROVIDERS)}, {what}")
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class DetectingFrameSerializer:

@@ -23,6 +23,7 @@ from typing import Final, final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from ..errors import TransportError
 
 logger = logging.getLogger("trio_transports.serve")
@@ -81,6 +82,7 @@ class WorkerProcess:
             self.process.send_signal(number)
 
 
+@documented
 @final
 @define(eq=False)
 class Supervisor:

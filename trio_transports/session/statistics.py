@@ -6,6 +6,8 @@ from typing import final
 import attrs
 from attrs import Factory, define, field, frozen
 
+from .._documented import documented
+
 
 @final
 @define(eq=False)
@@ -38,6 +40,7 @@ class Counters:
         self.dropped_by_kind[kind] = self.dropped_by_kind.get(kind, 0) + 1
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Statistics:

@@ -7,6 +7,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from .._nursery import open_services
 from ..errors import ConnectionClosed
 from ..frames import Frame
@@ -25,6 +26,7 @@ SENDS_NOW = False
 """What ``memory_session`` does unless told."""
 
 
+@documented
 @final
 @define(eq=False)
 class ScriptedPeer:

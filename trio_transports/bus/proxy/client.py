@@ -17,6 +17,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from ..._documented import documented
 from ...errors import TransportError
 from ...params import ReconnectPolicy
 from ...session.events import Reconnecting
@@ -38,6 +39,7 @@ def _pairs(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     return tuple((headers or {}).items())
 
 
+@documented
 @final
 @define(eq=False, repr=False, slots=False)
 class WebSocketProxyClient(Proxy):

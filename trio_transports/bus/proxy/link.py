@@ -17,6 +17,7 @@ from typing import Final, final
 import trio
 from attrs import asdict, define, field, frozen
 
+from ..._documented import documented
 from ..._nursery import open_services
 from ...errors import ConnectionClosed, RemoteProtocolError
 from ...wire.protocol import SendsNow, Wire
@@ -31,6 +32,7 @@ FLUSH: Final = Waiting(b"", is_system=True)
 log = logging.getLogger(__name__)
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class ProxyStatistics:

@@ -16,6 +16,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from ..._documented import documented
 from ...errors import ConnectionClosed
 from .base import Proxy
 from .server_wire import ServerSide, open_server_wire
@@ -23,6 +24,7 @@ from .server_wire import ServerSide, open_server_wire
 log = logging.getLogger(__name__)
 
 
+@documented
 @final
 @define(eq=False, repr=False, slots=False)
 class WebSocketProxyServer(Proxy):

@@ -25,6 +25,7 @@ from typing import Final, TypeAlias, Unpack, final
 import trio
 from attrs import frozen
 
+from ..._documented import documented
 from ..._nursery import open_services
 from ...errors import LocalProtocolError, TransportError
 from ...frames import AudioFrame
@@ -46,6 +47,7 @@ STALE_AUDIO_S: Final = 1.0
 _POLICY: Final = ReconnectPolicy(initial_delay=0.1, max_delay=5.0)
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class RedisBusStatistics:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final, Self, final
 from attrs import define, evolve, field, frozen
 from attrs.validators import instance_of
 
+from ..._documented import documented
 from ...audio.codecs.codec import G722, L16, PCMA, PCMU
 from ...errors import LocalProtocolError
 from ...frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
@@ -134,6 +135,7 @@ ASTERISK: Final = Line(
 )
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class AsteriskFrameSerializer(LineSerializer):

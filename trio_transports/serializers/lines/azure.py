@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._documented import documented
 from ...audio.codecs.codec import L16
 from ...errors import RemoteProtocolError
 from ...frames import Frame, JSONValue, StartFrame
@@ -82,6 +83,7 @@ AZURE: Final = Line(
 )
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class AzureFrameSerializer(LineSerializer):

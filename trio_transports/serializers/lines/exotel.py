@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._documented import documented
 from ..._moved import suggesting
 from ...audio.codecs.codec import L16, PCMU
 from ...frames import JSONValue, StartFrame
@@ -57,6 +58,7 @@ EXOTEL: Final = Line(
 )
 
 
+@documented
 @final
 @suggesting("line")
 @define(eq=False, kw_only=True)

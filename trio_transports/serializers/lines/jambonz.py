@@ -15,6 +15,7 @@ import numpy as np
 from attrs import define, field, frozen
 from attrs.validators import in_, instance_of, optional
 
+from ..._documented import documented
 from ...audio.codecs import Encoder
 from ...audio.codecs.codec import L16, whole_samples
 from ...errors import RemoteProtocolError
@@ -78,6 +79,7 @@ def stream_audio(_stream: str, encoder: Encoder) -> tuple[str, str]:
     return head, '"}}'
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class JambonzFrameSerializer(LineSerializer):

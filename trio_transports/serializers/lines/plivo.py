@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._documented import documented
 from ..._moved import suggesting
 from ...audio.codecs import Encoder
 from ...audio.codecs.codec import L16, PCMU
@@ -98,6 +99,7 @@ PLIVO: Final = Line(
 )
 
 
+@documented
 @final
 @suggesting("line")
 @define(eq=False, kw_only=True)

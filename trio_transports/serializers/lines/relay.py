@@ -15,6 +15,7 @@ from typing import ClassVar, Final, TypeAlias, final
 
 from attrs import define, field, frozen
 
+from ..._documented import documented
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...frames import (
     AudioFrame,
@@ -85,6 +86,7 @@ INCOMING: Final[TaggedUnion[Incoming]] = TaggedUnion(
 )
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class RelayFrameSerializer:

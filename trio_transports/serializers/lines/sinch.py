@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._documented import documented
 from ...audio.codecs.codec import L16
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, camel_case, make_converter
@@ -48,6 +49,7 @@ ANSWER: Final = '{"command":"answer"}'
 REJECT: Final = '{"command":"reject"}'
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class SinchFrameSerializer(LineSerializer):

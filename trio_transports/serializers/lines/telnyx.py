@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, final
 from attrs import define, evolve, field, frozen
 from attrs.validators import in_
 
+from ..._documented import documented
 from ..._moved import suggesting
 from ...audio.codecs import encoding_of
 from ...audio.codecs.codec import AMR_WB, G722, L16, OPUS, PCMA, PCMU, ByteOrder
@@ -88,6 +89,7 @@ TELNYX: Final = Line(
 )
 
 
+@documented
 @final
 @suggesting("line")
 @define(eq=False, kw_only=True)

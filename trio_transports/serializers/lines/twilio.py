@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, evolve, field, frozen
 
+from ..._documented import documented
 from ..._moved import suggesting
 from ...audio.codecs.codec import L16, PCMU
 from ...frames import JSONValue, StartFrame
@@ -91,6 +92,7 @@ class _TwilioShaped(LineSerializer):
         )
 
 
+@documented
 @final
 @suggesting("line")
 @define(eq=False, kw_only=True)
@@ -100,6 +102,7 @@ class TwilioFrameSerializer(_TwilioShaped):
     line: ClassVar[Line] = TWILIO
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class SignalWireFrameSerializer(_TwilioShaped):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._documented import documented
 from ..._moved import suggesting
 from ...audio.codecs.codec import L16
 from ...errors import RemoteProtocolError
@@ -76,6 +77,7 @@ _CONTENT_TYPE: Final = re.compile(r"audio/l16; *rate=([0-9]{1,6})", re.IGNORECAS
 _OWN_MEMBERS: Final = ("event", "content-type")
 
 
+@documented
 @final
 @suggesting("line")
 @define(eq=False, kw_only=True)

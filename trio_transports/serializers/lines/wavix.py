@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, final
 
 from attrs import define, field, frozen
 
+from ..._documented import documented
 from ...audio.codecs.codec import L16, PCMA, PCMU
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, make_converter
@@ -49,6 +50,7 @@ WAVIX: Final = Line(
 )
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class WavixFrameSerializer(LineSerializer):

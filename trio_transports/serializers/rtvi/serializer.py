@@ -23,6 +23,7 @@ from typing import ClassVar, Final, cast, final
 from attrs import define, field, fields
 from attrs.validators import and_, ge, instance_of, optional
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...errors import RemoteProtocolError
 from ...frames import AudioFrame, Frame, JSONValue, MessageFrame, StartFrame
@@ -56,6 +57,7 @@ def _library() -> Mapping[str, JSONValue]:
         return {"library": "trio-transports"}
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class RTVIFrameSerializer:

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias, final
 import trio
 from attrs import define, field
 
+from ..._documented import documented
 from ...wire.sockets import reset_socket
 from .flow import Flow, ResetNow, in_direction
 from .plan import Fault
@@ -27,6 +28,7 @@ LOOPBACK: Final = "127.0.0.1"
 _ENDED: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
+@documented
 @final
 @define(eq=False)
 class FaultProxy:

@@ -5,10 +5,12 @@ from typing import final
 import trio
 from attrs import define, field
 
+from ..._documented import documented
 from ...errors import TransportError
 from ...session.session import Session
 
 
+@documented
 @final
 @define(eq=False)
 class FakeHangUp:

@@ -16,6 +16,7 @@ import numpy as np
 import trio
 from attrs import define, field, frozen
 
+from ..._documented import documented
 from ...audio.convert import Converter
 from ...audio.format import AudioFormat
 from ...audio.sound import Sound
@@ -48,6 +49,7 @@ class PlayedPiece:
         return bool(len(self.pcm)) and int(np.abs(np.frombuffer(self.pcm, "<i2").astype(np.int32)).max()) > LOUD
 
 
+@documented
 @final
 @define(eq=False)
 class ScriptedPhone:

@@ -29,6 +29,7 @@ import numpy as np
 from attrs import define, evolve, field
 from attrs.validators import deep_iterable, in_
 
+from ...._documented import documented
 from ....audio.codecs import Decoder, Encoder, make_decoder, make_encoder
 from ....audio.codecs.codec import L16, PCMU
 from ....audio.format import AudioFormat
@@ -84,6 +85,7 @@ def _is_nobody(identity: str | None) -> bool:
     return identity is not None and identity != "" and not identity.strip("0-")
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class GenesysFrameSerializer:

@@ -1,0 +1,152 @@
+"""Whatever a user may import is explained: where ``help()`` and an editor show it, and on the page.
+
+What is public is told in ``docs.catalogue``: it stands in ``__all__`` of a module that users import from.
+"""
+
+import inspect
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import attrs
+import pytest
+
+import trio_transports
+from tests.readme import snippets
+from trio_transports._documented import field_docs
+from trio_transports.docs.catalogue import MODULES, Room, rooms
+from trio_transports.params import ReconnectPolicy, TransportParams, WebsocketClientParams, WebsocketServerParams
+
+PACKAGE: Final = Path(trio_transports.__file__).parent
+NOT_YET: Final = Path(__file__).with_name("not_yet.txt")
+"""Names that have no text yet, one a line. It only ever gets shorter."""
+PARAMETERS: Final = (ReconnectPolicy, TransportParams, WebsocketClientParams, WebsocketServerParams)
+UNITS: Final = re.compile(
+    r"second|\bms\b|byte|Hz|pixel|chunk|\bbits?\b|channel|connection|message|attempt|times|share|loud", re.I
+)
+INTERNAL: Final = frozenset(
+    {
+        "audio",
+        "audio.codecs",
+        "bus.codec",
+        "bus.proxy",
+        "cli",
+        "demo",
+        "docs",
+        "examples",
+        "serializers.lines",
+        "serializers.lines.genesys",
+        "transports",
+        "wire.accepting",
+        "wire.dialling",
+    }
+)
+"""Packages that users do not import from: what is public in them is so from elsewhere."""
+
+
+@pytest.fixture(scope="module")
+def looked_at() -> list[Room]:
+    return list(rooms())
+
+
+def undocumented(looked_at: list[Room]) -> Iterator[str]:
+    for room in looked_at:
+        if not room.text.strip():
+            yield room.name
+        for entry in room.entries:
+            if not is_text(entry.text):
+                yield entry.anchor
+            yield from (f"{entry.anchor}.{member.name}" for member in entry.members if not is_text(member.text))
+
+
+def is_text(text: str) -> bool:
+    """Two words at the least, which end as a sentence does."""
+    return len(text.split()) > 1 and text.rstrip()[-1] in ".:!?)`|=" and not text.startswith("Alias for field")
+
+
+def test_every_public_name_has_a_text(looked_at: list[Room]) -> None:
+    """Each module, class, function, value, field, property and method: a name without a text is listed here."""
+    assert sorted(set(undocumented(looked_at)) - set(NOT_YET.read_text().split())) == []
+
+
+def test_what_has_a_text_is_taken_off_the_list(looked_at: list[Room]) -> None:
+    assert sorted(set(NOT_YET.read_text().split()) - set(undocumented(looked_at))) == []
+
+
+def test_everything_was_looked_at(looked_at: list[Room]) -> None:
+    """No extra is missing here, so no name can hide behind one."""
+    assert [room.missing for room in looked_at if room.missing] == []
+
+
+def test_help_shows_the_texts_of_the_fields(looked_at: list[Room]) -> None:
+    """A class whose fields have texts is ``@documented``, so that ``help()`` has them too."""
+    silent = []
+    for room in looked_at:
+        module = import_module(room.name)
+        for entry in room.entries:
+            value = getattr(module, entry.name)
+            if inspect.isclass(value):
+                shown = " ".join((inspect.getdoc(value) or "").split())
+                texts = field_docs(value)  # type: ignore[arg-type]
+                if any(" ".join(text.split()) not in shown for text in texts.values()):
+                    silent.append(entry.anchor)
+    assert silent == []
+
+
+@pytest.mark.parametrize("cls", PARAMETERS)
+def test_a_parameter_is_more_than_named(cls: type) -> None:
+    """What it does, and what goes wrong or when to change it: a sentence that only turns the name round is too short.
+
+    A number says its unit.
+    """
+    texts = field_docs(cls)
+    fields = {one.name: one for one in attrs.fields(cls)}
+    assert [name for name in fields if len(texts.get(name, "").split()) < 12] == []
+    numbers = [name for name, one in fields.items() if type(one.default) in (int, float)]
+    assert [name for name in numbers if not UNITS.search(texts.get(name, ""))] == []
+
+
+def module_named(path: str) -> ModuleType:
+    return import_module(f"trio_transports.{path}" if path else "trio_transports")
+
+
+def imported_names() -> Iterator[tuple[str, str]]:
+    """What programs that users start from import from the library."""
+    texts = list(snippets().values())
+    texts += [path.read_text("utf-8") for path in sorted((PACKAGE / "examples").rglob("*.py"))]
+    texts += [path.read_text("utf-8") for path in sorted((PACKAGE / "docs").rglob("*.md"))]
+    for text in texts:
+        found = re.finditer(r"^ *from trio_transports([.\w]*) import (?:\(([^)]*)\)|(.*))$", text, re.M)
+        for path, several, one_line in (match.groups() for match in found):
+            for name in re.findall(r"\w+(?= as |,|\s*$|\s*#)", several or one_line):
+                yield path.removeprefix("."), name
+
+
+def test_what_programs_import_is_public() -> None:
+    """The README's programs, the guides' and the examples use what is on the page, and nothing else."""
+    inside = {
+        (path, name)
+        for path, name in imported_names()
+        if not path.startswith("examples") and not (path in MODULES and name in module_named(path).__all__)
+    }
+    assert inside == set()
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_all_is_what_is_there(path: str) -> None:
+    """``__all__`` names what the module has, each once, and a package names all that it re-exports."""
+    module = module_named(path)
+    assert sorted(set(module.__all__)) == sorted(module.__all__)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    source = inspect.getsource(module)
+    assert set(re.findall(r"^from \.\S+ import (\w+) as \1$", source, re.M)) <= set(module.__all__)
+
+
+def test_each_package_is_public_or_not() -> None:
+    """A new package is put on the page, or said to be this library's own business."""
+    packages = {".".join(path.parent.relative_to(PACKAGE).parts) for path in PACKAGE.rglob("__init__.py")}
+    assert sorted(packages - set(MODULES) - INTERNAL) == []
+    assert sorted(INTERNAL & set(MODULES)) == []
