@@ -6,6 +6,7 @@ Rules
 2. A socket that is still held after a test fails it too. Those of wider fixtures are open before the test and may stay.
 3. Tasks end with their nursery, so only system tasks can outlive a test's body. One that does fails the test, unless
    it is marked ``leaves_system_task``, for the few whose subject is a write that cannot be cancelled.
+4. Where several processes share the work, a test marked ``alone`` has the machine to itself (``tests.turns``).
 """
 
 import gc
@@ -20,6 +21,7 @@ import trio
 from hypothesis import settings
 
 from tests.tools import in_ci
+from tests.turns import my_turn, shared_folder
 
 _DESCRIPTORS = Path("/proc/self/fd")
 
@@ -29,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not in_ci():
         settings.register_profile("no deadline", deadline=None)
         settings.load_profile("no deadline")
+    config.addinivalue_line("markers", "alone: it measures time, so no other process may run a test beside it")
     config.addinivalue_line("markers", "leaves_system_task(why): the test's subject outlives its body by design")
 
 
@@ -36,6 +39,15 @@ def pytest_collection_finish() -> None:
     # What exists by now (modules, collected tests) stays for good. Set aside, it makes each later collection cheap.
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    folder = shared_folder(item.config)
+    if folder is None:
+        return (yield)
+    with my_turn(folder, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 def _open_sockets() -> set[str]:

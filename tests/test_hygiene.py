@@ -48,7 +48,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("untidy")
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "tests").mkdir()
-    for module in ("conftest.py", "tools.py"):
+    for module in ("conftest.py", "tools.py", "turns.py"):
         shutil.copy(ROOT / "tests" / module, folder / "tests")
     (folder / "tests" / "test_untidy.py").write_text(UNTIDY)
     command = [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--tb=line"]

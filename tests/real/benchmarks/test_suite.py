@@ -14,6 +14,8 @@ from benchmarks.load.jobs import ChurnJob, EchoJob, HoldJob, InterruptionJob, Jo
 from benchmarks.processes import ROOT, DidNotStart, apply_load, serving
 from benchmarks.results import Results
 
+pytestmark = pytest.mark.alone
+
 HONEST = Peer(name="honest", title="honest", program="trio_websocket_bare")
 LIAR = Peer(name="liar", title="liar", program="liar")
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 
+import pytest
 import trio
 
 from tests.real.bus.programs import ROOT
@@ -17,6 +18,8 @@ from tests.real.bus.waiting import until
 from tests.tools import requires_module
 from trio_transports import AudioFrame, Session, TextFrame, WebsocketClientParams, WebsocketClientTransport
 from trio_transports.serializers import JSONFrameSerializer
+
+pytestmark = pytest.mark.alone
 
 requires_module("coredis", extra="redis")
 

@@ -7,6 +7,8 @@ from tests.real.edge import siege
 from tests.real.edge.siege import SIEGES, Felt, endure, p99
 from trio_transports.wire.engines import ENGINES
 
+pytestmark = pytest.mark.alone
+
 TRIES = 3
 """A machine that is busy with other things may make any one of them slow."""
 WORST_RATIO = 4.0

@@ -19,6 +19,8 @@ from trio_transports.telephony import twilio_signature
 from trio_transports.wire.dialling import dial
 from trio_transports.wire.direct import connect_wire
 
+pytestmark = pytest.mark.alone
+
 CALLERS = 20
 PCM = b"\1\2" * 320
 JSON_AUDIO = json.dumps({"type": "audio", "audio": b64encode(PCM).decode(), "sample_rate": 16000})

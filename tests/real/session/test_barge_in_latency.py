@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pytest
 import trio
 
 from trio_transports import (
@@ -18,6 +19,8 @@ from trio_transports import (
 )
 from trio_transports.pipeline import Pipeline, per_turn
 from trio_transports.serializers import JSONFrameSerializer
+
+pytestmark = pytest.mark.alone
 
 RATE = 16000
 ROUNDS = 100

@@ -18,6 +18,8 @@ from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.serializers.protocol import Message
 
+pytestmark = pytest.mark.alone
+
 ENGINES = ["trio-websocket", "direct", "asgi"]
 MEGABYTE = 1 << 20
 MOST_BYTES = 64 * MEGABYTE

@@ -8,6 +8,8 @@ from trio_transports import AudioFrame, Session
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.wire.engines import ENGINES
 
+pytestmark = pytest.mark.alone
+
 SESSIONS = 60
 PLAYED_S = 8.0
 CHUNK_S = 0.02

@@ -19,6 +19,8 @@ from trio_transports import (
 from trio_transports.transports.server import Handler
 from trio_transports.wire.engines import ENGINES
 
+pytestmark = pytest.mark.alone
+
 engines = pytest.mark.parametrize("engine", list(ENGINES))
 
 PATIENCE_S = 30

@@ -13,6 +13,8 @@ from tests.real.session.places import client_params, echo, serving
 from trio_transports import AudioFrame, WebsocketClientTransport
 from trio_transports.serializers import JSONFrameSerializer
 
+pytestmark = pytest.mark.alone
+
 FRAME_S = 0.02
 SAMPLES = 320
 FIRST = 1000

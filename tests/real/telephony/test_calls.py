@@ -23,6 +23,8 @@ from trio_transports import (
 )
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 
+pytestmark = pytest.mark.alone
+
 GREETING_HZ, ANSWER_HZ, CALLER_HZ = 440, 1000, 700
 PACKET_S = 0.02
 BOTH_WAYS = {

@@ -17,6 +17,8 @@ from trio_transports import AudioFrame, Disconnected, Session
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.telephony import PlivoHangUp, TelnyxHangUp, TwilioHangUp
 
+pytestmark = pytest.mark.alone
+
 HangUp: TypeAlias = TwilioHangUp | TelnyxHangUp | PlivoHangUp
 
 SECRET = "s3cret+/token=="

@@ -1,0 +1,31 @@
+"""Whose turn it is, where several processes of pytest (``-n 2``) share one machine.
+
+Rules
+1. A test marked ``alone`` measures time: while it runs, no other process runs a test. All others run beside each other.
+2. Turns are taken in the order of asking: who waits to be alone is not overtaken by tests that need no quiet.
+3. Where one process does all the work, nothing is locked and no file is made.
+
+Two locks make this: everybody passes the gate, one at a time, and takes the room there, shared or for itself alone.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+def shared_folder(config: pytest.Config) -> Path | None:
+    """Where all processes of one run keep their temporary files, or None where there is only one process."""
+    return Path(config.option.basetemp).parent if hasattr(config, "workerinput") else None
+
+
+@contextmanager
+def my_turn(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Wait until a test may run, and keep its place while it does."""
+    with (folder / "gate.lock").open("w") as gate, (folder / "room.lock").open("w") as room:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
