@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, final
 
 from attrs import frozen
 
+from ._documented import documented
 from ._showing import shown_text, shown_url
 
 __all__ = [
@@ -20,14 +21,23 @@ __all__ = [
 ]
 
 Initiator: TypeAlias = Literal["local", "remote", "error"]
+"""Who ended a connection: this side, the peer, or neither (it broke)."""
 
 
 class TransportError(Exception):
     """Root of everything this library raises on purpose."""
 
 
+@documented
 class ConnectionClosed(TransportError):
     """The connection has ended; nothing more can be sent, and all that was received has been read."""
+
+    code: int
+    """The WebSocket close code: 1000 a normal end, 1001 going away, 1006 lost without a goodbye."""
+    reason: str
+    """The reason that came with the code; often empty, and the peer's own words where the peer ended it."""
+    initiator: Initiator
+    """Who ended it: ``local``, ``remote``, or ``error`` where it broke."""
 
     def __init__(self, code: int = 1006, reason: str = "", *, initiator: Initiator = "error") -> None:
         self.code = code
@@ -59,8 +69,18 @@ class Ending:
         return ConnectionClosed(self.code, self.reason, initiator=self.initiator)
 
 
+@documented
 class HandshakeRejected(TransportError):
     """The server answered the WebSocket upgrade with an HTTP status instead."""
+
+    status: int
+    """The HTTP status: 401 and 403 are about who you are, 429 and 503 say to come again later."""
+    headers: tuple[tuple[str, str], ...]
+    """The answer's headers, as pairs of name and value."""
+    body: bytes
+    """The beginning of the answer's body."""
+    url: str
+    """What was dialled; messages show it without its query."""
 
     def __init__(
         self, status: int, *, headers: tuple[tuple[str, str], ...] = (), body: bytes = b"", url: str = ""
@@ -83,8 +103,12 @@ class LocalProtocolError(TransportError):
     """This side asked for something the connection or the dialect does not allow: a mistake in the calling code."""
 
 
+@documented
 class RemoteProtocolError(TransportError):
     """The peer sent something that its protocol does not allow; ``path`` names the place inside the message."""
+
+    path: str
+    """The place inside the message, such as ``media.payload``; empty where it is all of it."""
 
     def __init__(self, message: str, *, path: str = "") -> None:
         self.path = path

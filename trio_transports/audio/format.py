@@ -9,26 +9,33 @@ from typing import Final, final
 from attrs import field, frozen
 from attrs.validators import ge, instance_of
 
+from .._documented import documented
+
 __all__ = ["AudioFormat"]
 
 SAMPLE_WIDTH: Final = 2
 """Bytes of one 16-bit number."""
 
 
+@documented
 @final
 @frozen
 class AudioFormat:
     """The rate and channel count that give meaning to a run of PCM bytes."""
 
     sample_rate: int = field(validator=[instance_of(int), ge(1)])
+    """Samples per second of each channel, in Hz."""
     num_channels: int = field(default=1, validator=[instance_of(int), ge(1)])
+    """1 for mono, 2 for stereo."""
 
     @property
     def bytes_per_sample(self) -> int:
+        """The bytes of one sample of all channels: two for each channel."""
         return SAMPLE_WIDTH * self.num_channels
 
     @property
     def bytes_per_second(self) -> int:
+        """How many bytes one second takes."""
         return SAMPLE_WIDTH * self.num_channels * self.sample_rate
 
     def samples(self, size_bytes: int) -> int:
@@ -41,9 +48,11 @@ class AudioFormat:
         return samples
 
     def size_bytes(self, samples: int) -> int:
+        """How many bytes so many samples take."""
         return samples * self.bytes_per_sample
 
     def duration_s(self, size_bytes: int) -> float:
+        """How many seconds so many bytes play."""
         return self.samples(size_bytes) / self.sample_rate
 
     def samples_in(self, duration_s: float) -> int:
@@ -51,6 +60,7 @@ class AudioFormat:
         return round(duration_s * self.sample_rate)
 
     def silence(self, samples: int) -> bytes:
+        """Silence of so many samples, as bytes."""
         return bytes(self.size_bytes(samples))
 
     def __str__(self) -> str:

@@ -4,7 +4,8 @@ Rules
 1. A name is public if it stands in ``__all__`` of one of ``MODULES``, and a member if no underscore leads its name.
    Everything else, in whatever module, is this library's own business.
 2. A name is told once, in the module that stands first in ``MODULES``; elsewhere it is only listed.
-3. A module whose extra is not installed is listed with the reason.
+3. What is made by the library alone (``MADE_HERE``) is told without what it is made of.
+4. A module whose extra is not installed is listed with the reason.
 """
 
 import inspect
@@ -78,6 +79,23 @@ MODULES: Final = (
     "wire",
 )
 """The modules that users import from, in the order in which the reference tells of them."""
+
+MADE_HERE: Final = frozenset(
+    {
+        "BusSubscription",
+        "ChunkChannel",
+        "Control",
+        "FaultProxy",
+        "Inbox",
+        "JobContext",
+        "JobGroupContext",
+        "JobRequest",
+        "Output",
+        "Session",
+        "Subscription",
+    }
+)
+"""Classes that a user gets and never makes."""
 
 
 @final
@@ -197,7 +215,7 @@ def _fields(cls: type) -> Iterator[tuple[str, object]]:
     """What is given when a value is made, by the name under which it is given, and what can be read from it."""
     of_attrs = attrs.fields(cls) if attrs.has(cls) else ()
     for one in of_attrs:
-        if one.init or not one.name.startswith("_"):
+        if not one.name.startswith("_") or (one.init and cls.__name__ not in MADE_HERE):
             yield one.alias or one.name, one.type
     known = {one.name for one in of_attrs}
     for ancestor in reversed(cls.__mro__):

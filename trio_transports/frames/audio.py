@@ -8,27 +8,39 @@ from typing import Any, cast, final
 
 from attrs import field, frozen
 
+from .._documented import documented
 from ..audio.format import AudioFormat
 from .common import LOCAL
 
 
+@documented
 @final
 @frozen(kw_only=True, weakref_slot=False)  # no slot that _Unfrozen has not
 class AudioFrame:
-    """A run of PCM with its format. ``destination`` names an output track; None is the default one.
-
-    ``utterance`` names what it is a part of, for ``output.playback``. ``interruptible=False`` is said to its end.
-    """
+    """A run of PCM with its format: signed 16-bit samples, little-endian, the channels of one moment side by side."""
 
     audio: bytes
+    """The samples, as bytes. Whole samples of all channels, or making the frame is a ValueError."""
     sample_rate: int
+    """Samples per second of each channel, in Hz. A wrong one plays too fast or too slow."""
     num_channels: int = 1
+    """1 for mono, 2 for stereo."""
     pts: int | None = None
+    """When it belongs, in nanoseconds on the peer's own clock, where its dialect tells; None where not. Only
+    differences between two of them mean something."""
     destination: str | None = None
+    """The output track that it is for, one of ``audio_out_destinations``; None is the default one. Received, the track
+    of a line that is not the caller's own."""
     id: int = 0
+    """The number that a peer gave it, or is to be given; 0: none. The library itself goes by nothing that stands
+    here."""
     name: str = ""
+    """The name that a peer gave it, such as ``AudioRawFrame#7``; only dialects that name their frames write it."""
     utterance: str | None = field(default=None, metadata=LOCAL)
+    """What it is a part of, a name of your choice: ``output.playback`` tells by it how much was heard. None: the run of
+    speech under way."""
     interruptible: bool = field(default=True, metadata=LOCAL)
+    """False keeps it through an interruption: it is said to its end, for instance what the law asks to be said."""
 
     def __attrs_post_init__(self) -> None:
         # One inlined pass for the case that is right; the explanation is made only when something is wrong.
@@ -58,14 +70,17 @@ class AudioFrame:
 
     @property
     def format(self) -> AudioFormat:
+        """Sample rate and channels as one value."""
         return AudioFormat(self.sample_rate, self.num_channels)
 
     @property
     def num_samples(self) -> int:
+        """How many samples each channel has."""
         return len(self.audio) // (2 * self.num_channels)
 
     @property
     def duration_s(self) -> float:
+        """How long it plays, in seconds."""
         return self.num_samples / self.sample_rate
 
 

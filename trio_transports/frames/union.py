@@ -62,6 +62,7 @@ Frame: TypeAlias = (
     | UserMutedFrame
     | BotThinkingFrame
 )
+"""Everything that travels through a session: a union, made for ``match``."""
 
 
 _FRAMES: frozenset[type] = frozenset(get_args(Frame))

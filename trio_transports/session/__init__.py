@@ -1,5 +1,6 @@
 """One session serves every transport: its three tasks, its channels, its events."""
 
+from .broadcast import Subscription as Subscription
 from .events import Connected as Connected
 from .events import Disconnected as Disconnected
 from .events import Event as Event
@@ -8,6 +9,8 @@ from .events import IdleTimeout as IdleTimeout
 from .events import Reconnecting as Reconnecting
 from .events import ServerReady as ServerReady
 from .events import SessionTimeout as SessionTimeout
+from .inbox import Inbox as Inbox
+from .output import Output as Output
 from .session import Session as Session
 from .statistics import Statistics as Statistics
 
@@ -17,9 +20,12 @@ __all__ = [
     "Event",
     "EventsLost",
     "IdleTimeout",
+    "Inbox",
+    "Output",
     "Reconnecting",
     "ServerReady",
     "Session",
     "SessionTimeout",
     "Statistics",
+    "Subscription",
 ]

@@ -19,15 +19,19 @@ import trio
 from attrs import define, field, frozen
 from trio.lowlevel import ParkingLot
 
+from .._documented import documented
+
 T = TypeVar("T")
 
 
+@documented
 @final
 @frozen
 class EventsLost:
     """``count`` older values were dropped because this subscriber did not read them."""
 
     count: int
+    """How many were lost since the last one that was received."""
 
 
 @final

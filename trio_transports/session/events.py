@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 from attrs import frozen
 
+from .._documented import documented
 from ..errors import Initiator
 from .broadcast import Broadcast
 from .broadcast import EventsLost as EventsLost
@@ -13,58 +14,86 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+@documented
 @final
 @frozen
 class ServerReady:
     """The server listens; ``addresses`` are (host, port) pairs with the ports that were really bound."""
 
     addresses: tuple[tuple[str, int], ...]
+    """Host and port of each address that is listened on, with the ports that were really bound."""
 
     @property
     def port(self) -> int:
+        """The first port: the only one, unless the host has several addresses."""
         return self.addresses[0][1]
 
 
+@documented
 @final
 @frozen(eq=False)
 class Connected:
+    """A session began. Told once for each, before its handler runs."""
+
     session: "Session"
+    """The session; its ``peer`` says who."""
 
 
+@documented
 @final
 @frozen(eq=False)
 class Disconnected:
     """Told once for each session that was ``Connected``, after its wire is closed."""
 
     session: "Session"
+    """The session; its ``statistics()`` and ``peer`` stay valid."""
     code: int
+    """The WebSocket close code: 1000 a normal end, 1001 going away, 1006 lost without a goodbye."""
     reason: str
+    """The reason that came with the code, or that this side gave."""
     initiator: Initiator
+    """Who ended it: ``local``, ``remote``, or ``error`` where the connection broke."""
 
 
+@documented
 @final
 @frozen(eq=False)
 class SessionTimeout:
+    """A call has lasted for ``session_timeout``.
+
+    Told once; the call goes on, unless ``session_timeout_action`` ends it.
+    """
+
     session: "Session"
+    """The session that has lasted so long."""
 
 
+@documented
 @final
 @frozen(eq=False)
 class IdleTimeout:
+    """Nothing came from the peer for ``idle_timeout``, and the session is being closed with 1001."""
+
     session: "Session"
+    """The session that heard nothing."""
 
 
+@documented
 @final
 @frozen(eq=False)
 class Reconnecting:
     """The connection was lost and will be tried again after ``delay`` seconds."""
 
     attempt: int
+    """Which attempt it is since the last connection that held, from 1."""
     delay: float
+    """Seconds until it is made."""
     cause: Exception
+    """Why the connection was lost, or why the attempt before failed."""
 
 
 Event: TypeAlias = ServerReady | Connected | Disconnected | SessionTimeout | IdleTimeout | Reconnecting | EventsLost
+"""Everything that a transport's ``events()`` gives."""
 
 
 def event_source(max_bytes: int) -> Broadcast[Event]:

@@ -21,6 +21,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from .._documented import documented
 from .._moved import moved
 from ..frames import AudioFrame, Frame
 from .sizes import FRAME_BYTES, size_of
@@ -32,6 +33,7 @@ DEFAULT_MAX_BYTES: Final = 4 * 1024 * 1024
 _ROUNDING_S: Final = 1e-6
 
 
+@documented
 @final
 @moved("channel")
 @define(eq=False)
@@ -41,6 +43,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
     _max_audio_s: float
     _counters: Counters
     audio_is_on: bool
+    """Whether audio is let through; ``start_audio`` and ``stop_audio`` set it."""
     _max_bytes: int = DEFAULT_MAX_BYTES
     _frames: deque[Frame] = field(factory=deque, init=False)
     _audio_s: float = field(default=0.0, init=False)
@@ -62,6 +65,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         self.audio_is_on = False
 
     def put_audio(self, frame: AudioFrame) -> None:
+        """Queue audio: the session's own way in."""
         if self._is_shut:
             return
         counted_s = _counted_s(frame)
@@ -98,10 +102,15 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         self.put(frame)
 
     def end(self) -> None:
+        """Say that nothing more comes: the session's own."""
         self._ended = True
         self._readers.unpark_all()
 
     async def receive(self) -> Frame:
+        """Wait for the next frame. Cancelling it loses nothing.
+
+        ``EndOfChannel`` when the peer is gone and everything that it sent was read.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         parked = False
         while not self._closed:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from .._moved import moved
 from ..frames import StartFrame
 from ..serializers.protocol import FrameSerializer, Message
@@ -22,17 +23,26 @@ def _new_id() -> str:
     return uuid4().hex[:12]
 
 
+@documented
 @final
 @moved("session")
 @define(eq=False)
 class Session:
-    """Made only by a transport; valid inside its ``async with``, and afterwards for what it remembers."""
+    """One call over one WebSocket, made only by a transport.
+
+    It is valid inside its ``async with`` or handler, and afterwards for what it remembers.
+    """
 
     peer: Peer
+    """Who is at the other end: address, path, headers, subprotocol. Captured when the connection was made, valid after
+    it."""
     _parts: Parts
     id: str = field(factory=_new_id, init=False)
+    """A short random name for log lines; the peer does not know it."""
     input: Inbox = field(init=False)
+    """What the peer sends: a trio channel of frames. It ends when the peer is gone and everything it sent was read."""
     output: Output = field(init=False)
+    """What is sent to the peer: a trio channel of frames, with more."""
 
     def __attrs_post_init__(self) -> None:
         self.input, self.output = self._parts.inbox, self._parts.output
@@ -44,11 +54,13 @@ class Session:
 
     @property
     def is_connected(self) -> bool:
+        """Whether frames can still be sent. It is False while a client has lost its connection and dials again."""
         life = self._parts.life
         return life.has_wire and life.state in (State.OPEN, State.DRAINING)
 
     @property
     def is_closing(self) -> bool:
+        """Whether this side is ending it: queued audio still leaves, nothing new is taken."""
         return self._parts.life.state in (State.DRAINING, State.CLOSING)
 
     @property

@@ -47,14 +47,21 @@ class Statistics:
     """A snapshot, as ``session.statistics()`` gives it. ``bytes`` of text messages are their characters."""
 
     duration_s: float = 0.0
+    """Seconds since the session began; it stands still once the session has ended."""
     messages_received: int = 0
+    """WebSocket messages from the peer."""
     bytes_received: int = 0
+    """Their bytes; of text messages, their characters."""
     messages_sent: int = 0
+    """WebSocket messages to the peer."""
     bytes_sent: int = 0
+    """Their bytes; of text messages, their characters."""
     audio_received_s: float = 0.0
+    """Seconds of audio that came, before anything was dropped."""
     audio_sent_s: float = 0.0
     """Audio written to the wire: silence that filled gaps included."""
     audio_queued_s: float = 0.0
+    """Seconds of audio that wait to be sent at this moment."""
     audio_in_dropped_s: float = 0.0
     """Inbound audio that the handler did not read in time."""
     audio_in_concealed_s: float = 0.0
@@ -67,6 +74,7 @@ class Statistics:
     """Outbound audio dropped by an interruption, a reconnection or an end without draining, or left out after a
     stall of a live source, whose place silence had taken."""
     malformed_messages: int = 0
+    """Messages that could not be read and were skipped; see ``max_malformed``."""
     ignored_messages: int = 0
     """Well-formed messages that held nothing for the handler."""
     unsupported_frames: int = 0
@@ -74,10 +82,13 @@ class Statistics:
     frames_dropped: int = 0
     """Queued frames other than audio that an interruption dropped."""
     silence_chunks: int = 0
+    """Chunks of silence that filled gaps. Many of them: audio came too slowly."""
     late_resets: int = 0
     """How often the audio clock was so late that it had to give up its schedule."""
     interruptions: int = 0
+    """How often what was playing was stopped."""
     reconnects: int = 0
+    """How often a lost connection was made again."""
     pictures_sent: int = 0
     """Pictures written to the wire, each repetition of a still one included."""
     pictures_dropped: int = 0
@@ -88,6 +99,7 @@ class Statistics:
 
     @classmethod
     def of(cls, counters: Counters, *, duration_s: float, audio_queued_s: float, late_resets: int) -> "Statistics":
+        """Take a snapshot of the session's counters."""
         return cls(
             duration_s=duration_s,
             audio_queued_s=audio_queued_s,

@@ -18,6 +18,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from .._moved import moved, suggesting
 from ..errors import ConnectionClosed, HandshakeRejected, LocalProtocolError
 from ..params import AsgiWebsocketParams
@@ -36,6 +37,7 @@ from .arguments import Handler, call, check_handler, check_params
 from .server import is_normal_end
 
 
+@documented
 @final
 @suggesting("transport")
 @moved("transport")
@@ -49,8 +51,13 @@ class AsgiWebsocketTransport:
     """
 
     websocket: AsgiSource = field(repr=False)
+    """The WebSocket of FastAPI, Starlette, Litestar or Quart-Trio, or an ASGI app's ``(scope, receive, send)``. Nothing
+    may have read from it."""
     params: AsgiWebsocketParams
+    """What the session is to do; a serializer is required."""
     is_accepted: bool | None = field(default=None, kw_only=True)
+    """Whether the app has accepted it already. None finds out; say it for a raw one under a server other than
+    ``serve_asgi``."""
     _events: Broadcast[Event] = field(init=False)
     _was_used: bool = field(default=False, init=False)
 

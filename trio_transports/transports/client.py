@@ -15,6 +15,7 @@ from typing import final
 import attrs
 from attrs import define, field
 
+from .._documented import documented
 from .._moved import moved, suggesting
 from .._showing import shown_url
 from ..params import WebsocketClientParams
@@ -36,6 +37,7 @@ def _params(given: WebsocketClientParams | None) -> WebsocketClientParams:
     return WebsocketClientParams() if given is None else given
 
 
+@documented
 @final
 @suggesting("transport")
 @moved("transport")
@@ -44,8 +46,12 @@ class WebsocketClientTransport:
     """Typed frames to and from the WebSocket server at ``uri``."""
 
     uri: str = field(repr=shown_url)
+    """Where to: ``ws://`` or ``wss://``, host, port, path, query. Who hides a token in the query finds it in no log
+    line."""
     params: WebsocketClientParams = field(default=None, converter=_params)
+    """What the session is to do; audio is off both ways unless they say otherwise."""
     engine: str = field(default="trio-websocket", kw_only=True)
+    """Which WebSocket engine: ``trio-websocket``, or ``direct``, the quicker one."""
     _address: Address = field(init=False)
     _engine: Engine = field(init=False)
     _events: Broadcast[Event] = field(init=False)

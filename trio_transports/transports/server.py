@@ -17,6 +17,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from .._moved import moved, suggesting
 from ..errors import ConnectionClosed
 from ..params import WebsocketServerParams
@@ -38,6 +39,7 @@ from .arguments import call, check_handler, check_params
 logger = logging.getLogger("trio_transports.server")
 
 
+@documented
 @final
 @suggesting("transport")
 @moved("transport")
@@ -46,9 +48,14 @@ class WebsocketServerTransport:
     """Serves every client that connects to ``host`` (None: every interface) and ``port`` (0: a free one)."""
 
     params: WebsocketServerParams
+    """What each session is to do; a serializer is required."""
     host: str | None = "localhost"
+    """The address to listen on: ``localhost`` for this machine only, None for every interface, which lets in the whole
+    network."""
     port: int = 8765
+    """The port; 0 takes a free one, which ``ServerReady`` tells. A taken one is an OSError."""
     engine: str = field(default="trio-websocket", kw_only=True)
+    """Which WebSocket engine: ``trio-websocket``, or ``direct``, the quicker one."""
     _door: Door = field(init=False)
     _events: Broadcast[Event] = field(init=False)
     _sessions: list[Session] = field(factory=list, init=False)

@@ -19,21 +19,30 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from .peer import Peer
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
+"""What a binary message may be sent as."""
 
 
 class Wire(Protocol):
     """One WebSocket connection, whatever engine is under it."""
 
     @property
-    def peer(self) -> Peer: ...
+    def peer(self) -> Peer:
+        """Who is at the other end; valid after the end too."""
 
-    async def receive(self) -> str | bytes: ...
+    async def receive(self) -> str | bytes:
+        """Wait for the next message.
 
-    async def send(self, message: str | BytesLike) -> None: ...
+        ``ConnectionClosed`` once the connection has ended and all was read. Cancelling it loses nothing.
+        """
 
-    async def aclose(self, code: int = 1000, reason: str = "") -> None: ...
+    async def send(self, message: str | BytesLike) -> None:
+        """Write one message: str as text, anything bytes-like as binary. Cancelled midway it aborts the connection."""
 
-    def abort(self) -> None: ...
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye and wait for the peer's answer. It has no deadline of its own; cancelling it aborts."""
+
+    def abort(self) -> None:
+        """End the connection at once, from any task, as often as you like."""
 
 
 @runtime_checkable

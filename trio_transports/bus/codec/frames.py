@@ -15,6 +15,7 @@ from typing import Final, final, get_args
 from attrs import asdict, fields_dict, frozen
 from cattrs import Converter
 
+from ..._documented import documented
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...frames import (
     AudioFrame,
@@ -136,6 +137,7 @@ def untag(value: object) -> tuple[str, object]:
     return name, value[DATA]
 
 
+@documented
 @final
 class UnknownTypeError(RemoteProtocolError):
     """A well-formed message with a name that is not registered here: a newer peer's, or a stranger's. No fault."""
