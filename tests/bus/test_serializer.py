@@ -3,8 +3,12 @@
 import json
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from attrs import evolve, frozen
@@ -34,6 +38,16 @@ from trio_transports.bus.messages import WIRE_MESSAGES
 from trio_transports.bus.ui_messages import UI_MESSAGES
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
 from trio_transports.frames import AudioFrame, MessageFrame, TextFrame
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Point:
+    x: int
+
 
 GOLDEN = json.loads(Path(__file__).with_name("golden_pipecat.json").read_text("utf-8"))
 CASES: list[dict[str, Any]] = GOLDEN["messages"]
@@ -71,6 +85,30 @@ def message_of(case: dict[str, Any]) -> BusMessage:
 def test_what_pipecat_writes_is_read(case: dict[str, Any]) -> None:
     """Each message recorded from the real Pipecat is read as its counterpart, field by field."""
     assert JSONMessageSerializer().decode(json.dumps(case["written"])) == message_of(case)
+
+
+@pytest.mark.parametrize(
+    "odd", [datetime(2026, 1, 1, tzinfo=UTC), UUID(int=1), Colour.RED, Point(1)], ids=lambda odd: type(odd).__name__
+)
+def test_what_only_one_json_library_writes_is_refused(odd: object) -> None:
+    """A value that is not JSON is refused with its place, though the quicker library would write something for it."""
+    for message in (
+        BusJobRequestMessage(source="s", job_id="1", payload={"a": [odd]}),
+        BusJobRequestMessage(source="s", job_id="1", payload={"a": [odd], "b": b"bytes"}),
+        BusFrameMessage(source="s", frame=MessageFrame(message={"a": [odd]})),  # type: ignore[dict-item, list-item]
+        BusFrameMessage(source="s", frame=frames.RequestFrame(name="n", data=[odd], id="1")),  # type: ignore[list-item]
+    ):
+        with pytest.raises(LocalProtocolError, match=rf"a {type(odd).__name__} is not JSON.*a?\[0\]"):
+            JSONMessageSerializer().encode(message)
+
+
+def test_a_payload_that_contains_itself_is_refused() -> None:
+    """It has no end, and is said to be too deep; twice."""
+    endless: dict[str, object] = {}
+    endless["a"] = [endless]
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="nested deeper"):
+            JSONMessageSerializer().encode(BusJobRequestMessage(source="s", job_id="1", payload=endless))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["written"]["__data__"]["name"])

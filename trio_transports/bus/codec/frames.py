@@ -37,13 +37,11 @@ from ...frames import (
 )
 from ...serializers.converters import audio_frame, mismatch, within
 from ..messages import BusFrame, CustomFrame, FrameRole
+from .plain import DATA, TYPE
 
 PIPECAT_FRAMES: Final = "pipecat.frames.frames."
 PIPECAT_KEY: Final = "pipecat.audio.dtmf.types.KeypadEntry"
 OWN_FRAMES: Final = "trio_transports.frames."
-
-TYPE: Final = "__type__"
-DATA: Final = "__data__"
 
 JSONObject = dict[str, object]
 

@@ -19,10 +19,11 @@ from typing import Any, Final, Literal, Protocol, final, get_args, get_origin
 
 import attrs
 from cattrs import Converter
+from cattrs.fns import identity
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ...errors import LocalProtocolError, RemoteProtocolError
-from ...serializers.codec import MAX_DEPTH, ORJSON, dumps, loads, loads_of_any_depth
+from ...serializers.codec import MAX_DEPTH, check_writable, dumps, loads, loads_of_any_depth, orjson
 from ...serializers.converters import from_base64, make_converter, mismatch, to_base64, within
 from ..messages import (
     LOCAL_NAMES,
@@ -39,14 +40,15 @@ from ..messages import (
     WorkerRegistryEntry,
 )
 from ..ui_messages import UI_MESSAGES
-from .frames import DATA, TYPE, FrameTable, JSONObject, UnknownTypeError, tagged, unknown_name, untag, wrong_name
+from .frames import FrameTable, JSONObject, UnknownTypeError, tagged, unknown_name, untag, wrong_name
+from .plain import DATA, TYPE, is_plain
 
 PIPECAT_MESSAGES: Final = "pipecat.bus.messages."
 PIPECAT_UI_MESSAGES: Final = "pipecat.bus.ui.messages."
 PIPECAT_ENTRY: Final = "pipecat.registry.types.WorkerRegistryEntry"
 PIPECAT_DIRECTION: Final = "pipecat.processors.frame_processor.FrameDirection"
 BYTES: Final = "bytes"
-_JSON_LEAVES: Final = frozenset((str, int, float, bool, type(None)))
+_SIMPLE: Final = (str, str | None, int, bool, Content, Payload, Payload | None)
 
 
 class MessageSerializer(Protocol):
@@ -78,18 +80,23 @@ def _parse(data: bytes | str) -> object:
     return loads_of_any_depth(data)
 
 
-def _write(document: JSONObject, path: str) -> bytes:
-    """As ``codec.dumps``, without its walk where the result shows that there is nothing to find."""
-    if ORJSON is not None:
+def _write(document: JSONObject, path: str, *, was_looked_at: bool) -> bytes:
+    """As ``codec.dumps``, without its walk where a quick look finds nothing to refuse."""
+    if orjson is not None and (was_looked_at or is_plain(document, typed=True)):
         try:
-            data: bytes = ORJSON[1](document).encode()
+            data: bytes = orjson.dumps(document)
         except (TypeError, ValueError):
             pass  # below it is said what is wrong, and where
         else:
-            # Here a NaN has become a null. Everything else that JSON cannot hold is an error.
-            if b"null" not in data and not _may_be_deep(data):
+            if not _may_be_deep(data):
                 return data
     return dumps(document, path=path).encode()
+
+
+def _text_or_none(value: object, _: object) -> object:
+    if value is not None and type(value) is not str:
+        raise mismatch("a string", value)
+    return value
 
 
 def _is_literal(kind: Any) -> bool:  # noqa: ANN401 - a type, of any kind
@@ -139,6 +146,8 @@ class JSONMessageSerializer:
         self._converter = self._make_converter()
         self._frames = FrameTable(self._converter, self._read_value)
         self._names: dict[type, str] = {}
+        self._looked_at: set[type] = set()
+        """Messages of which nothing is free but payloads, and these are looked at by themselves."""
         self._writers: dict[type, Callable[[Any], Any]] = {}
         self._readers: dict[str, tuple[type, Callable[[Any, Any], Any]]] = {}
         self.register(WorkerRegistryEntry, PIPECAT_ENTRY)
@@ -164,6 +173,8 @@ class JSONMessageSerializer:
         self._readers[name] = (cls, self._converter.get_structure_hook(cls))
         self._writers[cls] = self._converter.get_unstructure_hook(cls)
         self._names[cls] = name
+        if all(field.type in _SIMPLE or _is_literal(field.type) for field in attrs.fields(cls)):
+            self._looked_at.add(cls)
         if issubclass(cls, CustomFrame):
             self._frames.register(cls, name)
         elif not issubclass(cls, BusMessage):
@@ -179,7 +190,8 @@ class JSONMessageSerializer:
                 raise LocalProtocolError(f"a {cls.__name__} never leaves the process: send it on the local bus")
             raise LocalProtocolError(f"{cls.__name__} is not registered: call register({cls.__name__}, name) first")
         try:
-            data = _write(tagged(name, self._writers[cls](message)), cls.__name__)
+            document = tagged(name, self._writers[cls](message))
+            data = _write(document, cls.__name__, was_looked_at=cls in self._looked_at)
         except RecursionError:
             raise LocalProtocolError(f"{cls.__name__} is nested deeper than {MAX_DEPTH} levels") from None
         self.check_size(data, local=True)
@@ -235,11 +247,15 @@ class JSONMessageSerializer:
         converter.register_unstructure_hook(bytes, lambda value: tagged(BYTES, to_base64(value)))
         converter.register_structure_hook_func(_is_literal, _literal)
         converter.register_structure_hook_func(lambda kind: kind == FrameDirection, _read_direction)
-        converter.register_structure_hook_func(lambda kind: kind == Content, lambda value, _: self._read_value(value))
+        # These by their own names, not as unions: most messages have some, and cattrs asks of each what it is.
+        converter.register_structure_hook_func(lambda kind: kind == str | None, _text_or_none)
+        converter.register_unstructure_hook_func(lambda kind: kind == str | None, identity)
+        converter.register_structure_hook_func(lambda kind: kind == Payload | None, self._read_payload_or_none)
+        converter.register_unstructure_hook_func(lambda kind: kind == Payload | None, self._write_content)
+        converter.register_structure_hook_func(lambda kind: kind == Content, lambda value, _: self._read_content(value))
         converter.register_structure_hook_func(lambda kind: kind == BusFrame, lambda value, _: self._frames.read(value))
         converter.register_structure_hook_func(lambda kind: kind == Payload, lambda value, _: self._read_payload(value))
-        converter.register_unstructure_hook_func(lambda kind: kind == Payload, self._write_value)
-        converter.register_unstructure_hook_func(lambda kind: kind in (object, Content), self._write_value)
+        converter.register_unstructure_hook_func(lambda kind: kind in (object, Content, Payload), self._write_content)
         converter.register_unstructure_hook_factory(
             lambda kind: kind == BusFrameMessage, lambda _: self._frame_message_writer(converter)
         )
@@ -281,9 +297,19 @@ class JSONMessageSerializer:
         self._converter.register_structure_hook_func(lambda kind: kind is cls, read_tagged)
         self._converter.register_unstructure_hook_func(lambda kind: kind is cls, lambda it: tagged(name, write(it)))
 
+    def _read_payload_or_none(self, value: object, _: object) -> object:
+        return None if value is None else self._read_payload(value)
+
     def _read_payload(self, value: object) -> object:
         if type(value) is not dict:
             raise mismatch("an object", value)
+        return self._read_content(value)
+
+    def _read_content(self, value: object) -> object:
+        # What is plain needs no copy: the parser made it, for nobody else.
+        return value if is_plain(value) else self._read_value(value)
+
+    def _read_members(self, value: dict[str, object]) -> object:
         return {key: self._read_member(key, item) for key, item in value.items()}
 
     def _read_member(self, key: str, item: object) -> object:
@@ -299,7 +325,7 @@ class JSONMessageSerializer:
         if type(value) is not dict:
             return value
         if TYPE not in value or DATA not in value:
-            return self._read_payload(value)
+            return self._read_members(value)
         name, data = untag(value)
         if name == BYTES:
             return from_base64(data, path=DATA)
@@ -311,9 +337,14 @@ class JSONMessageSerializer:
         except RemoteProtocolError as exc:
             raise within(DATA, exc) from None
 
-    def _write_value(self, value: object) -> object:
-        if type(value) in _JSON_LEAVES:
+    def _write_content(self, value: object) -> object:
+        if is_plain(value):
             return value
+        written = self._write_value(value)
+        check_writable(written, path="payload")
+        return written
+
+    def _write_value(self, value: object) -> object:
         if isinstance(value, bytes):
             return tagged(BYTES, to_base64(value))
         if isinstance(value, list | tuple):
