@@ -1,12 +1,13 @@
 """A proxy over a wire that writes at once what needs no waiting: in order, with what does, and with what is lost."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import trio
 import trio.testing
 
-from tests.bus.proxies import client, data, received, running, server, wire_pair
+from tests.bus.proxies import JSON, client, data, received, running, server, wire_pair
 from trio_transports.bus import BusMessage, LocalBus
 from trio_transports.errors import ConnectionClosed
 from trio_transports.params import ReconnectPolicy
@@ -80,11 +81,76 @@ async def test_what_can_be_written_at_once_is(autojump_clock: trio.testing.MockC
     proxy = server(wire)
     async with running(proxy) as bus:
         for number in range(5):
+            await trio.sleep(0.02)
             await bus.send(numbered(number))
             assert len(far._arrived) == number + 1
         assert wire.calls == ["now True"] * 5
         assert numbers(await received(far)) == [*range(5)]
         assert proxy.statistics().sent == 5
+
+
+class Batching(Now):
+    """One that takes several at once too: of each batch as many as it is given, then the connection is lost."""
+
+    def __init__(self, wire: MemoryWire, *taken: int) -> None:
+        super().__init__(wire)
+        self.taken = deque(taken)
+        self.may_flush.set()
+
+    def send_several_now(self, messages: Sequence[str | bytes]) -> int:
+        if not self.wire._is_open:
+            raise ConnectionClosed(1006, "gone", initiator="error")
+        taken = self.taken.popleft() if self.taken else len(messages)
+        self.calls.append(f"several {len(messages)}")
+        for message in messages[:taken]:
+            self.wire._other._arrived.append(message)
+        self.wire._other._readers.unpark_all()
+        if taken < len(messages):
+            self.wire.abort()
+        return taken
+
+    async def receive_several(self) -> list[str | bytes]:
+        return [await self.wire.receive()]
+
+
+async def test_a_turn_leaves_together(autojump_clock: trio.testing.MockClock) -> None:
+    """What is sent in one go leaves as one message and one batch, in order; twice."""
+    near, far = wire_pair()
+    wire = Batching(near)
+    async with running(server(wire)) as bus:
+        for round_ in range(2):
+            await trio.sleep(0.02)
+            wire.calls.clear()
+            for number in range(10):
+                await bus.send(numbered(number))
+            await trio.testing.wait_all_tasks_blocked()
+            assert wire.calls == ["now True", "several 9", "flushed"], round_
+            assert numbers(await received(far)) == [*range(10)], round_
+
+
+async def test_an_answer_leaves_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """What is said after something was read waits for no turn, however soon it follows."""
+    near, far = wire_pair()
+    wire = Batching(near)
+    async with running(server(wire)) as bus:
+        for number in range(5):
+            await far.send(JSON.encode(data("far", "near")))
+            await trio.testing.wait_all_tasks_blocked()
+            await bus.send(numbered(number))
+            assert len(far._arrived) == number + 1
+    assert wire.calls == ["now True"] * 5
+
+
+async def test_of_half_a_batch_nothing_is_sent_twice(autojump_clock: trio.testing.MockClock) -> None:
+    """A connection that is lost within a batch has taken what it said; the rest goes over the next, in order."""
+    (first, first_far), (second, second_far) = wire_pair(), wire_pair()
+    wires = Batching(first, 3), Batching(second)
+    async with running(client(*wires, reconnect=ReconnectPolicy(initial_delay=0.1))) as bus:
+        for number in range(8):
+            await bus.send(numbered(number))
+        await trio.sleep(1)
+        assert [JSON.decode(message).id for message in first_far._arrived] == [0, 1, 2, 3]
+        assert numbers(await received(second_far)) == [4, 5, 6, 7]
 
 
 async def test_what_cannot_be_written_at_once_keeps_its_place(autojump_clock: trio.testing.MockClock) -> None:

@@ -1,5 +1,7 @@
 """The bus in one process: lanes, bounds, and subscribers that misbehave."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 import trio
 import trio.testing
@@ -181,16 +183,48 @@ async def test_subscriptions_end_with_the_bus(autojump_clock: trio.testing.MockC
         await closed.receive()
 
 
-async def test_sending_and_receiving_are_checkpoints() -> None:
-    """``send`` and ``receive`` always let other tasks run, also when nothing has to be waited for."""
+async def test_others_have_their_turn() -> None:
+    """Who sends or reads without end notices a cancellation each time, and lets others run at each 16th message."""
     bus = LocalBus()
     subscription = bus.subscribe("s")
-    with trio.testing.assert_checkpoints():
-        await bus.send(data(1))
-    with trio.testing.assert_checkpoints():
-        await subscription.receive()
+
+    async def sixteen(once: Callable[[], Awaitable[object]]) -> None:
+        for _ in range(3):
+            with trio.testing.assert_checkpoints():
+                for _ in range(16):
+                    await once()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await once()
+        assert scope.cancelled_caught
+
+    await sixteen(lambda: bus.send(data(1)))
+    await sixteen(subscription.receive)
+    assert subscription.statistics().waiting_data == 0
     with trio.testing.assert_checkpoints():
         await subscription.aclose()
+
+
+async def test_a_small_buffer_is_read_in_time(autojump_clock: trio.testing.MockClock) -> None:
+    """A reader that is awake loses nothing to a sender that is, however little may wait for it."""
+    bus = LocalBus()
+    got: list[int] = []
+
+    async def read(buffer: int, task_status: trio.TaskStatus[None]) -> None:
+        async with bus.subscribe("s", data_buffer=buffer) as subscription:
+            task_status.started()
+            async for message in subscription:
+                got.append(message.id)
+
+    for buffer in (2, 3, 20):
+        got.clear()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(read, buffer)
+            for number in range(100):
+                await bus.send(BusDataMessage(source="a", id=number))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert got == [*range(100)], buffer
 
 
 async def test_a_buffer_holds_at_least_one() -> None:

@@ -17,8 +17,9 @@ def system(name: str) -> Waiting:
 async def written(outbox: Outbox) -> list[str]:
     names = []
     while outbox:
-        names.append((await outbox.take()).data.decode())
-        outbox.written()
+        taken = await outbox.take(1)
+        names += [waiting.data.decode() for waiting in taken]
+        outbox.written(len(taken))
     return names
 
 
@@ -76,12 +77,41 @@ async def test_what_was_not_written_is_first_again() -> None:
     """A message that was taken and not written comes before what was put meanwhile."""
     outbox = Outbox()
     outbox.put(data("a"))
-    assert (await outbox.take()).data == b"a"
+    assert await outbox.take(1) == [data("a")]
     outbox.put(data("b"))
     outbox.put(system("1"))
     outbox.put_back()
     outbox.put_back()
     assert await written(outbox) == ["1", "a", "b"]
+
+
+async def test_several_are_taken_at_once() -> None:
+    """As many as the bytes hold, one at least; what of them is not written is first again, in its order; twice."""
+    outbox = Outbox()
+    for _ in range(2):
+        for name in ("aa", "bb", "cc", "dddd"):
+            outbox.put(data(name))
+        outbox.put(system("11"))
+        assert await outbox.take(8) == [system("11"), data("aa"), data("bb"), data("cc")]
+        outbox.written(2)
+        outbox.put(system("22"))
+        outbox.put_back()
+        assert await outbox.take(1) == [system("22")]
+        outbox.written(1)
+        assert await written(outbox) == ["bb", "cc", "dddd"]
+        assert outbox.waiting_bytes == 0
+
+
+async def test_what_was_begun_means_nothing_later() -> None:
+    """What stands for a write that a lost connection had begun is not put back; what waited behind it is."""
+    outbox = Outbox()
+    for is_taken in (True, False):
+        outbox.put(Waiting(b"", is_system=True))
+        outbox.put(data("a"))
+        if is_taken:
+            await outbox.take(10)
+        outbox.put_back()
+        assert await written(outbox) == ["a"]
 
 
 async def test_waiting_for_empty_waits_for_the_last_write(autojump_clock: trio.testing.MockClock) -> None:
@@ -96,10 +126,10 @@ async def test_waiting_for_empty_waits_for_the_last_write(autojump_clock: trio.t
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(waiter)
-        await outbox.take()
+        await outbox.take(1)
         await trio.sleep(1)
         log.append("writing")
-        outbox.written()
+        outbox.written(1)
     assert log == ["writing", "empty"]
 
 
@@ -107,9 +137,9 @@ async def test_cancelling_a_take_loses_nothing(autojump_clock: trio.testing.Mock
     """A writer that is cancelled while it waits takes nothing with it."""
     outbox = Outbox()
     with trio.move_on_after(1):
-        await outbox.take()
+        await outbox.take(1)
     outbox.put(data("a"))
     with trio.CancelScope() as scope:
         scope.cancel()
-        await outbox.take()
+        await outbox.take(1)
     assert await written(outbox) == ["a"]

@@ -62,10 +62,10 @@ from .messages import WorkerReadyData as WorkerReadyData
 from .messages import WorkerRegistryEntry as WorkerRegistryEntry
 from .proxy.base import ProxySettings as ProxySettings
 from .proxy.client import WebSocketProxyClient as WebSocketProxyClient
+from .proxy.counters import ProxyStatistics as ProxyStatistics
 from .proxy.events import Connected as Connected
 from .proxy.events import Disconnected as Disconnected
 from .proxy.events import ProxyEvent as ProxyEvent
-from .proxy.link import ProxyStatistics as ProxyStatistics
 from .proxy.server import WebSocketProxyServer as WebSocketProxyServer
 from .proxy.serving import serve_proxies as serve_proxies
 from .registry import WorkerRegistry as WorkerRegistry

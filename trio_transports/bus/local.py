@@ -9,7 +9,7 @@ from attrs import define, field
 
 from ..errors import LocalProtocolError
 from .messages import BusMessage
-from .subscription import BusSubscription, Fanout, SubscribeOptions
+from .subscription import TURN, BusSubscription, Fanout, SubscribeOptions
 
 
 @final
@@ -19,14 +19,24 @@ class LocalBus:
 
     _fanout: Fanout = field(factory=Fanout, init=False)
     is_running: bool = field(default=False, init=False)
+    _turns: int = field(default=0, init=False)
+    _is_crowded: bool = field(default=False, init=False)
+    """Somebody has to read before more is sent."""
 
     def __repr__(self) -> str:
         return f"<LocalBus with {len(self._fanout.subscriptions)} subscribers>"
 
     async def send(self, message: BusMessage) -> None:
-        """Deliver ``message``. Cancelled, it was not delivered."""
-        await trio.lowlevel.checkpoint()
-        self._fanout.deliver(message)
+        """Deliver ``message``. Cancelled, it was not delivered.
+
+        It lets other tasks run when a subscriber has much to read, and else at each ``TURN``-th message.
+        """
+        self._turns += 1
+        if self._is_crowded or self._turns % TURN == 0:
+            await trio.lowlevel.checkpoint()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        self._is_crowded = self._fanout.deliver(message)
 
     def send_now(self, message: BusMessage) -> bool:
         """Deliver ``message``, which here never needs to wait."""

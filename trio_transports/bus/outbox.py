@@ -5,8 +5,8 @@ Rules
 2. Three bounds: messages, bytes, seconds of audio. Past one, the oldest data goes (for the third, the oldest audio),
    and is counted. System messages go last, and only when nothing else is left to drop.
 3. Putting never waits and never fails.
-4. A message is taken out by its writer, and put back if it was not written: a connection that comes back later begins
-   with it.
+4. Messages are taken out by their writer, and put back if they were not written: a connection that comes back later
+   begins with them.
 """
 
 from collections import deque
@@ -26,7 +26,10 @@ MAX_AUDIO_S: Final = 60.0
 @final
 @frozen
 class Waiting:
-    """One encoded message. ``audio_s`` is 0 for what is not audio; ``at_s`` is when it was put, where that matters."""
+    """One encoded message. ``audio_s`` is 0 for what is not audio; ``at_s`` is when it was put, where that matters.
+
+    One without data stands for what its writer has yet to wait for; it means nothing on another connection.
+    """
 
     data: bytes
     is_system: bool
@@ -48,7 +51,7 @@ class Outbox:
     _bytes: int = field(default=0, init=False)
     _audio_s: float = field(default=0.0, init=False)
     _audio_count: int = field(default=0, init=False)
-    _in_flight: Waiting | None = field(default=None, init=False)
+    _in_flight: deque[Waiting] = field(factory=deque, init=False)
     _writer: ParkingLot = field(factory=ParkingLot, init=False)
     _emptied: ParkingLot = field(factory=ParkingLot, init=False)
 
@@ -63,22 +66,30 @@ class Outbox:
         (self._system if waiting.is_system else self._data).append(waiting)
         self._count(waiting)
         self._trim()
-        self._writer.unpark()
+        if self._writer:
+            self._writer.unpark()
 
     def limit_audio(self, seconds: float) -> None:
         """Change the bound on audio, at once: what is older than a lost connection is not worth hearing."""
         self.max_audio_s = seconds
         self._trim()
 
-    async def take(self) -> Waiting:
-        """Wait for the next message to write. It stays this outbox's until ``written``; cancelling loses nothing."""
-        await trio.lowlevel.checkpoint()
+    async def take(self, max_bytes: int) -> list[Waiting]:
+        """Wait for the next messages to write: one, and as many more as ``max_bytes`` hold.
+
+        They stay this outbox's until ``written``; cancelling loses nothing.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
         while not self:
             await self._writer.park()
-        lane = self._system or self._data
-        waiting = self._in_flight = lane.popleft()
-        self._account(waiting)
-        return waiting
+        taken: list[Waiting] = []
+        while (lane := self._system or self._data) and (not taken or len(lane[0].data) <= max_bytes):
+            waiting = lane.popleft()
+            self._account(waiting)
+            taken.append(waiting)
+            max_bytes -= len(waiting.data)
+        self._in_flight.extend(taken)
+        return taken
 
     def take_now(self) -> Waiting | None:
         """Take the next message for good, if there is one."""
@@ -89,23 +100,27 @@ class Outbox:
         self._account(waiting)
         return waiting
 
-    def written(self) -> None:
-        self._in_flight = None
-        if not self:
+    def written(self, count: int) -> None:
+        """The first ``count`` messages of those taken are written."""
+        for _ in range(count):
+            self._in_flight.popleft()
+        if not self._in_flight and not self:
             self._emptied.unpark_all()
 
     def put_back(self) -> None:
-        """What was taken was not written: it is first again."""
-        waiting, self._in_flight = self._in_flight, None
-        if waiting is not None:
+        """What was taken and is not written is first again."""
+        while self._in_flight:
+            waiting = self._in_flight.pop()
             (self._system if waiting.is_system else self._data).appendleft(waiting)
             self._count(waiting)
-            self._trim()
+        if self._system and not self._system[0].data:
+            self._system.popleft()
+        self._trim()
 
     async def wait_empty(self) -> None:
         """Wait until everything was written."""
         await trio.lowlevel.checkpoint()
-        while self or self._in_flight is not None:
+        while self or self._in_flight:
             await self._emptied.park()
 
     def translate(self, change: Callable[[bytes], bytes]) -> None:

@@ -7,7 +7,9 @@ Rules
    told in their place, by a ``BusGapMessage``. The sender and the other subscribers notice nothing.
 3. A bus that may lose nothing puts a message with a ``Receipt`` and waits for room instead; such a message is never
    dropped for another. Coming back for the next message says that the one before was handled.
-4. ``tap`` is shown each message first, in the sender's task; what it takes is not queued. ``accepts`` is asked of the
+4. Coming back is a point of cancellation, and only each ``TURN``-th time one of scheduling: a switch of tasks costs
+   more than most messages do.
+5. ``tap`` is shown each message first, in the sender's task; what it takes is not queued. ``accepts`` is asked of the
    rest. If one of them raises, this subscription ends with that exception, and nobody else is touched.
 """
 
@@ -27,6 +29,8 @@ DATA_BUFFER: Final = 1024
 SYSTEM_BUFFER: Final = 256
 MAX_BYTES: Final = 16 * 1024 * 1024
 GAP_SOURCE: Final = "bus"
+TURN: Final = 16
+"""So many messages in a row are sent, or read, before the other tasks have their turn."""
 
 Accepts: TypeAlias = Callable[[BusMessage], bool]
 
@@ -80,6 +84,12 @@ class _Lane:
     """How many were lost cannot be known any more."""
     in_hand: Receipt | None = field(default=None, init=False)
     writers: ParkingLot = field(factory=ParkingLot, init=False)
+    readers: ParkingLot = field(factory=ParkingLot, init=False)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether its readers ought to have their turn before more is put."""
+        return 2 * len(self.waiting) >= self.size
 
     def has_room(self, size_bytes: int) -> bool:
         # One message has always room: one over the bound is not lost for that.
@@ -93,7 +103,8 @@ class _Lane:
         waiting = self.waiting.popleft()
         self.bytes -= waiting.size_bytes
         self.in_hand = waiting.receipt
-        self.writers.unpark()
+        if self.writers:
+            self.writers.unpark()
         return waiting.message
 
     def make_room(self, size_bytes: int) -> int:
@@ -148,6 +159,8 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     _system: _Lane = field(init=False)
     _data: _Lane = field(init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
+    """Those of both lanes."""
+    _turns: int = field(default=0, init=False)
     _received: int = field(default=0, init=False)
     _dropped: int = field(default=0, init=False)
     _state: str = field(default="open", init=False)
@@ -172,7 +185,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     # What a bus uses.
 
     def wants(self, message: BusMessage) -> bool:
-        """Show ``message`` to the tap, and ask ``accepts`` of it (rule 4). A gap is told to everyone."""
+        """Show ``message`` to the tap, and ask ``accepts`` of it (rule 5). A gap is told to everyone."""
         if self._state != "open":
             return False
         if isinstance(message, BusGapMessage):
@@ -186,8 +199,8 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
             self.end()
             return False
 
-    def put(self, message: BusMessage) -> None:
-        """Queue ``message``, which it wants, at the cost of the oldest one waiting."""
+    def put(self, message: BusMessage) -> bool:
+        """Queue ``message``, which it wants, at the cost of the oldest one waiting; whether its lane is crowded now."""
         lane = self._lane(message)
         # What is first in its lane has room, and is gone at once if its reader waits: it need not be weighed.
         size_bytes = weight(message) if lane.waiting else 0
@@ -196,9 +209,10 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
             if not lane.has_room(size_bytes):
                 lane.lose(message)
                 self._dropped += 1
-                return
+                return True
         lane.append(_Waiting(message, size_bytes))
-        self._readers.unpark_all()
+        self._wake_readers(lane)
+        return lane.is_crowded
 
     async def put_with_receipt(self, message: BusMessage, receipt: Receipt) -> None:
         """Queue ``message``, which it wants, once there is room. A reader that is gone has handled it."""
@@ -209,7 +223,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
             receipt.handled()
         elif self._state == "open":  # else the bus itself ends: what was not handled stays so
             lane.append(_Waiting(message, size_bytes, receipt))
-            self._readers.unpark_all()
+            self._wake_readers(lane)
 
     def end(self) -> None:
         """No more messages will come; those waiting can be read."""
@@ -220,13 +234,13 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     # What a reader uses.
 
     async def receive(self) -> BusMessage:
-        return await self._receive((self._system, self._data))
+        return await self._receive((self._system, self._data), self._readers)
 
     async def receive_system(self) -> BusMessage:
-        return await self._receive((self._system,))
+        return await self._receive((self._system,), self._system.readers)
 
     async def receive_data(self) -> BusMessage:
-        return await self._receive((self._data,))
+        return await self._receive((self._data,), self._data.readers)
 
     def close(self) -> None:
         """End this side. What waits is dropped, and counts as handled: nobody wants it any more."""
@@ -246,15 +260,24 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return self._system if isinstance(message, BusSystemMessage) else self._data
 
     def _wake(self) -> None:
-        self._readers.unpark_all()
-        self._system.writers.unpark_all()
-        self._data.writers.unpark_all()
+        for lane in (self._system, self._data):
+            self._wake_readers(lane)
+            lane.writers.unpark_all()
 
-    async def _receive(self, lanes: Sequence[_Lane]) -> BusMessage:
+    def _wake_readers(self, lane: _Lane) -> None:
+        if lane.readers:
+            lane.readers.unpark_all()
+        if self._readers:
+            self._readers.unpark_all()
+
+    async def _receive(self, lanes: Sequence[_Lane], place: ParkingLot) -> BusMessage:
         for lane in lanes:
             lane.settle()
-        if self._state != "open" or any(lane.waiting or lane.lost for lane in lanes):
-            await trio.lowlevel.checkpoint()  # else it parks below
+        self._turns += 1
+        if self._turns % TURN:  # rule 4
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
         while self._state != "closed":
             for lane in lanes:
                 if lane.lost or lane.is_unknown:
@@ -266,7 +289,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
                 raise self._failure
             if self._state == "ended":
                 raise trio.EndOfChannel
-            await self._readers.park()
+            await place.park()
         raise trio.ClosedResourceError("this subscription was closed")
 
 
@@ -283,10 +306,13 @@ class Fanout:
         self.subscriptions += (subscription,)
         return subscription
 
-    def deliver(self, message: BusMessage) -> None:
+    def deliver(self, message: BusMessage) -> bool:
+        """Give it to all that want it; whether some of them ought to have their turn before more is sent."""
+        is_crowded = False
         for subscription in self.subscriptions:
             if subscription.wants(message):
-                subscription.put(message)
+                is_crowded = subscription.put(message) or is_crowded
+        return is_crowded
 
     def end(self) -> None:
         for subscription in self.subscriptions:

@@ -99,6 +99,9 @@ ORJSON: Final[Engine | None] = None if orjson is None else (orjson.loads, _write
 
 parse, write = ORJSON or STDLIB
 
+write_quickly: Final[Callable[[object], bytes] | None] = None if orjson is None else orjson.dumps
+"""For a caller that has looked at the value itself."""
+
 
 def _is_too_deep(value: JSONValue) -> bool:
     level: list[Any] = [value]

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from ..errors import ConnectionClosed
-from ..wire.protocol import SendsNow, Wire
+from ..wire.protocol import Batches, SendsNow, Wire
 
 _LIMIT_S: Final = 10.0
 _MAX_BYTES: Final = 4096
@@ -196,6 +196,58 @@ async def _cancelled_flush_aborts(near: Wire, far: Wire) -> None:
     assert all(message == bytes(_MAX_BYTES) for message in messages), "flushed: half a message must not arrive"
 
 
+async def _several_arrive_in_order(near: Wire, far: Wire) -> None:
+    if not isinstance(near, Batches) or not isinstance(far, Batches):
+        return
+    said: list[str | bytes] = ["first", b"second", "third"]
+    taken = near.send_several_now(said)
+    assert 0 <= taken <= len(said), f"send_several_now: it says how many it took: {taken}"
+    for message in said[taken:]:
+        await near.send(message)
+    got: list[str | bytes] = []
+    while len(got) < len(said):
+        several = await far.receive_several()
+        assert several, "receive_several: it waits for one at least"
+        got += several
+    assert got == said, f"send_several_now: in order, whole and once: {got!r}"
+    with trio.move_on_after(0.1) as limit:
+        await far.receive_several()
+    assert limit.cancelled_caught, "receive_several: it waits for what has not come"
+    if taken == len(said):
+        await _several_to_a_peer_that_does_not_read(near, far)
+    near.abort()
+    _, closed = await _read_to_the_end(far)
+    again = await _closed(far.receive_several, "receive_several: it raises after the end")
+    assert again.code == closed.code
+    await _closed(_sending_several(near), "send_several_now: it raises after the end")
+
+
+async def _several_to_a_peer_that_does_not_read(near: Batches, far: Batches) -> None:
+    batch = [bytes((number,)) * _MAX_BYTES for number in range(16)]
+    taken = total = 0
+    for _ in range(100_000):
+        taken = near.send_several_now(batch)
+        total += taken
+        if taken < len(batch):
+            break
+    assert taken < len(batch), "send_several_now: a peer that does not read is felt"
+    assert near.send_several_now(batch) == 0, "send_several_now: nothing is written behind what was begun"
+    got: list[str | bytes] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(near.flushed)
+        while len(got) < total:
+            got += await far.receive_several()
+    assert got == [batch[number % 16] for number in range(total)], "send_several_now: what was taken arrives, once"
+
+
+def _sending_several(wire: Batches) -> Callable[[], Awaitable[object]]:
+    async def send() -> None:
+        await trio.lowlevel.checkpoint()
+        wire.send_several_now(["too", "late"])
+
+    return send
+
+
 def _sending_now(wire: SendsNow) -> Callable[[], Awaitable[object]]:
     async def send() -> None:
         await trio.lowlevel.checkpoint()
@@ -213,4 +265,5 @@ _CHECKS: Final = (
     _too_big_is_1009,
     _what_is_sent_now_arrives,
     _cancelled_flush_aborts,
+    _several_arrive_in_order,
 )

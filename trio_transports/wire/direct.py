@@ -77,6 +77,11 @@ class DirectWire:
             await self._read()
         return self._arrived.popleft()
 
+    async def receive_several(self) -> list[str | bytes]:
+        several = [await self.receive(), *self._arrived]
+        self._arrived.clear()
+        return several
+
     async def send(self, message: str | BytesLike) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         await self._write(self._frame(message))
@@ -96,6 +101,25 @@ class DirectWire:
         self._backlog.append(frame[written:])
         self._keeper.unpark_all()
         return None
+
+    def send_several_now(self, messages: Sequence[str | bytes]) -> int:
+        if self._backlog:
+            return 0
+        frames = [self._frame(message) for message in messages]
+        try:
+            written = self._stream.write_now(b"".join(frames))
+        except _STREAM_ERRORS as exc:
+            raise self._lost() from exc
+        taken = 0
+        for frame in frames:
+            if written <= 0:
+                break
+            taken += 1
+            if written < len(frame):
+                self._backlog.append(frame[written:])
+                self._keeper.unpark_all()
+            written -= len(frame)
+        return taken
 
     async def flushed(self) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()

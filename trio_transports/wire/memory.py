@@ -7,10 +7,12 @@ Rules
    closed, as with a real WebSocket peer that is alive. ``unresponsive`` makes a peer that never answers.
 3. ``abort`` is seen by the peer as a lost connection (1006), after what was sent before it.
 4. With ``sends_now`` the wires offer what the lean engine does: a message that finds room is written at once. One that
-   finds none is begun, and arrives as soon as the peer has read; the next ones have to wait for that.
+   finds none is begun, and arrives as soon as the peer has read; the next ones have to wait for that. Several at once
+   are sent and received likewise.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import final
 
 import trio
@@ -145,6 +147,20 @@ class LeanMemoryWire(MemoryWire):
             return None
         self._other._arrive(message)
         return True
+
+    def send_several_now(self, messages: Sequence[str | bytes]) -> int:
+        for taken, message in enumerate(messages):
+            done = self.send_now(message)
+            if done is not True:
+                return taken + (done is None)
+        return len(messages)
+
+    async def receive_several(self) -> list[str | bytes]:
+        several = [await self.receive()]
+        while self._arrived and (self._ending is None or self._ending.initiator != "local"):
+            several.append(self._arrived.popleft())
+            self._other._has_room()
+        return several
 
     async def flushed(self) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()

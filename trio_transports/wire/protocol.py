@@ -14,6 +14,7 @@ Rules (``testing.check_wire`` shows each on every wire)
 6. A message over the size limit ends the connection with 1009 on both sides.
 """
 
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from .peer import Peer
@@ -58,3 +59,17 @@ class SendsNow(Protocol):
 
     async def flushed(self) -> None:
         """Wait until what was begun is written; ConnectionClosed when the end came first. Cancelling it aborts."""
+
+
+@runtime_checkable
+class Batches(SendsNow, Protocol):
+    """What a wire may offer besides: several messages for one system call, and for one wake of a task."""
+
+    def send_several_now(self, messages: Sequence[str | bytes]) -> int:
+        """As ``send_now`` of one after another; returns how many were taken.
+
+        The last of these may only be begun: another may be sent after ``await flushed()``.
+        """
+
+    async def receive_several(self) -> list[str | bytes]:
+        """All that has arrived, and one message at least; in everything else as ``receive``."""

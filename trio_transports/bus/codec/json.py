@@ -23,7 +23,7 @@ from cattrs.fns import identity
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ...errors import LocalProtocolError, RemoteProtocolError
-from ...serializers.codec import MAX_DEPTH, check_writable, dumps, loads, loads_of_any_depth, orjson
+from ...serializers.codec import MAX_DEPTH, check_writable, dumps, loads, loads_of_any_depth, write_quickly
 from ...serializers.converters import from_base64, make_converter, mismatch, to_base64, within
 from ..messages import (
     LOCAL_NAMES,
@@ -82,9 +82,9 @@ def _parse(data: bytes | str) -> object:
 
 def _write(document: JSONObject, path: str, *, was_looked_at: bool) -> bytes:
     """As ``codec.dumps``, without its walk where a quick look finds nothing to refuse."""
-    if orjson is not None and (was_looked_at or is_plain(document, typed=True)):
+    if write_quickly is not None and (was_looked_at or is_plain(document, typed=True)):
         try:
-            data: bytes = orjson.dumps(document)
+            data = write_quickly(document)
         except (TypeError, ValueError):
             pass  # below it is said what is wrong, and where
         else:

@@ -51,8 +51,10 @@ from ..messages import (
 )
 from ..outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
 from ..worker import Worker
+from .counters import Counters, ProxyStatistics
 from .events import Connected, Disconnected, ProxyEvent
-from .link import Counters, Link, ProxyStatistics
+from .link import Link
+from .writing import LinkWriter
 
 WIRE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 """Larger than what the serializer takes, so that a message between the two is refused and its connection lives."""
@@ -223,9 +225,14 @@ class Proxy(Worker):
             counters=self._counters,
             deliver=self._deliver,
             deliver_later=self._deliver_later,
-            send_timeout=self._settings.send_timeout,
             close_timeout=self._settings.close_timeout,
             max_malformed=self._settings.max_malformed,
+            writer=LinkWriter(
+                wire=wire,
+                outbox=self._outbox,
+                counters=self._counters,
+                send_timeout=self._settings.send_timeout,
+            ),
         )
         self._outbox.limit_audio(self._settings.outbox_audio_secs)
         self._counters.connections += 1
@@ -285,7 +292,7 @@ class Proxy(Worker):
             audio_s = message.frame.duration_s
         waiting = Waiting(data, isinstance(message, BusSystemMessage), audio_s)
         if self._link is not None:
-            self._link.put(waiting)
+            self._link.writer.put(waiting)
         else:
             self._outbox.put(waiting)
 

@@ -8,6 +8,7 @@ Rules
 3. Without limits a wire is used as it is, and costs nothing more.
 """
 
+from collections.abc import Sequence
 from typing import Final, cast, final
 
 import trio
@@ -15,7 +16,7 @@ from attrs import define, field
 
 from ...errors import ConnectionClosed
 from ..peer import Peer
-from ..protocol import BytesLike, SendsNow, Wire
+from ..protocol import Batches, BytesLike, SendsNow, Wire
 
 BURST_S: Final = 5.0
 GOODBYE_S: Final = 1.0
@@ -82,7 +83,6 @@ class _RatedWire:
         return (self._bytes is None or self._bytes.takes(size, now_s)) and has_room
 
 
-@final
 @define(eq=False)
 class _RatedSendingNow(_RatedWire):
     def send_now(self, message: str | bytes) -> bool | None:
@@ -90,6 +90,16 @@ class _RatedSendingNow(_RatedWire):
 
     async def flushed(self) -> None:
         await cast(SendsNow, self._wire).flushed()
+
+
+@final
+@define(eq=False)
+class _RatedBatches(_RatedSendingNow):
+    def send_several_now(self, messages: Sequence[str | bytes]) -> int:
+        return cast(Batches, self._wire).send_several_now(messages)
+
+    async def receive_several(self) -> list[str | bytes]:
+        return [await self.receive()]  # each is counted at its own time
 
 
 def rated(
@@ -103,7 +113,9 @@ def rated(
         for most, what in ((max_messages_per_second, "messages"), (max_bytes_per_second, "bytes"))
         if most is not None
     ]
-    make = _RatedSendingNow if isinstance(wire, SendsNow) else _RatedWire
+    make = (
+        _RatedBatches if isinstance(wire, Batches) else _RatedSendingNow if isinstance(wire, SendsNow) else _RatedWire
+    )
     return make(
         wire,
         None if max_messages_per_second is None else _Bucket(max_messages_per_second),
