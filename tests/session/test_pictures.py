@@ -131,14 +131,38 @@ def test_an_interruption_drops_what_waits_and_the_next_begins_at_once() -> None:
     assert live.dropped == 2 * 26
 
 
-def test_a_still_picture_is_repeated_at_the_framerate() -> None:
-    """Two seconds of one picture are sixty of it, at exact times."""
+def test_a_still_picture_is_shown_once() -> None:
+    """The peer keeps what it was shown: sent again, it is shown again. Done three times."""
     still = StillShowing(RATE)
-    still.offer((image(7),), 0.0)
-    shown = play(still, 2.0 - 1e-6)
-    assert messages(shown) == [7] * 60
-    assert all(at_s == pytest.approx(n / RATE, abs=1e-9) for n, (at_s, _) in enumerate(shown))
-    assert not still.is_waiting
+    for round_ in range(3):
+        still.offer((image(7),), 2.0 * round_)
+        assert play(still, 2.0 * round_ + 2, since_s=2.0 * round_) == [(2.0 * round_, image(7).image)]
+        assert not still.is_waiting
+        assert still.next_time() == float("inf")
+
+
+def test_still_pictures_follow_each_other_at_the_framerate_and_the_newest_wins() -> None:
+    """Ten in a row, each prepared at once, are two: the first, and the last when the first has had its time."""
+    still = StillShowing(RATE)
+    shown = []
+    for n in range(10):
+        still.offer((image(n),), n * 0.001)
+        shown += play(still, n * 0.001, since_s=n * 0.001)
+    shown += play(still, 1.0, since_s=0.01)
+    assert shown == [(0.0, image(0).image), (pytest.approx(1 / RATE), image(9).image)]
+    assert still.dropped == 8
+
+
+def test_a_peer_that_was_lost_is_shown_the_still_picture_again() -> None:
+    """Done twice; where nothing was ever shown there is nothing to show again."""
+    still = StillShowing(RATE)
+    still.again()
+    assert still.next_time() == float("inf")
+    still.offer((image(4),), 0.0)
+    assert messages(play(still, 1.0)) == [4]
+    for round_ in (1.0, 2.0):
+        still.again()
+        assert messages(play(still, round_ + 1, since_s=round_)) == [4]
 
 
 def test_a_sprite_goes_round() -> None:
@@ -148,11 +172,11 @@ def test_a_sprite_goes_round() -> None:
 
 
 def test_another_picture_takes_the_place_of_the_last() -> None:
-    """Done twice; the schedule goes on as it was."""
+    """Done twice, with sprites; the schedule goes on as it was."""
     still = StillShowing(RATE)
     shown = []
     for n in range(3):
-        still.offer((image(n),), n * 0.5)
+        still.offer((image(n), image(n)), n * 0.5)
         shown += play(still, (n + 1) * 0.5 - 1e-6, since_s=n * 0.5)
     assert messages(shown) == [0] * 15 + [1] * 15 + [2] * 15
     assert all(at_s == pytest.approx(n / RATE, abs=1e-9) for n, (at_s, _) in enumerate(shown))
@@ -166,9 +190,9 @@ def test_what_was_never_shown_is_counted() -> None:
     assert messages(play(still, 0.01)) == [3]
 
 
-def test_missed_repetitions_are_not_made_up_for() -> None:
+def test_missed_turns_are_not_made_up_for() -> None:
     still = StillShowing(RATE)
-    still.offer((image(1),), 0.0)
+    still.offer((image(1), image(2)), 0.0)
     prepare(still, 0.0)
     assert still.show(0.0)
     assert still.show(3.0)
@@ -183,7 +207,9 @@ def test_an_interruption_leaves_the_still_picture() -> None:
     still.offer((image(2),), 0.5)
     still.interrupt()
     assert still.dropped == 1
-    assert set(messages(play(still, 1.0, since_s=0.5))) == {1}
+    assert play(still, 1.0, since_s=0.5) == []
+    still.again()
+    assert messages(play(still, 1.0, since_s=0.5)) == [1]
 
 
 @pytest.mark.parametrize("make", [LiveShowing, StillShowing])

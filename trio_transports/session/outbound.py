@@ -149,6 +149,7 @@ class Outbound:
         self.outbox.drop_paced()
         for track in self.tracks.values():
             track.drop_older_than(max_stale_s(self.params))
+        self.screens.reconnected()
         self._room.unpark_all()
         self._wrote()
 

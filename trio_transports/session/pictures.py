@@ -6,16 +6,18 @@ Rules
    before its predecessor's time is over is due when that is, so a clip sent at once plays in real time.
 3. Live and late: a picture whose successor is due already is dropped and counted, before it is prepared where that can
    still be told. The newest is shown however late it is: an encoder at half speed makes half as many pictures.
-4. Still: the last picture, or a sprite's in turn, is due again each ``1 / framerate``, until something else is sent.
-   Repetitions that were missed are not made up for.
-5. An interruption drops what waits. A still picture stays: it is the bot's face, not what it was saying.
+4. Still: a picture is shown once, since the peer keeps what it was shown; one that follows sooner than ``1 / framerate``
+   waits for that, and of several the newest is shown. A sprite's pictures go round, one each ``1 / framerate``, until
+   something else is sent; turns that were missed are not made up for.
+5. An interruption drops what waits. A still picture stays: it is the bot's face, not what it was saying. A peer that
+   was lost and found again is shown it once more.
 6. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from math import inf
-from typing import Final, Protocol, final
+from typing import ClassVar, Final, Protocol, final
 
 from attrs import define, field
 
@@ -54,6 +56,8 @@ class Showing(Protocol):
 
     dropped: int
     """Pictures that will never be shown."""
+    stays: ClassVar[bool]
+    """What it shows outlasts an interruption; rule 5."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -77,6 +81,9 @@ class Showing(Protocol):
     def interrupt(self) -> None:
         """Drop what waits."""
 
+    def again(self) -> None:
+        """Show the peer what it would see, had it been there before."""
+
     @property
     def is_waiting(self) -> bool:
         """Whether a picture was sent that was not shown yet."""
@@ -91,6 +98,7 @@ class Showing(Protocol):
 class LiveShowing:
     """Each picture once, at its time."""
 
+    stays: ClassVar[bool] = False
     framerate: int
     dropped: int = field(default=0, init=False)
     waiting_bytes: int = field(default=0, init=False)
@@ -157,6 +165,9 @@ class LiveShowing:
         self.waiting_bytes = 0
         self._anchor_s, self._count = -inf, 0
 
+    def again(self) -> None:
+        """What was shown live is over."""
+
     @property
     def is_waiting(self) -> bool:
         return bool(self._waiting or self._ready) or self._making is not None
@@ -169,8 +180,9 @@ class LiveShowing:
 @final
 @define(eq=False)
 class StillShowing:
-    """The last picture again and again, or a sprite's pictures in turn."""
+    """The last picture, or a sprite's pictures in turn."""
 
+    stays: ClassVar[bool] = True
     framerate: int
     dropped: int = field(default=0, init=False)
     _next: Job | None = field(default=None, init=False)
@@ -192,10 +204,14 @@ class StillShowing:
             self._next = None
             if not shots:  # it was no picture: the last one stays
                 return
+            if not self._turn:  # those before it never had theirs
+                self.dropped += len(self._shots)
             self._shots, self._turn, self._is_new = shots, 0, True
 
     def next_time(self) -> float:
-        return self._anchor_s + self._count / self.framerate if self._shots else inf
+        if not self._shots or (len(self._shots) == 1 and not self._is_new):
+            return inf
+        return self._anchor_s + self._count / self.framerate
 
     def show(self, now_s: float) -> Sequence[Message]:
         due_s = self.next_time()
@@ -215,6 +231,9 @@ class StillShowing:
             self.dropped += len(self._next.images)
             self._next = None
 
+    def again(self) -> None:
+        self._is_new = bool(self._shots)
+
     @property
     def waiting_bytes(self) -> int:
         return self._next.size_bytes if self._next is not None else 0
@@ -225,4 +244,4 @@ class StillShowing:
 
     @property
     def ends_at_s(self) -> float:
-        return self._anchor_s + self._count / self.framerate  # the next repetition: by then the last one was shown
+        return self._anchor_s + self._count / self.framerate  # by then the last one was shown

@@ -115,6 +115,11 @@ class Screens:
             screen.showing.interrupt()
         self._note()
 
+    def reconnected(self) -> None:
+        """Show a peer that was found again what it missed."""
+        for screen in self.screens.values():
+            screen.showing.again()
+
     # Preparing
 
     async def run(self) -> None:
@@ -160,7 +165,7 @@ class Screens:
                 if not self._outbox.is_empty:
                     return inf  # rule 2: the outbox says when it is empty
                 for message in screen.showing.show(now_s):
-                    self._outbox.put(message, self._wrote, NO_AUDIO)
+                    self._outbox.put(message, self._wrote, NO_AUDIO, screen.showing.stays)
                 self._work.wake()
             next_s = min(next_s, due_s)
         self._note()

@@ -90,7 +90,7 @@ class Statistics:
     reconnects: int = 0
     """How often a lost connection was made again."""
     pictures_sent: int = 0
-    """Pictures written to the wire, each repetition of a still one included."""
+    """Pictures written to the wire, each turn of a sprite's included."""
     pictures_dropped: int = 0
     """Pictures sent that were never shown: too late, replaced by a newer one, or dropped by an interruption."""
     dropped_by_kind: Mapping[str, int] = Factory(dict)
