@@ -58,10 +58,12 @@ def sample_rate(instance: object, attribute: "Attribute[Any]", value: object) ->
         raise ValueError(f"{named(instance, attribute)} must be {wanted}, not {value!r}")
 
 
-def one_of(*allowed: str) -> Callable[[object, "Attribute[Any]", Any], None]:
+def one_of(*allowed: str, optional: bool = False) -> Callable[[object, "Attribute[Any]", Any], None]:
+    wanted = ", ".join(allowed) + (" or None" if optional else "")
+
     def check(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-        if value not in allowed:
-            raise ValueError(f"{named(instance, attribute)} must be one of {', '.join(allowed)}, not {value!r}")
+        if value not in allowed and not (value is None and optional):
+            raise ValueError(f"{named(instance, attribute)} must be one of {wanted}, not {value!r}")
 
     return check
 

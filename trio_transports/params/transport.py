@@ -139,12 +139,23 @@ class TransportParams:
     video_in_enabled: bool = field(default=False, validator=checks.flag)
     """Whether the handler gets the peer's pictures. While it is False they are dropped as they come, and cost no more
     than their bytes."""
+    video_in_color_format: PixelFormat | None = field(
+        default=None, validator=checks.one_of(*PIXEL_FORMATS, optional=True)
+    )
+    """The peer's pictures as raw pixels of this format: JPEG, PNG and WEBP are decoded (extra ``video``) in a thread.
+    None delivers them as they come, files unopened."""
+    video_in_max_pixels: int = field(default=2048 * 2048, validator=checks.number(least=1, whole=True))
+    """How many pixels a picture of the peer may have, or a sprite's together. A larger one is malformed and is never
+    decoded. Each million takes 3 MB as RGB, for each picture that waits."""
+    video_in_max_queue_pictures: int = field(default=3, validator=checks.number(least=1, whole=True))
+    """How many pictures of the peer wait unread, beside as many that wait to be decoded. Past it the oldest is dropped
+    and counted (``pictures_in_dropped``). More is for a handler that wants every one, and sees them later."""
     video_out_enabled: bool = field(default=False, validator=checks.flag)
     """Whether pictures may be sent. While it is False, sending an ``ImageFrame`` or a ``SpriteFrame`` raises
     ``LocalProtocolError``."""
     video_out_is_live: bool = field(default=False, validator=checks.flag)
     """True shows each picture once, at its time, and drops and counts those that are late: a camera or an avatar. False
-    repeats the last picture, or a sprite's in turn, at ``video_out_framerate``."""
+    shows a picture once and leaves it there, and a sprite's in turn, at ``video_out_framerate``."""
     video_out_width: int = field(default=1024, validator=checks.number(least=1, whole=True))
     """Width in pixels of the pictures that leave; others are scaled to fit, as ``video_out_fit`` says. Twice the width
     is four times the work and the bytes."""
@@ -158,7 +169,7 @@ class TransportParams:
     which are counted, and costs a processor core all the same."""
     video_out_color_format: PixelFormat = field(default="RGB", validator=checks.one_of(*PIXEL_FORMATS))
     """How the pixels of raw pictures leave: RGB, RGBA, BGR, GRAY or YUV420 (half the bytes). Pictures in another format
-    are converted. With ``video_out_codec`` it does not matter to the peer."""
+    are converted. With ``video_out_codec`` they are brought to it before they are encoded: GRAY makes a grey JPEG."""
     video_out_codec: str | None = field(default=None, validator=checks.picture_codec)
     """Send pictures as files: JPEG, WEBP (small) or PNG (exact). It needs the extra ``video`` and works in a thread.
     None sends raw pixels, 2.4 MB for one picture of 1024 by 768."""
@@ -286,6 +297,8 @@ class TransportParams:
                 f"{where}.video_out_bitrate needs video_out_codec='JPEG' or 'WEBP': what loses nothing has no quality "
                 "that could follow a bitrate"
             )
+        if self.video_in_color_format is not None and not self.video_in_enabled:
+            raise ValueError(f"{where}.video_in_color_format needs video_in_enabled=True: no picture is delivered")
         if self.video_out_destinations and not self.video_out_enabled:
             raise ValueError(f"{where}.video_out_destinations needs video_out_enabled=True")
         if self.add_wav_header and self.audio_out_channels > 2:

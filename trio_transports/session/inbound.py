@@ -9,13 +9,15 @@ Rules
 3. A WAV header on a chunk is taken off: heard as audio it is a click. Where it says another rate or channel count than
    the message around it, it is believed: it was written by whoever made the samples. The bounds on what a peer may
    announce hold for it too, and it is one of a few: a message of a thousand headers is malformed.
-4. Nothing here waits, with three exceptions: a slow filter, a format to be set up, and audio longer than ``PIECE_S``,
-   which is worked on piece by piece.
-5. With ``audio_in_jitter_ms`` audio comes in its order and evenly spaced first: see ``session.jitter``.
+4. Nothing here waits, with four exceptions: a slow filter, a format to be set up, audio longer than ``PIECE_S``,
+   which is worked on piece by piece, and the end of the stream behind a picture that is being decoded.
+5. Pictures go by way of ``session.eye``. One that it finds to be none costs its own frame only, too.
+6. With ``audio_in_jitter_ms`` audio comes in its order and evenly spaced first: see ``session.jitter``.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, final
 
 import trio
@@ -29,9 +31,11 @@ from ..frames import (
     BotStoppedSpeakingFrame,
     EndFrame,
     Frame,
+    ImageFrame,
     InterruptionFrame,
     MarkFrame,
     Played,
+    SpriteFrame,
     StartFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
@@ -41,6 +45,7 @@ from ..serializers.converters import audio_frame
 from ..serializers.protocol import FrameSerializer, Message, StartRefused
 from ..vad.analyzer import SpeechEvent, SpeechStarted, VADAnalyzer
 from .ear import Ear, FormatChanges
+from .eye import Eye
 from .inbox import Inbox
 from .jitter import JitterBuffers
 from .listening import Listening
@@ -77,11 +82,13 @@ class Inbound:
     _changes: FormatChanges = field(factory=FormatChanges, init=False)
     jitter: JitterBuffers | None = field(default=None, init=False)
     turn_end: TurnEnd | None = field(default=None, init=False)
+    eye: Eye = field(init=False)
 
     def hear_with(
         self, audio_filter: AudioFilter | None, analyzer: VADAnalyzer | None, turn_end: TurnEnd | None = None
     ) -> None:
         """Begin, with what is made for this session."""
+        self.eye = Eye(self._params, self._inbox, self._counters, partial(self._malformed, b""))
         params, listening, self.turn_end = self._params, None, turn_end
         if analyzer is not None:
             listening = Listening(analyzer, self.tell_speech if turn_end is None else turn_end.take, turn_end)
@@ -135,10 +142,12 @@ class Inbound:
     def _take_frames(self, message: Message, frames: Sequence[Frame]) -> Awaitable[None] | None:
         fault = ""
         for place, frame in enumerate(frames):
-            if type(frame) is not AudioFrame:
-                self._take_other(frame)
-                continue
             try:
+                if type(frame) is not AudioFrame:
+                    if isinstance(frame, EndFrame) and self.eye.is_busy:
+                        return self._take_slowly(message, frames[place:], fault)
+                    self._take_other(frame)
+                    continue
                 heard = self._heard(frame)
                 ear = self._ear_of(frame.destination)
             except RemoteProtocolError as exc:
@@ -187,6 +196,9 @@ class Inbound:
     def _take_other(self, frame: Frame) -> None:
         if isinstance(frame, MarkFrame) and self._mark_played(frame):
             return
+        if isinstance(frame, ImageFrame | SpriteFrame):
+            self.eye.take(frame)
+            return
         if isinstance(frame, StartFrame):
             self.start = frame
         elif isinstance(frame, EndFrame | UserStoppedSpeakingFrame | BotStoppedSpeakingFrame):
@@ -230,10 +242,12 @@ class Inbound:
 
     async def _take_slowly(self, message: Message, frames: Sequence[Frame], fault: str) -> None:
         for frame in frames:
-            if type(frame) is not AudioFrame:
-                self._take_other(frame)
-                continue
             try:
+                if type(frame) is not AudioFrame:
+                    if isinstance(frame, EndFrame):
+                        await self.eye.settle()
+                    self._take_other(frame)
+                    continue
                 heard = self._heard(frame)
                 if heard is not None:
                     await self._take_audio_slowly(heard)

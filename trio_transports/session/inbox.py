@@ -8,9 +8,11 @@ Rules
    session closes with 1008.
 4. All that waits is bounded in bytes of memory too. Past ``max_bytes`` the oldest audio is dropped and counted, the
    newest as well if it must be; where there is none to drop, ``put`` says so.
-5. The inbox ends when the connection has ended, or the peer has said that its stream has (``EndFrame``), and everything
+5. Pictures have a bound of their own: past ``max_pictures`` unread ones the oldest is dropped and counted. How large
+   one may be is bounded by who puts it here.
+6. The inbox ends when the connection has ended, or the peer has said that its stream has (``EndFrame``), and everything
    was read. Cancelling ``receive`` loses nothing.
-6. It ends as well, with what is unread dropped, when the session is over because its body was left: a task that still
+7. It ends as well, with what is unread dropped, when the session is over because its body was left: a task that still
    reads finds an end like any other. Only who closes the input himself is told that he did (ClosedResourceError).
 """
 
@@ -23,13 +25,15 @@ from trio.lowlevel import ParkingLot
 
 from .._documented import documented
 from .._moved import moved
-from ..frames import AudioFrame, Frame
+from ..frames import AudioFrame, Frame, ImageFrame, SpriteFrame
+from .pictures import images_of
 from .sizes import FRAME_BYTES, size_of
 from .statistics import Counters
 
 MAX_FRAMES: Final = 1024
 LEAST_S: Final = 0.001
 DEFAULT_MAX_BYTES: Final = 4 * 1024 * 1024
+DEFAULT_MAX_PICTURES: Final = 3
 _ROUNDING_S: Final = 1e-6
 
 
@@ -45,11 +49,13 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
     audio_is_on: bool
     """Whether audio is let through; ``start_audio`` and ``stop_audio`` set it."""
     _max_bytes: int = DEFAULT_MAX_BYTES
+    _max_pictures: int = DEFAULT_MAX_PICTURES
     _frames: deque[Frame] = field(factory=deque, init=False)
     _audio_s: float = field(default=0.0, init=False)
     _other_sizes: deque[int] = field(factory=deque, init=False)
     """Bytes of each unread frame that is not audio, in order."""
     _unread_bytes: int = field(default=0, init=False)
+    _pictures: int = field(default=0, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _ended: bool = field(default=False, init=False)
     _is_shut: bool = field(default=False, init=False)
@@ -97,6 +103,20 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
             self._readers.unpark()
         return ""
 
+    def put_picture(self, frame: ImageFrame | SpriteFrame) -> None:
+        """Queue a picture, in the place of the oldest one if too many wait; rule 5."""
+        if self._is_shut:
+            return
+        self._frames.append(frame)
+        self._pictures += 1
+        if self._pictures > self._max_pictures:
+            oldest = next(waiting for waiting in self._frames if isinstance(waiting, ImageFrame | SpriteFrame))
+            self._frames.remove(oldest)
+            self._pictures -= 1
+            self._counters.pictures_in_dropped += len(images_of(oldest))
+        if self._readers:
+            self._readers.unpark()
+
     def put_notice(self, frame: Frame) -> None:
         """Queue what this side has to tell; a handler that reads nothing at all does not lose its session for that."""
         self.put(frame)
@@ -119,6 +139,8 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
                 if isinstance(frame, AudioFrame):
                     self._audio_s = self._audio_s - _counted_s(frame) if self._frames else 0.0
                     self._unread_bytes -= len(frame.audio) + FRAME_BYTES
+                elif isinstance(frame, ImageFrame | SpriteFrame):
+                    self._pictures -= 1
                 else:
                     self._unread_bytes -= self._other_sizes.popleft()
                 if not parked:
@@ -133,7 +155,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         raise trio.ClosedResourceError("session.input was closed by this side")
 
     def shut(self) -> None:
-        """Take nothing more and give nothing more: the session is over; rule 6."""
+        """Take nothing more and give nothing more: the session is over; rule 7."""
         self._ended = True
         self._drop_all()
 
@@ -141,7 +163,7 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         self._is_shut = True
         self._frames.clear()
         self._other_sizes.clear()
-        self._audio_s, self._unread_bytes = 0.0, 0
+        self._audio_s, self._unread_bytes, self._pictures = 0.0, 0, 0
         self._readers.unpark_all()
 
     async def aclose(self) -> None:

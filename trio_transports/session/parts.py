@@ -48,7 +48,11 @@ class Parts:
             video_out_destinations=params.video_out_destinations,
         )
         inbox = Inbox(
-            params.audio_in_max_queue_secs, counters, params.audio_in_stream_on_start, max_bytes=params.max_unread_bytes
+            params.audio_in_max_queue_secs,
+            counters,
+            params.audio_in_stream_on_start,
+            max_bytes=params.max_unread_bytes,
+            max_pictures=params.video_in_max_queue_pictures,
         )
         outbound = Outbound(params, serializer, counters, life, inbox.put_notice)
         closing = Closing(life, outbound)

@@ -6,9 +6,9 @@ Rules
    before its predecessor's time is over is due when that is, so a clip sent at once plays in real time.
 3. Live and late: a picture whose successor is due already is dropped and counted, before it is prepared where that can
    still be told. The newest is shown however late it is: an encoder at half speed makes half as many pictures.
-4. Still: a picture is shown once, since the peer keeps what it was shown; one that follows sooner than ``1 / framerate``
-   waits for that, and of several the newest is shown. A sprite's pictures go round, one each ``1 / framerate``, until
-   something else is sent; turns that were missed are not made up for.
+4. Still: a picture is shown once, since the peer keeps what it was shown. One that follows sooner than
+   ``1 / framerate`` waits for that, and of several the newest is shown. A sprite's pictures go round, one each
+   ``1 / framerate``, until something else is sent; turns that were missed are not made up for.
 5. An interruption drops what waits. A still picture stays: it is the bot's face, not what it was saying. A peer that
    was lost and found again is shown it once more.
 6. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room.

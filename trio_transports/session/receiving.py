@@ -101,6 +101,7 @@ class Receiving:
                 rest = parts.inbound.release_all()
                 if rest is not None:
                     await rest
+                await parts.inbound.eye.settle()
                 if outbox.is_stuck:
                     return Ending(1006, f"a write took longer than send_timeout ({parts.params.send_timeout:g} s)")
                 return closed.ending

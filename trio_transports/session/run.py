@@ -2,7 +2,7 @@
 
 The nursery holds three tasks: *receive* reads the wire, *clock* decides when audio leaves, *send* writes the wire. With
 ``video_out_enabled`` there is a fourth, *pictures*, which prepares them; with a ``turn_analyzer`` one, *turns*, that
-asks it.
+asks it; and with ``video_in_color_format`` one, *eye*, that decodes the peer's pictures.
 
 Rules
 1. The body returns: what is queued flushes within ``drain_timeout``, then the wire closes with 1000.
@@ -65,6 +65,8 @@ async def open_session(
                 services.start_soon(parts.outbound.screens.run, name="pictures")
             if parts.inbound.turn_end is not None:
                 services.start_soon(parts.inbound.turn_end.run, name="turns")
+            if parts.inbound.eye.decodes:
+                services.start_soon(parts.inbound.eye.run, name="eye")
             run.begin()
             with nullcontext() if body is None else body:
                 try:

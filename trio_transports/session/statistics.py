@@ -34,6 +34,8 @@ class Counters:
     reconnects: int = 0
     pictures_sent: int = 0
     pictures_dropped: int = 0
+    pictures_received: int = 0
+    pictures_in_dropped: int = 0
     dropped_by_kind: dict[str, int] = field(factory=dict)
 
     def count_dropped(self, kind: str) -> None:
@@ -93,6 +95,10 @@ class Statistics:
     """Pictures written to the wire, each turn of a sprite's included."""
     pictures_dropped: int = 0
     """Pictures sent that were never shown: too late, replaced by a newer one, or dropped by an interruption."""
+    pictures_received: int = 0
+    """Pictures that the peer sent, with ``video_in_enabled``."""
+    pictures_in_dropped: int = 0
+    """Inbound pictures that newer ones overtook before the handler had read them."""
     dropped_by_kind: Mapping[str, int] = Factory(dict)
     """Frames dropped by the name of their class: by a pipeline on their way to the output, and of what was queued there
     by an interruption, whose audio is counted in ``audio_out_dropped_s``."""

@@ -60,8 +60,10 @@ class PictureEncoder:
         return file.getvalue()
 
 
-def decode(file: bytes, codec: str, *, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
-    """A file's picture as RGB, and its size; ValueError when it is none, or over ``max_pixels``."""
+def decode(
+    file: bytes, codec: str, *, max_pixels: int, kept: Literal["RGB", "RGBA"] = "RGB"
+) -> tuple[bytes, tuple[int, int]]:
+    """A file's picture as RGB or RGBA, and its size; ValueError when it is none, or over ``max_pixels``."""
     name = codec_named(codec)
     pillow = require("PIL.Image", extra="video", needed_by=f"the picture codec {name}")
     try:
@@ -69,7 +71,7 @@ def decode(file: bytes, codec: str, *, max_pixels: int) -> tuple[bytes, tuple[in
             width, height = picture.size
             if width * height > max_pixels:
                 raise ValueError(f"a picture of {width}x{height} is over the limit of {max_pixels} pixels")
-            return picture.convert("RGB").tobytes(), (width, height)
+            return picture.convert(kept).tobytes(), (width, height)
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as exc:
         raise ValueError(f"a picture is over the limit of {max_pixels} pixels: {exc}") from exc
     except (OSError, SyntaxError, EOFError) as exc:  # what Pillow raises about a file that is broken

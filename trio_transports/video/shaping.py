@@ -63,6 +63,19 @@ class PictureShape:
         return whole
 
 
+def as_pixels(
+    image: bytes, size: tuple[int, int], source_format: str, wanted: PixelFormat, *, max_pixels: int
+) -> tuple[bytes, tuple[int, int]]:
+    """The picture as raw pixels, and its size; ValueError says what is wrong with it."""
+    if is_pixel_format(source_format):
+        return recolour(image, *size, cast("PixelFormat", source_format), wanted), size
+    from .codec import decode
+
+    kept: Literal["RGB", "RGBA"] = "RGBA" if wanted == "RGBA" else "RGB"
+    pixels, size = decode(image, source_format, max_pixels=max_pixels, kept=kept)
+    return recolour(pixels, *size, kept, wanted), size
+
+
 def check_image(image: bytes, size: tuple[int, int], source_format: str) -> None:
     """Refuse what can be seen to be no picture without decoding it, with a ValueError."""
     if is_pixel_format(source_format):
