@@ -15,10 +15,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.session.hearing import everything
 from tests.session.helpers import CHUNK_BYTES, audio, params
 from trio_transports import EndFrame, Frame, ImageFrame, SpriteFrame, TextFrame, TransportParams
-from trio_transports.session import eye
 from trio_transports.session.session import Session
 from trio_transports.testing import ScriptedPeer, memory_session
 from trio_transports.video import PixelFormat
+from trio_transports.video.shaping import as_pixels
 
 
 def seeing(**changes: object) -> TransportParams:
@@ -63,7 +63,12 @@ async def test_none_is_delivered_unless_asked_for(autojump_clock: MockClock) -> 
 
 async def test_they_are_delivered_as_they_come(autojump_clock: MockClock) -> None:
     """Raw ones, files, sprites, with their destination, in order among the other frames."""
-    sent = [raw(1, destination="door"), TextFrame(text="a"), file("PNG"), SpriteFrame(images=(raw(2), raw(3)))]
+    sent: list[Frame] = [
+        raw(1, destination="door"),
+        TextFrame(text="a"),
+        file("PNG"),
+        SpriteFrame(images=(raw(2), raw(3))),
+    ]
     async with memory_session(seeing()) as (session, peer):
         for frame in sent:
             await peer.send(frame)
@@ -148,15 +153,15 @@ async def test_pictures_do_not_take_the_room_of_other_frames(autojump_clock: Moc
 
 async def test_a_decoder_slower_than_the_peer_shows_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     """While one is being decoded, three wait; the others are dropped and counted, and audio is not held up."""
-    going, decode = ThreadEvent(), eye.as_pixels
+    going = ThreadEvent()
 
     def slow(
         image: bytes, size: tuple[int, int], source: str, wanted: PixelFormat, *, max_pixels: int
     ) -> tuple[bytes, tuple[int, int]]:
         going.wait(5)
-        return decode(image, size, source, wanted, max_pixels=max_pixels)
+        return as_pixels(image, size, source, wanted, max_pixels=max_pixels)
 
-    monkeypatch.setattr(eye, "as_pixels", slow)
+    monkeypatch.setattr("trio_transports.session.eye.as_pixels", slow)
     async with memory_session(seeing(video_in_color_format="GRAY", video_in_max_queue_pictures=3)) as (session, peer):
         for number in range(20):
             await peer.send(ImageFrame(image=bytes((number,)) * 3, size=(1, 1)))

@@ -35,6 +35,7 @@ from .protocol import (
     Numbers,
     Pausable,
     PlaybackMarks,
+    TakesBitrate,
     message_bytes_needed,
     per_session,
     replies_of,
@@ -131,6 +132,7 @@ class DetectingFrameSerializer:
     provider: str | None = field(default=None, init=False)
     """Who is calling; None until the start message."""
     _found: FrameSerializer | None = field(default=None, init=False)
+    _bitrate: int | None = field(default=None, init=False)
     _undecided: int = field(default=0, init=False)
     _owed: Sequence[Message] = field(default=(), init=False)
     """By a dialect that refused the start message."""
@@ -168,6 +170,10 @@ class DetectingFrameSerializer:
     def fresh(self) -> "DetectingFrameSerializer":
         return DetectingFrameSerializer(providers=self.providers)
 
+    def use_bitrate(self, bits_per_second: int) -> None:
+        """Keep it for the caller's own dialect, once that is known."""
+        self._bitrate = bits_per_second
+
     def encode(self, frame: Frame) -> Sequence[Message]:
         if self._found is not None:
             return self._found.encode(frame)
@@ -193,6 +199,8 @@ class DetectingFrameSerializer:
         if provider not in self.providers:
             raise RemoteProtocolError(f"callers of {provider} are not taken here", path=WHOLE)
         candidate = per_session(self.providers[provider])
+        if self._bitrate is not None and isinstance(candidate, TakesBitrate):
+            candidate.use_bitrate(self._bitrate)
         try:
             frames = candidate.decode(message)
         except RemoteProtocolError:

@@ -8,7 +8,10 @@ Rules
 3. Bytes are bytes: audio and pictures travel as they are, a third smaller than in base64 and with no work to read.
    20 ms of 16 kHz audio take 640 bytes and 52 around them.
 4. Every frame but those that control this side's own mixer and filter has a message, destinations included.
-5. A message may have ``MAX_CONTAINERS`` arrays and maps in it. A peer could otherwise make hundreds of bytes of memory
+5. With ``encoding="OPUS"`` audio is sent in the type ``opus``, one message for each 20 ms (extra ``codecs``):
+   ``packet`` bytes, ``number``? 0, its place among those of its destination, ``num_channels``? 1, ``pts``?,
+   ``destination``?. It is read in any case, as 48 kHz; what was lost in between is concealed: see ``serializers.opus``.
+6. A message may have ``MAX_CONTAINERS`` arrays and maps in it. A peer could otherwise make hundreds of bytes of memory
    out of each byte that it sends.
 
 In any language: unpack the message, look at ``type``. A frame of silence in hexadecimal begins
@@ -16,11 +19,14 @@ In any language: unpack the message, look at ``type``. A frame of silence in hex
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, Literal, TypeAlias, final
 
-from attrs import frozen
+from attrs import define, evolve, field
+from attrs.validators import in_
 
 from .._extras import require
+from ..audio.codecs.codec import OPUS_RATES
+from ..audio.format import AudioFormat
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import (
     AudioFrame,
@@ -30,6 +36,7 @@ from ..frames import (
     Frame,
     FunctionCallFrame,
     FunctionResultFrame,
+    InterruptionFrame,
     MessageFrame,
     MetricsFrame,
     MixerControlFrame,
@@ -42,7 +49,10 @@ from ..frames import (
 from .codec import WHOLE, check_depth, check_writable
 from .converters import TaggedUnion, audio_frame, json_kind, make_converter
 from .json import FRAME_TYPES, WireFrame
+from .opus import PACKET_MS, OpusIn, OpusOut, OpusPacket
 from .protocol import Message
+
+PackedEncoding: TypeAlias = Literal["PCM", "OPUS"]
 
 __all__ = ["PackedFrameSerializer"]
 
@@ -59,11 +69,11 @@ def _bytes(value: object, _: object) -> bytes:
     return value
 
 
-def _make_frames() -> TaggedUnion[WireFrame]:
+def _make_frames() -> TaggedUnion[WireFrame | OpusPacket]:
     converter = make_converter()
     converter.register_structure_hook(bytes, _bytes)
     converter.register_unstructure_hook(bytes, lambda value: value)
-    return TaggedUnion(converter, tag="type", kinds=FRAME_TYPES)
+    return TaggedUnion(converter, tag="type", kinds={**FRAME_TYPES, "opus": OpusPacket})
 
 
 _frames: Final = _make_frames()
@@ -83,18 +93,61 @@ FREE_MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
 """The members that hold any JSON value."""
 
 
+DEFAULT_OPUS_RATE: Final = 24000
+
+
 @final
-@frozen
+@define(eq=False, kw_only=True)
 class PackedFrameSerializer:
     """Frames as MessagePack, in binary messages; the table of members stands in ``serializers.json``."""
 
+    encoding: PackedEncoding = field(default="PCM", validator=in_(("PCM", "OPUS")))
+    """How audio is sent: as it is, or as Opus with ``audio_out_bitrate``."""
+    opus_rate: int | None = field(default=None)
+    """At how many Hz Opus is made: 8000, 12000, 16000, 24000 (the default) or 48000."""
+    opus_channels: int | None = field(default=None)
+    """How many channels Opus has: 1 (the default) or 2."""
+    _opus_out: OpusOut | None = field(default=None, init=False)
+    _opus_in: OpusIn = field(factory=OpusIn, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.encoding == "PCM":
+            if (self.opus_rate, self.opus_channels) != (None, None):
+                raise ValueError("PackedFrameSerializer.opus_rate and opus_channels need encoding='OPUS'")
+            return
+        rate, channels = self.opus_rate or DEFAULT_OPUS_RATE, self.opus_channels or 1
+        if rate not in OPUS_RATES:
+            known = ", ".join(map(str, OPUS_RATES))
+            raise ValueError(f"PackedFrameSerializer.opus_rate must be one of {known}, not {rate!r}")
+        if channels not in (1, 2):
+            raise ValueError(f"PackedFrameSerializer.opus_channels must be 1 or 2, not {channels!r}")
+        self._opus_out = OpusOut(AudioFormat(rate, channels))
+
     @property
-    def audio_format(self) -> None:
-        """None: each audio message tells its own format."""
-        return None
+    def audio_format(self) -> AudioFormat | None:
+        """What Opus is made of; None: each audio message tells its own format."""
+        return None if self._opus_out is None else self._opus_out.format
+
+    @property
+    def chunk_ms(self) -> int | None:
+        """As much as a packet of Opus has; None: as much as the session's own parameters say."""
+        return None if self._opus_out is None else PACKET_MS
+
+    def use_bitrate(self, bits_per_second: int) -> None:
+        """Make Opus of about so many bits per second for each destination."""
+        if self._opus_out is not None:
+            self._opus_out = OpusOut(self._opus_out.format, bits_per_second)
+
+    def fresh(self) -> "PackedFrameSerializer":
+        return evolve(self)
 
     def encode(self, frame: Frame) -> Sequence[Message]:
-        """The one message for a frame; none for what controls this side's own mixer and filter."""
+        """The one message for a frame, or one for each packet; none for what controls this side's mixer and filter."""
+        if self._opus_out is not None:
+            if isinstance(frame, AudioFrame):
+                return [_pack((VERSION, _frames.unstructure(packet))) for packet in self._opus_out.packets(frame)]
+            if isinstance(frame, InterruptionFrame):
+                self._opus_out.interrupt()
         if (
             type(frame) is AudioFrame
             and frame.pts is None
@@ -128,6 +181,8 @@ class PackedFrameSerializer:
         frame = _frames.structure(value)
         if frame is None:
             return ()
+        if isinstance(frame, OpusPacket):
+            return self._opus_in.frames(frame)
         try:
             _check_json(frame)
         except LocalProtocolError as exc:  # bytes, NaN: MessagePack has them, JSON has not

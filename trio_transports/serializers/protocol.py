@@ -135,6 +135,23 @@ class NamesDestinations(Protocol):
     def names_destinations(self) -> bool: ...
 
 
+@runtime_checkable
+class TakesBitrate(Protocol):
+    """A dialect that may compress its audio: a session tells it how strongly, once, before anything is encoded."""
+
+    def use_bitrate(self, bits_per_second: int) -> None:
+        """Compress to about so many bits per second; ValueError for what the code cannot."""
+
+
+def use_bitrate(serializer: object, where: str, bits_per_second: int) -> None:
+    """Hand ``audio_out_bitrate`` over, where there is a use for it; ValueError names it when the code cannot."""
+    if isinstance(serializer, TakesBitrate):
+        try:
+            serializer.use_bitrate(bits_per_second)
+        except ValueError as exc:
+            raise ValueError(f"{where}.audio_out_bitrate: {exc}") from None
+
+
 def check_destinations(serializer: object, where: str, **destinations: tuple[str, ...]) -> None:
     """Raise ValueError for parameters that name destinations to a dialect that cannot."""
     for name, given in destinations.items():

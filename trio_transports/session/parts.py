@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from ..params import TransportParams
 from ..serializers.json import JSONFrameSerializer
-from ..serializers.protocol import FrameSerializer, Message, check_destinations, per_session
+from ..serializers.protocol import FrameSerializer, Message, check_destinations, per_session, use_bitrate
 from ..vad.turn_watch import TurnWatch
 from .broadcast import Broadcast
 from .closing import Closing
@@ -41,6 +41,7 @@ class Parts:
     def of(cls, params: TransportParams) -> "Parts":
         life, counters = Life(), Counters()
         serializer = per_session(params.serializer) if params.serializer is not None else JSONFrameSerializer()
+        use_bitrate(serializer, type(params).__name__, params.audio_out_bitrate)
         check_destinations(  # what a factory makes was not known when the parameters were checked
             serializer,
             type(params).__name__,

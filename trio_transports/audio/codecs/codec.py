@@ -5,7 +5,8 @@ Rules
    announces: G.722 is announced as 8000 Hz (the clock of RTP) and holds 16000; Opus always decodes to 48000.
 2. ``decode`` and ``encode`` raise ValueError for data that cannot be, and keep their state when they do.
 3. With ``frame_bytes`` the code packs so much PCM into each packet: ``encode`` takes exactly that.
-4. G.722, Opus and AMR-WB need the extra ``codecs``, which is asked for when the first of them is made.
+4. ``conceal`` makes up the packet that should have come next and did not, where the code knows how.
+5. G.722, Opus and AMR-WB need the extra ``codecs``, which is asked for when the first of them is made.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +48,7 @@ ALIASES: Final[Mapping[str, str]] = {
 
 _WIDE_RATE: Final = 16000
 _OPUS_OUT_RATE: Final = 48000
-_OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
+OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
 
 
 @final
@@ -58,6 +59,7 @@ class Decoder:
     encoding: str
     format: AudioFormat
     decode: Callable[[bytes], bytes]
+    conceal: Callable[[], bytes] | None = None
 
 
 @final
@@ -99,15 +101,22 @@ def make_decoder(encoding: str, rate: int, channels: int = 1, *, byte_order: Byt
     _check_known(encoding, channels)
     from . import encoded
 
+    decode, conceal = encoded.decoder(encoding, channels)
     return Decoder(
         encoding=encoding,
-        format=AudioFormat(_OPUS_OUT_RATE if encoding == OPUS else _WIDE_RATE),
-        decode=encoded.decoder(encoding),
+        format=AudioFormat(_OPUS_OUT_RATE if encoding == OPUS else _WIDE_RATE, channels),
+        decode=decode,
+        conceal=conceal,
     )
 
 
-def make_encoder(encoding: str, rate: int, channels: int = 1, *, byte_order: ByteOrder = "little") -> Encoder:
-    """An encoder for a line announced with this rate; ValueError for a code that cannot be written."""
+def make_encoder(
+    encoding: str, rate: int, channels: int = 1, *, byte_order: ByteOrder = "little", bitrate: int | None = None
+) -> Encoder:
+    """An encoder for a line announced with this rate; ValueError for a code that cannot be written.
+
+    ``bitrate`` is that of a code which can have several: Opus. None leaves it at one that is good for speech.
+    """
     if encoding == L16:
         write = whole_samples if byte_order == "little" else swapped
         return Encoder(encoding=encoding, format=AudioFormat(rate, channels), encode=write)
@@ -116,11 +125,11 @@ def make_encoder(encoding: str, rate: int, channels: int = 1, *, byte_order: Byt
     _check_known(encoding, channels)
     from . import encoded
 
-    pcm = AudioFormat(rate if encoding == OPUS and rate in _OPUS_RATES else _WIDE_RATE)
+    pcm = AudioFormat(rate if encoding == OPUS and rate in OPUS_RATES else _WIDE_RATE, channels)
     return Encoder(
         encoding=encoding,
         format=pcm,
-        encode=encoded.encoder(encoding, pcm.sample_rate),
+        encode=encoded.encoder(encoding, pcm.sample_rate, channels, bitrate),
         frame_bytes=pcm.size_bytes(pcm.samples_in(0.02)),
     )
 
@@ -131,5 +140,5 @@ _G711: Final = {PCMU: (ulaw_to_pcm, pcm_to_ulaw), PCMA: (alaw_to_pcm, pcm_to_ala
 def _check_known(encoding: str, channels: int) -> None:
     if encoding not in ENCODINGS:
         raise ValueError(f"{encoding!r} is not a code: one of {', '.join(ENCODINGS)} is wanted")
-    if channels != 1:
+    if channels != 1 and (encoding != OPUS or channels != 2):
         raise ValueError(f"{encoding} is carried in one channel, not in {channels}")

@@ -103,8 +103,8 @@ class Coding:
     def decoder(self, channels: int = 1) -> Decoder:
         return make_decoder(self.encoding, self.rate, channels, byte_order=self.byte_order)
 
-    def encoder(self) -> Encoder:
-        return make_encoder(self.encoding, self.rate, byte_order=self.byte_order)
+    def encoder(self, bitrate: int | None = None) -> Encoder:
+        return make_encoder(self.encoding, self.rate, byte_order=self.byte_order, bitrate=bitrate)
 
 
 def announced(

@@ -20,6 +20,7 @@ from attrs import define, evolve, field
 from attrs.validators import and_, deep_iterable, ge, instance_of, optional
 
 from ...audio.codecs import Decoder, Encoder
+from ...audio.codecs.codec import OPUS
 from ...audio.format import AudioFormat
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...frames import (
@@ -87,6 +88,7 @@ class LineSerializer:
     _decoder: Decoder | None = field(default=None, init=False)
     _others: dict[str, Decoder] = field(factory=dict, init=False)
     _encoder: Encoder = field(init=False)
+    _bitrate: int | None = field(default=None, init=False)
     _is_open: bool = field(default=False, init=False)
     _has_told: bool = field(default=False, init=False)
     # What each packet needs, taken out of the above.
@@ -139,6 +141,13 @@ class LineSerializer:
     @property
     def max_message_bytes(self) -> int:
         return self.line.max_message_bytes
+
+    def use_bitrate(self, bits_per_second: int) -> None:
+        """Send Opus, where that is the line's code, with about so many bits per second."""
+        self._bitrate = bits_per_second
+        if self._encoder.encoding == OPUS:  # another code has one bitrate only
+            rate = self._encoder.format.sample_rate
+            self._encoder = Coding(encoding=OPUS, rate=rate).encoder(bits_per_second)
 
     def fresh(self) -> Self:
         return evolve(self, stream_id=self._given_stream_id) if self.line.names_streams else evolve(self)
@@ -325,7 +334,7 @@ class LineSerializer:
         """Make both directions; a code that cannot be made here is a refusal."""
         try:
             decoder = None if receive is None else receive.decoder()
-            encoder = send.encoder()
+            encoder = send.encoder(self._bitrate)
         except (ValueError, ImportError) as exc:
             if not path:
                 raise
