@@ -10,7 +10,7 @@ from .._documented import documented
 from .._moved import suggesting
 from ..audio.filters import AudioFilter
 from ..audio.mixer import AudioMixer
-from ..serializers.protocol import FrameSerializer, Fresh, check_destinations, message_bytes_needed, use_bitrate
+from ..serializers.protocol import FrameSerializer, check_bitrate, check_destinations, message_bytes_needed
 from ..vad.analyzer import VADAnalyzer
 from ..vad.turns import TurnAnalyzer
 from ..video.pixels import PIXEL_FORMATS, PixelFormat
@@ -305,8 +305,7 @@ class TransportParams:
             raise ValueError(
                 f"{where}.add_wav_header needs audio_out_channels of 1 or 2, not {self.audio_out_channels}"
             )
-        if isinstance(self.serializer, Fresh) and not isinstance(self.serializer, type):
-            use_bitrate(self.serializer.fresh(), where, self.audio_out_bitrate)
+        check_bitrate(self.serializer, where, self.audio_out_bitrate)
         check_destinations(
             self.serializer,
             where,

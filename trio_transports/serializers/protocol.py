@@ -152,6 +152,12 @@ def use_bitrate(serializer: object, where: str, bits_per_second: int) -> None:
             raise ValueError(f"{where}.audio_out_bitrate: {exc}") from None
 
 
+def check_bitrate(source: object, where: str, bits_per_second: int) -> None:
+    """Raise what ``use_bitrate`` would, as far as it can be known before there is a session."""
+    if isinstance(source, Fresh) and not isinstance(source, type):
+        use_bitrate(source.fresh(), where, bits_per_second)
+
+
 def check_destinations(serializer: object, where: str, **destinations: tuple[str, ...]) -> None:
     """Raise ValueError for parameters that name destinations to a dialect that cannot."""
     for name, given in destinations.items():
