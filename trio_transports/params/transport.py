@@ -50,8 +50,8 @@ class TransportParams:
     """Channels of the audio that leaves: 1 for mono, 2 for stereo. What is sent with another number is mixed up or
     down. Telephone lines are mono and stay so."""
     audio_out_bitrate: int = field(default=96000, validator=checks.number(least=1, whole=True))
-    """Bits per second of each audio track where the dialect compresses audio: Opus, packed or on a telephone line. Speech
-    is good from 24000 on. It changes nothing where plain samples or G.711 are sent."""
+    """Bits per second of each audio track where the dialect compresses audio: Opus, packed or on a telephone line.
+    Speech is good from 24000 on. It changes nothing where plain samples or G.711 are sent."""
     audio_out_10ms_chunks: int = field(default=4, validator=checks.number(least=1, whole=True))
     """How many pieces of 10 ms make one audio message: 4 is 40 ms. Fewer bring the first sound sooner and react to an
     interruption sooner, and cost more CPU; more do the opposite. Dialects with a chunk of their own (telephones: 20 ms)
@@ -148,7 +148,7 @@ class TransportParams:
     """How many pixels a picture of the peer may have, or a sprite's together. A larger one is malformed and is never
     decoded. Each million takes 3 MB as RGB, for each picture that waits."""
     video_in_max_queue_pictures: int = field(default=3, validator=checks.number(least=1, whole=True))
-    """How many pictures of the peer wait unread, beside as many that wait to be decoded. Past it the oldest is dropped
+    """How many pictures of the peer wait unread, and as many more to be decoded. Past it the oldest is dropped
     and counted (``pictures_in_dropped``). More is for a handler that wants every one, and sees them later."""
     video_out_enabled: bool = field(default=False, validator=checks.flag)
     """Whether pictures may be sent. While it is False, sending an ``ImageFrame`` or a ``SpriteFrame`` raises

@@ -24,6 +24,7 @@ from typing import Any, Final, Literal, TypeAlias, final
 from attrs import define, evolve, field
 from attrs.validators import in_
 
+from .._documented import documented
 from .._extras import require
 from ..audio.codecs.codec import OPUS_RATES
 from ..audio.format import AudioFormat
@@ -96,6 +97,7 @@ FREE_MEMBERS: Final[Mapping[type, tuple[str, ...]]] = {
 DEFAULT_OPUS_RATE: Final = 24000
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class PackedFrameSerializer:
@@ -139,6 +141,7 @@ class PackedFrameSerializer:
             self._opus_out = OpusOut(self._opus_out.format, bits_per_second)
 
     def fresh(self) -> "PackedFrameSerializer":
+        """A serializer with the same settings, and coders of its own."""
         return evolve(self)
 
     def encode(self, frame: Frame) -> Sequence[Message]:
