@@ -25,7 +25,7 @@ NOT_YET: Final = Path(__file__).with_name("not_yet.txt")
 """Names that have no text yet, one a line. It only ever gets shorter."""
 PARAMETERS: Final = (ReconnectPolicy, TransportParams, WebsocketClientParams, WebsocketServerParams)
 UNITS: Final = re.compile(
-    r"second|\bms\b|byte|Hz|pixel|chunk|\bbits?\b|channel|connection|message|attempt|times|share|loud", re.I
+    r"second|\bms\b|byte|Hz|pixel|chunk|\bbits?\b|channel|connection|message|attempt|times|share|loud|picture", re.I
 )
 INTERNAL: Final = frozenset(
     {
