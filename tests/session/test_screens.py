@@ -272,6 +272,7 @@ async def test_a_peer_that_was_lost_is_shown_the_still_picture_again(autojump_cl
         await session.output.send(image(9))
         await session.output.drain()
         for loss in range(2):
+            await trio.sleep(0.1)  # what was written is read
             line.peers[loss].drop()
             await trio.sleep(1)
         await session.output.drain()
