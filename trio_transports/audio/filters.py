@@ -15,15 +15,23 @@ class AudioFilter(Protocol):
     """Any object with these members filters. ``slow`` ones run in a worker thread, in order."""
 
     @property
-    def slow(self) -> bool: ...
+    def slow(self) -> bool:
+        """Whether ``filter`` takes longer than a millisecond or two, and so belongs in a thread."""
 
-    def start(self, audio_format: AudioFormat) -> None: ...
+    def start(self, audio_format: AudioFormat) -> None:
+        """Prepare for audio of that format. Called once before the first audio, and again after ``stop``."""
 
-    def filter(self, pcm: bytes) -> bytes: ...
+    def filter(self, pcm: bytes) -> bytes:
+        """The filtered audio, as PCM of the same format; it may hold some back."""
 
-    def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None: ...
+    def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None:
+        """Change settings while it runs, and turn it on or off; None leaves that as it is.
 
-    def stop(self) -> None: ...
+        A wrong setting is a ValueError.
+        """
+
+    def stop(self) -> None:
+        """Let go of what ``start`` took; it can be started again."""
 
     def fresh(self) -> "AudioFilter":
         """Make an unstarted filter with the same settings, for another session."""
@@ -46,9 +54,11 @@ class FilterChain:
 
     @property
     def slow(self) -> bool:
+        """Whether any filter of it is slow."""
         return any(member.slow for member in self._filters.values())
 
     def start(self, audio_format: AudioFormat) -> None:
+        """Start all of them, or none."""
         started: list[AudioFilter] = []
         try:
             for member in self._filters.values():
@@ -60,6 +70,7 @@ class FilterChain:
         self._format = audio_format
 
     def filter(self, pcm: bytes) -> bytes:
+        """The audio after all of them, in order."""
         if self._format is None:
             raise RuntimeError("FilterChain.filter was called before start(audio_format) or after stop()")
         if self._enabled:
@@ -88,11 +99,13 @@ class FilterChain:
         self._enabled = self._enabled if enabled is None else enabled
 
     def stop(self) -> None:
+        """Let go of what ``start`` took; it can be started again."""
         if self._format is not None:
             self._format = None
             _stop(self._filters.values())
 
     def fresh(self) -> "FilterChain":
+        """One with the same settings for another call."""
         chain = FilterChain(**{name: member.fresh() for name, member in self._filters.items()})
         chain._enabled = self._enabled
         return chain

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import Attribute, define, field
 
+from .._documented import documented
 from .format import AudioFormat
 from .ramp import Ramp
 from .sound import Frames, Sound
@@ -38,14 +39,20 @@ SoundSource: TypeAlias = "Sound | str | PathLike[str]"
 class AudioMixer(Protocol):
     """Any object with these members mixes; the session calls ``mix`` once for each chunk, with silence when idle."""
 
-    def start(self, audio_format: AudioFormat) -> None: ...
+    def start(self, audio_format: AudioFormat) -> None:
+        """Prepare for audio of that format. Called once before the first audio, and again after ``stop``."""
 
     def mix(self, pcm: bytes) -> bytes:
         """Return exactly as many bytes as were given."""
 
-    def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None: ...
+    def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None:
+        """Change settings while it runs, and turn it on or off; None leaves that as it is.
 
-    def stop(self) -> None: ...
+        A wrong setting is a ValueError.
+        """
+
+    def stop(self) -> None:
+        """Let go of what ``start`` took; it can be started again."""
 
     def fresh(self) -> "AudioMixer":
         """Make an unstarted mixer with the same settings, for another session."""
@@ -131,6 +138,7 @@ def _known(instance: "SoundMixer", _attribute: "Attribute[str | None]", value: s
         instance._named(value)
 
 
+@documented
 @final
 @define(eq=False)
 class SoundMixer:
@@ -140,11 +148,17 @@ class SoundMixer:
     """
 
     sounds: dict[str, Sound] = field(converter=_sounds)
+    """What there is to play: a WAV file's path or a ``Sound``, or several by name."""
     sound: str | None = field(default=None, validator=_known)
+    """The name of the one that plays first; None is the first of them."""
     volume: float = field(default=0.4, converter=_volume, kw_only=True)
+    """How loud it is: 1 as it was made, 8 at most. Above 0.5 it competes with the speech."""
     loop: bool = field(default=True, converter=_flag, kw_only=True)
+    """Whether it begins again when it has ended; False plays it once."""
     enabled: bool = field(default=True, converter=_flag, kw_only=True)
+    """Whether it is heard from the beginning; ``MixerControlFrame(enabled=...)`` changes it."""
     crossfade_s: float = field(default=0.5, converter=_seconds, kw_only=True)
+    """Seconds in which one sound goes over into another."""
     _format: AudioFormat | None = field(init=False, default=None, repr=False)
     _voices: list[_Voice] = field(init=False, factory=list, repr=False)
     _gain: Ramp = field(init=False, factory=lambda: Ramp(0.0), repr=False)
@@ -165,6 +179,7 @@ class SoundMixer:
         self._voices = [_Voice(name, self._named(name).frames(audio_format, loop=self.loop), self.loop, Ramp(1.0))]
 
     def mix(self, pcm: bytes) -> bytes:
+        """The track's audio with the sound under it, as many bytes as were given."""
         audio_format = self._format
         if audio_format is None:
             raise RuntimeError("SoundMixer.mix was called before start(audio_format) or after stop()")
@@ -231,10 +246,12 @@ class SoundMixer:
         self._voices = [voice for voice in self._voices if not voice.is_over] + [new]
 
     def stop(self) -> None:
+        """Let go of what ``start`` took; it can be started again."""
         self._format = None
         self._voices = []
 
     def fresh(self) -> "SoundMixer":
+        """One with the same settings for another call."""
         return SoundMixer(
             self.sounds,
             self.sound,

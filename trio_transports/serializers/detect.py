@@ -127,8 +127,11 @@ class DetectingFrameSerializer:
     """
 
     names_destinations: ClassVar[bool] = False
+    """Whether messages can name the output track that they are for: if not, a session has one track."""
 
     providers: Mapping[str, CallSource] = field(factory=lambda: dict(PROVIDERS), validator=_known)
+    """The serializer of each caller that is welcome, by its name in ``PROVIDERS``: a class, a factory, or an object
+    with the settings. Others are refused."""
     provider: str | None = field(default=None, init=False)
     """Who is calling; None until the start message."""
     _found: FrameSerializer | None = field(default=None, init=False)
@@ -139,20 +142,24 @@ class DetectingFrameSerializer:
 
     @property
     def audio_format(self) -> AudioFormat | None:
+        """That of the dialect that was found; a telephone's until then."""
         return self._found.audio_format if self._found is not None else _TELEPHONE
 
     @property
     def is_ready(self) -> bool:
+        """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
         found = self._found
         return found is not None and (not isinstance(found, AwaitsStart) or found.is_ready)
 
     @property
     def has_marks(self) -> bool:
+        """Whether the peer tells when a mark was played. Without, what was heard is reckoned by the clock."""
         found = self._found
         return found is None or (isinstance(found, PlaybackMarks) and found.has_marks)
 
     @property
     def chunk_ms(self) -> int | None:
+        """How many milliseconds of audio one message carries, as the dialect that was found says."""
         found = self._found
         if found is None:
             return _PACKET_MS
@@ -160,14 +167,17 @@ class DetectingFrameSerializer:
 
     @property
     def start(self) -> StartFrame | None:
+        """What the peer's start message said; None until it came."""
         found = self._found
         return found.start if isinstance(found, KnowsStart) else None
 
     @property
     def max_message_bytes(self) -> int:
+        """The longest message, in bytes, that any of the welcome dialects needs."""
         return max(map(message_bytes_needed, self.providers.values()))
 
     def fresh(self) -> "DetectingFrameSerializer":
+        """One for the same callers, that knows nobody yet."""
         return DetectingFrameSerializer(providers=self.providers)
 
     def use_bitrate(self, bits_per_second: int) -> None:
@@ -175,6 +185,7 @@ class DetectingFrameSerializer:
         self._bitrate = bits_per_second
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame in the caller's dialect. Audio before it is known is an error."""
         if self._found is not None:
             return self._found.encode(frame)
         if isinstance(frame, AudioFrame | MarkFrame | MessageFrame):
@@ -182,6 +193,7 @@ class DetectingFrameSerializer:
         return ()
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message; the first ones tell which dialect it is."""
         if self._found is not None:
             return self._found.decode(message)
         self._undecided += 1
@@ -211,25 +223,31 @@ class DetectingFrameSerializer:
 
     @property
     def is_paused(self) -> bool:
+        """Whether the peer has asked for no audio for now."""
         found = self._found
         return found.is_paused if isinstance(found, Pausable) else False
 
     @property
     def awaits_close(self) -> bool:
+        """Whether the peer's answer to the end is still to come."""
         found = self._found
         return found.awaits_close if isinstance(found, AwaitsClose) else False
 
     @property
     def numbers(self) -> bool:
+        """Whether messages are to be numbered now."""
         found = self._found
         return found.numbers if isinstance(found, Numbers) else False
 
     def numbered(self, message: Message) -> Message:
+        """The message with its number in it."""
         return self._found.numbered(message) if isinstance(self._found, Numbers) else message
 
     def notice(self, frame: Frame) -> Sequence[Message]:
+        """What the session noticed, in the caller's dialect."""
         return self._found.notice(frame) if isinstance(self._found, Notices) else ()
 
     def replies(self) -> Sequence[Message]:
+        """What the caller is owed since the last call."""
         owed, self._owed = self._owed, ()
         return (*owed, *replies_of(self._found)) if owed else replies_of(self._found)

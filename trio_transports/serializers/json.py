@@ -49,6 +49,7 @@ from typing import Final, TypeAlias, final
 from attrs import field, frozen
 from attrs.validators import instance_of
 
+from .._documented import documented
 from ..frames import (
     AudioFrame,
     AudioLevelFrame,
@@ -163,18 +164,23 @@ def _audio_text(frame: AudioFrame) -> str:
     return head + to_base64(frame.audio) + tail
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class JSONFrameSerializer:
     """Frames as JSON objects, in text messages unless ``binary``."""
 
     binary: bool = field(default=False, validator=instance_of(bool))
+    """Send binary messages instead of text ones, for peers that read nothing else; both are read. The bytes are the
+    same."""
 
     @property
     def audio_format(self) -> None:
+        """None: each audio message states its own format."""
         return None
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame, in order; none where this dialect has no message for it."""
         if isinstance(frame, AudioFrame):
             text = _audio_text(frame)
         elif isinstance(frame, MixerControlFrame | FilterControlFrame | VolumeFrame):
@@ -184,6 +190,10 @@ class JSONFrameSerializer:
         return (text.encode() if self.binary else text,)
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
+
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
         value = loads_of_any_depth(message)
         if type(value) is dict and len(value) == 4 and value.get("type") == "audio":
             # The four members that encode writes: no need for the converter. Of these three none can hide anything.

@@ -17,6 +17,7 @@ from typing import ClassVar, Final, final
 
 from attrs import frozen
 
+from .._documented import documented
 from .._extras import require
 from ..audio.format import AudioFormat
 from ..errors import LocalProtocolError, RemoteProtocolError
@@ -94,18 +95,22 @@ def _to_message(frame: Frame) -> pb.Frame | None:
     return message
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class ProtobufFrameSerializer:
     """Frames as Pipecat's protobuf messages; rates and channel counts are stated by each."""
 
     names_destinations: ClassVar[bool] = False
+    """Whether messages can name the output track that they are for: if not, a session has one track."""
 
     @property
     def audio_format(self) -> None:
+        """None: each audio message states its own format."""
         return None
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame, in order; none where this dialect has no message for it."""
         if isinstance(frame, AudioFrame) and frame.pts is None and not frame.id and not frame.name:
             audio = frame.audio
             head, tail = _around_audio(len(audio), frame.sample_rate, frame.num_channels)
@@ -117,6 +122,10 @@ class ProtobufFrameSerializer:
         return () if message is None else (message.SerializeToString(),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
+
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
         if isinstance(message, str):
             raise RemoteProtocolError("a binary message is wanted, not a text one", path=WHOLE)
         try:

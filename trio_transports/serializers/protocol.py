@@ -33,9 +33,14 @@ class FrameSerializer(Protocol):
     def audio_format(self) -> AudioFormat | None:
         """The one PCM format this dialect carries, or None when its messages state their own."""
 
-    def encode(self, frame: Frame) -> Sequence[Message]: ...
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame, in order; none where this dialect has no message for it."""
 
-    def decode(self, message: Message) -> Sequence[Frame]: ...
+    def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
+
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
 
 
 @runtime_checkable
@@ -43,14 +48,16 @@ class AwaitsStart(Protocol):
     """A serializer that cannot address its peer until the peer has announced its stream."""
 
     @property
-    def is_ready(self) -> bool: ...
+    def is_ready(self) -> bool:
+        """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
 
 
 @runtime_checkable
 class Fresh(Protocol):
     """Something configured once and used by many sessions, each on a copy of its own."""
 
-    def fresh(self) -> object: ...
+    def fresh(self) -> object:
+        """One with the same settings for another call."""
 
 
 @runtime_checkable
@@ -58,7 +65,8 @@ class FixedChunk(Protocol):
     """A dialect whose peers expect audio messages of one duration; a session uses it unless told otherwise."""
 
     @property
-    def chunk_ms(self) -> int | None: ...
+    def chunk_ms(self) -> int | None:
+        """How many milliseconds of audio one message carries; None leaves that to the session's parameters."""
 
 
 @runtime_checkable
@@ -89,7 +97,8 @@ class PlaybackMarks(Protocol):
     """A dialect whose peer sends a ``MarkFrame`` back once it has played the audio in front of it."""
 
     @property
-    def has_marks(self) -> bool: ...
+    def has_marks(self) -> bool:
+        """Whether the peer tells when a mark was played. Without, what was heard is reckoned by the clock."""
 
 
 @runtime_checkable
@@ -97,7 +106,8 @@ class Pausable(Protocol):
     """A dialect whose peer may ask for a pause in the audio; the session's clock stands still as long as it lasts."""
 
     @property
-    def is_paused(self) -> bool: ...
+    def is_paused(self) -> bool:
+        """Whether the peer has asked for no audio for now."""
 
 
 @runtime_checkable
@@ -108,7 +118,8 @@ class AwaitsClose(Protocol):
     """
 
     @property
-    def awaits_close(self) -> bool: ...
+    def awaits_close(self) -> bool:
+        """Whether the peer's answer to the end is still to come."""
 
 
 @runtime_checkable
@@ -119,9 +130,11 @@ class Numbers(Protocol):
     """
 
     @property
-    def numbers(self) -> bool: ...
+    def numbers(self) -> bool:
+        """Whether messages are to be numbered now."""
 
-    def numbered(self, message: Message) -> Message: ...
+    def numbered(self, message: Message) -> Message:
+        """The message with its number in it."""
 
 
 @runtime_checkable
@@ -132,7 +145,8 @@ class NamesDestinations(Protocol):
     """
 
     @property
-    def names_destinations(self) -> bool: ...
+    def names_destinations(self) -> bool:
+        """Whether messages can name the output track that they are for: if not, a session has one track."""
 
 
 @runtime_checkable
@@ -174,32 +188,44 @@ class KnowsStart(Protocol):
     """A dialect whose peer announces its stream, and that remembers how."""
 
     @property
-    def start(self) -> StartFrame | None: ...
+    def start(self) -> StartFrame | None:
+        """What the peer's start message said; None until it came."""
 
 
 class CallSerializer(Protocol):
     """What every telephone dialect offers a session, beyond being a ``FrameSerializer``."""
 
     @property
-    def audio_format(self) -> AudioFormat | None: ...
+    def audio_format(self) -> AudioFormat | None:
+        """The PCM that this dialect carries; the session converts to it and from it."""
 
     @property
-    def is_ready(self) -> bool: ...
+    def is_ready(self) -> bool:
+        """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
 
     @property
-    def has_marks(self) -> bool: ...
+    def has_marks(self) -> bool:
+        """Whether the peer tells when a mark was played. Without, what was heard is reckoned by the clock."""
 
     @property
-    def chunk_ms(self) -> int | None: ...
+    def chunk_ms(self) -> int | None:
+        """How many milliseconds of audio one message carries; None leaves that to the session's parameters."""
 
     @property
-    def start(self) -> StartFrame | None: ...
+    def start(self) -> StartFrame | None:
+        """What the peer's start message said; None until it came."""
 
-    def encode(self, frame: Frame) -> Sequence[Message]: ...
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame, in order; none where this dialect has no message for it."""
 
-    def decode(self, message: Message) -> Sequence[Frame]: ...
+    def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
 
-    def fresh(self) -> Self: ...
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
+
+    def fresh(self) -> Self:
+        """One with the same settings for another call."""
 
 
 @runtime_checkable
@@ -207,7 +233,8 @@ class StatesMessageSize(Protocol):
     """A dialect that knows how long its peers' messages are at most; ``max_message_bytes`` is that unless set."""
 
     @property
-    def max_message_bytes(self) -> int: ...
+    def max_message_bytes(self) -> int:
+        """The longest message, in bytes, that such a peer sends: what ``max_message_bytes`` is unless you set it."""
 
 
 DEFAULT_MESSAGE_BYTES: Final = 1024 * 1024

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field
 
+from .._documented import documented
 from .analyzer import SpeechEvent, VADParams
 from .listener import Listener, Samples, listening_rate
 
@@ -102,16 +103,19 @@ class _Floor:
             del self._parts[0]
 
 
+@documented
 @final
 @define(eq=False)
 class EnergyVADAnalyzer:
     """An analyzer that needs no model and no extra. It tells speech from steady noise, not from music."""
 
     params: VADParams = field(factory=VADParams)
+    """When to believe that somebody speaks."""
     _listener: Listener | None = field(init=False, default=None, repr=False)
     _floor: _Floor | None = field(init=False, default=None, repr=False)
 
     def start(self, sample_rate: int) -> None:
+        """Prepare for mono PCM of that rate, in Hz. Called once before the first audio, and again after ``stop``."""
         floor = _Floor(listening_rate(sample_rate))
         self._listener = Listener(self.params, sample_rate, floor.window, floor.hop)
         self._floor = floor
@@ -127,8 +131,10 @@ class EnergyVADAnalyzer:
         return 1 / (1 + exp((_MIDDLE_DB - self._floor.score_db(samples)) / _SLOPE_DB))
 
     def stop(self) -> None:
+        """Let go of what ``start`` took; it can be started again."""
         self._listener = None
         self._floor = None
 
     def fresh(self) -> "EnergyVADAnalyzer":
+        """One with the same settings for another call."""
         return EnergyVADAnalyzer(self.params)

@@ -12,6 +12,7 @@ from typing import Any, Final, final
 import numpy as np
 from attrs import define, field
 
+from .._documented import documented
 from .._extras import require
 from .analyzer import SpeechEvent, VADParams
 from .listener import Listener, Samples, listening_rate
@@ -33,12 +34,14 @@ def _model(rate: int) -> Any:  # noqa: ANN401 - the package has no types
     return model
 
 
+@documented
 @final
 @define(eq=False)
 class SileroVADAnalyzer:
     """An analyzer that knows speech from other sounds. ``start`` loads a model: see rule 2."""
 
     params: VADParams = field(factory=VADParams)
+    """When to believe that somebody speaks."""
     _listener: Listener | None = field(init=False, default=None, repr=False)
     _silero: Any = field(init=False, default=None, repr=False)
 
@@ -48,6 +51,7 @@ class SileroVADAnalyzer:
         return True
 
     def start(self, sample_rate: int) -> None:
+        """Prepare for mono PCM of that rate, in Hz. Called once before the first audio, and again after ``stop``."""
         self.stop()
         rate = listening_rate(sample_rate)
         model = _model(rate)
@@ -65,9 +69,11 @@ class SileroVADAnalyzer:
         return float(self._silero.process(np.ascontiguousarray(samples).data))
 
     def stop(self) -> None:
+        """Let go of what ``start`` took; it can be started again. The model is kept for the next one."""
         model, self._silero, self._listener = self._silero, None, None
         if model is not None and len(_at_rest[model.sample_rate]) < _MOST_AT_REST:
             _at_rest[model.sample_rate].append(model)
 
     def fresh(self) -> "SileroVADAnalyzer":
+        """One with the same settings for another call."""
         return SileroVADAnalyzer(self.params)

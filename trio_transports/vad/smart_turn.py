@@ -19,6 +19,7 @@ import numpy.typing as npt
 from attrs import define, field
 from attrs.validators import and_, gt, lt
 
+from .._documented import documented
 from .._extras import require
 from ..audio.convert import Converter
 from ..audio.format import AudioFormat
@@ -36,13 +37,17 @@ _BANDS: Final = 80
 Floats = npt.NDArray[np.float64]
 
 
+@documented
 @final
 @define(eq=False)
 class SmartTurnAnalyzer:
     """A turn analyzer by a model: ``SmartTurnAnalyzer("smart-turn-v3.2-cpu.onnx")``. One serves any number of calls."""
 
     model_path: "str | PathLike[str]"
+    """The ONNX file of a smart-turn model of version 3; this library brings none. A file that is none is a
+    ValueError."""
     threshold: float = field(default=0.5, validator=and_(gt(0), lt(1)))
+    """How sure the model must be that the turn is over, between 0 and 1. Higher waits longer and breaks in less."""
     _session: Any = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -57,6 +62,7 @@ class SmartTurnAnalyzer:
             raise ValueError(f"{self.model_path} is no smart-turn model: it asks for {wanted}, not input_features")
 
     def is_complete(self, turn: bytes, sample_rate: int, silence_secs: float) -> bool:
+        """Whether the model holds the turn for over; about 50 ms of a processor core."""
         return self.probability(turn, sample_rate) > self.threshold
 
     def probability(self, turn: bytes, sample_rate: int) -> float:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from attrs import field, frozen
 from attrs.validators import gt
 
+from .._documented import documented
+
 _HOP_S: Final = 0.01
 _WINDOW_S: Final = 0.04
 _LOWEST_HZ, _HIGHEST_HZ = 65.0, 400.0
@@ -37,15 +39,19 @@ class TurnAnalyzer(Protocol):
         """Whether the turn is over. ``turn`` is its mono PCM, of which the last ``silence_secs`` are silent."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class ProsodyTurnAnalyzer:
     """Goes by pause, pitch and energy, and needs no extra."""
 
     short_secs: float = field(default=0.3, validator=gt(0))
+    """Seconds of silence that end a turn whose voice has fallen. Shorter answers sooner, and breaks in more often."""
     long_secs: float = field(default=1.0, validator=gt(0))
+    """Seconds of silence that end any other turn. Shorter breaks in on those who think while they speak."""
 
     def is_complete(self, turn: bytes, sample_rate: int, silence_secs: float) -> bool:
+        """Whether the turn is over, by how the voice ended and how long it has been silent."""
         if silence_secs >= self.long_secs:
             return True
         return silence_secs >= self.short_secs and _falls(turn, sample_rate, silence_secs)

@@ -142,8 +142,11 @@ class AsteriskFrameSerializer(LineSerializer):
     """One channel. ``answers``: the dial string has the option that leaves answering to the application."""
 
     line: ClassVar[Line] = ASTERISK
+    """Asterisk's table."""
 
     answers: bool = field(default=False, validator=instance_of(bool))
+    """Answer the channel: for a dial string with the option that leaves it to the application. Otherwise Asterisk has
+    answered already."""
     stream_id: str | None = field(default=None, init=False)
     """None: there is one channel on a socket."""
     is_paused: bool = field(default=False, init=False)
@@ -158,6 +161,7 @@ class AsteriskFrameSerializer(LineSerializer):
         return None, FORMATS["ulaw"]
 
     def fresh(self) -> Self:
+        """One with the same settings for another call."""
         return evolve(self, chunk_ms=self._given_chunk_ms)
 
     def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a MediaStart
@@ -193,10 +197,15 @@ class AsteriskFrameSerializer(LineSerializer):
         return frames
 
     def replies(self) -> Sequence[Message]:
+        """What Asterisk is owed since the last call."""
         owed, self._owed = self._owed, ()
         return owed
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
+
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
         if type(message) is bytes:
             return self._binary(message)
         assert isinstance(message, str)
@@ -221,6 +230,7 @@ class AsteriskFrameSerializer(LineSerializer):
         return ()
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame, in order; none where this dialect has no message for it."""
         messages = LineSerializer.encode(self, frame)
         if not isinstance(frame, AudioFrame):
             return messages

@@ -90,6 +90,7 @@ class AzureFrameSerializer(LineSerializer):
     """One call's stream."""
 
     line: ClassVar[Line] = AZURE
+    """Azure's table."""
 
     stream_id: str | None = field(default=None, init=False)
     """None: the subscription's id is in the StartFrame, and nothing is addressed with it."""
@@ -113,6 +114,10 @@ class AzureFrameSerializer(LineSerializer):
         )
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
+
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
         return self._read(loads(message))
 
     def news(self, message: object, document: JSONValue) -> Sequence[Frame]:

@@ -69,10 +69,16 @@ class ExotelFrameSerializer(LineSerializer):
     """
 
     line: ClassVar[Line] = EXOTEL
+    """Exotel's table."""
 
     encoding: str | None = field(default=None, validator=known_encoding)
+    """The code of the audio, where the provider says none or a wrong one; None takes what is announced. A wrong one is
+    heard as noise."""
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
     chunk_ms: int | None = field(default=EXOTEL_PACKET_MS, validator=PACKET_MS_RULE)
+    """How many milliseconds of audio one message carries. Exotel takes multiples of 20 and wants 100 at least; None: as
+    the session's parameters say."""
 
     def before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, self.encoding, self.sample_rate)

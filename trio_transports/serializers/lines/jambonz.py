@@ -89,11 +89,18 @@ class JambonzFrameSerializer(LineSerializer):
     """
 
     line: ClassVar[Line] = JAMBONZ
+    """Jambonz' table."""
 
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, of the audio that comes; None takes what the first message says, 8000 if it says
+    none."""
     send_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, of the audio that leaves; None is the rate that is received."""
     channels: int | None = field(default=None, validator=optional(in_((1, 2))))
+    """1 or 2 channels of what comes; None takes what the first message says. The second is the called side, with its
+    name as ``destination``."""
     as_json: bool = field(default=False, validator=instance_of(bool))
+    """Send audio in JSON, as FreeSWITCH's mod_audio_stream takes it, instead of in binary messages."""
     stream_id: str | None = field(default=None, init=False)
     """None: there is one stream on a socket."""
     _stereo: bool = field(default=False, init=False)

@@ -110,9 +110,13 @@ class PlivoFrameSerializer(LineSerializer):
     """
 
     line: ClassVar[Line] = PLIVO
+    """Plivo's table."""
 
     encoding: str | None = field(default=None, validator=known_encoding)
+    """The code of the audio, where the provider says none or a wrong one; None takes what is announced. A wrong one is
+    heard as noise."""
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
 
     def before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, self.encoding, self.sample_rate)

@@ -93,34 +93,42 @@ class RelayFrameSerializer:
     """One relayed call."""
 
     names_destinations: ClassVar[bool] = False
+    """Whether messages can name the output track that they are for: if not, a session has one track."""
     start: StartFrame | None = field(default=None, init=False)
     """What the setup message said; None until it came."""
     _has_told: bool = field(default=False, init=False)
 
     @property
     def audio_format(self) -> None:
+        """A telephone's, though no audio is carried: Twilio speaks and listens itself."""
         return None
 
     @property
     def is_ready(self) -> bool:
+        """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
         return self.start is not None
 
     @property
     def has_marks(self) -> bool:
+        """Whether the peer tells when a mark was played. Without, what was heard is reckoned by the clock."""
         return False
 
     @property
     def chunk_ms(self) -> None:
+        """None: there is no audio."""
         return None
 
     @property
     def max_message_bytes(self) -> int:
+        """The longest message, in bytes, that such a peer sends: what ``max_message_bytes`` is unless you set it."""
         return LINE_MESSAGE_BYTES
 
     def fresh(self) -> "RelayFrameSerializer":
+        """One with the same settings for another call."""
         return RelayFrameSerializer()
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame, in order; none where this dialect has no message for it."""
         match frame:
             case TextFrame(text=text):
                 return self._say({"type": "text", "token": text, "last": False})
@@ -147,6 +155,10 @@ class RelayFrameSerializer:
         return (dumps(command, path="message"),)
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
+
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
         document = loads(message)
         told = INCOMING.structure(document)
         if self.start is None and isinstance(told, Prompt | Dtmf | Interrupt):

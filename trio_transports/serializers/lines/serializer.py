@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Final, Self
 from attrs import define, evolve, field
 from attrs.validators import and_, deep_iterable, ge, instance_of, optional
 
+from ..._documented import documented
 from ...audio.codecs import Decoder, Encoder
 from ...audio.codecs.codec import OPUS
 from ...audio.format import AudioFormat
@@ -65,22 +66,27 @@ def _known_tracks(instance: "LineSerializer", _attribute: object, tracks: tuple[
         )
 
 
+@documented
 @define(eq=False, kw_only=True)
 class LineSerializer:
-    """One stream of one call. A provider's class has its table, its settings, and reads its start message.
-
-    ``stream_id`` is given only when the start message was read elsewhere. ``chunk_ms`` is how much audio one message
-    carries; None: as much as the session's own parameters say.
-    """
+    """One stream of one call. A provider's class has its table, its settings, and reads its start message."""
 
     line: ClassVar[Line]
+    """The provider's table: its codes, its messages, what it can do."""
     names_destinations: ClassVar[bool] = False
+    """Whether messages can name the output track that they are for: if not, a session has one track."""
 
     stream_id: str | None = field(default=None, validator=optional(instance_of(str)))
+    """The stream's name, to be given only when the start message was read elsewhere: nothing waits for it then. A wrong
+    one is heard by nobody."""
     chunk_ms: int | None = field(default=20, validator=PACKET_MS_RULE)
+    """How many milliseconds of audio one message carries. None: as much as the session's parameters say. Some providers
+    play other lengths badly."""
     tracks: tuple[str, ...] = field(
         default=(CALLER,), converter=_names, validator=[deep_iterable(instance_of(str)), _known_tracks]
     )
+    """Which sides of the call are heard: ``inbound`` is the caller. Another side comes with its name as
+    ``destination``; the provider has to send it."""
     start: StartFrame | None = field(default=None, init=False)
     """What the start message said; None until it came."""
     _given_stream_id: str | None = field(default=None, init=False)
@@ -132,14 +138,17 @@ class LineSerializer:
 
     @property
     def is_ready(self) -> bool:
+        """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
         return self._is_open
 
     @property
     def has_marks(self) -> bool:
+        """Whether the peer tells when a mark was played. Without, what was heard is reckoned by the clock."""
         return self.line.mark is not None
 
     @property
     def max_message_bytes(self) -> int:
+        """The longest message, in bytes, that such a peer sends: what ``max_message_bytes`` is unless you set it."""
         return self.line.max_message_bytes
 
     def use_bitrate(self, bits_per_second: int) -> None:
@@ -150,11 +159,13 @@ class LineSerializer:
             self._encoder = Coding(encoding=OPUS, rate=rate).encoder(bits_per_second)
 
     def fresh(self) -> Self:
+        """One with the same settings for another call."""
         return evolve(self, stream_id=self._given_stream_id) if self.line.names_streams else evolve(self)
 
     # Out
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame, in order; none where this dialect has no message for it."""
         if isinstance(frame, AudioFrame):
             audio, to_line = frame.audio, self._to_line
             if audio and frame.sample_rate == self._rate_out and frame.num_channels == 1 and to_line is not None:
@@ -221,6 +232,10 @@ class LineSerializer:
     # In
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
+
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
         if self._is_binary:
             return self._binary(message) if type(message) is bytes else self._read(loads_of_any_depth(message))
         document: Any = loads_of_any_depth(message)

@@ -56,6 +56,7 @@ class SinchFrameSerializer(LineSerializer):
     """One Sinch call, which is answered as soon as it is known that it can be carried."""
 
     line: ClassVar[Line] = SINCH
+    """Sinch's table."""
 
     stream_id: str | None = field(default=None, init=False)
     """None: Sinch names no streams."""

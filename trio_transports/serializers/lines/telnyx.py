@@ -101,12 +101,20 @@ class TelnyxFrameSerializer(LineSerializer):
     """
 
     line: ClassVar[Line] = TELNYX
+    """Telnyx' table."""
 
     send_encoding: str = field(default=PCMU, validator=in_(tuple(TELNYX.codecs)))
+    """The code of the audio that leaves: what the call was told in ``stream_bidirectional_codec``. Another one is heard
+    as noise."""
     send_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, of the audio that leaves; None is the code's own."""
     receive_encoding: str | None = field(default=None, validator=known_encoding)
+    """The code of the audio that comes, to be given with ``stream_id`` only; None takes what is announced."""
     receive_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, of the audio that comes; None takes what is announced."""
     byte_order: ByteOrder = field(default="little", validator=in_(("little", "big")))
+    """Which byte of an L16 sample comes first. RTP has it ``big``, what was seen of Telnyx is ``little``. The wrong one
+    is loud noise."""
 
     def before_start(self) -> tuple[Coding | None, Coding]:
         if self.stream_id is not None and self.receive_encoding is None:

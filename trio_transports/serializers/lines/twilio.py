@@ -62,12 +62,16 @@ SIGNALWIRE: Final = evolve(
 )
 
 
+@documented
 @define(eq=False, kw_only=True)
 class _TwilioShaped(LineSerializer):
     """``encoding`` and ``sample_rate`` None take what is announced; they are given with ``stream_id``."""
 
     encoding: str | None = field(default=None, validator=known_encoding)
+    """The code of the audio, where the provider says none or a wrong one; None takes what is announced. A wrong one is
+    heard as noise."""
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
 
     def before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, self.encoding, self.sample_rate)
@@ -100,6 +104,7 @@ class TwilioFrameSerializer(_TwilioShaped):
     """One Twilio stream. Twilio announces mu-law; L16 in Twilio's words is ``SignalWireFrameSerializer``'s."""
 
     line: ClassVar[Line] = TWILIO
+    """Twilio's table."""
 
 
 @documented
@@ -109,3 +114,4 @@ class SignalWireFrameSerializer(_TwilioShaped):
     """One SignalWire stream."""
 
     line: ClassVar[Line] = SIGNALWIRE
+    """SignalWire's table."""

@@ -85,8 +85,10 @@ class VonageFrameSerializer(LineSerializer):
     """One Vonage call; ``sample_rate`` None takes the one that the connected message announces."""
 
     line: ClassVar[Line] = VONAGE
+    """Vonage's table."""
 
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
     stream_id: str | None = field(default=None, init=False)
     """None: Vonage names no streams."""
 

@@ -57,9 +57,13 @@ class WavixFrameSerializer(LineSerializer):
     """One Wavix stream; ``encoding`` and ``sample_rate`` say what its audio is, None: L16 at 24000."""
 
     line: ClassVar[Line] = WAVIX
+    """Wavix's table."""
 
     encoding: str | None = field(default=None, validator=known_encoding)
+    """The code of the audio, where the provider says none or a wrong one; None takes what is announced. A wrong one is
+    heard as noise."""
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
+    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
 
     def before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, self.encoding, self.sample_rate)

@@ -64,10 +64,16 @@ class RTVIFrameSerializer:
     """A bot's side of RTVI, for one client; ``about`` is what it tells of itself in ``bot-ready``."""
 
     names_destinations: ClassVar[bool] = False
+    """Whether messages can name the output track that they are for: if not, a session has one track."""
 
     player_sample_rate: int = field(default=PLAYER_RATE, validator=and_(instance_of(int), ge(8000)))
+    """Samples per second, in Hz, of the audio that the client plays. Pipecat's clients take 24000 unless they are told
+    otherwise; a wrong rate plays too fast or too slow."""
     about: Mapping[str, JSONValue] | None = None
+    """What the bot tells of itself in ``bot-ready``, for clients that show it; None tells nothing."""
     levels_ms: int | None = field(default=None, validator=optional(and_(instance_of(int), ge(20))))
+    """Tell the client how loud both sides are, each so many milliseconds, for a meter on its page. None tells nothing
+    and costs nothing."""
     start: StartFrame | None = field(default=None, init=False)
     """What the client told of itself; None before ``client-ready``."""
     _in_text: bool = field(default=False, init=False)

@@ -92,14 +92,20 @@ class GenesysFrameSerializer:
     """One session; ``tracks`` has "inbound" for the caller and "internal" for the agent's side."""
 
     names_destinations: ClassVar[bool] = False
+    """Whether messages can name the output track that they are for: if not, a session has one track."""
 
     encodings: tuple[str, ...] = field(default=ENCODINGS, validator=deep_iterable(in_(ENCODINGS)))
     """The codes that may be taken, of those that are offered."""
     tracks: tuple[str, ...] = field(default=(CALLER,), validator=deep_iterable(in_((CALLER, AGENT))))
+    """Which sides are heard: ``inbound`` is the caller, ``internal`` the agent, who comes with that name as
+    ``destination``."""
     chunk_ms: int | None = field(default=GENESYS_PACKET_MS, validator=PACKET_MS_RULE)
+    """How many milliseconds of audio one message carries. Genesys limits how many messages a second it takes: 200 is
+    safe, 20 is cut off."""
     start: StartFrame | None = field(default=None, init=False)
     """What the open message said; None until it came."""
     is_paused: bool = field(default=False, init=False)
+    """Whether Genesys has asked for no audio for now, as while the caller is on hold."""
     _id: str | None = field(default=None, init=False)
     _is_open: bool = field(default=False, init=False)
     _has_disconnected: bool = field(default=False, init=False)
@@ -119,29 +125,36 @@ class GenesysFrameSerializer:
 
     @property
     def audio_format(self) -> AudioFormat:
+        """The PCM that this dialect carries; the session converts to it and from it."""
         return self._encoder.format
 
     @property
     def is_ready(self) -> bool:
+        """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
         return self._is_open
 
     @property
     def has_marks(self) -> bool:
+        """Whether the peer tells when a mark was played. Without, what was heard is reckoned by the clock."""
         return False
 
     @property
     def numbers(self) -> bool:
+        """True: each text message has a number."""
         return True
 
     @property
     def max_message_bytes(self) -> int:
+        """The longest message, in bytes, that such a peer sends: what ``max_message_bytes`` is unless you set it."""
         return MAX_TEXT_BYTES
 
     @property
     def awaits_close(self) -> bool:
+        """Whether Genesys' own ``close`` is still to come."""
         return self._has_disconnected and not self._was_closed
 
     def fresh(self) -> "GenesysFrameSerializer":
+        """One with the same settings for another call."""
         return evolve(self)
 
     # Out
@@ -154,10 +167,12 @@ class GenesysFrameSerializer:
         return numbered(message, self._said, self._heard)
 
     def replies(self) -> Sequence[Message]:
+        """What Genesys is owed since the last call."""
         owed, self._owed = self._owed, ()
         return owed
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """The messages for one frame, in order; none where this dialect has no message for it."""
         match frame:
             case AudioFrame():
                 return self._packet(frame)
@@ -207,6 +222,10 @@ class GenesysFrameSerializer:
     # In
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """The frames in one message.
+
+        What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
+        """
         if isinstance(message, bytes):
             return self._audio(message)
         if len(message) > MAX_TEXT_BYTES:
