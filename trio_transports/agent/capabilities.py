@@ -28,12 +28,15 @@ class AdapterCapabilities:
     native_vad: bool = field(default=False, validator=instance_of(bool))
     """The agent finds the ends of the caller's turns in the audio, and so needs the silence after them."""
     dtmf: bool = field(default=False, validator=instance_of(bool))
+    """The protocol has a message for a key of a telephone."""
     interruption: bool = field(default=False, validator=instance_of(bool))
     """The protocol has a message that stops the agent."""
     turn_events: bool = field(default=False, validator=instance_of(bool))
     """The agent says when its turn is over."""
     input_formats: tuple[str, ...] = field(default=(), converter=_names, validator=instance_of(tuple))
+    """What the agent takes, as ``encoding/rate``."""
     output_formats: tuple[str, ...] = field(default=(), converter=_names, validator=instance_of(tuple))
+    """What the agent sends, as ``encoding/rate``."""
 
 
 class UnsupportedCapability(LocalProtocolError):

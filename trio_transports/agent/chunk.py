@@ -26,25 +26,28 @@ def _whole_samples(instance: "AudioChunk", _attribute: "Attribute[bytes]", value
 @final
 @frozen
 class AudioChunk:
-    """PCM16 with what is known about it; whole samples, 24 kHz mono by default.
-
-    ``transcript`` is what is said in it. ``start_time`` and ``end_time`` are the protocol's own statement of when, in
-    seconds; None where it makes none. ``received_at`` is set by the adapter: the value of its clock when the message
-    arrived.
-    """
+    """PCM16 with what is known about it; whole samples, 24 kHz mono by default."""
 
     sample_rate: int = field(default=AGENT_FORMAT.sample_rate, validator=[instance_of(int), ge(1)], kw_only=True)
+    """Samples per second of each channel, in Hz."""
     num_channels: int = field(default=AGENT_FORMAT.num_channels, validator=[instance_of(int), ge(1)], kw_only=True)
+    """1 for mono, 2 for stereo."""
     data: bytes = field(validator=_whole_samples, repr=lambda data: f"<{len(data)} bytes>")
+    """The samples, as bytes; half a sample is a ValueError, which ``WholeSamples`` avoids."""
     transcript: str | None = field(default=None, validator=optional(instance_of(str)))
+    """What is said in it; None where the protocol does not tell."""
     start_time: float | None = None
+    """When it begins by the protocol's own word, in seconds; None where it says none."""
     end_time: float | None = None
+    """When it ends by the protocol's own word, in seconds; None where it says none."""
     received_at: float | None = field(default=None, kw_only=True)
+    """When its message arrived, by the adapter's clock in seconds; set by the adapter."""
     utterance: str | None = field(default=None, kw_only=True)
     """What it is a part of, by the protocol's own name: the item that ``encode_truncate`` shortens."""
 
     @property
     def format(self) -> AudioFormat:
+        """Sample rate and channels as one value."""
         return AudioFormat(self.sample_rate, self.num_channels)
 
     @property
@@ -54,6 +57,7 @@ class AudioChunk:
 
     @property
     def duration_seconds(self) -> float:
+        """How long it plays, in seconds."""
         return len(self.data) / self.format.bytes_per_second
 
     def with_audio(self, data: bytes, audio_format: AudioFormat) -> "AudioChunk":
@@ -70,19 +74,23 @@ def silent_chunk(duration_seconds: float, audio_format: AudioFormat = AGENT_FORM
     )
 
 
+@documented
 @final
 @define(eq=False)
 class WholeSamples:
     """Joins what a peer cut inside a sample: bytes of any sizes in, whole samples out, the rest waits for the next."""
 
     _bytes_per_sample: int = field(default=AGENT_FORMAT.bytes_per_sample, validator=ge(1))
+    """The bytes of one sample of all channels."""
     _rest: bytes = field(default=b"", init=False)
 
     @property
     def waiting_bytes(self) -> int:
+        """Bytes of a sample that is not whole yet."""
         return len(self._rest)
 
     def take(self, data: bytes) -> bytes:
+        """Give what came; get the samples that are whole with it."""
         if self._rest:
             data = self._rest + data
         whole = len(data) - len(data) % self._bytes_per_sample

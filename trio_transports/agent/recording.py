@@ -16,6 +16,7 @@ import numpy.typing as npt
 from attrs import define, field
 from attrs.validators import gt
 
+from .._documented import documented
 from ..audio.convert import Converter
 from ..audio.format import SAMPLE_WIDTH, AudioFormat
 from ..audio.wav import add_wav_header
@@ -48,17 +49,24 @@ class _Track:
         del self.pcm[max(0, at_sample) * SAMPLE_WIDTH :]
 
 
+@documented
 @final
 @define(eq=False)
 class Recording:
     """Two mono tracks of one rate. Give it what was sent and what came, each with its format and time."""
 
     sample_rate: int
+    """Samples per second of the recording, in Hz; what is added is brought to it."""
     started_at: float
+    """The time at its beginning, by the clock that its other times are of, in seconds."""
     max_s: float = field(default=3600.0, validator=gt(0))
+    """How many seconds it keeps; what comes later is left out. An hour at 24 kHz is 345 MB."""
     is_truncated: bool = field(default=False, init=False)
+    """Whether something was left out, since ``max_s`` was over."""
     _caller: _Track = field(factory=_Track, init=False)
+    """Add audio of the caller's, said at that time."""
     _agent: _Track = field(factory=_Track, init=False)
+    """Add audio of the agent's, which came at that time."""
 
     def caller(self, pcm: bytes, source: AudioFormat, at: float) -> None:
         self._place(self._caller, pcm, source, at)
@@ -72,6 +80,7 @@ class Recording:
 
     @property
     def duration_s(self) -> float:
+        """How long it is so far, in seconds."""
         return max(self._caller.samples, self._agent.samples) / self.sample_rate
 
     def wav(self) -> bytes:

@@ -32,16 +32,24 @@ _WINDOW_S = 0.01
 _FULL_SCALE = 32768.0
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class TurnRules:
     """How long to wait for an answer, and when it is over."""
 
     first_audio_timeout_s: float = field(default=30.0, validator=gt(0))
+    """Seconds to wait for the first audio; past it the agent is silent, and the call raises ``AgentSilent``."""
     tail_silence_s: float = field(default=1.0, validator=gt(0))
+    """Seconds without a voice after which the answer is over. Shorter cuts answers at a breath; longer adds to every
+    turn."""
     cap_s: float = field(default=60.0, validator=gt(0))
+    """Seconds after which the answer is over, whatever the agent does."""
     silence_dbfs: float = field(default=-50.0, validator=le(0))
+    """How loud silence may be, in dB below full scale. Raise it for lines that hiss, or no answer ever ends."""
     in_real_time: bool = field(default=True, validator=instance_of(bool))
+    """Speak the caller's turn at its own speed. False sends it as fast as it goes: quicker tests, for agents that do
+    not listen for pauses."""
 
 
 @documented
@@ -51,9 +59,11 @@ class Answer:
     """What an agent answered. Times are seconds from the end of the caller's turn; a negative one came before it."""
 
     chunks: tuple[AudioChunk, ...] = ()
+    """Its audio, as it came."""
     ended_by: EndedBy | None = None
     """None for what had come when the wait failed."""
     transcript: str = ""
+    """What the agent says that it said; empty where it does not tell."""
     caller_transcript: str = ""
     """What the agent says it heard."""
     first_byte_s: float | None = None
@@ -61,6 +71,7 @@ class Answer:
     first_voice_s: float | None = None
     """Until the first audio above the silence level. Apart from ``first_byte_s`` on lines that send silence."""
     events: tuple[AgentEvent, ...] = ()
+    """What else the agent told meanwhile."""
     earlier: tuple[AudioChunk, ...] = ()
     """Audio that lay unread when the turn began: of an earlier answer, or a greeting."""
 
@@ -71,6 +82,7 @@ class Answer:
 
     @property
     def duration_s(self) -> float:
+        """How long its audio plays, in seconds."""
         return sum(chunk.duration_seconds for chunk in self.chunks)
 
 

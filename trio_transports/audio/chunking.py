@@ -23,6 +23,7 @@ class Chunker:
     """A queue of bytes that is read in pieces of ``size_bytes``."""
 
     size_bytes: int = field()
+    """How long each piece is, in bytes."""
     _pieces: deque[bytes] = field(factory=deque, init=False)
     _offset: int = field(default=0, init=False)
     pending_bytes: int = field(default=0, init=False)
@@ -35,6 +36,7 @@ class Chunker:
 
     @property
     def has_chunk(self) -> bool:
+        """Whether a whole piece is there."""
         return self.pending_bytes >= self.size_bytes
 
     @property
@@ -43,6 +45,7 @@ class Chunker:
         return self.pending_bytes % self.size_bytes
 
     def push(self, data: bytes) -> None:
+        """Put bytes at the end."""
         if data:
             self._pieces.append(data)
             self.pending_bytes += len(data)

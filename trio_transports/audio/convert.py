@@ -10,6 +10,7 @@ from typing import final
 from attrs import define, field
 from attrs.validators import instance_of
 
+from .._documented import documented
 from .channels import mix_channels
 from .format import AudioFormat
 from .resample import Resampler
@@ -17,13 +18,16 @@ from .resample import Resampler
 __all__ = ["Converter"]
 
 
+@documented
 @final
 @define(eq=False)
 class Converter:
     """Turn a stream of PCM in ``source`` format into ``target`` format, in pieces of any number of whole samples."""
 
     source: AudioFormat = field(validator=instance_of(AudioFormat))
+    """The format of what is given."""
     target: AudioFormat = field(validator=instance_of(AudioFormat))
+    """The format of what comes out."""
     _resampler: Resampler | None = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -33,6 +37,7 @@ class Converter:
 
     @property
     def is_identity(self) -> bool:
+        """Whether there is nothing to do: the formats are the same."""
         return self.source == self.target
 
     @property
@@ -41,6 +46,7 @@ class Converter:
         return 0.0 if self._resampler is None else self._resampler.delay_s
 
     def process(self, pcm: bytes) -> bytes:
+        """Convert the next audio. A few milliseconds are held back until more comes, or ``flush``."""
         source, target = self.source.num_channels, self.target.num_channels
         resampler = self._resampler
         if resampler is None:

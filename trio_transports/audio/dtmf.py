@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import define, field, frozen
 
+from .._documented import documented
 from .channels import mix_channels
 from .format import AudioFormat
 from .resample import Resampler
@@ -90,13 +91,16 @@ def dtmf_tones(
     return mix_channels(b"".join(parts), 1, audio_format.num_channels)
 
 
+@documented
 @final
 @frozen
 class DTMFDetected:
     """``at_s``: seconds of audio, since ``start``, before the key was pressed."""
 
     digit: str
+    """The key: ``0`` to ``9``, ``*``, ``#``, ``A`` to ``D``."""
     at_s: float
+    """When its tone began, in seconds of audio since ``start``."""
 
 
 @final
@@ -157,6 +161,7 @@ class DTMFDetector:
     _candidate: _Candidate | None = field(init=False, default=None)
 
     def start(self, sample_rate: int) -> None:
+        """Prepare for mono PCM of that rate, in Hz. Called once before the first audio, and again after ``stop``."""
         resampler = Resampler(sample_rate, _RATE)
         self._resampler = resampler
         # Silence before the beginning, so that a tone right there is in the middle of windows too.
@@ -247,7 +252,9 @@ class DTMFDetector:
         return DTMFDetected(digit, max(began / _RATE - self._resampler.delay_s, 0.0))
 
     def stop(self) -> None:
+        """Let go of what ``start`` took; it can be started again."""
         self._resampler = None
 
     def fresh(self) -> "DTMFDetector":
+        """One with the same settings for another call."""
         return DTMFDetector()

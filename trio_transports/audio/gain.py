@@ -13,6 +13,7 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
+from .._documented import documented
 from .format import AudioFormat
 from .ramp import Ramp
 from .stage import Floats, Kernel, KernelFilter, Rows
@@ -66,6 +67,7 @@ class _GainKernel:
         return louder
 
 
+@documented
 @final
 class Gain(KernelFilter):
     """Make it louder or quieter by ``gain_db``, never louder than ``ceiling_dbfs``."""
@@ -75,6 +77,7 @@ class Gain(KernelFilter):
         "ceiling_dbfs": (-60.0, 0.0),
         "release_s": (0.001, 10.0),
     }
+    """Its settings by name, each with the least and the most that it can be."""
 
     def __init__(
         self, gain_db: float = 0.0, *, ceiling_dbfs: float = -1.0, release_s: float = 0.1, enabled: bool = True

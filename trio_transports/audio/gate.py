@@ -12,6 +12,7 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
+from .._documented import documented
 from .format import AudioFormat
 from .ramp import Ramp
 from .stage import Floats, Kernel, KernelFilter, Rows
@@ -76,6 +77,7 @@ class _GateKernel:
         return turned_down
 
 
+@documented
 @final
 class NoiseGate(KernelFilter):
     """Turn down what stays below ``threshold_dbfs``."""
@@ -87,6 +89,7 @@ class NoiseGate(KernelFilter):
         "hold_s": (0.0, 10.0),
         "release_s": (0.0, 10.0),
     }
+    """Its settings by name, each with the least and the most that it can be."""
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, final
 
 import numpy as np
 
+from .._documented import documented
 from .format import AudioFormat
 from .stage import Floats, Kernel, KernelFilter, Rows
 
@@ -97,11 +98,13 @@ def _flushed(newer: float, older: float) -> tuple[float, float]:
     return newer, older
 
 
+@documented
 @final
 class HighPass(KernelFilter):
     """Take out what is below ``cutoff_hz``."""
 
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"cutoff_hz": (1.0, 20_000.0)}
+    """Its settings by name, each with the least and the most that it can be."""
 
     def __init__(self, cutoff_hz: float = 80.0, *, enabled: bool = True) -> None:
         super().__init__(enabled=enabled, cutoff_hz=cutoff_hz)

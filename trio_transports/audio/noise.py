@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
+from .._documented import documented
 from .._extras import require
 from .convert import Converter
 from .format import AudioFormat
@@ -74,6 +75,7 @@ class _NoiseKernel:
         return np.stack(columns, axis=1).astype(np.float64)
 
 
+@documented
 @final
 class NoiseSuppression(KernelFilter):
     """Take steady noise out of the caller's audio: ``audio_in_filter=NoiseSuppression()``.
@@ -83,6 +85,7 @@ class NoiseSuppression(KernelFilter):
     """
 
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"level": (0, 4), "gain": (0, 1)}
+    """Its settings by name, each with the least and the most that it can be."""
 
     def __init__(self, level: float = 2, gain: float = 0, *, enabled: bool = True) -> None:
         super().__init__(enabled=enabled, level=level, gain=gain)

@@ -19,31 +19,39 @@ from typing import final
 
 from attrs import define, field
 
+from .._documented import documented
 from .recovery import EARLY_S, Recovery
 
 __all__ = ["Schedule"]
 
 
+@documented
 @final
 @define(eq=False)
 class Schedule:
     """One track's time. A *sample* is one instant, however many channels it has."""
 
     sample_rate: int
+    """Samples per second, in Hz."""
     lead_s: float = 0.0
+    """How many seconds ahead of its time audio may leave."""
     catch_up_s: float = 0.4
+    """How many seconds of late audio may leave in one burst."""
     late_resets: int = field(default=0, init=False)
+    """How often the schedule had to be given up for a later one."""
     _anchor_s: float | None = field(default=None, init=False)
     _position: int = field(default=0, init=False)
     _parked_at_s: float | None = field(default=None, init=False)
     """When the next sample would have been heard, had nobody given up waiting for it."""
     recovery: Recovery = field(init=False)
+    """What takes back the delay that a stall of the source has added."""
 
     def __attrs_post_init__(self) -> None:
         self.recovery = Recovery(self.catch_up_s)
 
     @property
     def is_running(self) -> bool:
+        """Whether there is a schedule now: it begins with the first audio."""
         return self._anchor_s is not None
 
     @property
@@ -78,6 +86,7 @@ class Schedule:
         return due_s > now_s + EARLY_S
 
     def advance(self, samples: int) -> None:
+        """Say that so many samples have left."""
         self._position += samples
 
     def ran_dry(self, last_came_s: float, chunk_samples: int) -> None:
@@ -113,6 +122,7 @@ class Schedule:
         self._position = 0
 
     def forget(self) -> None:
+        """Forget the schedule: the next audio leaves at once and begins a new one."""
         self._anchor_s = self._parked_at_s = None
         self._position = 0
         self.recovery.forget()

@@ -15,6 +15,7 @@ from typing import Final, final
 import numpy as np
 from attrs import define, field
 
+from .._documented import documented
 from .lowpass import HALF_LENGTH
 from .polyphase import SEGMENT, Blocks, Points, Samples, fits_blocks
 
@@ -35,14 +36,18 @@ def check_rate(name: str, rate: int) -> None:
         raise ValueError(f"{name} must be between {MIN_RATE} and {MAX_RATE} Hz to be resampled, not {rate}")
 
 
+@documented
 @final
 @define(eq=False)
 class Resampler:
     """Turn PCM of ``in_rate`` into PCM of ``out_rate``. Equal rates return the very object that was given."""
 
     in_rate: int = field()
+    """Samples per second, in Hz, of what is given."""
     out_rate: int = field()
+    """Samples per second, in Hz, of what comes out."""
     num_channels: int = field(default=1)
+    """Channels of both; each is resampled by itself."""
     _core: Blocks | Points | None = field(init=False, repr=False)
     _started: bool = field(init=False, repr=False, default=False)
 

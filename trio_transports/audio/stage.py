@@ -8,6 +8,7 @@ from typing import ClassVar, Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from .._documented import documented
 from .format import AudioFormat
 
 Floats = npt.NDArray[np.float64]
@@ -28,10 +29,12 @@ class Kernel(Protocol):
         """Return as many rows, or None where nothing changes."""
 
 
+@documented
 class KernelFilter(ABC):
     """A filter made of a kernel. ``limits`` names its settings: the least and the most each can be."""
 
     limits: ClassVar[Mapping[str, tuple[float, float]]]
+    """Its settings by name, each with the least and the most that it can be."""
 
     def __init__(self, *, enabled: bool, **settings: float) -> None:
         self._settings = self._checked(settings)
@@ -49,6 +52,7 @@ class KernelFilter(ABC):
 
     @property
     def settings(self) -> Mapping[str, float]:
+        """The settings as they are now, by name."""
         return dict(self._settings)
 
     def start(self, audio_format: AudioFormat) -> None:
@@ -57,6 +61,7 @@ class KernelFilter(ABC):
         self._format = audio_format
 
     def filter(self, pcm: bytes) -> bytes:
+        """The filtered audio, as PCM of the same format and length."""
         kernel, audio_format = self._kernel, self._format
         if kernel is None or audio_format is None:
             raise RuntimeError(f"{type(self).__name__}.filter was called before start(audio_format) or after stop()")
@@ -85,9 +90,11 @@ class KernelFilter(ABC):
         self._settings, self._enabled = merged, on
 
     def stop(self) -> None:
+        """Let go of what ``start`` took; it can be started again."""
         self._kernel = self._format = None
 
     def fresh(self) -> Self:
+        """One with the same settings for another call."""
         return type(self)(enabled=self._enabled, **self._settings)
 
     def __repr__(self) -> str:

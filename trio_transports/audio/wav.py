@@ -96,6 +96,7 @@ def _header(size: int, audio_format: AudioFormat) -> bytes:
 
 
 def has_wav_header(data: bytes) -> bool:
+    """Whether the bytes begin as a WAV file does."""
     return data[:4] == b"RIFF" and data[8:12] == b"WAVE"
 
 

@@ -9,8 +9,11 @@ import trio
 from ..frames import CancelFrame, Frame, InterruptionFrame
 
 AsyncStage: TypeAlias = Callable[[trio.abc.ReceiveChannel[Frame], trio.abc.SendChannel[Frame]], Awaitable[None]]
+"""A stage as an async function of two channels, its input and its output."""
 FrameFunction: TypeAlias = Callable[[Frame], "Frame | Iterable[Frame] | None"]
+"""A stage as a function of one frame: it returns a frame, several, or None to drop it."""
 Stage: TypeAlias = AsyncStage | FrameFunction
+"""What a ``Pipeline`` is made of."""
 
 _FRAME_TYPES: Final = frozenset(get_args(Frame))
 

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from attrs import define, field
 from attrs.validators import gt, instance_of
 
+from .._documented import documented
 from ..errors import RemoteProtocolError
 from ..frames import JSONValue
 from ..serializers.codec import loads
@@ -46,14 +47,18 @@ _NONCE_BYTES: Final = 8
 _MAX_TOKEN_CHARS: Final = 100
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class StartTokens:
     """Tokens that let one in for ``ttl_s``; processes that share a ``secret`` take each other's."""
 
     secret: bytes = field(factory=lambda: secrets.token_bytes(32), repr=False, validator=instance_of(bytes))
+    """What tokens are signed with; made up unless given, so that tokens end with the process."""
     ttl_s: float = field(default=60.0, validator=gt(0))
+    """How many seconds a token lets one in. Longer lets a copied one be used longer."""
     _now_s: Callable[[], float] = time.time
+    """The clock, in seconds; another one is for tests."""
 
     def issue(self) -> str:
         """Make one."""

@@ -89,10 +89,15 @@ class Supervisor:
     """Keeps ``workers`` processes running. ``command`` gives the command line for a worker, from its control socket."""
 
     command: Callable[[int], Sequence[str]]
+    """Makes a worker's command line; it is given the number of its control socket."""
     listening: Sequence[socket.socket]
+    """The sockets that all workers take callers from."""
     workers: int
+    """How many processes: one for each core is usual."""
     grace_s: float
+    """Seconds that calls have to finish when it stops; then workers are killed."""
     ready_timeout_s: float = 60.0
+    """Seconds that a worker has to become ready; past it, ``WorkerFailed``."""
     restarts: int = field(default=0, init=False)
     """How many workers have died and were started again."""
     _alive: set[WorkerProcess] = field(factory=set, init=False)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from attrs import Attribute, define, field
 
+from .._documented import documented
 from ..wire.peer import Peer
 from .hang_up import (
     DEFAULT_TIMEOUT_S,
@@ -53,14 +54,19 @@ def _key(instance: object, attribute: "Attribute[str]", value: str) -> None:
         raise ValueError("AzureHangUp.access_key must be base64, as the portal shows it") from None
 
 
+@documented
 @final
 @define(eq=False)
 class AzureHangUp:
     """Terminates the call for everybody in it. ``endpoint`` is the resource's, https://NAME.communication.azure.com."""
 
     endpoint: str = field(validator=web_address)
+    """The resource's address: ``https://NAME.communication.azure.com``."""
     access_key: str = field(validator=_key, repr=False)
+    """The resource's key, base64 as the portal shows it. ``repr`` leaves it out."""
     timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=seconds)
+    """Seconds that the provider may take to answer; past it, ``HangUpFailed``. The session's ``hang_up_timeout`` is a
+    limit too."""
     _tls: "ssl.SSLContext" = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -4,6 +4,7 @@ from typing import final
 
 from attrs import define, field
 
+from .._documented import documented
 from ..wire.peer import Peer
 from ..wire.refusal import Refusal
 from .handshake import is_one_of
@@ -12,13 +13,16 @@ from .hang_up import basic, text_field
 _CHALLENGE = (("WWW-Authenticate", 'Basic realm="calls", charset="UTF-8"'),)
 
 
+@documented
 @final
 @define(eq=False)
 class BasicAuth:
     """Admits only upgrades with this user and password."""
 
     user: str = field(validator=text_field)
+    """The name that callers give."""
     password: str = field(validator=text_field, repr=False)
+    """The password that callers give. Use it over TLS only."""
 
     def __attrs_post_init__(self) -> None:
         if ":" in self.user:

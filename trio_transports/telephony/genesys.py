@@ -17,6 +17,7 @@ from typing import Final, final
 import trio
 from attrs import Attribute, define, field
 
+from .._documented import documented
 from ..wire.peer import Peer
 from ..wire.refusal import Refusal
 from .handshake import Seen, url_called
@@ -54,17 +55,27 @@ def _key(instance: object, attribute: "Attribute[str]", value: str) -> None:
         raise ValueError("GenesysSignature.client_secret must be base64, as Genesys shows it") from None
 
 
+@documented
 @final
 @define(eq=False)
 class GenesysSignature:
     """Admits only upgrades that Genesys signed, once. Give ``url`` where a proxy stands in front."""
 
     api_key: str = field(validator=text_field, repr=False)
+    """The key that Genesys names itself by."""
     client_secret: str = field(validator=_key, repr=False)
+    """The secret that Genesys signs with, base64 as its page shows it. Keep it out of the source."""
     url: str | None = None
+    """The address that the provider was given, where a proxy in front makes it look different here; None: what the
+    request names. A wrong one refuses everybody."""
     trust_forwarded: bool = field(default=False, kw_only=True)
+    """Believe what a proxy says in ``X-Forwarded-Proto`` and ``X-Forwarded-Host``. Only behind a proxy that overwrites
+    them: a caller can write them too."""
     max_age_s: float = field(default=10.0, kw_only=True, validator=seconds)
+    """How many seconds old a proof may be. Longer lets a stolen one be used longer; shorter refuses callers when clocks
+    differ."""
     now_s: Callable[[], float] = field(default=time.time, kw_only=True, repr=False)
+    """The clock, in seconds; another one is for tests."""
     _seen: Seen = field(factory=Seen, init=False, repr=False)
 
     async def __call__(self, peer: Peer) -> Refusal | None:

@@ -37,7 +37,8 @@ class EndedCall(Protocol):
     """What a hang-up needs of a session."""
 
     @property
-    def start(self) -> StartFrame | None: ...
+    def start(self) -> StartFrame | None:
+        """What the peer's start message said; the call's id is in it."""
 
 
 @final

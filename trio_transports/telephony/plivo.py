@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, final
 
 from attrs import define, field
 
+from .._documented import documented
 from ..wire.peer import Peer
 from ..wire.refusal import Refusal
 from .handshake import Seen, is_one_of, public_url, spellings, url_called
@@ -42,14 +43,20 @@ def plivo_signature(auth_token: str, url: str, nonce: str) -> str:
     return b64encode(digest(auth_token.encode(), message, "sha256")).decode("ascii")
 
 
+@documented
 @final
 @define(eq=False)
 class PlivoSignature:
     """Admits only upgrades that carry Plivo's signature, once. Give ``url`` where a proxy stands in front."""
 
     auth_token: str = field(validator=text_field, repr=False)
+    """The account's secret at the provider. Keep it out of the source: ``os.environ[...]``. ``repr`` leaves it out."""
     url: str | None = field(default=None, validator=public_url("the XML"))
+    """The address that the provider was given, where a proxy in front makes it look different here; None: what the
+    request names. A wrong one refuses everybody."""
     trust_forwarded: bool = field(default=False, kw_only=True)
+    """Believe what a proxy says in ``X-Forwarded-Proto`` and ``X-Forwarded-Host``. Only behind a proxy that overwrites
+    them: a caller can write them too."""
     _seen: Seen = field(factory=Seen, init=False, repr=False)
 
     async def __call__(self, peer: Peer) -> Refusal | None:
@@ -70,15 +77,21 @@ def _has_ended(response: "httpx2.Response") -> bool:
     return response.status_code == 404
 
 
+@documented
 @final
 @define(eq=False)
 class PlivoHangUp:
     """Deletes the live call."""
 
     auth_id: str = field(validator=text_field)
+    """The account's id, as Plivo's console shows it."""
     auth_token: str = field(validator=text_field, repr=False)
+    """The account's secret at the provider. Keep it out of the source: ``os.environ[...]``. ``repr`` leaves it out."""
     base_url: str = field(default="https://api.plivo.com", kw_only=True, validator=web_address)
+    """Where the provider's interface is; another address is for tests and for regions of its own."""
     timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=seconds)
+    """Seconds that the provider may take to answer; past it, ``HangUpFailed``. The session's ``hang_up_timeout`` is a
+    limit too."""
     _tls: "ssl.SSLContext" = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

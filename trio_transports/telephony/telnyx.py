@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, final
 
 from attrs import define, field
 
+from .._documented import documented
 from ..wire.peer import Peer
 from ..wire.refusal import Refusal
 from .handshake import is_one_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import httpx2
 
 
+@documented
 @final
 @define(eq=False)
 class TelnyxToken:
@@ -35,7 +37,9 @@ class TelnyxToken:
     """
 
     token: str = field(validator=text_field, repr=False)
+    """A secret of your choice, which the call was told to bring. Long and random, or it can be guessed."""
     header: str = field(default="Authorization", kw_only=True, validator=text_field)
+    """The header that it comes in."""
 
     async def __call__(self, peer: Peer) -> Refusal | None:
         """None for a caller that has the token, else the refusal."""
@@ -51,14 +55,19 @@ def _has_ended(response: "httpx2.Response") -> bool:
     return False
 
 
+@documented
 @final
 @define(eq=False)
 class TelnyxHangUp:
     """Hangs up the call. ``api_key`` is the account's v2 key."""
 
     api_key: str = field(validator=text_field, repr=False)
+    """The account's secret at the provider. Keep it out of the source: ``os.environ[...]``. ``repr`` leaves it out."""
     base_url: str = field(default="https://api.telnyx.com", kw_only=True, validator=web_address)
+    """Where the provider's interface is; another address is for tests and for regions of its own."""
     timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=seconds)
+    """Seconds that the provider may take to answer; past it, ``HangUpFailed``. The session's ``hang_up_timeout`` is a
+    limit too."""
     _tls: "ssl.SSLContext" = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, final
 from attrs import define, field
 from attrs.validators import optional
 
+from .._documented import documented
 from ..wire.peer import Peer
 from ..wire.refusal import Refusal
 from .handshake import is_one_of, public_url, spellings, url_called
@@ -50,14 +51,20 @@ def twilio_signature(auth_token: str, url: str, form: Mapping[str, str] = _NO_FO
     return b64encode(digest(auth_token.encode(), message, "sha1")).decode("ascii")
 
 
+@documented
 @final
 @define(eq=False)
 class TwilioSignature:
     """Admits only upgrades that carry Twilio's signature. Give ``url`` where a proxy stands in front."""
 
     auth_token: str = field(validator=text_field, repr=False)
+    """The account's secret at the provider. Keep it out of the source: ``os.environ[...]``. ``repr`` leaves it out."""
     url: str | None = field(default=None, validator=public_url("the TwiML"))
+    """The address that the provider was given, where a proxy in front makes it look different here; None: what the
+    request names. A wrong one refuses everybody."""
     trust_forwarded: bool = field(default=False, kw_only=True)
+    """Believe what a proxy says in ``X-Forwarded-Proto`` and ``X-Forwarded-Host``. Only behind a proxy that overwrites
+    them: a caller can write them too."""
 
     async def __call__(self, peer: Peer) -> Refusal | None:
         """None for a caller that Twilio signed for, else the refusal."""
@@ -81,6 +88,7 @@ def _has_ended(response: "httpx2.Response") -> bool:
     return False
 
 
+@documented
 @final
 @define(eq=False)
 class TwilioHangUp:
@@ -91,12 +99,22 @@ class TwilioHangUp:
     """
 
     account_sid: str = field(validator=text_field)
+    """The account's id, ``AC...``."""
     auth_token: str = field(validator=text_field, repr=False)
+    """The account's secret at the provider. Keep it out of the source: ``os.environ[...]``. ``repr`` leaves it out.
+    With ``api_key``, that key's secret."""
     edge: str | None = None
+    """The edge to ask, such as ``dublin``; None is Twilio's own choice. It goes with ``region``."""
     region: str | None = None
+    """The region that the account's calls are in, such as ``ie1``; None is the United States. A call of another region
+    is not found."""
     api_key: str | None = field(default=None, kw_only=True, validator=optional(text_field))
+    """The id of an API key, ``SK...``, to be used instead of the account's own token; None uses that."""
     base_url: str = field(kw_only=True, validator=web_address)
+    """Where the provider's interface is; another address is for tests and for regions of its own."""
     timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=seconds)
+    """Seconds that the provider may take to answer; past it, ``HangUpFailed``. The session's ``hang_up_timeout`` is a
+    limit too."""
     _tls: "ssl.SSLContext" = field(init=False, repr=False)
 
     @base_url.default

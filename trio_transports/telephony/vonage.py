@@ -17,6 +17,7 @@ from typing import Any, Final, final
 
 from attrs import define, field
 
+from .._documented import documented
 from ..wire.peer import Peer
 from ..wire.refusal import Refusal
 from .handshake import Seen
@@ -26,15 +27,21 @@ LEEWAY_S: Final = 30.0
 _MAX_TOKEN_CHARS: Final = 8192
 
 
+@documented
 @final
 @define(eq=False)
 class VonageJWT:
     """Admits only upgrades with a JWT of Vonage's; ``api_key`` also has it be of that account."""
 
     signature_secret: str = field(validator=text_field, repr=False)
+    """The account's signature secret, as its settings show it. Keep it out of the source."""
     api_key: str | None = None
+    """The account that the token must be for; None takes any that the secret signed."""
     max_age_s: float = field(default=300.0, kw_only=True, validator=seconds)
+    """How many seconds old a proof may be. Longer lets a stolen one be used longer; shorter refuses callers when clocks
+    differ."""
     now_s: Callable[[], float] = field(default=time.time, kw_only=True, repr=False)
+    """The clock, in seconds; another one is for tests."""
     _seen: Seen = field(factory=Seen, init=False, repr=False)
 
     async def __call__(self, peer: Peer) -> Refusal | None:

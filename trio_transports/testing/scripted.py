@@ -33,9 +33,13 @@ class ScriptedPeer:
     """Reads all the time, unless told to stall, and writes down what it got."""
 
     wire: Wire
+    """Its end of the connection."""
     serializer: FrameSerializer = field(factory=JSONFrameSerializer)
+    """The dialect it speaks; the session's own unless you say otherwise."""
     recorder: FrameRecorder = field(factory=FrameRecorder, init=False)
+    """The frames it got."""
     messages: list[tuple[float, Message]] = field(factory=list, init=False)
+    """The raw messages it got, each with its time in seconds of trio's clock."""
     closed: ConnectionClosed | None = field(default=None, init=False)
     """How the connection ended, once it has."""
     _reading: trio.Event = field(init=False)
@@ -60,10 +64,12 @@ class ScriptedPeer:
                 await self.recorder.add(frame)
 
     async def send(self, frame: Frame) -> None:
+        """Send a frame, at once."""
         for message in self.serializer.encode(frame):
             await self.wire.send(message)
 
     async def send_raw(self, message: Message) -> None:
+        """Send a message as it is: to see what a malformed one does."""
         await self.wire.send(message)
 
     def stall(self) -> None:
@@ -71,9 +77,11 @@ class ScriptedPeer:
         self._reading = trio.Event()
 
     def resume(self) -> None:
+        """Read again after ``stall``."""
         self._reading.set()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close in good order."""
         await self.wire.aclose(code, reason)
 
     def drop(self) -> None:
@@ -81,6 +89,7 @@ class ScriptedPeer:
         self.wire.abort()
 
     async def wait_closed(self) -> ConnectionClosed:
+        """Wait until the connection has ended, and learn how."""
         await self._gone.wait()
         assert self.closed is not None
         return self.closed

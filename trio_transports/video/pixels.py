@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 PixelFormat: TypeAlias = Literal["RGB", "RGBA", "BGR", "GRAY", "YUV420"]
+"""How raw pixels are laid out: three or four bytes each, one (GRAY), or half the bytes (YUV420)."""
 PIXEL_FORMATS: Final[tuple[PixelFormat, ...]] = get_args(PixelFormat)
+"""Every ``PixelFormat`` by its name."""
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """Height by width by channels."""

@@ -12,24 +12,31 @@ from typing import Final, Literal, TypeAlias, cast, final
 import numpy as np
 from attrs import frozen
 
+from .._documented import documented
 from .pixels import PIXEL_FORMATS, PixelFormat, Pixels, from_pixels, is_pixel_format, recolour, size_bytes, to_pixels
 from .scaling import scaled
 
 PictureFit: TypeAlias = Literal["letterbox", "stretch"]
+"""How a picture of other proportions fills a track: in its shape with black beside it, or stretched."""
 
 MAX_PIXELS: Final = 16 * 1024 * 1024
 """A larger picture is refused: 4096 by 4096, which as RGB is 48 MB."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class PictureShape:
     """The size and colours that a track's pictures have."""
 
     width: int
+    """In pixels."""
     height: int
+    """In pixels."""
     pixel_format: PixelFormat = "RGB"
+    """How its pixels are laid out."""
     fit: PictureFit = "letterbox"
+    """What becomes of a picture of other proportions."""
 
     def apply(self, image: bytes, size: tuple[int, int], source_format: str) -> bytes:
         """The picture in this shape; ValueError says what is wrong with it."""

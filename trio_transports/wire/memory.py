@@ -19,19 +19,25 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from .._documented import documented
 from ..errors import ConnectionClosed, Ending
 from .peer import Peer
 from .protocol import BytesLike
 
 
+@documented
 @define(eq=False)
 class MemoryWire:
     """One end; made in pairs by ``memory_wire_pair``."""
 
     peer: Peer
+    """Who is at the other end."""
     _buffer_messages: int
+    """How many messages the other end may leave unread; then ``send`` waits."""
     _max_message_bytes: int
+    """The longest message, in bytes; a longer one ends the connection with 1009."""
     unresponsive: bool = False
+    """Set it to have this end answer no goodbye, as a peer that hangs."""
     _other: "MemoryWire" = field(init=False, repr=False)
     _arrived: deque[str | bytes] = field(factory=deque, init=False)
     _goodbye: Ending | None = field(default=None, init=False)
@@ -43,6 +49,7 @@ class MemoryWire:
     _acknowledged: trio.Event = field(factory=trio.Event, init=False)
 
     async def receive(self) -> str | bytes:
+        """Wait for the next message; ``ConnectionClosed`` once it has ended and all was read."""
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             if self._arrived and (self._ending is None or self._ending.initiator != "local"):
@@ -56,6 +63,7 @@ class MemoryWire:
             await self._readers.park()
 
     async def send(self, message: str | BytesLike) -> None:
+        """Write one message."""
         whole = message if isinstance(message, str | bytes) else bytes(message)
         try:
             await trio.lowlevel.checkpoint()
@@ -69,6 +77,7 @@ class MemoryWire:
         self._other._arrive(whole)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye and wait for the other end's."""
         await self._flush()
         if self._is_open:
             self._goodbye = Ending(code, reason, "local")
@@ -81,6 +90,7 @@ class MemoryWire:
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
+        """End the connection at once."""
         self._acknowledged.set()
         if self._ending is None:
             self._end(self._goodbye or Ending(1006, "aborted", "local"))

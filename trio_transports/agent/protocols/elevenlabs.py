@@ -17,6 +17,7 @@ from typing import Any, Final, final
 from attrs import define, evolve, field
 from attrs.validators import ge, instance_of
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...errors import RemoteProtocolError
 from ...serializers.codec import dumps
@@ -33,17 +34,21 @@ DEFAULT_RATE: Final = 16000
 _PCM: Final = re.compile(r"pcm_(\d{4,6})")
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class ElevenLabsAgentProtocol(WebSocketProtocol):
     """``initiation`` is laid into the first message: ``conversation_config_override``, ``dynamic_variables``, ..."""
 
     input_rate: int = field(default=DEFAULT_RATE, validator=[instance_of(int), ge(8000)])
+    """Samples per second, in Hz, that the agent was set to take; another rate is heard as noise."""
     initiation: Mapping[str, object] = field(factory=dict, validator=json_object)
+    """What the first message says besides: ``conversation_config_override``, ``dynamic_variables`` and so on."""
     _output_rate: int = field(default=DEFAULT_RATE, init=False)
     _interrupted: int = field(default=-1, init=False)
 
     def fresh(self) -> "ElevenLabsAgentProtocol":
+        """One with the same settings for another call."""
         return evolve(self)
 
     @property

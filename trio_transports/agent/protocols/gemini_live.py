@@ -18,6 +18,7 @@ from typing import Any, Final, final
 from attrs import define, evolve, field
 from attrs.validators import instance_of
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...serializers.codec import dumps
 from ...serializers.converters import from_base64, mismatch, to_base64
@@ -34,18 +35,23 @@ INPUT_FORMAT: Final = AudioFormat(16000)
 _RATE: Final = re.compile(r"audio/pcm(?:;.*?rate=(\d{4,6}))?.*")
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class GeminiLiveProtocol(WebSocketProtocol):
     """``model`` by its name, as ``models/gemini-...``."""
 
     model: str = field(validator=instance_of(str))
+    """The model by its name, as ``models/gemini-...``."""
     setup: Mapping[str, object] = field(factory=dict, validator=json_object)
+    """What is laid over the ``setup`` message: voice, instructions, tools."""
     server_vad: bool = field(default=True, validator=instance_of(bool))
+    """Let the model find the ends of the caller's turns. False: the adapter tells it, which is exact in a test."""
     _turns: int = field(default=0, init=False)
     _is_active: bool = field(default=False, init=False)
 
     def fresh(self) -> "GeminiLiveProtocol":
+        """One with the same settings for another call."""
         return evolve(self)
 
     @property

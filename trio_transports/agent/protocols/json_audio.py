@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, final
 from attrs import Attribute, define, evolve, field
 from attrs.validators import instance_of, optional
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...serializers.codec import dumps, loads
 from ...serializers.converters import from_base64, mismatch, to_base64
@@ -102,6 +103,7 @@ def _optional_key(instance: object, attribute: "Attribute[Any]", value: Any) -> 
         _key(instance, attribute, value)
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class JSONAudioProtocol(WebSocketProtocol):
@@ -112,20 +114,35 @@ class JSONAudioProtocol(WebSocketProtocol):
     """
 
     input_format: AudioFormat = field(default=AGENT_FORMAT, validator=instance_of(AudioFormat))
+    """The PCM that the agent takes."""
     output_format: AudioFormat = field(default=AGENT_FORMAT, validator=instance_of(AudioFormat))
+    """The PCM that the agent sends."""
     audio_key: str = field(default="audio", validator=_key)
+    """Where the audio stands in what is sent; dots lead inside, as in ``media.payload``."""
     template: Document = field(factory=lambda: {"type": "audio"}, validator=json_object)
+    """What every audio message holds besides the audio."""
     agent_audio_key: str | None = field(default=None, validator=_optional_key)
+    """Where the audio stands in what comes; None: in the same place."""
     transcript_key: str | None = field(default="transcript", validator=_optional_key)
+    """Where the words stand in what comes; None: nowhere."""
     start_key: str | None = field(default=None, validator=_optional_key)
+    """Where the time of a chunk's beginning stands, in seconds; None: nowhere."""
     end_key: str | None = field(default=None, validator=_optional_key)
+    """Where the time of a chunk's end stands, in seconds; None: nowhere."""
     turn_end: Document | None = field(default=None, validator=optional(json_object))
+    """The message by which the agent says that its turn is over: one with these members. None: it says nothing."""
     hang_up: Document | None = field(default=None, validator=optional(json_object))
+    """The message by which the agent says that the conversation is over; None: it says nothing."""
     opening: Sequence[Document] = field(default=(), validator=_json_objects)
+    """Documents to send when the connection is made."""
     closing: Sequence[Document] = field(default=(), validator=_json_objects)
+    """Documents to send before it is closed."""
     end: Document | None = field(default=None, validator=optional(json_object))
+    """The document that says that the caller's turn is over; None sends nothing."""
     interrupt: Document | None = field(default=None, validator=optional(json_object))
+    """The document that stops the agent; None: it cannot be interrupted."""
     is_continuous: bool = field(default=False, validator=instance_of(bool))
+    """Whether silence is sent between the caller's turns, for agents that listen for the end of a turn."""
     _samples: WholeSamples = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -133,6 +150,7 @@ class JSONAudioProtocol(WebSocketProtocol):
         with_value(self.template, self.audio_key, "")  # a template in the audio's way fails here
 
     def fresh(self) -> "JSONAudioProtocol":
+        """One with the same settings for another call."""
         return evolve(self)
 
     @property

@@ -16,6 +16,7 @@ from typing import Any, Final, final
 from attrs import define, evolve, field
 from attrs.validators import instance_of
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...serializers.codec import dumps
 from ...serializers.converters import from_base64, mismatch, to_base64
@@ -55,16 +56,20 @@ TEXT_DONE: Final[Mapping[str, str]] = {
 CALLER_TEXT: Final = "conversation.item.input_audio_transcription"
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class OpenAIRealtimeProtocol(WebSocketProtocol):
     """24 kHz mono both ways. ``session`` is laid over what ``session.update`` says by itself."""
 
     session: Mapping[str, object] = field(factory=dict, validator=json_object)
+    """What is laid over ``session.update``: voice, instructions, tools."""
     server_vad: bool = field(default=True, validator=instance_of(bool))
+    """Let the model find the ends of the caller's turns. False: the adapter tells it, which is exact in a test."""
     _samples: WholeSamples = field(factory=WholeSamples, init=False)
 
     def fresh(self) -> "OpenAIRealtimeProtocol":
+        """One with the same settings for another call."""
         return evolve(self)
 
     @property

@@ -13,6 +13,7 @@ from typing import Any, Final, final
 from attrs import define, field
 from attrs.validators import instance_of
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...errors import LocalProtocolError
 from ...frames import AudioFrame, Frame, InterruptionFrame, JSONValue, MessageFrame, TextFrame, TranscriptionFrame
@@ -41,14 +42,18 @@ RTVI_LABEL: Final = "rtvi-ai"
 RTVI_VERSION: Final = "1.0.0"
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class PipecatProtocol(WebSocketProtocol):
     """Sends ``input_format`` (16 kHz mono); takes whatever rate the agent states."""
 
     input_format: AudioFormat = field(default=PIPECAT_FORMAT, validator=instance_of(AudioFormat))
+    """The PCM that is sent; each message states it."""
     rtvi: bool = field(default=False, validator=instance_of(bool))
+    """Speak RTVI beside the audio, as Pipecat's own clients do: then the agent says when its turn is over."""
     is_continuous: bool = field(default=True, validator=instance_of(bool))
+    """Whether silence is sent between the caller's turns, for agents that listen for the end of a turn."""
     _serializer: ProtobufFrameSerializer = field(factory=ProtobufFrameSerializer, init=False)
 
     @property

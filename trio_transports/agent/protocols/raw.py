@@ -5,6 +5,7 @@ from typing import final
 from attrs import define, evolve, field
 from attrs.validators import instance_of, optional
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...audio.wav import split_wav_header
 from ...serializers.protocol import Message
@@ -19,6 +20,7 @@ def pcm16(audio_format: AudioFormat) -> str:
     return f"pcm16/{audio_format.sample_rate}"
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class RawPCMProtocol(WebSocketProtocol):
@@ -29,10 +31,15 @@ class RawPCMProtocol(WebSocketProtocol):
     """
 
     input_format: AudioFormat = field(default=AGENT_FORMAT, validator=instance_of(AudioFormat))
+    """The PCM that the agent takes."""
     output_format: AudioFormat = field(default=AGENT_FORMAT, validator=instance_of(AudioFormat))
+    """The PCM that the agent sends, until a WAV header says otherwise."""
     interrupt: Message | None = field(default=None, validator=optional(instance_of((str, bytes))))
+    """The message that stops the agent; None: it cannot be interrupted."""
     end: Message | None = field(default=None, validator=optional(instance_of((str, bytes))))
+    """The message that says that the caller's turn is over; None sends nothing."""
     is_continuous: bool = field(default=False, validator=instance_of(bool))
+    """Whether silence is sent between the caller's turns, for agents that listen for the end of a turn."""
     _heard: AudioFormat = field(init=False)
     _samples: WholeSamples = field(init=False)
 
@@ -44,6 +51,7 @@ class RawPCMProtocol(WebSocketProtocol):
         self._samples = WholeSamples(audio_format.bytes_per_sample)
 
     def fresh(self) -> "RawPCMProtocol":
+        """One with the same settings for another call."""
         return evolve(self)
 
     @property

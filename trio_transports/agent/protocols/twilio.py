@@ -17,6 +17,7 @@ from uuid import uuid4
 from attrs import define, evolve, field
 from attrs.validators import instance_of
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...audio.g711 import pcm_to_ulaw, ulaw_to_pcm
 from ...errors import RemoteProtocolError
@@ -41,21 +42,28 @@ def _sid(prefix: str) -> str:
     return field(factory=lambda: prefix + uuid4().hex, validator=instance_of(str))
 
 
+@documented
 @final
 @define(eq=False, kw_only=True)
 class TwilioMediaStreamProtocol(WebSocketProtocol):
     """A caller of one call; the ids are made up unless given. ``fresh()`` keeps them."""
 
     stream_sid: str = _sid("MZ")
+    """The stream's id, ``MZ...``; made up unless given."""
     call_sid: str = _sid("CA")
+    """The call's id, ``CA...``; made up unless given."""
     account_sid: str = _sid("AC")
+    """The account's id, ``AC...``; made up unless given."""
     custom_parameters: dict[str, str] = field(factory=dict, validator=instance_of(dict))
+    """What TwiML's ``<Parameter>`` would give to the stream."""
     is_continuous: bool = field(default=True, validator=instance_of(bool))
+    """Whether silence is sent between the caller's turns, for agents that listen for the end of a turn."""
     _sequence: int = field(default=0, init=False)
     _media: int = field(default=0, init=False)
     _sent_bytes: int = field(default=0, init=False)
 
     def fresh(self) -> "TwilioMediaStreamProtocol":
+        """One with the same settings for another call."""
         return evolve(self)
 
     @property

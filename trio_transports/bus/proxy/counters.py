@@ -4,7 +4,10 @@ from typing import final
 
 from attrs import asdict, define, frozen
 
+from ..._documented import documented
 
+
+@documented
 @final
 @frozen(kw_only=True)
 class ProxyStatistics:

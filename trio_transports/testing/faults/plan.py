@@ -11,84 +11,115 @@ from typing import Literal, TypeAlias, final
 from attrs import field, frozen
 from attrs.validators import ge, gt, in_, instance_of
 
+from ..._documented import documented
+
 Direction: TypeAlias = Literal["up", "down", "both"]
+"""Which way a fault works."""
 
 _direction = in_(("up", "down", "both"))
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Delay:
     """Every byte arrives ``delay_s`` later, and up to ``jitter_s`` more; order is kept, as TCP keeps it."""
 
     delay_s: float = field(validator=ge(0))
+    """Seconds by which every byte is late."""
     jitter_s: float = field(default=0.0, validator=ge(0))
+    """Seconds that chance adds at most."""
     direction: Direction = field(default="both", validator=_direction)
+    """Which way it works: ``up`` to the server, ``down`` to the client, or ``both``."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Bandwidth:
     """No more than ``bytes_per_s`` pass."""
 
     bytes_per_s: float = field(validator=gt(0))
+    """How many bytes pass each second."""
     direction: Direction = field(default="both", validator=_direction)
+    """Which way it works: ``up`` to the server, ``down`` to the client, or ``both``."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Split:
     """What was written at once arrives in pieces of 1 to ``max_bytes`` bytes, each in a segment of its own."""
 
     max_bytes: int = field(default=1, validator=[instance_of(int), ge(1)])
+    """How long a piece is at most, in bytes."""
     direction: Direction = field(default="both", validator=_direction)
+    """Which way it works: ``up`` to the server, ``down`` to the client, or ``both``."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Coalesce:
     """What was written over ``for_s`` seconds arrives at once."""
 
     for_s: float = field(validator=gt(0))
+    """Seconds for which bytes are gathered."""
     direction: Direction = field(default="both", validator=_direction)
+    """Which way it works: ``up`` to the server, ``down`` to the client, or ``both``."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Corrupt:
     """About one bit in each ``every_bytes`` bytes arrives flipped, none before ``after_bytes``."""
 
     every_bytes: float = field(validator=gt(0))
+    """In how many bytes one bit is flipped, on average."""
     after_bytes: int = field(default=0, validator=ge(0))
+    """How many bytes arrive whole before: the handshake, for one."""
     direction: Direction = field(default="both", validator=_direction)
+    """Which way it works: ``up`` to the server, ``down`` to the client, or ``both``."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Stall:
     """Nothing passes for ``for_s`` seconds, for ever by default; the other direction goes on."""
 
     after_bytes: int = field(default=0, validator=ge(0))
+    """How many bytes pass before."""
     for_s: float = field(default=inf, validator=gt(0))
+    """How many seconds it lasts."""
     direction: Direction = field(default="both", validator=_direction)
+    """Which way it works: ``up`` to the server, ``down`` to the client, or ``both``."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class Reset:
     """Both sides see the connection reset."""
 
     after_bytes: int = field(default=0, validator=ge(0))
+    """How many bytes pass before."""
     direction: Direction = field(default="both", validator=_direction)
+    """Which way it works: ``up`` to the server, ``down`` to the client, or ``both``."""
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class HalfClose:
     """This direction ends, with a FIN; the other goes on."""
 
     after_bytes: int = field(default=0, validator=ge(0))
+    """How many bytes pass before."""
     direction: Direction = field(default="both", validator=_direction)
+    """Which way it works: ``up`` to the server, ``down`` to the client, or ``both``."""
 
 
 Fault: TypeAlias = Delay | Bandwidth | Split | Coalesce | Corrupt | Stall | Reset | HalfClose
+"""One thing that a network does to a connection."""

@@ -35,6 +35,7 @@ class FaultProxy:
     """A way to a server that has faults; given out by ``open_fault_proxy``."""
 
     target_port: int
+    """The port of the server behind it."""
     port: int
     """Where clients connect, on 127.0.0.1."""
     _plan: Callable[[int], tuple[Fault, ...]]

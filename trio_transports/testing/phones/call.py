@@ -22,6 +22,7 @@ from .lines import PhoneLine, line_named
 from .phone import ScriptedPhone
 
 Bot: TypeAlias = Callable[[Session], Awaitable[None]]
+"""The handler under test."""
 
 
 @asynccontextmanager

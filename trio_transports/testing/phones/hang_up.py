@@ -17,7 +17,9 @@ class FakeHangUp:
     """Give it as ``params.hang_up``. It takes ``takes_s``, and fails where ``fails`` says so."""
 
     takes_s: float = 0.0
+    """Seconds that it takes; more than ``hang_up_timeout`` shows what happens then."""
     fails: bool = False
+    """Whether it raises ``TransportError`` as if the provider had refused."""
     calls: list[str | None] = field(factory=list, init=False)
     """The ids of the calls that were hung up, in order; None for a line whose calls have none."""
 

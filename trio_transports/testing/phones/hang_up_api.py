@@ -12,6 +12,8 @@ import h11
 import trio
 from attrs import define, field, frozen
 
+from ..._documented import documented
+
 
 @final
 @frozen
@@ -24,16 +26,22 @@ class ApiRequest:
     body: bytes
 
 
+@documented
 @final
 @define(eq=False)
 class HangUpApi:
     """``status`` and ``body`` are what it answers, after ``takes_s``; they can be changed while it runs."""
 
     url: str
+    """Its address, for ``base_url``."""
     status: int = 200
+    """The HTTP status of its answers."""
     body: bytes = b"{}"
+    """The body of its answers."""
     takes_s: float = 0.0
+    """Seconds that it takes to answer."""
     requests: list[ApiRequest] = field(factory=list, init=False)
+    """What it was asked, in order."""
 
     async def _serve(self, stream: trio.abc.Stream) -> None:
         async with stream:

@@ -59,15 +59,30 @@ class PhoneLine(Protocol):
     """One caller of one provider."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The provider's name, as ``phone_call`` takes it."""
+
     @property
-    def rate(self) -> int: ...
-    def opening(self) -> tuple[Message, ...]: ...
-    def voice(self, pcm: bytes) -> Message: ...
-    def key(self, digit: str) -> Message | None: ...
-    def played(self, mark: str) -> Message | None: ...
-    def stop(self) -> Message | None: ...
-    def understand(self, message: Message) -> Order: ...
+    def rate(self) -> int:
+        """Samples per second, in Hz, of its audio."""
+
+    def opening(self) -> tuple[Message, ...]:
+        """What the provider says first."""
+
+    def voice(self, pcm: bytes) -> Message:
+        """The message that carries this audio of the caller's."""
+
+    def key(self, digit: str) -> Message | None:
+        """The message for a key; None where the provider has none."""
+
+    def played(self, mark: str) -> Message | None:
+        """The message that says that a mark was played; None where the provider has none."""
+
+    def stop(self) -> Message | None:
+        """The message that says that the caller has hung up; None where the provider has none."""
+
+    def understand(self, message: Message) -> Order:
+        """What the bot asks for with this message."""
 
 
 def _object(message: Message) -> dict[str, Any]:
@@ -342,6 +357,7 @@ LINES: Final[Mapping[str, Callable[[], PhoneLine]]] = {
     "vonage": VonagePhone,
     "browser": BrowserPage,
 }
+"""Every line by its name."""
 
 
 def line_named(name: str) -> PhoneLine:

@@ -56,18 +56,27 @@ class ScriptedPhone:
     """``run`` listens until the connection ends; the other methods are what the caller does."""
 
     line: PhoneLine
+    """Whose messages it speaks."""
     wire: Wire
+    """Its end of the connection."""
     tells_marks: bool = True
+    """Whether it tells when a mark was played, as its provider does."""
     buffer_s: float = 0.0
+    """Seconds of audio that it gathers before it plays."""
     lag_s: float = 0.0
+    """Seconds by which its word about a mark is late."""
     way_s: float = 0.0
+    """Seconds that each message from the bot is on its way."""
     pieces: list[PlayedPiece] = field(factory=list, init=False)
     """All that was played or is queued to be, in order."""
     orders: list[tuple[float, Order]] = field(factory=list, init=False)
     """All that was heard of the bot, with the time."""
     clears_s: list[float] = field(factory=list, init=False)
+    """When it was told to drop its audio, in seconds of trio's clock."""
     closed: ConnectionClosed | None = field(default=None, init=False)
+    """How the connection ended; None until it has."""
     has_ended: trio.Event = field(factory=trio.Event, init=False)
+    """Set when the connection has ended."""
     _listened_until_s: float = field(default=-inf, init=False)
     _cleared: trio.Event = field(factory=trio.Event, init=False)
 
@@ -171,6 +180,7 @@ class ScriptedPhone:
 
     @property
     def plays_until_s(self) -> float:
+        """When what it has by now will have been played, in seconds of trio's clock."""
         return self.pieces[-1].end_s if self.pieces else -inf
 
     def played_s(self, at_s: float | None = None) -> float:

@@ -5,6 +5,7 @@ from typing import final
 
 from attrs import define, field
 
+from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...errors import RemoteProtocolError
 from ...frames import AudioFrame, DTMFFrame, EndFrame, Frame, InterruptionFrame, MarkFrame, MessageFrame
@@ -12,6 +13,7 @@ from ...serializers.protocol import Message
 from .lines import ClearOrder, MarkOrder, OtherOrder, PhoneLine, PlayOrder
 
 
+@documented
 @final
 @define(eq=False)
 class CallerSerializer:
@@ -22,23 +24,28 @@ class CallerSerializer:
     """
 
     line: PhoneLine
+    """Whose messages are spoken."""
     _owed: Sequence[Message] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._owed = self.line.opening()
 
     def fresh(self) -> "CallerSerializer":
+        """One for another call."""
         return CallerSerializer(self.line)
 
     @property
     def audio_format(self) -> AudioFormat:
+        """The PCM that the caller speaks and hears."""
         return AudioFormat(self.line.rate)
 
     def replies(self) -> Sequence[Message]:
+        """What is owed: at first, what the provider says first."""
         owed, self._owed = self._owed, ()
         return owed
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """What the caller's provider would send for this frame."""
         message: Message | None = None
         match frame:
             case AudioFrame():
@@ -52,6 +59,7 @@ class CallerSerializer:
         return () if message is None else (message,)
 
     def decode(self, message: Message) -> Sequence[Frame]:
+        """What the bot's message means: what the provider ignores is an error here."""
         try:
             order = self.line.understand(message)
         except AssertionError as exc:
