@@ -1,6 +1,10 @@
 """AudioChunk, and the joining of samples that a peer cut in half."""
 
+import copy
+import pickle
+
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,3 +85,19 @@ def test_channels_by_either_name() -> None:
     """What other libraries call channels is there too."""
     chunk = AudioChunk(bytes(8), num_channels=2)
     assert chunk.channels == chunk.num_channels == 2
+
+
+def test_the_channels_may_be_given_by_either_name() -> None:
+    """``channels`` is what other libraries say; both are taken where they agree, and evolving keeps what was given."""
+    stereo = AudioChunk(bytes(8), channels=2)
+    assert stereo == AudioChunk(bytes(8), num_channels=2) == AudioChunk(bytes(8), num_channels=2, channels=2)
+    assert (stereo.num_channels, stereo.channels, AudioChunk(bytes(2)).channels) == (2, 2, 1)
+    assert evolve(stereo, data=bytes(4)).channels == evolve(AudioChunk(bytes(8)), num_channels=2).channels == 2
+    assert copy.copy(stereo) == pickle.loads(pickle.dumps(stereo)) == stereo
+    with pytest.raises(ValueError, match="num_channels=1 and channels=2 are the same thing: give one of them"):
+        AudioChunk(bytes(8), num_channels=1, channels=2)
+    for wrong in (0, 1.5, "2"):
+        with pytest.raises((ValueError, TypeError), match="num_channels"):
+            AudioChunk(bytes(8), channels=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not whole samples"):
+        AudioChunk(bytes(6), channels=2)

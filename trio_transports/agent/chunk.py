@@ -24,9 +24,12 @@ def _whole_samples(instance: "AudioChunk", _attribute: "Attribute[bytes]", value
 
 @documented
 @final
-@frozen
+@frozen(init=False)
 class AudioChunk:
-    """PCM16 with what is known about it; whole samples, 24 kHz mono by default."""
+    """PCM16 with what is known about it; whole samples, 24 kHz mono by default.
+
+    ``channels`` is taken as another name of ``num_channels``.
+    """
 
     sample_rate: int = field(default=AGENT_FORMAT.sample_rate, validator=[instance_of(int), ge(1)], kw_only=True)
     """Samples per second of each channel, in Hz."""
@@ -44,6 +47,36 @@ class AudioChunk:
     """When its message arrived, by the adapter's clock in seconds; set by the adapter."""
     utterance: str | None = field(default=None, kw_only=True)
     """What it is a part of, by the protocol's own name: the item that ``encode_truncate`` shortens."""
+
+    def __init__(
+        self,
+        data: bytes,
+        transcript: str | None = None,
+        start_time: float | None = None,
+        end_time: float | None = None,
+        *,
+        sample_rate: int = AGENT_FORMAT.sample_rate,
+        num_channels: int | None = None,
+        channels: int | None = None,
+        received_at: float | None = None,
+        utterance: str | None = None,
+    ) -> None:
+        if num_channels is None:
+            num_channels = AGENT_FORMAT.num_channels if channels is None else channels
+        elif channels is not None and channels != num_channels:
+            raise ValueError(
+                f"AudioChunk: {num_channels=} and {channels=} are the same thing: give one of them, or the same number"
+            )
+        self.__attrs_init__(  # type: ignore[attr-defined]
+            data,
+            transcript,
+            start_time,
+            end_time,
+            sample_rate=sample_rate,
+            num_channels=num_channels,
+            received_at=received_at,
+            utterance=utterance,
+        )
 
     @property
     def format(self) -> AudioFormat:
