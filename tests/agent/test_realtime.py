@@ -18,7 +18,7 @@ from trio_transports.errors import ConnectionClosed
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.testing import phone_call, speech_like
-from trio_transports.testing.phones.lines import ClearOrder, PlayOrder
+from trio_transports.testing.phones import ClearOrder, PlayOrder
 from trio_transports.wire.memory import MemoryWire
 
 RATE = 24000

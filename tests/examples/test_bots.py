@@ -25,7 +25,7 @@ from trio_transports.examples import bridge, echo, ivr, realtime, voice_bot
 from trio_transports.examples._speech import say
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.testing import ScriptedPhone, phone_call, speech_like
-from trio_transports.testing.phones.lines import ClearOrder, OtherOrder, PlayOrder
+from trio_transports.testing.phones import ClearOrder, OtherOrder, PlayOrder
 from trio_transports.wire.memory import MemoryWire
 
 RATE = 16000

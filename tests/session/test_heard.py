@@ -26,7 +26,7 @@ from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.session.player import Player
 from trio_transports.testing import ScriptedPhone, memory_session, phone_call
-from trio_transports.testing.phones.lines import PlayOrder
+from trio_transports.testing.phones import PlayOrder
 
 RATE = 8000
 CALLS, TURNS = 10, 20

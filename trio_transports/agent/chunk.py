@@ -67,7 +67,7 @@ class AudioChunk:
             raise ValueError(
                 f"AudioChunk: {num_channels=} and {channels=} are the same thing: give one of them, or the same number"
             )
-        self.__attrs_init__(  # type: ignore[attr-defined]
+        self.__attrs_init__(
             data,
             transcript,
             start_time,

@@ -4,6 +4,7 @@ from ..wire.memory import MemoryWire as MemoryWire
 from ..wire.memory import memory_wire_pair as memory_wire_pair
 from .phones import FakeHangUp as FakeHangUp
 from .phones import ScriptedPhone as ScriptedPhone
+from .phones import phone_at as phone_at
 from .phones import phone_call as phone_call
 from .phones import speech_like as speech_like
 from .recorder import FrameRecorder as FrameRecorder

@@ -2,12 +2,21 @@
 
 from .call import Bot as Bot
 from .call import phone_call as phone_call
+from .dialled import phone_at as phone_at
 from .hang_up import FakeHangUp as FakeHangUp
 from .hang_up_api import HangUpApi as HangUpApi
 from .hang_up_api import hang_up_api as hang_up_api
+from .line import PhoneLine as PhoneLine
+from .line import ScriptedLine as ScriptedLine
 from .lines import LINES as LINES
-from .lines import PhoneLine as PhoneLine
 from .lines import line_named as line_named
+from .orders import ClearOrder as ClearOrder
+from .orders import EndOrder as EndOrder
+from .orders import MarkOrder as MarkOrder
+from .orders import Order as Order
+from .orders import OtherOrder as OtherOrder
+from .orders import PlayOrder as PlayOrder
+from .orders import TextOrder as TextOrder
 from .phone import ScriptedPhone as ScriptedPhone
 from .serializer import CallerSerializer as CallerSerializer
 from .sounds import speech_like as speech_like

@@ -18,7 +18,8 @@ from ...session.run import open_session
 from ...session.session import Session
 from ...wire.memory import memory_wire_pair
 from .hang_up import FakeHangUp
-from .lines import PhoneLine, line_named
+from .line import PhoneLine
+from .lines import line_named
 from .phone import ScriptedPhone
 
 Bot: TypeAlias = Callable[[Session], Awaitable[None]]
@@ -45,7 +46,7 @@ async def phone_call(
     """
     chosen = line_named(line) if isinstance(line, str) else line
     if params is None:
-        serializer = DetectingFrameSerializer() if chosen.opening() else JSONFrameSerializer()
+        serializer = DetectingFrameSerializer() if chosen.fresh().opening() else JSONFrameSerializer()
         params = TransportParams(serializer=serializer, audio_in_enabled=True, audio_out_enabled=True)
     if hang_up is not None:
         params = evolve(params, hang_up=hang_up)

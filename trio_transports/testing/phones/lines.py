@@ -1,368 +1,362 @@
 """What each provider says on its WebSocket and takes, from the provider's end, written from its documentation.
 
-Rules
-1. ``opening`` is what is said first, ``voice``, ``key`` and ``stop`` what the caller does, ``played`` how the provider
-   tells that it has played up to a mark. None: this provider has no words for it.
-2. ``understand`` reads what a bot sends: audio to play, a mark, the order to drop what was not played, or something
-   else. What the provider would refuse is an AssertionError that says so.
+One row for each provider: see ``line.py`` for what a row holds, and ``templates.py`` for its holes.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, TypeAlias, final
+from functools import partial
+from typing import Final
 
-from attrs import frozen
+from .browser import BrowserPage
+from .line import LineWords, PhoneLine, ScriptedLine, Words
 
-from ...audio.g711 import pcm_to_ulaw, ulaw_to_pcm
-from ...frames import AudioFrame, DTMFFrame, Frame, InterruptionFrame, JSONValue, MarkFrame
-from ...serializers.codec import dumps, loads
-from ...serializers.converters import from_base64, to_base64
-from ...serializers.json import JSONFrameSerializer
-from ...serializers.protocol import Message
+_CALLER, _CALLED = "+13120000001", "+13120000002"
+_MEDIA: Final[Words] = {"track": "inbound", "chunk": "{chunk}", "timestamp": "{ms}", "payload": "{payload}"}
 
 
-@final
-@frozen
-class PlayOrder:
-    """Audio to be played."""
-
-    pcm: bytes
-    sample_rate: int
-
-
-@final
-@frozen
-class MarkOrder:
-    """Tell when all before this has been played."""
-
-    name: str
-
-
-@final
-@frozen
-class ClearOrder:
-    """Drop what has not been played."""
-
-
-@final
-@frozen
-class OtherOrder:
-    """Anything else: a message of the application's own. ``frame`` where the dialect knows it."""
-
-    message: Message
-    frame: Frame | None = None
-
-
-Order: TypeAlias = PlayOrder | MarkOrder | ClearOrder | OtherOrder
-
-
-class PhoneLine(Protocol):
-    """One caller of one provider."""
-
-    @property
-    def name(self) -> str:
-        """The provider's name, as ``phone_call`` takes it."""
-
-    @property
-    def rate(self) -> int:
-        """Samples per second, in Hz, of its audio."""
-
-    def opening(self) -> tuple[Message, ...]:
-        """What the provider says first."""
-
-    def voice(self, pcm: bytes) -> Message:
-        """The message that carries this audio of the caller's."""
-
-    def key(self, digit: str) -> Message | None:
-        """The message for a key; None where the provider has none."""
-
-    def played(self, mark: str) -> Message | None:
-        """The message that says that a mark was played; None where the provider has none."""
-
-    def stop(self) -> Message | None:
-        """The message that says that the caller has hung up; None where the provider has none."""
-
-    def understand(self, message: Message) -> Order:
-        """What the bot asks for with this message."""
+def _twilio(name: str, rate: int, code: str, announced: str) -> LineWords:
+    """Twilio Media Streams, and who speaks as they do."""
+    here: Words = {"streamSid": "{stream}"}
+    return LineWords(
+        name=name,
+        rate=rate,
+        codes={code: announced},
+        opening=(
+            {"event": "connected", "protocol": "Call", "version": "1.0.0"},
+            {
+                "event": "start",
+                "sequenceNumber": "{seq}",
+                "start": {
+                    "accountSid": "AC00000000000000000000000000000001",
+                    "streamSid": "{stream}",
+                    "callSid": "{call}",
+                    "tracks": ["inbound"],
+                    "mediaFormat": {"encoding": "{announced}", "sampleRate": "{rate:n}", "channels": 1},
+                    "customParameters": "{parameters:n}",
+                },
+                **here,
+            },
+        ),
+        voice={"event": "media", "sequenceNumber": "{seq}", "media": _MEDIA, **here},
+        key={
+            "event": "dtmf",
+            "sequenceNumber": "{seq}",
+            "dtmf": {"track": "inbound_track", "digit": "{digit}"},
+            **here,
+        },
+        played={"event": "mark", "sequenceNumber": "{seq}", "mark": {"name": "{mark}"}, **here},
+        stop={
+            "event": "stop",
+            "sequenceNumber": "{seq}",
+            "stop": {"accountSid": "AC00000000000000000000000000000001", "callSid": "{call}"},
+            **here,
+        },
+        play={"event": "media", "media": {"payload": "{payload}"}, **here},
+        mark={"event": "mark", "mark": {"name": "{mark}"}, **here},
+        clear={"event": "clear", **here},
+        refusal=f"{name.capitalize()} ends the stream (error 31924)",
+    )
 
 
-def _object(message: Message) -> dict[str, Any]:
-    assert isinstance(message, str), "this provider takes text messages only"
-    document = loads(message)
-    assert isinstance(document, dict), f"this provider takes JSON objects only, not {message[:80]!r}"
-    return document
-
-
-def _events(message: Message, to_pcm: Callable[[bytes], bytes], rate: int, stream: Mapping[str, str]) -> Order:
-    """Read the dialect of media, mark and clear events, which three providers share."""
-    document = _object(message)
-    if document.get("event") in ("media", "mark", "clear"):
-        for member, name in stream.items():
-            assert document.get(member) == name, f"the provider ignores what names another stream: {document}"
-    match document:
-        case {"event": "media", "media": {"payload": payload}}:
-            return PlayOrder(to_pcm(from_base64(payload, path="media.payload")), rate)
-        case {"event": "mark", "mark": {"name": str(name)}}:
-            return MarkOrder(name)
-        case {"event": "clear"}:
-            return ClearOrder()
-    return OtherOrder(message)
-
-
-@final
-@frozen(kw_only=True)
-class TwilioPhone:
-    """Twilio Media Streams: mu-law at 8 kHz. Anything but media, mark and clear ends the stream (error 31924)."""
-
-    name: str = "twilio"
-    rate: int = 8000
-    stream_id: str = "MZ00000000000000000000000000000001"
-    call_id: str = "CA00000000000000000000000000000001"
-
-    def opening(self) -> tuple[Message, ...]:
-        start: JSONValue = {
+TWILIO: Final = _twilio("twilio", 8000, "PCMU", "audio/x-mulaw")
+SIGNALWIRE: Final = _twilio("signalwire", 16000, "L16", "audio/x-l16")
+TELNYX: Final = LineWords(
+    name="telnyx",
+    codes={"PCMU": "PCMU", "PCMA": "PCMA"},
+    takes="PCMU",
+    opening=(
+        {"event": "connected", "version": "1.0.0"},
+        {
+            "event": "start",
+            "sequence_number": "{seq}",
+            "start": {
+                "call_control_id": "{call}",
+                "from": _CALLER,
+                "to": _CALLED,
+                "media_format": {"encoding": "{announced}", "sample_rate": "{rate:n}", "channels": 1},
+            },
+            "stream_id": "{stream}",
+        },
+    ),
+    voice={"event": "media", "sequence_number": "{seq}", "media": _MEDIA, "stream_id": "{stream}"},
+    key={"event": "dtmf", "sequence_number": "{seq}", "dtmf": {"digit": "{digit}"}, "stream_id": "{stream}"},
+    played={"event": "mark", "sequence_number": "{seq}", "mark": {"name": "{mark}"}, "stream_id": "{stream}"},
+    stop={"event": "stop", "sequence_number": "{seq}", "stop": {"call_control_id": "{call}"}, "stream_id": "{stream}"},
+    play={"event": "media", "media": {"payload": "{payload}"}},
+    mark={"event": "mark", "mark": {"name": "{mark}"}},
+    clear={"event": "clear"},
+)
+PLIVO: Final = LineWords(
+    name="plivo",
+    codes={"PCMU": "audio/x-mulaw", "L16": "audio/x-l16"},
+    opening=(
+        {
+            "event": "start",
+            "sequenceNumber": "{seq:n}",
+            "start": {
+                "callId": "{call}",
+                "streamId": "{stream}",
+                "accountId": "MA0001",
+                "tracks": ["inbound"],
+                "mediaFormat": {"encoding": "{announced}", "sampleRate": "{rate:n}"},
+            },
+            "extra_headers": "{}",
+        },
+    ),
+    voice={
+        "event": "media",
+        "sequenceNumber": "{seq:n}",
+        "streamId": "{stream}",
+        "media": {"track": "inbound", "timestamp": "{ms}", "chunk": "{chunk:n}", "payload": "{payload}"},
+    },
+    key={"event": "dtmf", "streamId": "{stream}", "dtmf": {"track": "inbound", "digit": "{digit}"}},
+    played={"event": "playedStream", "streamId": "{stream}", "name": "{mark}"},
+    stop={"event": "stop", "streamId": "{stream}"},
+    play={
+        "event": "playAudio",
+        "media": {"contentType": "{announced}", "sampleRate": "{rate:n}", "payload": "{payload}"},
+        "streamId": "{stream}",
+    },
+    mark={"event": "checkpoint", "name": "{mark}", "streamId": "{stream}"},
+    clear={"event": "clearAudio", "streamId": "{stream}"},
+)
+EXOTEL: Final = LineWords(
+    name="exotel",
+    codes={"L16": "audio/x-raw", "PCMU": "audio/x-mulaw"},
+    opening=(
+        {"event": "connected"},
+        {
+            "event": "start",
+            "sequence_number": "{seq:n}",
+            "stream_sid": "{stream}",
+            "start": {
+                "stream_sid": "{stream}",
+                "call_sid": "{call}",
+                "account_sid": "account-0001",
+                "from": "+910000000001",
+                "to": "+910000000002",
+                "media_format": {"encoding": "{announced}", "sample_rate": "{rate}", "bit_rate": "128kbps"},
+            },
+        },
+    ),
+    voice={
+        "event": "media",
+        "sequence_number": "{seq:n}",
+        "stream_sid": "{stream}",
+        "media": {"chunk": "{chunk:n}", "timestamp": "{ms}", "payload": "{payload}"},
+    },
+    key={"event": "dtmf", "stream_sid": "{stream}", "dtmf": {"duration": "100", "digit": "{digit}"}},
+    played={"event": "mark", "stream_sid": "{stream}", "mark": {"name": "{mark}"}},
+    stop={
+        "event": "stop",
+        "stream_sid": "{stream}",
+        "stop": {"call_sid": "{call}", "account_sid": "account-0001", "reason": "callended"},
+    },
+    play={"event": "media", "stream_sid": "{stream}", "media": {"payload": "{payload}"}},
+    mark={"event": "mark", "stream_sid": "{stream}", "mark": {"name": "{mark}"}},
+    clear={"event": "clear", "stream_sid": "{stream}"},
+)
+VONAGE: Final = LineWords(
+    name="vonage",
+    rate=16000,
+    codes={"L16": "audio/l16"},
+    names_calls=False,
+    opening=({"event": "websocket:connected", "content-type": "{announced};rate={rate}"},),
+    key={"event": "websocket:dtmf", "digit": "{digit}", "duration": 260},
+    played={"event": "websocket:notify", "payload": {"mark": "{mark}"}},
+    mark={"action": "notify", "payload": {"mark": "{mark}"}},
+    clear={"action": "clear"},
+)
+_GENESYS_SAYS: Final[Words] = {
+    "version": "2",
+    "id": "{stream}",
+    "seq": "{seq:n}",
+    "serverseq": "{seen:n}",
+    "position": "PT0S",
+}
+GENESYS: Final = LineWords(
+    name="genesys",
+    codes={"PCMU": "PCMU", "L16": "L16"},
+    numbered=True,
+    opening=(
+        {
+            **_GENESYS_SAYS,
+            "type": "open",
+            "parameters": {
+                "organizationId": "organization-0001",
+                "conversationId": "{call}",
+                "participant": {"id": "participant-0001", "ani": _CALLER, "aniName": "", "dnis": _CALLED},
+                "media": [{"type": "audio", "format": "{announced}", "channels": ["external"], "rate": "{rate:n}"}],
+                "inputVariables": "{parameters:n}",
+            },
+        },
+    ),
+    key={**_GENESYS_SAYS, "type": "dtmf", "parameters": {"digit": "{digit}"}},
+    stop={**_GENESYS_SAYS, "type": "close", "parameters": {"reason": "end"}},
+    answer={"type": "opened", "version": "2", "id": "{stream}"},
+    clear={"type": "event", "parameters": {"entities": [{"type": "barge_in", "data": {}}]}, "id": "{stream}"},
+    end={"type": "disconnect", "id": "{stream}"},
+    max_bytes=65_536,
+)
+ASTERISK: Final = LineWords(
+    name="asterisk",
+    codes={"PCMU": "ulaw", "PCMA": "alaw", "L16": "slin"},
+    opening=(
+        {
+            "event": "MEDIA_START",
+            "connection_id": "{stream}",
+            "channel": "WebSocket/{stream}/0x5",
+            "channel_id": "{call}",
+            "format": "{announced}",
+            "optimal_frame_size": "{frame_bytes:n}",
+        },
+    ),
+    key={"event": "DTMF_END", "digit": "{digit}"},
+    played={"event": "MEDIA_MARK_PROCESSED", "correlation_id": "{mark}"},
+    mark={"command": "MARK_MEDIA", "correlation_id": "{mark}"},
+    clear={"command": "FLUSH_MEDIA"},
+    end={"command": "HANGUP"},
+    max_bytes=65_500,
+    whole_frames=True,
+)
+RELAY: Final = LineWords(
+    name="relay",
+    carries_audio=False,
+    opening=(
+        {
+            "type": "setup",
+            "sessionId": "{stream}",
             "accountSid": "AC00000000000000000000000000000001",
-            "streamSid": self.stream_id,
-            "callSid": self.call_id,
-            "tracks": ["inbound"],
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-            "customParameters": {},
-        }
-        return (
-            dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}),
-            dumps({"event": "start", "sequenceNumber": "1", "start": start, "streamSid": self.stream_id}),
-        )
+            "callSid": "{call}",
+            "from": _CALLER,
+            "to": _CALLED,
+            "direction": "inbound",
+            "customParameters": "{parameters:n}",
+        },
+    ),
+    words={"type": "prompt", "voicePrompt": "{text}", "lang": "en-US", "last": True},
+    key={"type": "dtmf", "digit": "{digit}"},
+    text={"type": "text", "token": "{text}", "last": "{last:n}"},
+    end={"type": "end"},
+)
+AZURE: Final = LineWords(
+    name="azure",
+    rate=24000,
+    codes={"L16": "PCM"},
+    names_calls=False,
+    opening=(
+        {
+            "kind": "AudioMetadata",
+            "audioMetadata": {
+                "subscriptionId": "{stream}",
+                "encoding": "{announced}",
+                "sampleRate": "{rate:n}",
+                "channels": 1,
+                "length": "{frame_bytes:n}",
+            },
+        },
+    ),
+    voice={
+        "kind": "AudioData",
+        "audioData": {
+            "timestamp": "{time}",
+            "participantRawID": "8:acs:1",
+            "data": "{payload}",
+            "silent": False,
+        },
+    },
+    key={"kind": "DtmfData", "dtmfData": {"data": "{digit}"}},
+    play={"Kind": "AudioData", "AudioData": {"Data": "{payload}"}, "StopAudio": None},
+    clear={"Kind": "StopAudio", "AudioData": None, "StopAudio": {}},
+    refusal="Azure has no use",
+)
+JAMBONZ: Final = LineWords(
+    name="jambonz",
+    rate=16000,
+    codes={"L16": ""},
+    opening=({"callSid": "{call}", "from": _CALLER, "to": _CALLED, "sampleRate": "{rate:n}", "mixType": "mono"},),
+    key={"event": "dtmf", "dtmf": "{digit}", "duration": "200"},
+    played={"type": "mark", "data": {"name": "{mark}", "event": "playout"}},
+    mark={"type": "mark", "data": {"name": "{mark}"}},
+    clear={"type": "killAudio"},
+    end={"type": "disconnect"},
+)
+WAVIX: Final = LineWords(
+    name="wavix",
+    rate=24000,
+    codes={"L16": ""},
+    opening=(
+        {"event": "connected", "event_time": "2026-01-15T10:30:00Z"},
+        {
+            "event": "start",
+            "call_id": "{call}",
+            "stream_id": "{stream}",
+            "stream_type": "twoway",
+            "channel": "inbound",
+        },
+    ),
+    voice={
+        "event": "media",
+        "call_id": "{call}",
+        "stream_id": "{stream}",
+        "media": {"payload": "{payload}", "track": "inbound", "timestamp": "{ms:n}", "chunk": "{chunk:n}"},
+    },
+    key={"event": "dtmf", "stream_id": "{stream}", "dtmf": {"digit": "{digit}"}},
+    played={"event": "mark", "call_id": "{call}", "stream_id": "{stream}", "mark": {"name": "{mark}"}},
+    stop={"event": "stop", "call_id": "{call}", "stream_id": "{stream}"},
+    play={"event": "media", "stream_id": "{stream}", "media": {"payload": "{payload}"}},
+    mark={"event": "mark", "stream_id": "{stream}", "mark": {"name": "{mark}"}},
+    clear={"event": "clear", "stream_id": "{stream}"},
+    refusal="Wavix has no use",
+)
+SINCH: Final = LineWords(
+    name="sinch",
+    rate=16000,
+    codes={"L16": "PCM"},
+    opening=(
+        {
+            "command": "connect",
+            "version": 1,
+            "callId": "{call}",
+            "applicationKey": "key-0001",
+            "codec": "{announced}",
+            "sampleRate": "{rate:n}",
+        },
+    ),
+    answer={"command": "answer"},
+    clear={"command": "clear"},
+)
 
-    def voice(self, pcm: bytes) -> Message:
-        media = {"track": "inbound", "chunk": "1", "timestamp": "5", "payload": to_base64(pcm_to_ulaw(pcm))}
-        return dumps({"event": "media", "sequenceNumber": "3", "media": media, "streamSid": self.stream_id})
-
-    def key(self, digit: str) -> Message:
-        return dumps({"event": "dtmf", "streamSid": self.stream_id, "dtmf": {"track": "inbound_track", "digit": digit}})
-
-    def played(self, mark: str) -> Message:
-        return dumps({"event": "mark", "sequenceNumber": "4", "streamSid": self.stream_id, "mark": {"name": mark}})
-
-    def stop(self) -> Message:
-        stop = {"accountSid": "AC00000000000000000000000000000001", "callSid": self.call_id}
-        return dumps({"event": "stop", "sequenceNumber": "5", "stop": stop, "streamSid": self.stream_id})
-
-    def understand(self, message: Message) -> Order:
-        order = _events(message, ulaw_to_pcm, 8000, {"streamSid": self.stream_id})
-        assert not isinstance(order, OtherOrder), f"Twilio ends the stream (error 31924) for {message[:80]!r}"
-        return order
-
-
-@final
-@frozen(kw_only=True)
-class TelnyxPhone:
-    """Telnyx media streaming: mu-law at 8 kHz both ways."""
-
-    name: str = "telnyx"
-    rate: int = 8000
-    stream_id: str = "32DE0DEA-53CB-4B21-89A4-9E1819C043BC"
-    call_id: str = "v3:call-0001"
-
-    def opening(self) -> tuple[Message, ...]:
-        start: JSONValue = {
-            "call_control_id": self.call_id,
-            "from": "+13120000001",
-            "to": "+13120000002",
-            "media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1},
-        }
-        opened = {"event": "start", "sequence_number": "1", "start": start, "stream_id": self.stream_id}
-        return (dumps({"event": "connected", "version": "1.0.0"}), dumps(opened))
-
-    def voice(self, pcm: bytes) -> Message:
-        media = {"track": "inbound", "chunk": "2", "timestamp": "5", "payload": to_base64(pcm_to_ulaw(pcm))}
-        return dumps({"event": "media", "sequence_number": "4", "media": media, "stream_id": self.stream_id})
-
-    def key(self, digit: str) -> Message:
-        return dumps({"event": "dtmf", "stream_id": self.stream_id, "dtmf": {"digit": digit}})
-
-    def played(self, mark: str) -> Message:
-        return dumps({"event": "mark", "sequence_number": "6", "stream_id": self.stream_id, "mark": {"name": mark}})
-
-    def stop(self) -> Message:
-        return dumps({"event": "stop", "stream_id": self.stream_id, "stop": {"call_control_id": self.call_id}})
-
-    def understand(self, message: Message) -> Order:
-        return _events(message, ulaw_to_pcm, 8000, {})
-
-
-@final
-@frozen(kw_only=True)
-class PlivoPhone:
-    """Plivo Audio Streams: mu-law at 8 kHz."""
-
-    name: str = "plivo"
-    rate: int = 8000
-    stream_id: str = "20170ada-0000-0000-0000-000000000001"
-    call_id: str = "78737f7e-0000-0000-0000-000000000001"
-
-    def opening(self) -> tuple[Message, ...]:
-        start: JSONValue = {
-            "callId": self.call_id,
-            "streamId": self.stream_id,
-            "accountId": "MA0001",
-            "tracks": ["inbound"],
-            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000},
-        }
-        return (dumps({"sequenceNumber": 0, "event": "start", "start": start, "extra_headers": "{}"}),)
-
-    def voice(self, pcm: bytes) -> Message:
-        media = {"track": "inbound", "timestamp": "1", "chunk": 1, "payload": to_base64(pcm_to_ulaw(pcm))}
-        return dumps({"sequenceNumber": 2, "streamId": self.stream_id, "event": "media", "media": media})
-
-    def key(self, digit: str) -> Message:
-        return dumps({"event": "dtmf", "streamId": self.stream_id, "dtmf": {"track": "inbound", "digit": digit}})
-
-    def played(self, mark: str) -> Message:
-        return dumps({"event": "playedStream", "streamId": self.stream_id, "name": mark})
-
-    def stop(self) -> Message:
-        return dumps({"event": "stop", "streamId": self.stream_id})
-
-    def understand(self, message: Message) -> Order:
-        document = _object(message)
-        assert document.get("streamId", self.stream_id) == self.stream_id, f"another stream is named: {document}"
-        match document:
-            case {"event": "playAudio", "media": {"contentType": "audio/x-mulaw", "payload": payload}}:
-                return PlayOrder(ulaw_to_pcm(from_base64(payload, path="media.payload")), 8000)
-            case {"event": "checkpoint", "name": str(name)}:
-                return MarkOrder(name)
-            case {"event": "clearAudio"}:
-                return ClearOrder()
-        return OtherOrder(message)
-
-
-@final
-@frozen(kw_only=True)
-class ExotelPhone:
-    """Exotel Voicebot: 16-bit PCM at 8 kHz, in packets of 100 ms."""
-
-    name: str = "exotel"
-    rate: int = 8000
-    stream_id: str = "EX0001"
-    call_id: str = "call-0001"
-
-    def opening(self) -> tuple[Message, ...]:
-        start: JSONValue = {
-            "stream_sid": self.stream_id,
-            "call_sid": self.call_id,
-            "account_sid": "account-0001",
-            "from": "+910000000001",
-            "to": "+910000000002",
-            "media_format": {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "128kbps"},
-        }
-        opened = {"event": "start", "sequence_number": 1, "stream_sid": self.stream_id, "start": start}
-        return (dumps({"event": "connected"}), dumps(opened))
-
-    def voice(self, pcm: bytes) -> Message:
-        media = {"chunk": 1, "timestamp": "100", "payload": to_base64(pcm)}
-        return dumps({"event": "media", "sequence_number": 2, "stream_sid": self.stream_id, "media": media})
-
-    def key(self, digit: str) -> Message:
-        return dumps({"event": "dtmf", "stream_sid": self.stream_id, "dtmf": {"duration": "100", "digit": digit}})
-
-    def played(self, mark: str) -> Message:
-        return dumps({"event": "mark", "sequence_number": 4, "stream_sid": self.stream_id, "mark": {"name": mark}})
-
-    def stop(self) -> Message:
-        stop = {"call_sid": self.call_id, "account_sid": "account-0001", "reason": "callended"}
-        return dumps({"event": "stop", "sequence_number": 5, "stream_sid": self.stream_id, "stop": stop})
-
-    def understand(self, message: Message) -> Order:
-        return _events(message, bytes, 8000, {"stream_sid": self.stream_id})
-
-
-@final
-@frozen(kw_only=True)
-class VonagePhone:
-    """Vonage: bare 16-bit PCM in binary messages; the socket's end is the call's."""
-
-    name: str = "vonage"
-    rate: int = 16000
-
-    def opening(self) -> tuple[Message, ...]:
-        return (dumps({"event": "websocket:connected", "content-type": f"audio/l16;rate={self.rate}"}),)
-
-    def voice(self, pcm: bytes) -> Message:
-        return pcm
-
-    def key(self, digit: str) -> Message:
-        return dumps({"event": "websocket:dtmf", "digit": digit, "duration": 260})
-
-    def played(self, mark: str) -> Message:
-        return dumps({"event": "websocket:notify", "payload": {"mark": mark}})
-
-    def stop(self) -> None:
-        return None
-
-    def understand(self, message: Message) -> Order:
-        if isinstance(message, bytes):
-            return PlayOrder(message, self.rate)
-        match _object(message):
-            case {"action": "notify", "payload": {"mark": str(name)}}:
-                return MarkOrder(name)
-            case {"action": "clear"}:
-                return ClearOrder()
-        return OtherOrder(message)
-
-
-@final
-@frozen(kw_only=True)
-class BrowserPage:
-    """A web page of one's own: frames as JSON, at 16 kHz. It tells no marks, as pages do not."""
-
-    name: str = "browser"
-    rate: int = 16000
-
-    def opening(self) -> tuple[Message, ...]:
-        return ()
-
-    def voice(self, pcm: bytes) -> Message:
-        return self._said(AudioFrame(audio=pcm, sample_rate=self.rate))
-
-    def key(self, digit: str) -> Message:
-        return self._said(DTMFFrame(digit=digit))
-
-    def played(self, mark: str) -> None:
-        return None
-
-    def stop(self) -> None:
-        return None
-
-    def understand(self, message: Message) -> Order:
-        for frame in JSONFrameSerializer().decode(message):
-            match frame:
-                case AudioFrame():
-                    return PlayOrder(frame.audio, frame.sample_rate)
-                case MarkFrame():
-                    return MarkOrder(frame.mark)
-                case InterruptionFrame():
-                    return ClearOrder()
-            return OtherOrder(message, frame)
-        return OtherOrder(message)
-
-    @staticmethod
-    def _said(frame: Frame) -> Message:
-        return JSONFrameSerializer().encode(frame)[0]
-
-
-LINES: Final[Mapping[str, Callable[[], PhoneLine]]] = {
-    "twilio": TwilioPhone,
-    "telnyx": TelnyxPhone,
-    "plivo": PlivoPhone,
-    "exotel": ExotelPhone,
-    "vonage": VonagePhone,
+PROVIDERS: Final = (
+    TWILIO,
+    TELNYX,
+    PLIVO,
+    EXOTEL,
+    VONAGE,
+    SIGNALWIRE,
+    GENESYS,
+    ASTERISK,
+    RELAY,
+    AZURE,
+    JAMBONZ,
+    WAVIX,
+    SINCH,
+)
+LINES: Final[Mapping[str, Callable[..., PhoneLine]]] = {
+    **{row.name: partial(ScriptedLine, by=row) for row in PROVIDERS},
     "browser": BrowserPage,
 }
-"""Every line by its name."""
+"""The scripted callers that there are, by name: the telephone lines, and a page of one's own."""
 
 
-def line_named(name: str) -> PhoneLine:
-    """Make a caller of this provider; a ValueError tells which there are."""
+def line_named(name: str, **changes: object) -> PhoneLine:
+    """Make a caller of this provider; a ValueError tells which there are.
+
+    ``changes`` are those fields of ``ScriptedLine`` that are not to be the usual ones: ``rate=24000``, ``code="PCMA"``,
+    ``call_id="CA7"``, ``parameters={"name": "ann"}``, ``is_plain=True``.
+    """
     try:
-        return LINES[name]()
+        make = LINES[name]
     except KeyError:
         raise ValueError(f"there is no scripted phone for {name!r}; there is one for {', '.join(LINES)}") from None
+    return make(**changes)

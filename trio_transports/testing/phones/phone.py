@@ -5,6 +5,7 @@ Rules
 2. A mark is told back when all before it has been played, or was cleared; ``lag_s`` later, as slow providers do.
 3. What was played, and when, is written down; what was cleared was not played.
 4. ``way_s`` is how long a message of the bot's is under way.
+5. Where the bot hangs up by a message, the phone says what its provider says then, once.
 """
 
 from collections.abc import Callable
@@ -24,9 +25,14 @@ from ...errors import ConnectionClosed
 from ...frames import AudioFrame
 from ...serializers.protocol import Message
 from ...wire.protocol import Wire
-from .lines import ClearOrder, MarkOrder, Order, OtherOrder, PhoneLine, PlayOrder
+from .line import PhoneLine
+from .orders import ClearOrder, EndOrder, MarkOrder, Order, OtherOrder, PlayOrder, TextOrder
 
 PACKET_S = 0.02
+ANSWER_S = 10.0
+"""How long a caller waits for a provider to be told that the call is taken."""
+OWN_MARKS = "trio-transports-at-"
+"""How the marks begin by which a session follows a phone's player."""
 LOUD = 300
 """The sample value above which something is heard."""
 
@@ -79,6 +85,7 @@ class ScriptedPhone:
     """Set when the connection has ended."""
     _listened_until_s: float = field(default=-inf, init=False)
     _cleared: trio.Event = field(factory=trio.Event, init=False)
+    _has_stopped: bool = field(default=False, init=False)
 
     async def run(self) -> None:
         """Listen until the connection ends."""
@@ -110,6 +117,8 @@ class ScriptedPhone:
                     nursery.start_soon(self._tell_mark, name, self.plays_until_s, self._cleared)
                 case ClearOrder():
                     self._clear(now_s)
+                case EndOrder():
+                    await self.stop()
 
     async def _tell_mark(self, name: str, at_s: float, cleared: trio.Event) -> None:
         with trio.move_on_at(max(at_s, trio.current_time())):
@@ -131,12 +140,14 @@ class ScriptedPhone:
     # What the caller does
 
     async def call(self) -> None:
-        """Say what the provider says first."""
+        """Say what the provider says first, and wait until the call is taken where it waits for that."""
         for message in self.line.opening():
             await self._say(message)
+        with trio.move_on_after(ANSWER_S):
+            await self.until(lambda phone: phone.line.is_answered or phone.has_ended.is_set())
 
-    async def speak(self, sound: "AudioFrame | Sound | str | PathLike[str]") -> None:
-        """Say something in real time; a WAV file by its path."""
+    async def speak(self, sound: "AudioFrame | Sound | str | PathLike[str]", *, at_once: bool = False) -> None:
+        """Say something, a WAV file by its path, in packets of 20 ms: in real time, or all of it ``at_once``."""
         if not isinstance(sound, AudioFrame | Sound):
             sound = Sound.from_wav(sound)
         pcm, source = (sound.audio, sound.format) if isinstance(sound, AudioFrame) else (sound.pcm, sound.audio_format)
@@ -147,8 +158,14 @@ class ScriptedPhone:
         step = 2 * round(self.line.rate * PACKET_S)
         started_s = trio.current_time()
         for number, at in enumerate(range(0, len(pcm), step)):
-            await self._say(self.line.voice(pcm[at : at + step].ljust(step, b"\0")))
-            await trio.sleep_until(started_s + (number + 1) * PACKET_S)
+            message = self.line.voice(pcm[at : at + step].ljust(step, b"\0"))
+            await self._say(self._possible(message, "audio: say it with words"))
+            if not at_once:
+                await trio.sleep_until(started_s + (number + 1) * PACKET_S)
+
+    async def say(self, text: str) -> None:
+        """Say something on a line whose provider writes it down."""
+        await self._say(self._possible(self.line.words(text), "words: speak audio"))
 
     async def be_silent(self, seconds: float) -> None:
         """Send silence, as a line does on which nobody speaks."""
@@ -157,16 +174,28 @@ class ScriptedPhone:
     async def press(self, keys: str) -> None:
         """Press keys, one each tenth of a second."""
         for digit in keys:
-            message = self.line.key(digit)
-            if message is None:
-                raise ValueError(f"the line {self.line.name} has no keys")
-            await self._say(message)
+            await self._say(self._possible(self.line.key(digit), "keys"))
             await trio.sleep(0.1)
+
+    async def send(self, message: Message) -> None:
+        """Say a message as it is."""
+        await self._say(message)
+
+    async def stop(self) -> None:
+        """Say that the call has ended, where the provider has words for that; once."""
+        if not self._has_stopped:
+            self._has_stopped = True
+            await self._say(self.line.stop())
 
     async def hang_up(self) -> None:
         """Say that the call has ended, where the provider has words for that, and close."""
-        await self._say(self.line.stop())
+        await self.stop()
         await self.wire.aclose(1000, "")
+
+    def _possible(self, message: Message | None, what: str) -> Message:
+        if message is None:
+            raise ValueError(f"the line {self.line.name} has no {what}")
+        return message
 
     async def _say(self, message: Message | None) -> None:
         if message is None:
@@ -194,8 +223,30 @@ class ScriptedPhone:
         return self._heard_between(-inf, trio.current_time())
 
     @property
+    def packets(self) -> list[PlayOrder]:
+        """All audio that came, played or not."""
+        return [order for _, order in self.orders if isinstance(order, PlayOrder)]
+
+    @property
+    def marks(self) -> list[str]:
+        """The marks that the bot asked for, without those by which its session follows this phone's player."""
+        names = [order.name for _, order in self.orders if isinstance(order, MarkOrder)]
+        return [name for name in names if not name.startswith(OWN_MARKS)]
+
+    @property
+    def texts(self) -> list[str]:
+        """What the bot had the provider speak, turn by turn, on a line that carries text."""
+        turns, words = [], ""
+        for order in [order for _, order in self.orders if isinstance(order, TextOrder)]:
+            words += order.text
+            if order.is_last:
+                turns.append(words)
+                words = ""
+        return [*turns, words] if words else turns
+
+    @property
     def others(self) -> list[OtherOrder]:
-        """What the bot said that is neither audio, nor a mark, nor a clear."""
+        """What the bot said that is none of the other orders."""
         return [order for _, order in self.orders if isinstance(order, OtherOrder)]
 
     async def listen(self, quiet_s: float = 0.5, *, timeout_s: float = 30.0) -> AudioFrame:

@@ -8,9 +8,20 @@ from attrs import define, field
 from ..._documented import documented
 from ...audio.format import AudioFormat
 from ...errors import RemoteProtocolError
-from ...frames import AudioFrame, DTMFFrame, EndFrame, Frame, InterruptionFrame, MarkFrame, MessageFrame
+from ...frames import (
+    AudioFrame,
+    BotStoppedSpeakingFrame,
+    DTMFFrame,
+    EndFrame,
+    Frame,
+    InterruptionFrame,
+    MarkFrame,
+    MessageFrame,
+    TextFrame,
+)
 from ...serializers.protocol import Message
-from .lines import ClearOrder, MarkOrder, OtherOrder, PhoneLine, PlayOrder
+from .line import PhoneLine
+from .orders import ClearOrder, EndOrder, MarkOrder, OtherOrder, PlayOrder, TextOrder
 
 
 @documented
@@ -19,8 +30,9 @@ from .lines import ClearOrder, MarkOrder, OtherOrder, PhoneLine, PlayOrder
 class CallerSerializer:
     """What the bot plays comes as ``AudioFrame``, its clear as ``InterruptionFrame``, a mark to tell as ``MarkFrame``.
 
-    A ``MarkFrame`` sent tells that it was played, a ``DTMFFrame`` presses a key, an ``EndFrame`` ends the call. What
-    the provider says first is owed from the beginning.
+    A ``MarkFrame`` sent tells that it was played, a ``DTMFFrame`` presses a key, a ``TextFrame`` is what the caller
+    says on a line that carries text, an ``EndFrame`` ends the call. What the provider says first is owed from the
+    beginning; where it waits for an answer, audio waits too.
     """
 
     line: PhoneLine
@@ -32,7 +44,11 @@ class CallerSerializer:
 
     def fresh(self) -> "CallerSerializer":
         """One for another call."""
-        return CallerSerializer(self.line)
+        return CallerSerializer(self.line.fresh())
+
+    @property
+    def is_ready(self) -> bool:
+        return self.line.is_answered
 
     @property
     def audio_format(self) -> AudioFormat:
@@ -54,6 +70,8 @@ class CallerSerializer:
                 message = self.line.key(frame.digit)
             case MarkFrame():
                 message = self.line.played(frame.mark)
+            case TextFrame():
+                message = self.line.words(frame.text)
             case EndFrame():
                 message = self.line.stop()
         return () if message is None else (message,)
@@ -71,6 +89,13 @@ class CallerSerializer:
                 return (MarkFrame(mark=name),)
             case ClearOrder():
                 return (InterruptionFrame(),)
+            case TextOrder(text=text, is_last=is_last):
+                words: tuple[Frame, ...] = (TextFrame(text=text),) if text else ()
+                return (*words, BotStoppedSpeakingFrame()) if is_last else words
+            case EndOrder(reason=reason):
+                last = self.line.stop()
+                self._owed = (*self._owed, *(() if last is None else (last,)))
+                return (EndFrame(reason=reason),)
             case OtherOrder(frame=frame):
                 shown = message if isinstance(message, str) else f"{len(message)} bytes"
                 return (frame or MessageFrame(message=shown),)
