@@ -1,15 +1,22 @@
-"""When a call ends by itself."""
+"""When a call ends by itself, and calls by each line."""
 
+import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.session.helpers import RATE, params, pcm
 from trio_transports.audio.format import AudioFormat
 from trio_transports.cli.call import Call, Plan
+from trio_transports.cli.dialects import make_caller
+from trio_transports.cli.echo import say_back
 from trio_transports.cli.meters import Meters
+from trio_transports.pipeline import Pipeline
+from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.session.run import open_session
+from trio_transports.testing import speech_like
+from trio_transports.testing.phones import LINES, line_named
 from trio_transports.wire.memory import MemoryWire, memory_wire_pair
 
 
@@ -51,3 +58,33 @@ async def test_a_stall_of_this_process_is_not_silence(autojump_clock: MockClock)
     for stall_s in (0.5, 30.0):
         call = await _call(0.1, autojump_clock, stall_s=stall_s)
         assert bytes(call.heard) == pcm(640)
+
+
+@pytest.mark.parametrize("line", [name for name in LINES if name not in ("relay", "browser")])
+async def test_a_call_by_each_line(line: str, autojump_clock: MockClock) -> None:
+    """By the name of a provider the file is said on its line, twice in one test, and the echo of all of it is heard."""
+    rate = line_named(line).rate
+    for _ in range(2):
+        call = Call(
+            AudioFormat(rate), speech_like(1.0, sample_rate=rate).audio, Plan(tail_s=2, limit_s=9), Meters(is_on=False)
+        )
+        near, far = memory_wire_pair(buffer_messages=256)
+        events: Broadcast[Event] = Broadcast()
+        caller = params(
+            serializer=make_caller(line, AudioFormat(rate)), audio_out_auto_silence=False, audio_out_sample_rate=rate
+        )
+
+        async def echo(wire: MemoryWire, events: Broadcast[Event] = events) -> None:
+            bot = params(
+                serializer=DetectingFrameSerializer(), audio_out_auto_silence=False, audio_out_sample_rate=None
+            )
+            async with open_session(wire, bot, events=events) as session:
+                await Pipeline([say_back]).run(session.input, session.output)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(echo, far)
+            async with open_session(near, caller, events=events) as session:
+                await call.run(session)
+        assert call.said_bytes == len(call.pcm)
+        assert call.heard_something
+        assert len(call.heard) / 2 / rate == pytest.approx(1.0, abs=0.21)

@@ -105,7 +105,7 @@ def _echo(commands: _Commands) -> None:
         "Every frame goes back to the client that sent it: audio in pace and at its own sample rate, the rest in\n"
         "order. A client that begins with something else than audio hears its audio at --rate.\n\n"
         "  %(prog)s --port 8766\n"
-        "  %(prog)s --serializer telephone --host 0.0.0.0      callers of any of the five providers hear themselves",
+        "  %(prog)s --serializer telephone --host 0.0.0.0      callers of any provider hear themselves",
         "echo",
     )
     _listen(made, port=8765)
@@ -125,6 +125,7 @@ def _call(commands: _Commands) -> None:
         "  %(prog)s ws://127.0.0.1:8765/ws --in question.wav --out answer.wav\n"
         '  %(prog)s wss://bot.example --serializer protobuf --header "Authorization: Bearer ..." --in a.wav\n'
         "  %(prog)s ws://127.0.0.1:8765/ws --serializer twilio --in a.wav    called as by Twilio\n"
+        "  %(prog)s ws://127.0.0.1:8765/ws --serializer relay --in a.txt     text: a line for each turn\n"
         "  espeak-ng --stdout hello | %(prog)s ws://127.0.0.1:8765/ws --in - --out - | aplay",
         "call",
     )

@@ -11,7 +11,8 @@ Rules
 5. A capture that cannot be written on is given up, and the call goes on; it is a failure at the end.
 6. By the name of a telephone's provider it calls as that provider does, and tells the bot which of its marks it played.
 7. A call in which nothing but silence was heard is a failure, unless that is said to be all right.
-8. ``-`` is standard input for the file, and standard output for the recording: the report then goes to standard error.
+8. On a line that carries text the file is text: see ``text_call.py``.
+9. ``-`` is standard input for the file, and standard output for the recording: the report then goes to standard error.
 """
 
 import base64
@@ -47,7 +48,8 @@ from ..session.broadcast import EventsLost
 from ..session.events import Disconnected, Event
 from ..session.session import Session
 from ..transports.client import WebsocketClientTransport
-from .dialects import make_caller
+from . import text_call
+from .dialects import carries_text, make_caller
 from .dialling import header_map, parse_url, tls
 from .failure import INTERRUPTED, Failure
 from .failure import run as run_trio
@@ -200,7 +202,7 @@ def run(
     as_json: bool,
 ) -> int:
     address = parse_url(url)
-    audio_format, pcm = _read(source)
+    audio_format, pcm = (AudioFormat(rate), b"") if carries_text(serializer) else _read(source)
     for path in filter(None, (recording, capture)):
         if path != STANDARD or path is capture:
             _check_writable(path)
@@ -219,6 +221,18 @@ def run(
         ssl_context=tls(address, ca_file),
         connect_timeout=max(connect_timeout, 0.001),
     )
+    if carries_text(serializer):
+        return text_call.run(
+            url,
+            params,
+            source=source,
+            recording=recording,
+            tail=tail,
+            limit=limit,
+            quiet=quiet,
+            quiet_ok=quiet_ok,
+            as_json=as_json,
+        )
     shows_meters = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     call = Call(
         audio_format,

@@ -15,12 +15,16 @@ from .failure import WRONG_ARGUMENTS, Failure
 @final
 @frozen
 class Dialect:
-    """``calls``: a client can speak it as it is; ``phones``: it calls as the provider does, by a scripted phone."""
+    """``calls``: a client can speak it as it is; ``phones``: it calls as the provider does, by a scripted phone.
+
+    ``is_text``: the line carries text and no audio.
+    """
 
     module: str
     name: str
     calls: bool = False
     phones: bool = False
+    is_text: bool = False
 
 
 DIALECTS: Final = {
@@ -31,6 +35,14 @@ DIALECTS: Final = {
     "plivo": Dialect("plivo", "PlivoFrameSerializer", phones=True),
     "exotel": Dialect("exotel", "ExotelFrameSerializer", phones=True),
     "vonage": Dialect("vonage", "VonageFrameSerializer", phones=True),
+    "signalwire": Dialect("signalwire", "SignalWireFrameSerializer", phones=True),
+    "genesys": Dialect("genesys", "GenesysFrameSerializer", phones=True),
+    "asterisk": Dialect("asterisk", "AsteriskFrameSerializer", phones=True),
+    "relay": Dialect("relay", "RelayFrameSerializer", phones=True, is_text=True),
+    "azure": Dialect("azure", "AzureFrameSerializer", phones=True),
+    "jambonz": Dialect("jambonz", "JambonzFrameSerializer", phones=True),
+    "wavix": Dialect("wavix", "WavixFrameSerializer", phones=True),
+    "sinch": Dialect("sinch", "SinchFrameSerializer", phones=True),
     "telephone": Dialect("detect", "DetectingFrameSerializer"),
 }
 PCM: Final = "pcm"
@@ -45,6 +57,11 @@ def names(*, calls: bool = False, phones: bool = False) -> Sequence[str]:
         if dialect.calls or (dialect.phones and phones) or not (calls or phones)
     )
     return (*fits, PCM)
+
+
+def carries_text(name: str) -> bool:
+    """Whether what is said and heard in that dialect is text."""
+    return name != PCM and DIALECTS[name].is_text
 
 
 def make_caller(name: str, pcm_format: AudioFormat) -> FrameSerializer:

@@ -8,11 +8,15 @@ import pytest
 import trio
 
 from tests.real.cli.programs import PROGRAM, ROOT, run, serving
+from tests.real.hosting import hosted
+from trio_transports import BotStoppedSpeakingFrame, EndFrame, Frame, Session, TextFrame, TranscriptionFrame
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import parse_wav, read_wav, write_wav
+from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.testing import speech_like
 
-LINES = ("twilio", "telnyx", "plivo", "exotel", "vonage")
+LINES = ("twilio", "genesys", "asterisk")
+"""JSON, numbered transactions, and bare audio; every line is called in virtual time, in ``tests/cli``."""
 
 
 def likeness(said: bytes, heard: bytes) -> float:
@@ -28,21 +32,62 @@ def likeness(said: bytes, heard: bytes) -> float:
     return best
 
 
-@pytest.mark.parametrize("line", LINES)
-async def test_a_phone_from_the_command_line(line: str, tmp_path: Path) -> None:
-    """It is heard as a call of that provider, the echo comes back, and the call is ended in order."""
+async def test_a_phone_from_the_command_line(tmp_path: Path) -> None:
+    """Each is heard as a call of that provider, the echo comes back, and the call is ended in order."""
     speech = speech_like(0.6, sample_rate=8000)
     write_wav(tmp_path / "a.wav", AudioFormat(8000), speech.audio)
+    turns = trio.Semaphore(3)
+
+    async def call(url: str, line: str) -> None:
+        paths = ("--in", str(tmp_path / "a.wav"), "--out", str(tmp_path / f"{line}.wav"))
+        async with turns:
+            called = await run("call", url, *paths, "--serializer", line, "--tail", "2", "--json")
+        assert called.code == 0, (line, called.err)
+        assert json.loads(called.out)["ended_by"] == "local", line
+
     async with serving("echo", "--port", "0", "--serializer", "telephone") as server:
         url = (await server.next("ready"))["url"]
-        paths = ("--in", str(tmp_path / "a.wav"), "--out", str(tmp_path / "b.wav"))
-        called = await run("call", url, *paths, "--serializer", line, "--tail", "2", "--json")
+        async with trio.open_nursery() as nursery:
+            for line in LINES:
+                nursery.start_soon(call, url, line)
+        for _ in LINES:
+            assert (await server.next("disconnected"))["code"] == 1000
+    for line in LINES:
+        _, heard = read_wav(tmp_path / f"{line}.wav")
+        assert likeness(speech.audio, heard) > 0.9, line
+
+
+async def test_a_line_of_text_from_the_command_line(tmp_path: Path) -> None:
+    """What the file says is answered turn by turn, and written down; a bot that hangs up early makes it a failure."""
+    heard: list[Frame] = []
+
+    async def clerk(session: Session) -> None:
+        await session.output.send(TextFrame(text="Welcome."))
+        await session.output.send(BotStoppedSpeakingFrame())
+        async for frame in session.input:
+            heard.append(frame)
+            if isinstance(frame, TranscriptionFrame) and frame.text == "bye":
+                await session.output.send(EndFrame())
+            elif isinstance(frame, TranscriptionFrame):
+                await session.output.send(TextFrame(text=frame.text))
+                await session.output.send(TextFrame(text="?"))
+                await session.output.send(BotStoppedSpeakingFrame())
+
+    settings = {"serializer": DetectingFrameSerializer(), "audio_in_enabled": True, "audio_out_enabled": True}
+    (tmp_path / "a.txt").write_text("hello\nagain\n")
+    (tmp_path / "b.txt").write_text("bye\nhello\n")
+    async with hosted("direct", clerk, **settings) as host:
+        options = ("--serializer", "relay", "--tail", "5", "--limit", "20", "--json")
+        out = tmp_path / "out.txt"
+        called = await run("call", host.url, "--in", str(tmp_path / "a.txt"), "--out", str(out), *options)
         assert called.code == 0, called.err
-        gone = await server.next("disconnected")
-    _, heard = read_wav(tmp_path / "b.wav")
-    assert likeness(speech.audio, heard) > 0.9
-    assert json.loads(called.out)["ended_by"] == "local"
-    assert gone["code"] == 1000
+        report = json.loads(called.out)
+        assert (report["said_lines"], report["heard"]) == (2, ["Welcome.", "hello?", "again?"])
+        assert out.read_text() == "Welcome.\nhello?\nagain?\n"
+        short = await run("call", host.url, "--in", str(tmp_path / "b.txt"), *options)
+        assert short.code == 1
+        assert "the server hung up after 1 of 2 lines" in short.err
+    assert TranscriptionFrame(text="hello") in heard
 
 
 async def test_standard_input_and_output(tmp_path: Path) -> None:

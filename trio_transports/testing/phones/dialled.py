@@ -14,9 +14,7 @@ from .line import PhoneLine
 from .lines import line_named
 from .phone import ScriptedPhone
 
-SETTINGS: Final = WireSettings(
-    send_timeout=10, close_timeout=2, ping_interval=None, ping_timeout=None, max_message_bytes=1024 * 1024
-)
+SETTINGS: Final = WireSettings(ping_interval_s=None)
 
 
 @asynccontextmanager
