@@ -65,9 +65,8 @@ async def test_a_call_by_each_line(line: str, autojump_clock: MockClock) -> None
     """By the name of a provider the file is said on its line, twice in one test, and the echo of all of it is heard."""
     rate = line_named(line).rate
     for _ in range(2):
-        call = Call(
-            AudioFormat(rate), speech_like(1.0, sample_rate=rate).audio, Plan(tail_s=2, limit_s=9), Meters(is_on=False)
-        )
+        said = speech_like(1.0, sample_rate=rate).audio
+        call = Call(AudioFormat(rate), said, Plan(tail_s=2, limit_s=9), Meters(is_on=False))
         near, far = memory_wire_pair(buffer_messages=256)
         events: Broadcast[Event] = Broadcast()
         caller = params(

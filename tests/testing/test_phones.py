@@ -168,8 +168,8 @@ async def test_a_line_that_carries_text(autojump_clock: MockClock) -> None:
     """Words both ways, turn by turn; a key; the bot's end is in the line's own words. Audio it has none."""
 
     async def clerk(session: Session) -> None:
-        await session.output.send(TextFrame(text="Wel"))
-        await session.output.send(TextFrame(text="come."))
+        await session.output.send(TextFrame(text="Good "))
+        await session.output.send(TextFrame(text="day."))
         await session.output.send(BotStoppedSpeakingFrame())
         async for frame in session.input:
             if isinstance(frame, TranscriptionFrame):
@@ -182,7 +182,7 @@ async def test_a_line_that_carries_text(autojump_clock: MockClock) -> None:
         await phone.say("hello")
         await phone.say("again")
         with trio.fail_after(5):
-            await phone.until(lambda phone: phone.texts == ["Welcome.", "HELLO", "AGAIN"])
+            await phone.until(lambda phone: phone.texts == ["Good day.", "HELLO", "AGAIN"])
             with pytest.raises(ValueError, match="the line relay has no audio"):
                 await phone.speak(speech_like(0.1))
             await phone.press("0")
