@@ -90,16 +90,17 @@ class ScriptedPhone:
     async def run(self) -> None:
         """Listen until the connection ends."""
         later, now_due = trio.open_memory_channel[tuple[float, Message]](inf)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._obey, now_due, nursery)
-            try:
-                while True:
-                    message = await self.wire.receive()
-                    later.send_nowait((trio.current_time() + self.way_s, message))
-            except ConnectionClosed as closed:
-                self.closed = closed
-            await trio.sleep(self.way_s)
-            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as telling_marks:
+            async with trio.open_nursery() as obeying:
+                obeying.start_soon(self._obey, now_due, telling_marks)
+                with later:  # what came before the end is obeyed before it
+                    try:
+                        while True:
+                            message = await self.wire.receive()
+                            later.send_nowait((trio.current_time() + self.way_s, message))
+                    except ConnectionClosed as closed:
+                        self.closed = closed
+            telling_marks.cancel_scope.cancel()
         self.has_ended.set()
 
     async def _obey(self, due: trio.MemoryReceiveChannel[tuple[float, Message]], nursery: trio.Nursery) -> None:
