@@ -23,6 +23,7 @@ __all__ = [
     "check_wire",
     "memory_session",
     "memory_wire_pair",
+    "phone_at",
     "phone_call",
     "speech_like",
 ]

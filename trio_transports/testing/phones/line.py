@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, final
 from attrs import define, evolve, field, frozen
 from attrs.validators import ge, instance_of
 
+from ..._documented import documented
 from ...audio.g711 import alaw_to_pcm, pcm_to_alaw, pcm_to_ulaw, ulaw_to_pcm
 from ...frames import JSONValue
 from ...serializers.protocol import Message
@@ -34,9 +35,13 @@ class PhoneLine(Protocol):
     """One caller of one provider. What it has no words for is None."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What ``phone_call`` and the command line call it."""
+
     @property
-    def rate(self) -> int: ...
+    def rate(self) -> int:
+        """The sample rate of its audio, both ways."""
+
     @property
     def is_answered(self) -> bool:
         """Whether the caller may speak by now."""
@@ -44,13 +49,26 @@ class PhoneLine(Protocol):
     def fresh(self) -> "PhoneLine":
         """Make the same caller, before its call."""
 
-    def opening(self) -> tuple[Message, ...]: ...
-    def voice(self, pcm: bytes) -> Message | None: ...
-    def words(self, text: str) -> Message | None: ...
-    def key(self, digit: str) -> Message | None: ...
-    def played(self, mark: str) -> Message | None: ...
-    def stop(self) -> Message | None: ...
-    def understand(self, message: Message) -> Order: ...
+    def opening(self) -> tuple[Message, ...]:
+        """Give what the provider says first."""
+
+    def voice(self, pcm: bytes) -> Message | None:
+        """Say a packet of the caller's audio, 16-bit PCM at ``rate``."""
+
+    def words(self, text: str) -> Message | None:
+        """Say what the caller said, where the provider writes it down."""
+
+    def key(self, digit: str) -> Message | None:
+        """Say that a key was pressed."""
+
+    def played(self, mark: str) -> Message | None:
+        """Say that all before this mark was played, or cleared."""
+
+    def stop(self) -> Message | None:
+        """Say that the call has ended, before the socket closes."""
+
+    def understand(self, message: Message) -> Order:
+        """Read what the bot sends; AssertionError for what the provider would refuse."""
 
 
 @final
@@ -109,19 +127,28 @@ class LineWords:
     """What is no whole frame of 20 ms is lost."""
 
 
+@documented
 @final
 @define(kw_only=True, eq=False)
 class ScriptedLine:
     """One call by a provider's line. ``code`` None is the provider's usual one; ``is_plain``: control in plain text."""
 
     by: LineWords
+    """What the provider says and takes."""
     code: str | None = None
+    """How the caller's audio is coded: ``PCMU``, ``PCMA`` or ``L16``, as far as the provider has it."""
     rate: int = field(default=0, validator=[instance_of(int), ge(0)])
+    """The sample rate; nought is the provider's usual one."""
     stream_id: str = "MZ00000000000000000000000000000001"
+    """What the provider calls the stream."""
     call_id: str | None = "CA00000000000000000000000000000001"
+    """What the provider calls the call; None on a line that does not tell."""
     parameters: Mapping[str, JSONValue] = field(factory=dict)
+    """What the application gave the call along, where the provider passes that on."""
     is_plain: bool = False
+    """Asterisk's control as plain text in place of JSON."""
     is_answered: bool = field(init=False)
+    """Whether the bot has taken the call, where the provider waits for that."""
     _said: int = field(default=0, init=False)
     _heard: int = field(default=0, init=False)
     _packets: int = field(default=0, init=False)
@@ -138,18 +165,21 @@ class ScriptedLine:
 
     @property
     def name(self) -> str:
+        """The provider's."""
         return self.by.name
 
     def fresh(self) -> "ScriptedLine":
+        """Make the same caller, before its call."""
         return evolve(self)
 
     # What the provider says
 
     def opening(self) -> tuple[Message, ...]:
+        """Give what the provider says first."""
         return tuple(self._message(template) for template in self.by.opening)
 
     def voice(self, pcm: bytes) -> Message | None:
-        """A packet of the caller's audio; ``PCM16`` at ``rate``."""
+        """Say a packet of the caller's audio, 16-bit PCM at ``rate``."""
         if not self.by.carries_audio:
             return None
         coded = CODES[self.code or ""].encode(pcm)
@@ -159,17 +189,19 @@ class ScriptedLine:
         return message
 
     def words(self, text: str) -> Message | None:
-        """What the caller said, where the provider writes it down."""
+        """Say what the caller said, where the provider writes it down."""
         return self._said_or_none(self.by.words, text=text)
 
     def key(self, digit: str) -> Message | None:
+        """Say that a key was pressed."""
         return self._said_or_none(self.by.key, digit=digit)
 
     def played(self, mark: str) -> Message | None:
+        """Say that all before this mark was played, or cleared."""
         return self._said_or_none(self.by.played, mark=mark)
 
     def stop(self) -> Message | None:
-        """What is said before the socket closes."""
+        """Say that the call has ended, before the socket closes."""
         return self._said_or_none(self.by.stop)
 
     def _said_or_none(self, template: Words | None, **values: JSONValue) -> Message | None:
@@ -203,6 +235,7 @@ class ScriptedLine:
     # What the bot says
 
     def understand(self, message: Message) -> Order:
+        """Read what the bot sends; AssertionError for what the provider would refuse."""
         by = self.by
         if by.max_bytes is not None:
             assert len(message) <= by.max_bytes, f"{by.name} ends the call: more than {by.max_bytes} bytes"

@@ -48,6 +48,7 @@ class CallerSerializer:
 
     @property
     def is_ready(self) -> bool:
+        """Whether the caller may speak by now."""
         return self.line.is_answered
 
     @property
