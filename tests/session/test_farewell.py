@@ -23,7 +23,7 @@ from trio_transports import (
 )
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers.detect import DetectingFrameSerializer
-from trio_transports.testing import ScriptedPeer
+from trio_transports.testing import ScriptedPeer, memory_session
 
 QUIET_END = {"audio_out_end_silence_secs": 0}
 
@@ -316,3 +316,21 @@ async def test_audio_that_waits_for_room_when_the_call_ends(autojump_clock: Mock
         await trio.sleep(0.01)
         await session.output.send(EndFrame())
     assert peer.recorder.audio == 2 * seconds(1).audio
+
+
+@pytest.mark.parametrize("sends_now", [False, True], ids=["by-its-task", "sends-now"])
+@pytest.mark.parametrize("said_s", [0, 0.01, 0.04, 0.045])
+async def test_the_end_without_silence_is_waited_for_no_longer_than_it_lasts(
+    autojump_clock: MockClock, said_s: float, sends_now: bool
+) -> None:
+    """The last that leaves the queue may be no message at all, and who waits is told all the same."""
+    async with memory_session(params(**QUIET_END), sends_now=sends_now) as (session, peer):
+        for _ in range(2):
+            await session.output.send(seconds(said_s))
+            await session.output.send(BotStoppedSpeakingFrame())
+            await session.output.drain()
+        await session.output.send(seconds(said_s))
+        with trio.fail_after(1):
+            await session.output.end()
+            await session.output.drain()
+    assert len(peer.recorder.audio) >= len(seconds(said_s).audio) * 3

@@ -303,6 +303,7 @@ class Track:
         if self.schedule.recovery.cut_s >= queue.chunk_s and is_quiet(pcm):
             queue.skip(pcm)
             self.intake.note_cut(queue.chunk_s)
+            self._outbox.wrote_nothing()
             return
         place, size, pts = queue.taken, len(pcm), self.intake.stamps.at(queue.taken)
         self.speech.heard(place, now_s)
@@ -371,6 +372,8 @@ class Track:
             self.speech.stop()
         if mark.reached is not None:
             mark.reached()
+        if not mark.messages:
+            self._outbox.wrote_nothing()
 
     def _hand_over(self, message: Message, covers: int, is_kept: bool = False) -> None:
         self._outbox.put(message, self.queue.wrote, covers, is_kept)

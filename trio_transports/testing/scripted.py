@@ -74,7 +74,8 @@ class ScriptedPeer:
 
     def stall(self) -> None:
         """Read nothing after the message that is being waited for."""
-        self._reading = trio.Event()
+        if self._reading.is_set():
+            self._reading = trio.Event()
 
     def resume(self) -> None:
         """Read again after ``stall``."""

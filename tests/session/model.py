@@ -1,0 +1,471 @@
+"""A session and its peer, driven by any program of verbs, and what must hold whatever the program is.
+
+Rules
+1. A program is a list of steps, done one after the other, in virtual time: the handler's verbs and the peer's doings.
+2. Every frame that is sent carries its number: a text says it, each sample of audio is it. So what arrives says by
+   itself what it is, and no second implementation of the session is needed to judge it.
+3. ``Story`` is what the steps mean; ``judge`` compares it with what the peer got, the reader got, and what was told.
+
+``python -m tests.session.model 20000`` runs as many programs as it is told, and says what they met.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import pairwise
+from typing import Final, TypeAlias
+
+import numpy as np
+import trio
+from attrs import define, field, frozen
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from tests.session.helpers import CHUNK_S, RATE
+from tests.session.test_failures import Line
+from trio_transports import (
+    AudioFrame,
+    CancelFrame,
+    Connected,
+    ConnectionClosed,
+    Disconnected,
+    EndFrame,
+    InterruptionFrame,
+    MessageFrame,
+    ReconnectPolicy,
+    Session,
+    TextFrame,
+    WebsocketClientParams,
+)
+from trio_transports._nursery import open_services
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.session.broadcast import Broadcast
+from trio_transports.session.events import Event
+from trio_transports.session.run import open_session
+from trio_transports.testing import ScriptedPeer, memory_wire_pair
+from trio_transports.wire import Wire
+
+LIMIT_S: Final = 3600.0
+AHEAD_S: Final = 2 * CHUNK_S
+"""How far what was sent may be ahead of its own duration: the first chunk leaves at once, and one may be early."""
+
+
+class LineOfOneKind(Line):
+    """A line whose every connection writes at once, or none does."""
+
+    def __init__(self, *, sends_now: bool) -> None:
+        super().__init__(redial_s=0.05)
+        self.sends_now = sends_now
+
+    @asynccontextmanager
+    async def wire(self) -> AsyncIterator[Wire]:
+        near, far = memory_wire_pair(sends_now=self.sends_now)
+        peer = ScriptedPeer(far, self.serializer)
+        self.peers.append(peer)
+        async with open_services() as services:
+            services.start_soon(peer.run, name="peer")
+            yield near
+            near.abort()
+            peer.resume()
+            await peer.wait_closed()
+
+
+@frozen
+class Step:
+    """One verb, with what it takes."""
+
+    verb: str
+    amount: float = 0.0
+
+
+Program: TypeAlias = Sequence[Step]
+
+
+def steps() -> st.SearchStrategy[Step]:
+    """Any step; what ends a call is rarer than the rest, so that programs are not all short."""
+    sounds, waits = (0.001, 0.013, 0.02, 0.04, 0.1, 0.5), (0.0, 0.001, 0.02, 0.033, 0.25, 2.0)
+    plain = ("text", "urgent", "interrupt", "drain", "peer text", "peer audio", "peer stalls", "peer resumes")
+    endings = ("end", "end frame", "cancel frame", "close", "peer closes", "drop", "drop", "drop")
+    return st.one_of(
+        st.builds(Step, st.just("audio"), st.sampled_from(sounds)),
+        st.builds(Step, st.sampled_from(("audio", "write")), st.sampled_from(sounds)),
+        st.builds(Step, st.just("wait"), st.sampled_from(waits)),
+        st.builds(Step, st.sampled_from(plain)),
+        st.builds(Step, st.sampled_from(plain)),
+        st.builds(Step, st.sampled_from((*plain, *endings))),
+    )
+
+
+PROGRAMS: Final = st.lists(steps(), min_size=1, max_size=30)
+
+
+@define(eq=False)
+class Story:
+    """What was done, as far as the outcome depends on it."""
+
+    done: Counter[str] = field(factory=Counter)
+    sent: dict[int, tuple[str, int]] = field(factory=dict)
+    """By number: what kind it was, and how many samples."""
+    refused: set[int] = field(factory=set)
+    interruptions: list[int] = field(factory=list)
+    """The number that the first frame after each interruption has."""
+    settled: int = 0
+    """Everything below this number was drained while nothing had been lost."""
+    written: set[int] = field(factory=set)
+    heard: list[str] = field(factory=list)
+    said: list[str] = field(factory=list)
+    """The texts of the peer, and those of them that came."""
+    is_over: bool = False
+    losses: int = 0
+    reconnects: bool = False
+    ending: tuple[int, str] | None = None
+    """The code and the initiator of the first thing that ended the session."""
+
+
+@define(eq=False)
+class Player:
+    """Does the steps of a program."""
+
+    session: Session
+    line: LineOfOneKind
+    story: Story
+    is_stalled: bool = field(default=False, init=False)
+    _number: int = field(default=0, init=False)
+
+    async def play(self, program: Program) -> None:
+        for step in program:
+            self.story.done[step.verb] += 1
+            await self._do(step)
+            if step.verb.startswith("peer"):
+                await wait_all_tasks_blocked()  # so that what the peer did has come before the next step
+
+    async def _do(self, step: Step) -> None:
+        story, output, peer = self.story, self.session.output, self.line.peers[-1]
+        match step.verb:
+            case "audio":
+                await self._send("audio", output.send, self._audio(step.amount))
+            case "write":
+                await self._write(self._audio(step.amount))
+            case "text":
+                await self._send("text", output.send, TextFrame(text=str(self._next())))
+            case "urgent":
+                await self._send("urgent", output.send, MessageFrame(message=self._next(), urgent=True))
+            case "interrupt":
+                if await self._try(output.interrupt):
+                    story.interruptions.append(self._number + 1)
+            case "drain":
+                await self._drain(output.drain)
+            case "end":
+                await self._drain(output.end)
+            case "end frame":
+                await self._end(1000, "local", lambda: output.send(EndFrame()))
+            case "cancel frame":
+                await self._end(1000, "local", lambda: output.send(CancelFrame()))
+            case "close":
+                await self._end(4001, "local", lambda: self.session.aclose(4001, "enough"))
+            case "peer closes":
+                await self._peer_ends(4002, lambda: peer.close(4002, "gone"))
+            case "drop":
+                await self._drop()
+            case "wait":
+                await trio.sleep(step.amount)
+            case "peer text":
+                if not self.session.is_connected or story.ending:
+                    return
+                story.said.append(f"said {len(story.said)}")
+                await peer.send(TextFrame(text=story.said[-1]))
+            case "peer audio":
+                if self.session.is_connected and not story.ending:
+                    await peer.send(AudioFrame(audio=bytes(640), sample_rate=RATE, num_channels=1))
+            case "peer stalls":
+                self.is_stalled = True
+                peer.stall()
+            case "peer resumes":
+                self._resume()
+            case _:
+                raise AssertionError(step.verb)
+
+    def _resume(self) -> None:
+        self.is_stalled = False
+        self.line.peers[-1].resume()
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _audio(self, duration_s: float) -> AudioFrame:
+        samples = np.full(round(duration_s * RATE), self._next(), dtype="<i2")
+        return AudioFrame(audio=samples.tobytes(), sample_rate=RATE, num_channels=1)
+
+    async def _try(self, verb: Callable[[], Awaitable[object]]) -> bool:
+        """A verb either does what it says, or says that the call is over; and then it is."""
+        try:
+            await verb()
+        except (ConnectionClosed, trio.ClosedResourceError):
+            assert self.story.is_over or self.story.ending, "a verb said that the call is over, which nobody had ended"
+            return False
+        return True
+
+    async def _send(
+        self,
+        kind: str,
+        verb: Callable[[AudioFrame | TextFrame | MessageFrame], Awaitable[None]],
+        frame: AudioFrame | TextFrame | MessageFrame,
+    ) -> None:
+        number = self._number
+        self.story.sent[number] = (kind, len(frame.audio) // 2 if isinstance(frame, AudioFrame) else 1)
+        if not await self._try(lambda: verb(frame)):
+            self.story.refused.add(number)
+
+    async def _write(self, frame: AudioFrame) -> None:
+        number = self._number
+        self.story.sent[number] = ("audio", len(frame.audio) // 2)
+        self._resume()  # it waits for what is queued, and no step could resume the peer meanwhile
+
+        async def write() -> None:
+            if await self.session.output.write_audio(frame):
+                self.story.written.add(number)
+            elif not self.story.losses:
+                assert self.story.ending, "write_audio said that audio was dropped, and nothing had happened"
+
+        if not await self._try(write):
+            self.story.refused.add(number)
+
+    async def _drain(self, verb: Callable[[], Awaitable[None]]) -> None:
+        self._resume()
+        is_end = verb == self.session.output.end
+        if await self._try(verb) and not self.story.losses and not self.story.ending:
+            self.story.settled = self._number + 1
+        self.story.is_over |= is_end
+
+    async def _end(self, code: int, initiator: str, verb: Callable[[], Awaitable[None]]) -> None:
+        self._resume()
+        if self.story.ending is None and self.session.is_connected:
+            self.story.ending = (code, initiator)
+        await self._try(verb)
+
+    async def _peer_ends(self, code: int, verb: Callable[[], Awaitable[None]]) -> None:
+        if self.story.ending is None and self.session.is_connected:
+            self.story.ending = (code, "remote")
+            self._resume()
+            await wait_all_tasks_blocked()  # so that the peer has read what was written before it went
+            await verb()
+
+    async def _drop(self) -> None:
+        story = self.story
+        if story.ending is not None or not self.session.is_connected:
+            return
+        story.losses += 1
+        if not story.reconnects:
+            story.ending = (1006, "error")
+        self._resume()
+        await wait_all_tasks_blocked()
+        self.line.peers[-1].drop()
+        await trio.sleep(1)
+
+
+@frozen
+class Outcome:
+    story: Story
+    line: LineOfOneKind
+    session: Session
+    events: Sequence[Event]
+    took_s: float
+    asked_s: float
+
+
+async def run(program: Program, *, sends_now: bool, reconnects: bool) -> Outcome:
+    """Do a program from the first connection to the last word of it."""
+    line = LineOfOneKind(sends_now=sends_now)
+    policy = ReconnectPolicy(initial_delay=0.05, jitter=0) if reconnects else None
+    params = WebsocketClientParams(
+        serializer=JSONFrameSerializer(),
+        audio_in_enabled=True,
+        audio_out_enabled=True,
+        audio_out_sample_rate=RATE,
+        audio_out_10ms_chunks=2,
+        audio_out_end_silence_secs=0,
+        reconnect=policy,
+    )
+    story, told = Story(reconnects=reconnects), list[Event]()
+    hub: Broadcast[Event] = Broadcast()
+    subscription = hub.subscribe()
+    redial = line.redial if reconnects else None
+    began_s = trio.current_time()
+    with trio.fail_after(LIMIT_S):
+        with hub.activity():
+            async with (
+                line.wire() as wire,
+                open_session(wire, params, events=hub, redial=redial) as session,
+            ):
+
+                async def read() -> None:
+                    async for frame in session.input:
+                        if isinstance(frame, TextFrame):
+                            story.heard.append(frame.text)
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(read)
+                    player = Player(session, line, story)
+                    await player.play(program)
+                    player._resume()
+                    if story.ending is None:
+                        await player._drain(session.output.drain)
+                        story.ending = (1000, "local")
+                        await trio.sleep(0.5)
+                        nursery.cancel_scope.cancel()
+        told += [event async for event in subscription]
+    took_s = trio.current_time() - began_s
+    return Outcome(story, line, session, told, took_s, sum(step.amount for step in program))
+
+
+@frozen
+class Arrival:
+    """A run of samples of one number, or a message."""
+
+    kind: str
+    number: int
+    samples: int
+    at_s: float
+    message: int
+    """Which of all messages it came in."""
+
+
+def arrivals(line: LineOfOneKind) -> list[Arrival]:
+    """What came, but for silence, which belongs to nobody."""
+    came: list[Arrival] = []
+    everything = [heard for peer in line.peers for heard in peer.recorder.heard]
+    for message, heard in enumerate(everything):
+        match heard.frame:
+            case TextFrame(text=text):
+                came.append(Arrival("text", int(text), 1, heard.at_s, message))
+            case MessageFrame(message=int(number)):
+                came.append(Arrival("urgent", number, 1, heard.at_s, message))
+            case InterruptionFrame():
+                came.append(Arrival("interruption", 0, 0, heard.at_s, message))
+            case AudioFrame(audio=pcm):
+                samples = np.frombuffer(pcm, dtype="<i2")
+                edges = [0, *(np.flatnonzero(np.diff(samples)) + 1).tolist(), len(samples)]
+                came += [
+                    Arrival("audio", int(samples[start]), end - start, heard.at_s, message)
+                    for start, end in pairwise(edges)
+                    if samples[start]
+                ]
+            case _:
+                pass
+    return came
+
+
+def judge(outcome: Outcome) -> None:
+    """Every rule that holds of any program."""
+    story, came = outcome.story, arrivals(outcome.line)
+    _in_order(came)
+    _nothing_old(came, story)
+    _nothing_lost(came, story)
+    if not story.done["peer stalls"]:  # a peer that reads late hears late
+        _not_ahead_of_time(came)
+    _inbound(story)
+    _told(outcome)
+
+
+def _in_order(came: Sequence[Arrival]) -> None:
+    """Whatever is queued leaves in its order, a message after the chunk that completes the audio before it."""
+    chunks: dict[int, int] = {}
+    for each in came:
+        if each.kind == "audio":
+            chunks.setdefault(each.message, each.number)
+    order = [chunks.get(each.message, each.number) for each in came if each.kind in ("text", "audio")]
+    assert order == sorted(order), f"what is queued leaves in its order: {order}"
+    for kind in ("text", "urgent", "audio"):
+        numbers = [each.number for each in came if each.kind == kind]
+        assert numbers == sorted(numbers), f"each {kind} in its order: {numbers}"
+        assert kind == "audio" or len(numbers) == len(set(numbers)), f"a {kind} came twice: {numbers}"
+
+
+def _nothing_old(came: Sequence[Arrival], story: Story) -> None:
+    floors, floor = iter(story.interruptions), 0
+    for each in came:
+        if each.kind == "interruption":
+            floor = next(floors)
+        elif each.kind == "audio":
+            assert each.number >= floor, f"audio {each.number} was heard after the interruption that dropped it"
+
+
+def _nothing_lost(came: Sequence[Arrival], story: Story) -> None:
+    got: Counter[int] = Counter()
+    for each in came:
+        got[each.number] += each.samples
+    floor = story.interruptions[-1] if story.interruptions else 0
+    for number, (kind, samples) in story.sent.items():
+        assert got[number] <= samples, f"{kind} {number}: {got[number]} of {samples} came"
+        if number in story.refused:
+            assert not got[number], f"{kind} {number} came, though its sender was told that it could not be sent"
+        elif number in story.written or floor <= number < story.settled:
+            assert got[number] == samples, f"{kind} {number}: only {got[number]} of {samples} came"
+
+
+def _not_ahead_of_time(came: Sequence[Arrival]) -> None:
+    """However it was queued, audio leaves no faster than it lasts."""
+    stretch: list[tuple[float, float]] = []
+    for each in came:
+        if each.kind == "interruption":
+            stretch = []
+        elif each.kind == "audio":
+            stretch.append((each.at_s, each.samples / RATE))
+            sent_s = 0.0
+            for when_s, lasting_s in reversed(stretch):
+                sent_s += lasting_s
+                within_s = each.at_s - when_s
+                assert sent_s <= within_s + AHEAD_S + 1e-6, f"{sent_s} s of audio left within {within_s} s"
+
+
+def _inbound(story: Story) -> None:
+    assert story.heard == story.said[: len(story.heard)], "what the peer says is heard in its order, none left out"
+    if story.ending in ((1000, "local"), (4002, "remote")) and not story.losses and not story.done["cancel frame"]:
+        assert story.heard == story.said, "what came before the end is read before it"
+
+
+def _told(outcome: Outcome) -> None:
+    story = outcome.story
+    kinds = [type(event) for event in outcome.events]
+    assert (kinds.count(Connected), kinds.count(Disconnected)) == (1, 1), kinds
+    assert isinstance(outcome.events[-1], Disconnected), "the end is told last"
+    [end] = [event for event in outcome.events if isinstance(event, Disconnected)]
+    assert (end.code, end.initiator) == story.ending, f"it ended with {end.code} by {end.initiator}, not {story.ending}"
+    counters = outcome.session.statistics()
+    assert counters.reconnects == (story.losses if story.reconnects else 0)
+    if not story.losses:
+        assert counters.messages_sent == len(outcome.line.peers[0].messages), "what was sent is what is counted"
+
+
+def check(program: Program, *, sends_now: bool, reconnects: bool) -> Outcome:
+    outcome = trio.run(
+        partial(run, program, sends_now=sends_now, reconnects=reconnects), clock=MockClock(autojump_threshold=0)
+    )
+    judge(outcome)
+    return outcome
+
+
+def main(programs: int) -> None:
+    done, endings = Counter[str](), Counter[str]()
+
+    @settings(max_examples=programs, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(PROGRAMS, st.booleans(), st.booleans())
+    def search(program: Program, sends_now: bool, reconnects: bool) -> None:
+        outcome = check(program, sends_now=sends_now, reconnects=reconnects)
+        done.update(outcome.story.done)
+        endings[f"{outcome.story.ending}"] += 1
+
+    search()
+    print(
+        f"{programs} programs, {done.total()} steps: "
+        + ", ".join(f"{count} {verb}" for verb, count in done.most_common())
+    )
+    print("ended as " + ", ".join(f"{ending}: {count}" for ending, count in endings.most_common()))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)

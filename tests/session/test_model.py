@@ -1,0 +1,14 @@
+"""Any program of verbs, in any order: what must hold of a session holds."""
+
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.session.model import PROGRAMS, Program, Step, check
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(PROGRAMS, st.booleans(), st.booleans())
+@example([Step("audio", 0.04), Step("end")], True, False)
+@example([Step("peer stalls"), Step("peer stalls")], False, False)
+def test_any_program_keeps_the_rules(program: Program, sends_now: bool, reconnects: bool) -> None:
+    check(program, sends_now=sends_now, reconnects=reconnects)
