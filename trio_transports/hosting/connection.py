@@ -99,6 +99,8 @@ class Connection:
     _is_closing: bool = field(default=False, init=False)
     _is_over: bool = field(default=False, init=False)
     _is_shutting_down: bool = field(default=False, init=False)
+    _is_retiring: bool = field(default=False, init=False)
+    _has_served: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._patience = Patience(self._host.config.read_timeout, self._host.limits.body_timeout_s)
@@ -140,6 +142,12 @@ class Connection:
         for run in self._runs:
             if run.websocket is not None:
                 run.websocket.shut_down()
+
+    def retire(self) -> None:
+        """Serve what is asked for next, if nothing has been yet, and then nothing more."""
+        self._is_retiring = True
+        if self._has_served and self._is_idle:
+            self._reading.cancel()
 
     def cancel_apps(self) -> None:
         for run in self._runs:
@@ -303,8 +311,8 @@ class Connection:
         if self._is_closing:
             return
         if not is_idle:
-            self._reading.deadline = inf
-        elif self._is_shutting_down:
+            self._reading.deadline, self._has_served = inf, True
+        elif self._is_shutting_down or (self._is_retiring and self._has_served):
             self._reading.cancel()
         else:
             self._reading.deadline = trio.current_time() + self._host.config.keep_alive_timeout

@@ -9,6 +9,8 @@ Rules
 3. A cancellation from outside is a shutdown without the waiting: the app's runs are cancelled at once. What each does
    in a shield of its own (a session says 1001) still has its connection, for ``graceful_timeout`` at most.
 4. The lifespan of the app outlives its connections, in both.
+5. A server that retires has a successor on the same socket, which stays open elsewhere. It stops accepting, lets in
+   whom it has accepted, and ends when the last call has: nobody is refused, and nobody is cut off.
 """
 
 import socket
@@ -53,6 +55,7 @@ async def serve_asgi(
     config: Config,
     *,
     shutdown_trigger: ShutdownTrigger | None = None,
+    retire_trigger: ShutdownTrigger | None = None,
     signals: bool = False,
     drain: float = 0.0,
     h2: bool = True,
@@ -80,6 +83,9 @@ async def serve_asgi(
     process at once. Cancelling it also lets sessions say goodbye, without that time, and takes
     ``config.graceful_timeout`` at most, but the app's lifespan is cancelled then instead of told to shut down. Without
     ``signals`` Ctrl-C is a shutdown where trio's main task awaits this; in a nursery it is a cancellation.
+
+    Where another process listens on the same socket already (``config.bind`` with ``fd://``), ``retire_trigger``
+    returning has this one stop accepting and return when its last call has ended, however long that takes.
 
     Every field of hypercorn's ``Config`` that its trio worker reads works, but ``quic_bind``: HTTP/3 is refused with a
     ValueError. permessage-deflate is never agreed on. ``workers`` above 1 lets that many processes bind the same
@@ -140,6 +146,8 @@ async def serve_asgi(
             server = _Server(host, None if taken == AddressLimits() else Addresses(taken))
             listeners, addresses = _listen(sockets, config.backlog)
             services.start_soon(server.run, listeners, name="trio_transports.hosting connections")
+            if retire_trigger is not None:
+                services.start_soon(_retire, server, retire_trigger, told, name="trio_transports.hosting retirement")
             for address in addresses:
                 await config.log.info("Running on %s (CTRL + C to quit)", address)
             task_status.started(addresses)
@@ -243,6 +251,12 @@ async def _told_to_stop(
             await (shutdown_trigger or trio.sleep_forever)()
 
 
+async def _retire(server: "_Server", trigger: ShutdownTrigger, retired: trio.Event) -> None:
+    await trigger()
+    await server.retire()
+    retired.set()
+
+
 @final
 @define(eq=False)
 class _Server:
@@ -252,6 +266,8 @@ class _Server:
     _refusing: int = field(default=0, init=False)
     _connections: set[Connection] = field(factory=set, init=False)
     _accepting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    _is_retiring: bool = field(default=False, init=False)
+    _is_stopping: bool = field(default=False, init=False)
     _ended: trio.Event = field(factory=trio.Event, init=False)
 
     async def run(self, listeners: list[tuple[trio.SocketListener, bool]]) -> None:
@@ -279,7 +295,16 @@ class _Server:
             while any(connection.has_calls for connection in self._connections):
                 await self._host.leaving.call_ended.park()
 
+    async def retire(self) -> None:
+        """Accept nobody more, and wait until everybody accepted has gone; rule 5."""
+        self._is_retiring = True
+        self._accepting.cancel()
+        for connection in tuple(self._connections):
+            connection.retire()
+        await self._ended.wait()
+
     async def stop(self, *, at_once: bool) -> None:
+        self._is_stopping = True
         self._accepting.cancel()
         await self._host.context.terminated.set()
         graceful_timeout_s = self._host.config.graceful_timeout
@@ -294,7 +319,7 @@ class _Server:
             await self._ended.wait()
 
     async def _serve_connection(self, is_secure: bool, stream: trio.SocketStream) -> None:
-        if self._accepting.cancel_called:
+        if self._is_stopping:
             return
         guarded = OwnedStream(stream, write_timeout_s=self._host.limits.write_timeout_s)
         guarded.opened()  # hypercorn bounds what a request's head may be
@@ -315,6 +340,8 @@ class _Server:
 
     async def _run(self, connection: Connection) -> None:
         self._connections.add(connection)
+        if self._is_retiring:
+            connection.retire()
         try:
             await connection.run()
         finally:
