@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("_nursery", "wire"),
     ("session",),
     ("transports", "hosting"),
-    ("bus", "agent", "pipeline", "telephony"),
+    ("bus", "agent", "pipeline", "telephony", "observe"),
     ("testing", "playground", "demo", "serve", "docs", "cli", "__main__", "examples"),
 )
 LAYER_OF = {name: number for number, names in enumerate(LAYERS, 1) for name in names}

@@ -14,7 +14,16 @@ from .. import __version__
 from ..frames import JSONValue
 from ..serializers.detect import DetectingFrameSerializer
 from ..session.broadcast import EventsLost
-from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, ServerReady, SessionTimeout
+from ..session.events import (
+    Connected,
+    Disconnected,
+    Event,
+    IdleTimeout,
+    Reconnecting,
+    ServerReady,
+    SessionTimeout,
+    TurnTaken,
+)
 from ..session.session import Session
 from .dialect import PCMFrameSerializer
 
@@ -48,6 +57,8 @@ def describe(event: Event) -> str:
             return f"Session {session.id} was silent for too long"
         case Reconnecting(attempt=attempt, delay=delay):
             return f"Reconnecting, attempt {attempt} in {delay:.1f} s"
+        case TurnTaken(session=session, latency_s=latency_s):
+            return f"Session {session.id} was answered after {latency_s:.2f} s"
         case EventsLost(count=lost):
             return f"{lost} older events were not read in time"
 
@@ -71,7 +82,7 @@ class Hall:
             del self.sessions[session.id]
 
     def note(self, event: Event) -> None:
-        session = event.session.id if isinstance(event, Connected | Disconnected) else None
+        session = event.session.id if isinstance(event, Connected | Disconnected | TurnTaken) else None
         number = next(self._numbers)
         self.notes.append(Note(number=number, at=datetime.now(UTC), session=session, text=describe(event)))
 

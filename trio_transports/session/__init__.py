@@ -9,6 +9,7 @@ from .events import IdleTimeout as IdleTimeout
 from .events import Reconnecting as Reconnecting
 from .events import ServerReady as ServerReady
 from .events import SessionTimeout as SessionTimeout
+from .events import TurnTaken as TurnTaken
 from .inbox import Inbox as Inbox
 from .output import Output as Output
 from .session import Session as Session

@@ -89,6 +89,11 @@ class Ear:
     def _works_on_audio(self) -> bool:
         return self.filter is not None or self._listening is not None or self._converter is not None
 
+    @property
+    def listened_s(self) -> float:
+        """How much audio was listened to for speech."""
+        return 0.0 if self._listening is None else self._listening.heard_s
+
     async def control_filter(self, frame: FilterControlFrame) -> None:
         """Change the filter's settings between two pieces. Cancelled while one is worked on, it has changed nothing."""
         if self.filter is None:

@@ -92,7 +92,19 @@ class Reconnecting:
     """Why the connection was lost, or why the attempt before failed."""
 
 
-Event: TypeAlias = ServerReady | Connected | Disconnected | SessionTimeout | IdleTimeout | Reconnecting | EventsLost
+@final
+@frozen(eq=False)
+class TurnTaken:
+    """The bot has begun to answer, ``latency_s`` after the user's last word."""
+
+    session: "Session"
+    latency_s: float
+    """Seconds."""
+
+
+Event: TypeAlias = (
+    ServerReady | Connected | Disconnected | SessionTimeout | IdleTimeout | Reconnecting | TurnTaken | EventsLost
+)
 """Everything that a transport's ``events()`` gives."""
 
 

@@ -50,6 +50,8 @@ from .inbox import Inbox
 from .jitter import JitterBuffers
 from .listening import Listening
 from .statistics import Counters
+from .taps import Tap
+from .turn import Turn
 from .turn_end import TurnEnd
 
 logger = logging.getLogger("trio_transports.session")
@@ -73,6 +75,8 @@ class Inbound:
     _notice: Callable[[Frame], None]
     _mark_played: Callable[[MarkFrame], bool]
     _peer_stopped: Callable[[], None]
+    _turn: Turn
+    _taps: Sequence[Tap]
     start: StartFrame | None = field(default=None, init=False)
     """How the peer announced its stream, once it has."""
     _malformed_in_row: int = field(default=0, init=False)
@@ -162,6 +166,8 @@ class Inbound:
             ):
                 return self._take_slowly(message, frames[place:], fault)
             self._counters.audio_received_s += len(heard.audio) / (2 * ear.channels * ear.rate)
+            if self._taps:
+                self._tell_taps(heard)
             ear.use(heard, heard.audio if ear.filter is None else ear.filter.filter(heard.audio))
         self._judge(message, fault)
         return None
@@ -196,11 +202,15 @@ class Inbound:
     def _take_other(self, frame: Frame) -> None:
         if isinstance(frame, MarkFrame) and self._mark_played(frame):
             return
+        if self._taps:
+            self._tell_taps(frame)
         if isinstance(frame, ImageFrame | SpriteFrame):
             self.eye.take(frame)
             return
         if isinstance(frame, StartFrame):
             self.start = frame
+        elif isinstance(frame, UserStartedSpeakingFrame):
+            self._turn.user_started()
         elif isinstance(frame, EndFrame | UserStoppedSpeakingFrame | BotStoppedSpeakingFrame):
             for ear in self._ears.values():
                 ear.flush()
@@ -208,6 +218,8 @@ class Inbound:
                 self._peer_stopped()
                 if self.turn_end is not None:
                     self.turn_end.let_go()
+            elif isinstance(frame, UserStoppedSpeakingFrame):
+                self._turn.user_stopped(trio.current_time())
         self._put(frame)
         if isinstance(frame, EndFrame):
             self._inbox.end()  # whatever the peer does with its connection now, there is nothing more to wait for
@@ -220,15 +232,24 @@ class Inbound:
     def tell_speech(self, event: SpeechEvent) -> None:
         """Tell everybody what is certain of the caller's speech."""
         if not isinstance(event, SpeechStarted):
-            stopped = UserStoppedSpeakingFrame(at_s=event.at_s, notice=True)
-            self._put(stopped)
-            self._notice(stopped)
+            self._turn.user_stopped(trio.current_time(), self.ear.listened_s - event.at_s)
+            self._tell_of(UserStoppedSpeakingFrame(at_s=event.at_s, notice=True))
             return
-        started = UserStartedSpeakingFrame(at_s=event.at_s, notice=True)
-        self._put(started)
-        self._notice(started)
+        self._turn.user_started()
+        self._tell_of(UserStartedSpeakingFrame(at_s=event.at_s, notice=True))
         if self._params.allow_interruptions:
             self._put(InterruptionFrame(heard=self._interrupt()))
+
+    def _tell_of(self, speech: UserStartedSpeakingFrame | UserStoppedSpeakingFrame) -> None:
+        if self._taps:
+            self._tell_taps(speech)
+        self._put(speech)
+        self._notice(speech)
+
+    def _tell_taps(self, frame: Frame) -> None:
+        now_s = trio.current_time()
+        for tap in tuple(self._taps):
+            tap.received(frame, now_s)
 
     # Audio
 
@@ -260,6 +281,8 @@ class Inbound:
         if frame.sample_rate != ear.rate or frame.num_channels != ear.channels:
             await ear.enter(frame.format)
         self._counters.audio_received_s += frame.duration_s
+        if self._taps:
+            self._tell_taps(frame)
         await ear.use_slowly(frame)
 
     def _ear_of(self, destination: str | None) -> Ear:

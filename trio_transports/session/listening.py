@@ -35,6 +35,11 @@ class Listening:
     def starts_slowly(self) -> bool:
         return isinstance(self._analyzer, SlowStart) and self._analyzer.slow_start
 
+    @property
+    def heard_s(self) -> float:
+        """Where in the call's audio this is."""
+        return self._before_s + (0.0 if self._format is None else self._format.duration_s(self._heard_bytes))
+
     def start(self, audio_format: AudioFormat) -> None:
         """Listen to this format from now on, after ``stop`` if there was another; ValueError if that cannot be."""
         self._analyzer.start(audio_format.sample_rate)

@@ -55,6 +55,7 @@ from .settings import TrackSettings, max_stale_s, mixer_for
 from .speech import Speech
 from .state import Life
 from .statistics import Counters
+from .taps import Taps
 from .track import NO_AUDIO, Track
 from .turn import Turn
 
@@ -80,7 +81,8 @@ class Outbound:
     tracks: Mapping[str | None, Track] = field(init=False)
     screens: Screens = field(init=False)
     marks: DrainMarks = field(init=False)
-    _turn: Turn = field(factory=Turn, init=False)
+    turn: Turn = field(factory=Turn, init=False)
+    taps: Taps = field(factory=Taps, init=False)
     _ready: trio.Event = field(factory=trio.Event, init=False)
     _room: ParkingLot = field(factory=ParkingLot, init=False)
     _drained: ParkingLot = field(factory=ParkingLot, init=False)
@@ -118,6 +120,7 @@ class Outbound:
             Speech(name, self._noticed_speech),
             out_filter,
             self._place_mark,
+            self.taps.each,
         )
 
     def _place_mark(self, player: Player) -> Sequence[Message]:
@@ -236,20 +239,13 @@ class Outbound:
 
     def notice(self, frame: Frame) -> None:
         """Tell the peer what this side noticed, in a dialect that has words for that."""
+        wait_s = self.turn.bot_started(trio.current_time()) if isinstance(frame, BotStartedSpeakingFrame) else None
         if not isinstance(self.serializer, Notices):
             return
-        now_s = trio.current_time()
-        match frame:
-            case UserStartedSpeakingFrame():
-                self._turn.user_started()
-            case UserStoppedSpeakingFrame(at_s=float(at_s)):
-                self._turn.user_stopped(now_s, self.counters.audio_received_s - at_s)
-            case BotStartedSpeakingFrame() if (wait_s := self._turn.bot_started(now_s)) is not None:
-                turn = MetricsFrame(metrics={"turn": [{"processor": "session", "value": round(wait_s, 3)}]})
-                self.outbox.put_replies((*self.serializer.notice(frame), *self.serializer.notice(turn)))
-                return
-            case _:
-                pass
+        if wait_s is not None:
+            turn = MetricsFrame(metrics={"turn": [{"processor": "session", "value": round(wait_s, 3)}]})
+            self.outbox.put_replies((*self.serializer.notice(frame), *self.serializer.notice(turn)))
+            return
         messages = self.serializer.notice(frame)
         if not isinstance(frame, BotStoppedSpeakingFrame):
             self.outbox.put_replies(messages)
@@ -296,6 +292,8 @@ class Outbound:
         ]
         self.screens.interrupt()
         self.counters.interruptions += 1
+        for tap in tuple(self.taps.each) if tells else ():
+            tap.interrupted(now_s)
         if not is_deaf:
             self.marks.settle()
         self._room.unpark_all()

@@ -71,6 +71,8 @@ class Output(trio.abc.SendChannel[Frame]):
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return
         check_frame(frame)
+        for tap in self._outbound.taps.each:
+            tap.sent(frame, trio.current_time())
         if isinstance(frame, EndFrame | CancelFrame):
             await self._end_call(frame)
         else:

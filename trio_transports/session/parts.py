@@ -67,6 +67,8 @@ class Parts:
             notice=outbound.notice,
             mark_played=outbound.marks.played,
             peer_stopped=outbound.marks.peer_stopped,
+            turn=outbound.turn,
+            taps=outbound.taps.each,
         )
         audio_filter = per_session(params.audio_in_filter) if params.audio_in_filter is not None else None
         judge = turn_analyzer_for(params)

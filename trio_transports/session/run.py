@@ -35,7 +35,9 @@ from ..serializers.protocol import AwaitsStart, Message
 from ..wire.protocol import Wire
 from .broadcast import Broadcast
 from .clock import Timer
-from .events import Connected, Disconnected, Event, IdleTimeout, SessionTimeout
+from .events import Connected, Disconnected, Event, IdleTimeout, SessionTimeout, TurnTaken
+from .frame_log import FrameLog
+from .frame_log import logger as frame_logger
 from .parts import Parts
 from .receiving import Receiving, Redial
 from .session import Session
@@ -102,6 +104,9 @@ class Run:
             timers.append(Timer(now_s + params.session_timeout, self._session_timed_out))
         if params.idle_timeout is not None:
             timers.append(Timer(now_s + params.idle_timeout, self._maybe_idle))
+        self._parts.outbound.turn.on_answered = self._answered
+        if frame_logger.isEnabledFor(logging.DEBUG):
+            self._parts.outbound.taps.each.append(FrameLog(self.session.id, trio.current_time()))
         self._events.emit(Connected(self.session))
         self._receiving.begin()
 
@@ -160,6 +165,9 @@ class Run:
                 logger.exception("hanging up call %s failed", _call_name(announced))
         if limit.cancelled_caught:
             logger.error("hanging up call %s took longer than hang_up_timeout", _call_name(announced))
+
+    def _answered(self, latency_s: float) -> None:
+        self._events.emit(TurnTaken(self.session, latency_s))
 
     # Timers
 

@@ -1,5 +1,6 @@
 """A session: one call over one WebSocket, as its handler sees it."""
 
+from contextlib import AbstractContextManager
 from typing import final
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from .output import Output
 from .parts import Parts
 from .state import State
 from .statistics import Statistics
+from .taps import Tap
 
 
 def _new_id() -> str:
@@ -88,6 +90,10 @@ class Session:
         if self._parts.life.state.is_over:
             self._parts.messages.end()
         return subscription
+
+    def tapped(self, tap: Tap) -> AbstractContextManager[None]:
+        """Let somebody listen in on both sides while the block runs: a recorder, a log."""
+        return self._parts.outbound.taps.open(tap)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Flush what is queued (for ``drain_timeout`` at most), then close. Cancelling it closes at once, unflushed."""

@@ -42,6 +42,7 @@ from .queue import AudioQueue
 from .settings import TrackSettings
 from .speech import Speech
 from .statistics import Counters
+from .taps import Tap
 
 NO_AUDIO: Final = -1
 """What a message covers that is not audio, or does not end a chunk."""
@@ -62,6 +63,7 @@ class Track:
     _filter: AudioFilter | None
     _place_mark: Callable[[Player], Sequence[Message]]
     """The messages by which the peer is asked to tell where its player is."""
+    _taps: Sequence[Tap]
     queue: AudioQueue = field(init=False)
     playback: Playback = field(init=False)
     intake: Intake = field(init=False)
@@ -337,6 +339,8 @@ class Track:
         mixer = self.blend.mixer
         if mixer is not None:
             pcm = mixer.mix(pcm)
+        for tap in self._taps:
+            tap.left(pcm, self.settings.format, self.speech.destination, now_s)
         messages = self._packer.pack(pcm, self.settings.format, pts)
         # While some of this chunk waits for its packet to fill, none of it counts as delivered.
         covers = queue.written if self._packer.holds_audio else queue.taken

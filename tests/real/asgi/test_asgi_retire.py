@@ -30,30 +30,33 @@ async def test_one_that_retires_ends_with_its_last_call() -> None:
         port, retire = listening.getsockname()[1], trio.Event()
         old_bind, new_bind = ([f"fd://{socket.dup(listening.fileno())}"] for _ in range(2))
         app = SessionApp(echo, session_params(close_timeout=0.5))
-        async with hosted(app, limits={"retire_trigger": retire.wait}, bind=old_bind) as old:
-            async with raw_peer(port) as under_way, raw_peer(port) as silent:
-                await under_way.upgrade()
+        async with (
+            hosted(app, limits={"retire_trigger": retire.wait}, bind=old_bind) as old,
+            raw_peer(port) as under_way,
+            raw_peer(port) as silent,
+        ):
+            await under_way.upgrade()
+            await answers(under_way)
+            await trio.sleep(0.1)  # the silent one has been accepted
+            retire.set()
+            async with hosted(app, bind=new_bind) as new:
+                for _ in range(2):
+                    async with raw_peer(port) as late:
+                        await late.upgrade()
+                        assert late.status == 101
+                        await answers(late)
+                await silent.send(upgrade_request())
+                await silent.read_head()
+                assert silent.status == 101
+                await answers(silent)
+                await silent.send(close_frame(4001))
+                await silent.read_to_close()
                 await answers(under_way)
-                await trio.sleep(0.1)  # the silent one has been accepted
-                retire.set()
-                async with hosted(app, bind=new_bind) as new:
-                    for _ in range(2):
-                        async with raw_peer(port) as late:
-                            await late.upgrade()
-                            assert late.status == 101
-                            await answers(late)
-                    await silent.send(upgrade_request())
-                    await silent.read_head()
-                    assert silent.status == 101
-                    await answers(silent)
-                    await silent.send(close_frame(4001))
-                    await silent.read_to_close()
-                    await answers(under_way)
-                    assert not old.ended.is_set()
-                    await under_way.send(close_frame(4000))
-                    assert (await under_way.read_to_close()).close_code == 4000
-                    await old.ended.wait()
-                    assert not new.ended.is_set()
+                assert not old.ended.is_set()
+                await under_way.send(close_frame(4000))
+                assert (await under_way.read_to_close()).close_code == 4000
+                await old.ended.wait()
+                assert not new.ended.is_set()
 
 
 async def test_one_that_has_retired_can_still_be_shut_down() -> None:

@@ -1,0 +1,118 @@
+"""A server's figures: what its sessions counted, those that have ended included, added up to the message."""
+
+import json
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.session.hearing import Planned
+from tests.session.helpers import params, seconds
+from trio_transports import AudioFrame, MessageFrame
+from trio_transports.observe import Histogram, ServerCounters, ServerFigures, TurnTaken, merged, process_figures
+from trio_transports.observe.figures import BOUNDS_S, Durations
+from trio_transports.observe.prometheus import metrics_text
+from trio_transports.session.broadcast import Broadcast
+from trio_transports.session.events import Event
+from trio_transports.testing import memory_session
+from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
+
+
+async def test_open_and_ended_sessions_add_up(autojump_clock: MockClock) -> None:
+    """Three calls one after the other, and a fourth that is open: every message is counted once."""
+    counters, hub = ServerCounters(), Broadcast[Event]()
+    async with trio.open_nursery() as nursery:
+        with hub.activity():
+            nursery.start_soon(counters.watch, hub.subscribe())
+            for count in range(1, 5):
+                async with memory_session(params(), events=hub) as (session, peer):
+                    for _ in range(count):
+                        await peer.send(MessageFrame(message={"a": 1}))
+                        await session.input.receive()
+                        await session.output.send_message({"b": 2})
+                    await session.output.drain()
+                    await trio.sleep(0.1)
+                    figures = counters.figures()
+                    assert figures.sessions == 1
+                    assert figures.sessions_begun == count
+                    assert figures.totals.messages_received == sum(range(count + 1))
+                    assert figures.totals.messages_sent == sum(range(count + 1))
+    after = counters.figures()
+    assert (after.sessions, after.sessions_begun, after.sessions_ended) == (0, 4, {"local": 4})
+    assert after.totals.messages_received == 10
+    assert not counters._open
+
+
+async def test_turns_are_told_as_events_and_counted(autojump_clock: MockClock) -> None:
+    """Two turns of a session whose dialect has no word for them: 0.7 s and 0.3 s."""
+    plan: list[tuple[float, SpeechEvent]] = [
+        (0.1, SpeechStarted(at_s=0.05)),
+        (0.6, SpeechStopped(at_s=0.3)),
+        (0.8, SpeechStarted(at_s=0.7)),
+        (1.2, SpeechStopped(at_s=1.1)),
+    ]
+    counters, hub, told = ServerCounters(), Broadcast[Event](), list[float]()
+    events = hub.subscribe()
+    settings = params(audio_out_auto_silence=False, vad_enabled=True, vad_analyzer=Planned(plan))
+    async with memory_session(settings, events=hub) as (session, peer):
+        for _ in range(2):
+            for _ in range(30):
+                await trio.sleep(0.02)
+                await peer.send(AudioFrame(audio=bytes(640), sample_rate=16000))
+            await trio.sleep(0.4 if not told else 0.2)
+            await session.output.send(seconds(0.1))
+            await trio.sleep(1)
+            told.append(0)
+    turns = list[TurnTaken]()
+    async for event in events:
+        if isinstance(event, TurnTaken):
+            turns.append(event)
+        counters.note(event)
+    assert [turn.session for turn in turns] == [session, session]
+    assert [turn.latency_s for turn in turns] == pytest.approx([0.7, 0.3], abs=0.001)
+    latency = counters.figures().turn_latency
+    assert latency.count == 2
+    assert latency.sum_s == pytest.approx(1.0, abs=0.002)
+
+
+def test_figures_travel_and_add_up() -> None:
+    """Written as JSON and read again they are the same, and two of them are twice as much."""
+    durations = Durations()
+    for duration_s in (0.05, 0.1, 0.35, 99):
+        durations.add(duration_s)
+    histogram = durations.histogram()
+    assert histogram.counts[0] == 2
+    assert histogram.counts[-1] == 1
+    one = ServerFigures(
+        sessions=2, sessions_begun=5, sessions_ended={"local": 3}, timeouts={"idle": 1}, turn_latency=histogram
+    )
+    again = ServerFigures.of_json(json.loads(json.dumps(one.to_json())))
+    assert again == one
+    both = merged([one, again])
+    assert (both.sessions, both.sessions_begun, both.sessions_ended) == (4, 10, {"local": 6})
+    assert both.turn_latency == Histogram(tuple(2 * count for count in histogram.counts), 2 * histogram.sum_s)
+
+
+async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
+    """The text parses, counters end in _total, and the histogram's buckets grow up to its count."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    durations = Durations()
+    for duration_s in (0.05, 0.35, 0.35, 99):
+        durations.add(duration_s)
+    figures = ServerFigures(sessions=2, sessions_ended={"local": 3, "error": 1}, turn_latency=durations.histogram())
+    text = metrics_text(figures, [process_figures()]).decode()
+    samples = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert samples["trio_transports_sessions",] == 2
+    assert samples["trio_transports_sessions_ended_total", ("initiator", "error")] == 1
+    assert samples["trio_transports_turn_latency_seconds_count",] == 4
+    buckets = [samples["trio_transports_turn_latency_seconds_bucket", ("le", str(bound))] for bound in BOUNDS_S]
+    assert buckets == sorted(buckets)
+    assert buckets[0] == 1
+    assert samples["trio_transports_turn_latency_seconds_bucket", ("le", "+Inf")] == 4
+    (tasks,) = (value for (name, *_), value in samples.items() if name == "trio_transports_process_tasks")
+    assert tasks >= 1

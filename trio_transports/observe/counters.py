@@ -1,0 +1,76 @@
+"""Counting what a server's sessions do, from its events.
+
+Rules
+1. A session counts for itself anyway. It is asked when somebody asks here, and once more when it has ended: counting a
+   server costs its sessions nothing, neither for a frame nor for a message.
+2. A session that has ended is let go of; what it counted is kept (HAZARDS 44).
+"""
+
+from collections import Counter
+from typing import final
+
+import trio
+from attrs import define, evolve, field
+
+from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, SessionTimeout, TurnTaken
+from ..session.session import Session
+from ..session.statistics import Statistics
+from .figures import Durations, ServerFigures, summed
+
+
+@final
+@define(eq=False)
+class ServerCounters:
+    """One server's, or of as many transports as ``watch`` is given the events of."""
+
+    _open: dict[str, Session] = field(factory=dict, init=False)
+    _before: Statistics = field(factory=Statistics, init=False)
+    """What those counted that have ended."""
+    _begun: int = field(default=0, init=False)
+    _ended: "Counter[str]" = field(factory=Counter, init=False)
+    _timeouts: "Counter[str]" = field(factory=Counter, init=False)
+    _reconnections: int = field(default=0, init=False)
+    _latency: Durations = field(factory=Durations, init=False)
+
+    async def watch(self, events: trio.abc.ReceiveChannel[Event]) -> None:
+        """Note the events of a transport until they end: ``nursery.start_soon(counters.watch, transport.events())``."""
+        async for event in events:
+            self.note(event)
+
+    def note(self, event: Event) -> None:
+        """Take one event into account."""
+        match event:
+            case Connected(session=session):
+                self._open[session.id] = session
+                self._begun += 1
+            case Disconnected(session=session, initiator=initiator):
+                if self._open.pop(session.id, None) is not None:
+                    self._before = summed([self._before, _without_queue(session.statistics())])
+                    self._ended[initiator] += 1
+            case TurnTaken(latency_s=latency_s):
+                self._latency.add(latency_s)
+            case SessionTimeout():
+                self._timeouts["session"] += 1
+            case IdleTimeout():
+                self._timeouts["idle"] += 1
+            case Reconnecting():
+                self._reconnections += 1
+            case _:
+                pass
+
+    def figures(self) -> ServerFigures:
+        """How things stand now."""
+        return ServerFigures(
+            sessions=len(self._open),
+            sessions_begun=self._begun,
+            sessions_ended=dict(self._ended),
+            reconnections_tried=self._reconnections,
+            timeouts=dict(self._timeouts),
+            turn_latency=self._latency.histogram(),
+            totals=summed([self._before, *(session.statistics() for session in self._open.values())]),
+        )
+
+
+def _without_queue(statistics: Statistics) -> Statistics:
+    """What was queued when a session ended is queued no more."""
+    return evolve(statistics, audio_queued_s=0.0)

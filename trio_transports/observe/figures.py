@@ -1,0 +1,117 @@
+"""What a server's sessions have done, as values that can be added up and written down.
+
+Rules
+1. Everything but ``sessions`` only grows. Figures of several processes add up to those of all of them.
+2. They are plain numbers under names, so that one process can tell them to another as JSON.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, final
+
+import attrs
+from attrs import Factory, define, field, frozen
+
+from ..session.statistics import Statistics
+
+BOUNDS_S: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+"""Where people begin to feel another length of a pause."""
+
+
+@final
+@frozen
+class Histogram:
+    """How often a duration was at most each of ``BOUNDS_S``, and longer than all (the last); and their sum."""
+
+    counts: Sequence[int] = (0,) * (len(BOUNDS_S) + 1)
+    sum_s: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return sum(self.counts)
+
+    def __add__(self, other: "Histogram") -> "Histogram":
+        counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
+        return Histogram(counts, self.sum_s + other.sum_s)
+
+
+@final
+@define(eq=False)
+class Durations:
+    """Makes a histogram, one duration after the other."""
+
+    _counts: list[int] = field(factory=lambda: [0] * (len(BOUNDS_S) + 1), init=False)
+    _sum_s: float = field(default=0.0, init=False)
+
+    def add(self, duration_s: float) -> None:
+        self._counts[bisect_left(BOUNDS_S, duration_s)] += 1
+        self._sum_s += duration_s
+
+    def histogram(self) -> Histogram:
+        return Histogram(tuple(self._counts), self._sum_s)
+
+
+@final
+@frozen(kw_only=True)
+class ServerFigures:
+    """A server at one moment."""
+
+    sessions: int = 0
+    """At this moment."""
+    sessions_begun: int = 0
+    sessions_ended: Mapping[str, int] = Factory(dict)
+    """By who ended them: ``"local"``, ``"remote"``, ``"error"``."""
+    reconnections_tried: int = 0
+    timeouts: Mapping[str, int] = Factory(dict)
+    """Limits that were passed: ``"session"``, ``"idle"``."""
+    turn_latency: Histogram = Factory(Histogram)
+    totals: Statistics = Factory(Statistics)
+    """The sums of what the sessions counted, those that are open included."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a document that ``of_json`` reads."""
+        return attrs.asdict(self, value_serializer=lambda _instance, _field, value: _plain(value))
+
+    @classmethod
+    def of_json(cls, document: Mapping[str, Any]) -> "ServerFigures":
+        """What another process told."""
+        told = dict(document)
+        histogram = told.pop("turn_latency")
+        latency = Histogram(tuple(histogram["counts"]), histogram["sum_s"])
+        return cls(**{**told, "turn_latency": latency, "totals": Statistics(**told["totals"])})
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def summed(statistics: Sequence[Statistics]) -> Statistics:
+    """Add up what several sessions counted."""
+    kinds: Counter[str] = Counter()
+    for each in statistics:
+        kinds.update(each.dropped_by_kind)
+    sums = {
+        name: sum(getattr(each, name) for each in statistics)
+        for name in (each.name for each in attrs.fields(Statistics) if each.name != "dropped_by_kind")
+    }
+    return Statistics(**sums, dropped_by_kind=dict(kinds))
+
+
+def merged(figures: Sequence[ServerFigures]) -> ServerFigures:
+    """Add up what several processes of one server counted."""
+    ended: Counter[str] = Counter()
+    timeouts: Counter[str] = Counter()
+    for each in figures:
+        ended.update(each.sessions_ended)
+        timeouts.update(each.timeouts)
+    return ServerFigures(
+        sessions=sum(each.sessions for each in figures),
+        sessions_begun=sum(each.sessions_begun for each in figures),
+        sessions_ended=dict(ended),
+        reconnections_tried=sum(each.reconnections_tried for each in figures),
+        timeouts=dict(timeouts),
+        turn_latency=sum((each.turn_latency for each in figures), Histogram()),
+        totals=summed([each.totals for each in figures]),
+    )

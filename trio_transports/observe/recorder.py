@@ -1,0 +1,135 @@
+"""Both sides of a call in one WAV file: the peer on the left, what was said to it on the right, aligned in time.
+
+Rules
+1. A piece of audio is placed where its own side's audio goes on, as long as that is within ``SLACK_S`` of when it came
+   or left: small lateness makes no holes. Past that it is placed by the clock, and silence is between.
+2. Audio that leaves ahead of time lies ahead in the file too. An interruption cuts what lies after now, unheard.
+3. What waits to be written is bounded by ``max_waiting_bytes``. When the disk is slower than that, pieces are left out
+   and counted; those that come later stand where they belong all the same.
+4. Converting and writing are done in a worker thread, one batch at a time. The header is right after every batch, so
+   that what a crash leaves can be played.
+5. An error of the disk ends the recording and not the call: it is logged, and told in ``failure``.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from os import PathLike
+from typing import Final, final
+
+import trio
+from attrs import define, field
+
+from .._nursery import open_services
+from ..audio.format import AudioFormat
+from ..frames import AudioFrame, Frame
+from ..session.session import Session
+from .stereo_file import Piece, Side, StereoFile
+
+logger = logging.getLogger("trio_transports.observe")
+
+SLACK_S: Final = 0.12
+MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
+LAST_WRITE_S: Final = 5.0
+"""How long the end of a call waits for the disk."""
+
+
+@final
+@define(eq=False)
+class Recording:
+    """One that goes on; a ``session.taps.Tap``."""
+
+    started_at_s: float
+    max_waiting_bytes: int = MAX_WAITING_BYTES
+    lost_s: float = field(default=0.0, init=False)
+    """Audio that is not in the file, because the disk was too slow."""
+    failure: OSError | None = field(default=None, init=False)
+    """What ended the recording before the call."""
+    _waiting: list[Piece] = field(factory=list, init=False)
+    _waiting_bytes: int = field(default=0, init=False)
+    _ends_at_s: dict[Side, float] = field(factory=lambda: {"peer": 0.0, "here": 0.0}, init=False)
+    _more: trio.Event = field(factory=trio.Event, init=False)
+
+    def received(self, frame: Frame, now_s: float) -> None:
+        """The peer's own audio; what it forwards of others is not of this call."""
+        if isinstance(frame, AudioFrame) and frame.destination is None:
+            # A piece that has come has been spoken: it ends now.
+            self._put("peer", frame.audio, frame.format, now_s - frame.duration_s)
+
+    def sent(self, frame: Frame, now_s: float) -> None:
+        """Nothing of it is audio."""
+
+    def left(self, pcm: bytes, audio_format: AudioFormat, destination: str | None, now_s: float) -> None:
+        """What the peer is about to hear."""
+        if destination is None:
+            self._put("here", pcm, audio_format, now_s)
+
+    def interrupted(self, now_s: float) -> None:
+        """Rule 2."""
+        at_s = now_s - self.started_at_s
+        if at_s < self._ends_at_s["here"]:
+            self._ends_at_s["here"] = at_s
+            self._add(Piece("here", at_s, b"", None))
+
+    def _put(self, side: Side, pcm: bytes, audio_format: AudioFormat, clock_s: float) -> None:
+        at_s, goes_on_s = max(0.0, clock_s - self.started_at_s), self._ends_at_s[side]
+        if goes_on_s and at_s < goes_on_s + SLACK_S:  # rule 1; audio that comes faster than it plays goes on, too
+            at_s = goes_on_s
+        self._ends_at_s[side] = at_s + audio_format.duration_s(len(pcm))
+        if self._waiting_bytes + len(pcm) > self.max_waiting_bytes or self.failure is not None:
+            self.lost_s += audio_format.duration_s(len(pcm))
+            return
+        self._add(Piece(side, at_s, pcm, audio_format))
+
+    def _add(self, piece: Piece) -> None:
+        self._waiting.append(piece)
+        self._waiting_bytes += len(piece.pcm)
+        self._more.set()
+
+    async def write(self, file: StereoFile) -> None:
+        """Write until cancelled, each batch in a worker thread."""
+        while self.failure is None:
+            await self._more.wait()
+            self._more = trio.Event()
+            await self.flush(file)
+            await trio.sleep(0.25)  # a batch for several pieces
+
+    async def flush(self, file: StereoFile) -> None:
+        """Write what waits."""
+        batch, self._waiting = self._waiting, []
+        try:
+            if batch and self.failure is None:
+                # Not abandoned on cancellation: the file is closed after it.
+                await trio.to_thread.run_sync(file.write, batch)
+        except OSError as exc:
+            self.failure = exc
+            logger.exception("recording %s has ended, the call goes on", file.path)
+        finally:
+            self._waiting_bytes = sum(len(piece.pcm) for piece in self._waiting)
+
+
+@asynccontextmanager
+async def recorder(
+    session: Session,
+    path: "str | PathLike[str]",
+    *,
+    sample_rate: int = 16000,
+    max_waiting_bytes: int = MAX_WAITING_BYTES,
+) -> AsyncIterator[Recording]:
+    """Record both sides of a session while the block runs: a stereo WAV, the peer left, this side right.
+
+    A file that cannot be made raises OSError at once. Cancelled, what was said until then is in the file.
+    """
+    recording = Recording(trio.current_time(), max_waiting_bytes)
+    file = await trio.to_thread.run_sync(StereoFile.create, path, sample_rate)
+    try:
+        with session.tapped(recording):
+            async with open_services() as services:
+                services.start_soon(recording.write, file, name="recorder")
+                yield recording
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_S):
+            try:
+                await recording.flush(file)
+            finally:
+                await trio.to_thread.run_sync(file.close, abandon_on_cancel=True)

@@ -1,0 +1,121 @@
+"""Calls, their turns and their reconnections as OpenTelemetry spans (extra ``otel``).
+
+Rules
+1. A span ``session`` lasts as long as a call; within it a ``turn`` goes from the user's last word to the bot's first,
+   and a ``reconnect`` is the wait before an attempt to connect again.
+2. Spans carry the session's id, its peer's address and path without the query, its counts and how it ended. What was
+   said, headers and tokens are not in them.
+3. Which exporter they go to is set up by the application, through OpenTelemetry's own interface.
+"""
+
+import time
+from typing import TYPE_CHECKING, Final, final
+
+import trio
+from attrs import define, field
+
+from .._extras import require
+from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, SessionTimeout, TurnTaken
+from ..session.session import Session
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer, TracerProvider
+
+_api = require("opentelemetry.trace", extra="otel", needed_by="trio_transports.observe.tracing")
+
+_COUNTS: Final = (
+    "messages_received",
+    "messages_sent",
+    "audio_received_s",
+    "audio_sent_s",
+    "audio_in_dropped_s",
+    "audio_out_dropped_s",
+    "malformed_messages",
+    "interruptions",
+    "late_resets",
+    "reconnects",
+)
+_NS: Final = 1_000_000_000
+
+
+@final
+@define(eq=False)
+class SessionTracer:
+    """Makes spans of events: ``nursery.start_soon(tracer.watch, transport.events())``. Several transports may share it.
+
+    ``provider`` is the application's; without one OpenTelemetry's global one is used.
+    """
+
+    provider: "TracerProvider | None" = None
+    _tracer: "Tracer" = field(init=False)
+    _open: "dict[str, Span]" = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._tracer = _api.get_tracer("trio_transports", tracer_provider=self.provider)
+
+    async def watch(self, events: trio.abc.ReceiveChannel[Event]) -> None:
+        """Make spans until the events end; those that are open then are ended."""
+        mine: set[str] = set()
+        try:
+            async for event in events:
+                if isinstance(event, Connected):
+                    mine.add(event.session.id)
+                self.note(event)
+        finally:
+            for session_id in mine & set(self._open):
+                self._open.pop(session_id).end()
+
+    def note(self, event: Event) -> None:
+        """Take one event into account."""
+        match event:
+            case Connected(session=session):
+                self._begin(session)
+            case Disconnected(session=session, code=code, initiator=initiator):
+                self._end(session, code, initiator)
+            case TurnTaken(session=session, latency_s=latency_s):
+                self._turn(session, latency_s)
+            case Reconnecting(attempt=attempt, delay=delay, cause=cause):
+                self._reconnect(attempt, delay, cause)
+            case SessionTimeout(session=session) | IdleTimeout(session=session):
+                if span := self._open.get(session.id):
+                    span.add_event(type(event).__name__)
+            case _:
+                pass
+
+    def _begin(self, session: Session) -> None:
+        span = self._tracer.start_span("session", kind=_api.SpanKind.SERVER)
+        span.set_attribute("session.id", session.id)
+        span.set_attribute("network.peer.address", session.peer.address)
+        span.set_attribute("url.path", session.peer.path)
+        self._open[session.id] = span
+
+    def _end(self, session: Session, code: int, initiator: str) -> None:
+        span = self._open.pop(session.id, None)
+        if span is None:
+            return
+        statistics = session.statistics()
+        for name in _COUNTS:
+            span.set_attribute(f"trio_transports.{name}", getattr(statistics, name))
+        span.set_attribute("websocket.close.code", code)
+        span.set_attribute("trio_transports.initiator", initiator)
+        if initiator == "error":
+            span.set_status(_api.StatusCode.ERROR, f"the connection was lost, code {code}")
+        span.end()
+
+    def _turn(self, session: Session, latency_s: float) -> None:
+        now_ns = time.time_ns()
+        span = self._child(self._open.get(session.id), "turn", now_ns - round(latency_s * _NS))
+        span.set_attribute("trio_transports.latency_s", latency_s)
+        span.end(now_ns)
+
+    def _reconnect(self, attempt: int, delay_s: float, cause: Exception) -> None:
+        now_ns = time.time_ns()
+        # A transport that reconnects has one session, and its events are of that one.
+        span = self._child(next(reversed(self._open.values()), None), "reconnect", now_ns)
+        span.set_attribute("trio_transports.attempt", attempt)
+        span.set_attribute("error.type", type(cause).__name__)
+        span.end(now_ns + round(delay_s * _NS))
+
+    def _child(self, parent: "Span | None", name: str, start_ns: int) -> "Span":
+        context = None if parent is None else _api.set_span_in_context(parent)
+        return self._tracer.start_span(name, context=context, start_time=start_ns)
