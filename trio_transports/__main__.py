@@ -11,8 +11,12 @@ from .cli.failure import INTERRUPTED, Failure
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code."""
-    options = vars(parser().parse_args(argv))
+    commands = parser()
+    options = vars(commands.parse_args(argv))
     run = options.pop("run")
+    if run is None:
+        commands.print_help()
+        return 0
     try:
         code: int = run(**options)
     except Failure as failure:

@@ -1,43 +1,44 @@
 """What can be written after ``python -m trio_transports``, and the help that teaches it."""
 
 import argparse
-import re
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Final, NoReturn, TypeAlias
+from typing import Final
 
 from .. import __version__
 from . import dialects
+from .kinds import (
+    Commands,
+    Parser,
+    channels,
+    command,
+    count,
+    json_option,
+    listen_options,
+    seconds,
+    serializer_options,
+    url_options,
+)
+from .serving_arguments import completion, new, serve
 
 PROGRAM: Final = "trio-transports"
-RATES: Final = range(4000, 192_001)
-CHANNELS: Final = range(1, 9)
-"""A session works on audio within these."""
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 _INTRODUCTION: Final = """\
-Voice over WebSockets, on trio. Start with the demo:
+Voice over WebSockets, on trio. Hear an echo bot, then write one of your own and serve it:
 
-  %(prog)s demo                                     open the printed address in a browser
-  %(prog)s demo --self-test                         the same without a browser, in a few seconds
+  %(prog)s serve                                    open the printed address in a browser
+  %(prog)s new mybot                                writes a first bot with its test
+  %(prog)s serve mybot/bot.py --reload              and serves it, anew after every change
 
-Then try a server and a client against each other, in two terminals:
+Call any server without a browser, and look at it:
 
-  %(prog)s echo --port 8766
-  %(prog)s call ws://127.0.0.1:8766 --in a.wav --out b.wav
+  %(prog)s call ws://127.0.0.1:8765/ws --in a.wav --out b.wav
+  %(prog)s probe ws://127.0.0.1:8765/ws
+  %(prog)s demo --self-test                         everything at once, in a few seconds
 """
 
 _ENDING: Final = """\
 Exit codes: 0 it worked, 1 it did not (network, peer or file), 2 the arguments are wrong, 130 interrupted.
 "%(prog)s COMMAND --help" explains a command.
 """
-
-
-class Parser(argparse.ArgumentParser):
-    """One line for a mistake instead of the whole usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,39 +50,15 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     main.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    commands = main.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for add in (_demo, _echo, _call, _probe, _inspect, _docs):
+    main.set_defaults(run=None)
+    commands = main.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    for add in (serve, new, _demo, _echo, _call, _probe, _inspect, _docs, completion):
         add(commands)
     return main
 
 
-_Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # argparse gives the type no public name
-
-
-def _command(commands: _Commands, name: str, summary: str, text: str, module: str) -> argparse.ArgumentParser:
-    made = commands.add_parser(
-        name,
-        help=summary,
-        description=text,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    made.set_defaults(run=_runner(module))
-    return made
-
-
-def _runner(module: str) -> Callable[..., int]:
-    """Import a command's module when it runs: help is quick, and nothing is loaded that is not used."""
-
-    def run(**options: object) -> int:
-        code: int = import_module(f".{module}", __package__).run(**options)
-        return code
-
-    return run
-
-
-def _demo(commands: _Commands) -> None:
-    made = _command(
+def _demo(commands: Commands) -> None:
+    made = command(
         commands,
         "demo",
         "hear and see the library in a browser",
@@ -92,13 +69,13 @@ def _demo(commands: _Commands) -> None:
         "Browsers allow a microphone only on https or on this machine's own address.",
         "serve_demo",
     )
-    _listen(made, port=8765)
+    listen_options(made, port=8765)
     made.add_argument("--self-test", action="store_true", help="check the server with a real client, report, and exit")
-    _json(made, "the self-test's report as one JSON object")
+    json_option(made, "the self-test's report as one JSON object")
 
 
-def _echo(commands: _Commands) -> None:
-    made = _command(
+def _echo(commands: Commands) -> None:
+    made = command(
         commands,
         "echo",
         "a server that says back what it hears",
@@ -108,15 +85,15 @@ def _echo(commands: _Commands) -> None:
         "  %(prog)s --serializer telephone --host 0.0.0.0      callers of any provider hear themselves",
         "echo",
     )
-    _listen(made, port=8765)
-    _serializer(made, dialects.names())
-    made.add_argument("--channels", type=_channels, default=1, metavar="N", help="what it hears and says (%(default)s)")
+    listen_options(made, port=8765)
+    serializer_options(made, dialects.names())
+    made.add_argument("--channels", type=channels, default=1, metavar="N", help="what it hears and says (%(default)s)")
     made.add_argument("--once", action="store_true", help="exit after the first client has gone")
-    _json(made, "one JSON object for each event")
+    json_option(made, "one JSON object for each event")
 
 
-def _call(commands: _Commands) -> None:
-    made = _command(
+def _call(commands: Commands) -> None:
+    made = command(
         commands,
         "call",
         "play a WAV file to a server in real time and record the answer",
@@ -129,34 +106,34 @@ def _call(commands: _Commands) -> None:
         "  espeak-ng --stdout hello | %(prog)s ws://127.0.0.1:8765/ws --in - --out - | aplay",
         "call",
     )
-    _url(made)
+    url_options(made)
     made.add_argument("--in", dest="source", metavar="WAV", required=True, help="what to say; - for standard input")
     made.add_argument(
         "--out", dest="recording", metavar="WAV", help="where to record what is heard; - for standard output"
     )
     made.add_argument("--capture", metavar="FILE", help="where to keep the raw messages received, for inspect")
-    _serializer(made, dialects.names(calls=True, phones=True))
+    serializer_options(made, dialects.names(calls=True, phones=True))
     made.add_argument(
         "--tail",
-        type=_seconds,
+        type=seconds,
         default=1.5,
         metavar="SECONDS",
         help="hang up after hearing nothing for so long (%(default)s)",
     )
     made.add_argument(
         "--limit",
-        type=_seconds,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="hang up so long after the file's end at last (%(default)s)",
     )
     made.add_argument("--quiet-ok", action="store_true", help="hearing nothing but silence is no failure")
     made.add_argument("--quiet", action="store_true", help="no level meters and no report")
-    _json(made, "the report as one JSON object")
+    json_option(made, "the report as one JSON object")
 
 
-def _probe(commands: _Commands) -> None:
-    made = _command(
+def _probe(commands: Commands) -> None:
+    made = command(
         commands,
         "probe",
         "measure a server: connecting, round trip, jitter, closing",
@@ -166,16 +143,16 @@ def _probe(commands: _Commands) -> None:
         "  %(prog)s ws://127.0.0.1:8766 --audio 2 --serializer json",
         "probe",
     )
-    _url(made)
-    made.add_argument("--pings", type=_count, default=20, metavar="N", help="how many (%(default)s)")
-    made.add_argument("--interval", type=_seconds, default=0.1, metavar="SECONDS", help="between two (%(default)s)")
-    made.add_argument("--audio", type=_seconds, default=0.0, metavar="SECONDS", help="also send so much audio")
-    _serializer(made, dialects.names(calls=True))
-    _json(made, "the report as one JSON object")
+    url_options(made)
+    made.add_argument("--pings", type=count, default=20, metavar="N", help="how many (%(default)s)")
+    made.add_argument("--interval", type=seconds, default=0.1, metavar="SECONDS", help="between two (%(default)s)")
+    made.add_argument("--audio", type=seconds, default=0.0, metavar="SECONDS", help="also send so much audio")
+    serializer_options(made, dialects.names(calls=True))
+    json_option(made, "the report as one JSON object")
 
 
-def _inspect(commands: _Commands) -> None:
-    made = _command(
+def _inspect(commands: Commands) -> None:
+    made = command(
         commands,
         "inspect",
         "decode a file of captured messages",
@@ -187,13 +164,13 @@ def _inspect(commands: _Commands) -> None:
         "inspecting",
     )
     made.add_argument("file", metavar="FILE", help="the captured messages; - for standard input")
-    _serializer(made, dialects.names())
+    serializer_options(made, dialects.names())
     made.add_argument("--wav", metavar="FILE", help="also write the audio in them to this file")
-    _json(made, "one JSON object for each message")
+    json_option(made, "one JSON object for each message")
 
 
-def _docs(commands: _Commands) -> None:
-    made = _command(
+def _docs(commands: Commands) -> None:
+    made = command(
         commands,
         "docs",
         "write the reference as one HTML page",
@@ -205,93 +182,3 @@ def _docs(commands: _Commands) -> None:
     )
     made.add_argument("--out", default="trio_transports.html", metavar="FILE", help="where to write it (%(default)s)")
     made.set_defaults(as_json=False)
-
-
-def _listen(made: argparse.ArgumentParser, *, port: int) -> None:
-    made.add_argument("--host", type=_host, default="127.0.0.1", help="address to listen on (%(default)s)")
-    made.add_argument("--port", type=_port, default=port, help="port to listen on, 0 for a free one (%(default)s)")
-
-
-def _url(made: argparse.ArgumentParser) -> None:
-    made.add_argument("url", metavar="URL", help="ws://host:port/path or wss://host/path")
-    made.add_argument(
-        "--header",
-        dest="headers",
-        action="append",
-        default=[],
-        type=_header,
-        metavar="'NAME: VALUE'",
-        help="send this header with the handshake; may be repeated",
-    )
-    made.add_argument("--ca-file", metavar="PEM", help="trust the certificates in this file, for wss://")
-    made.add_argument(
-        "--connect-timeout", type=_seconds, default=10.0, metavar="SECONDS", help="give up connecting (%(default)s)"
-    )
-
-
-def _serializer(made: argparse.ArgumentParser, choices: Sequence[str]) -> None:
-    made.add_argument(
-        "--serializer",
-        choices=choices,
-        default="json",
-        metavar="NAME",
-        help=f"how frames are written as messages: {', '.join(choices)} (%(default)s)",
-    )
-    made.add_argument(
-        "--rate", type=_rate, default=16000, metavar="HZ", help="sample rate of the serializer pcm (%(default)s)"
-    )
-
-
-def _json(made: argparse.ArgumentParser, what: str) -> None:
-    made.add_argument("--json", dest="as_json", action="store_true", help=f"print {what}")
-
-
-def _host(text: str) -> str:
-    try:
-        text.encode("idna")
-    except UnicodeError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not the name or address of a host") from None
-    return text
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: write a number from 0 to 65535")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _rate(text: str) -> int:
-    if not text.isdecimal() or int(text) not in RATES:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a sample rate: write a number from {RATES[0]} to {RATES[-1]}"
-        )
-    return int(text)
-
-
-def _channels(text: str) -> int:
-    if not text.isdecimal() or int(text) not in CHANNELS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count of channels from {CHANNELS[0]} to {CHANNELS[-1]}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not _TOKEN.fullmatch(name.strip()) or not value.strip().isprintable():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a header: write 'Name: value'")
-    return name.strip(), value.strip()

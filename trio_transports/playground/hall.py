@@ -1,7 +1,7 @@
 """Who is on the server, and what has happened: what the page's table and its event log show."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -66,8 +66,9 @@ def describe(event: Event) -> str:
 @final
 @define(eq=False)
 class Hall:
-    """Shared by all sessions of one server process."""
+    """Shared by all sessions of one server process. ``tells`` are told of every event, as a page's log is."""
 
+    tells: Sequence[Callable[[Event], object]] = ()
     sessions: dict[str, Session] = field(factory=dict, init=False)
     notes: deque[Note] = field(factory=lambda: deque(maxlen=MAX_NOTES), init=False)
     _numbers: "count[int]" = field(factory=lambda: count(1), init=False)
@@ -82,6 +83,8 @@ class Hall:
             del self.sessions[session.id]
 
     def note(self, event: Event) -> None:
+        for tell in self.tells:
+            tell(event)
         session = event.session.id if isinstance(event, Connected | Disconnected | TurnTaken) else None
         number = next(self._numbers)
         self.notes.append(Note(number=number, at=datetime.now(UTC), session=session, text=describe(event)))

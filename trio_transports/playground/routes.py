@@ -100,11 +100,11 @@ def bot_routes(
     }
     for path, (kind, body) in load_files().items():
         routes[path] = partial(_file, kind, body)
-    return {path: _guarded(route, host_names) for path, route in routes.items()}
+    return {path: guarded(route, host_names) for path, route in routes.items()}
 
 
 def routed(routes: Mapping[str, Route]) -> Route:
-    """One ASGI app of several routes."""
+    """One ASGI app of several routes; it may be mounted below a path of another app."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -113,7 +113,7 @@ def routed(routes: Mapping[str, Route]) -> Route:
             return
         if kind not in ("http", "websocket"):
             raise ValueError(f"this app does not know the ASGI scope {kind!r}")
-        route = routes.get(scope["path"])
+        route = routes.get(_path(scope))
         if route is not None:
             await route(scope, receive, send)
         elif kind == "websocket":
@@ -124,8 +124,16 @@ def routed(routes: Mapping[str, Route]) -> Route:
     return app
 
 
-def _guarded(route: Route, host_names: Collection[str]) -> Route:
-    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+def _path(scope: Scope) -> str:
+    """The path below where this app is mounted; some frameworks leave in ``path`` what they tell in ``root_path``."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] or "/" if root and f"{path}/".startswith(f"{root}/") else path
+
+
+def guarded(route: Route, host_names: Collection[str]) -> Route:
+    """The route for those who reach this server by its address or one of its names."""
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         refusal = wrong_host(header(scope, b"host") or None, host_names)
         if refusal is None:
             await route(scope, receive, send)
@@ -134,7 +142,7 @@ def _guarded(route: Route, host_names: Collection[str]) -> Route:
         else:
             await answer(scope, send, refusal.status, refusal.body.encode())
 
-    return guarded
+    return checked
 
 
 async def _file(kind: str, body: bytes, scope: Scope, _receive: Receive, send: Send) -> None:

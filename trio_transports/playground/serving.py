@@ -20,8 +20,8 @@ GRACE_S: Final = 3.0
 @asynccontextmanager
 async def serve_app(host: str, port: int, app: Route) -> AsyncIterator[str]:
     """Serve the app and give its URL; when the body ends, every session is told 1001. A busy port is an OSError."""
-    listening = await _listen(host, port)
-    shown = _as_seen_from_here(listening)
+    listening = await listen(host, port)
+    shown = seen_from_here(listening)
     config = Config()
     # Hypercorn would drop a socket that it could not bind without closing it.
     config.bind = [f"fd://{listening.detach()}"]
@@ -46,13 +46,15 @@ async def serve_app(host: str, port: int, app: Route) -> AsyncIterator[str]:
         raise failure
 
 
-async def _listen(host: str, port: int) -> socket.socket:
+async def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on the first address that the host has."""
     found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
     return socket.create_server(address, family=family, dualstack_ipv6=False)
 
 
-def _as_seen_from_here(listening: socket.socket) -> str:
+def seen_from_here(listening: socket.socket) -> str:
+    """The address and port by which this machine itself reaches it."""
     host, port, *_ = listening.getsockname()
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -126,7 +126,7 @@ def start_route(
             return
         if on_start is not None:
             await on_start(asked)
-        address = _address(scope, ws_path, public_url)
+        address = called_address(scope, ws_path, public_url)
         if tokens is not None:
             address += f"?token={tokens.issue()}"
         await answer_json(scope, send, 200, {"ws_url": address}, headers=shared)
@@ -138,7 +138,8 @@ def _body(body: bytes) -> JSONValue:
     return loads(body) if body.strip() else None
 
 
-def _address(scope: Scope, ws_path: str, public_url: str | None) -> str:
+def called_address(scope: Scope, ws_path: str, public_url: str | None) -> str:
+    """The address of a WebSocket of this server, as whoever asks can reach it."""
     if public_url is not None:
         parts = urlsplit(public_url)
         scheme, host, prefix = parts.scheme, parts.netloc, parts.path.rstrip("/")

@@ -1,5 +1,8 @@
-"""Serving a bot: parameters from a file, and several processes behind one address."""
+"""Serving a bot: one app for all who call, parameters from a file, and several processes behind one address."""
 
+from .app import Bot as Bot
+from .app import bot_app as bot_app
+from .options import ServeOptions as ServeOptions
 from .params_file import ParamsFileError as ParamsFileError
 from .params_file import load_params as load_params
 from .supervisor import Supervisor as Supervisor

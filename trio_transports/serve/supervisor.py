@@ -6,10 +6,11 @@ Rules
 2. A worker is ready when it says so on its control socket (``worker.py``). One that ends before, or needs longer than
    ``ready_timeout_s``, has failed to start. At the beginning that ends the supervisor: the program itself is wrong.
 3. A worker that dies later is started again: at once, and with a pause that doubles while the next ones die young.
-4. ``renew`` replaces the workers one after another. The old one is told to end (SIGTERM) only when the new one is
-   ready; it finishes its calls beside its successor. One that cannot be replaced goes on, and that is logged.
-5. ``stop`` tells all workers to end. After ``grace_s``, or at ``kill``, whoever is left is killed.
-6. A worker whose supervisor has gone sees the end of its control socket, and ends.
+4. ``renew`` replaces the workers one after another. The old one is told to end (``retire_signal``) only when the new
+   one is ready; it finishes its calls beside its successor. One that cannot be replaced goes on, and that is logged.
+5. ``stop`` tells all workers to end (SIGTERM). After ``grace_s``, or at ``kill``, whoever is left is killed.
+6. Workers are in a session of their own: Ctrl-C in a terminal is heard by the supervisor alone, and told to them once.
+7. A worker whose supervisor has gone sees the end of its control socket, and ends.
 """
 
 import logging
@@ -63,9 +64,9 @@ class WorkerProcess:
         self.kill()
         raise WorkerFailed(f"worker {self.number} was not ready within {timeout_s:g} s")
 
-    def tell(self) -> None:
+    def tell(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Ask it to end."""
-        self._send(signal.SIGTERM)
+        self._send(number)
 
     def kill(self) -> None:
         """End it at once."""
@@ -98,6 +99,8 @@ class Supervisor:
     """Seconds that calls have to finish when it stops; then workers are killed."""
     ready_timeout_s: float = 60.0
     """Seconds that a worker has to become ready; past it, ``WorkerFailed``."""
+    retire_signal: signal.Signals = signal.SIGTERM
+    """What tells a worker that has a successor to end."""
     restarts: int = field(default=0, init=False)
     """How many workers have died and were started again."""
     _alive: set[WorkerProcess] = field(factory=set, init=False)
@@ -159,7 +162,10 @@ class Supervisor:
             theirs.set_inheritable(True)
             descriptors = (theirs.fileno(), *(listening.fileno() for listening in self.listening))
             process = await trio.lowlevel.open_process(
-                list(self.command(theirs.fileno())), stdin=subprocess.DEVNULL, pass_fds=descriptors
+                list(self.command(theirs.fileno())),
+                stdin=subprocess.DEVNULL,
+                pass_fds=descriptors,
+                start_new_session=True,
             )
         control = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
         worker = WorkerProcess(number, process, trio.current_time(), control)
@@ -236,7 +242,7 @@ class Supervisor:
 
     async def _retire(self, worker: WorkerProcess) -> None:
         """Let an old worker finish its calls, for as long as it takes itself."""
-        worker.tell()
+        worker.tell(self.retire_signal)
         await self._gone(worker)
 
     async def _gone(self, worker: WorkerProcess) -> None:

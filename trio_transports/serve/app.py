@@ -1,0 +1,92 @@
+"""A bot as one ASGI app: its page, its callers, its documents, its health and its figures.
+
+======================  ==============================================================================================
+path                    what is there
+======================  ==============================================================================================
+``/``                   the page for this bot (``playground.routes`` says what else it brings)
+``/ws``                 any caller, told by its first message; ``?dialect=NAME`` asks for one
+``/start``              where Pipecat's clients ask for the address of ``/ws``
+``/answer/PROVIDER``    the document by which a telephone provider is sent to ``/ws``
+``/health``             200, or 503 from when the server leaves
+``/metrics``            Prometheus' text (extra ``metrics``)
+======================  ==============================================================================================
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from attrs import frozen
+
+from ..observe import ProcessFigures, ServerCounters, ServerFigures, process_figures
+from ..params import AsgiWebsocketParams
+from ..playground.asgi import Route
+from ..playground.controls import Control
+from ..playground.hall import Hall
+from ..playground.routes import MAX_SESSIONS, Handler, bot_routes, guarded, routed
+from ..playground.start import StartTokens
+from .answers import answer_routes
+from .pages import Gather, health_route, metrics_route
+
+
+@frozen(kw_only=True)
+class Bot:
+    """What is served: a handler, and what its page says."""
+
+    handler: Handler
+    name: str
+    title: str = "Say something."
+    lede: str = ""
+    controls: Sequence[Control] = ()
+    interrupts_itself: bool = False
+    """The handler decides itself whether speech interrupts it."""
+
+
+def bot_app(
+    handler: Handler,
+    params: AsgiWebsocketParams | None = None,
+    *,
+    title: str = "Say something.",
+    lede: str = "",
+    controls: Sequence[Control] = (),
+    shows_sessions: bool = False,
+    tokens: StartTokens | None = None,
+    allowed_origins: Collection[str] = (),
+    host_names: Collection[str] = (),
+    public_url: str | None = None,
+    max_sessions: int = MAX_SESSIONS,
+    counters: ServerCounters | None = None,
+    gather: Gather | None = None,
+) -> Route:
+    """Make the ASGI app that ``trio-transports serve`` serves, to be served by trio or mounted in an app of one's own.
+
+    Without ``params`` audio goes both ways, speech is found and interrupts. ``host_names`` are those by which the app
+    may be reached besides addresses and localhost; pages of other origins than its own need ``allowed_origins``.
+    ``public_url`` is what callers call this server, where a proxy makes that another than they ask for here.
+    ``shows_sessions`` lets anybody who opens the page see who else is here. ``tokens`` let in only who has been to
+    ``/start``. ``counters`` are given to look at, and ``gather`` tells of other processes too.
+    """
+    counted = ServerCounters() if counters is None else counters
+    hall = Hall(tells=(counted.note,))
+
+    async def of_this_process() -> tuple[ServerFigures, list[ProcessFigures]]:
+        return counted.figures(), [process_figures()]
+
+    beside: Mapping[str, Route] = {
+        "/health": health_route(lambda: len(hall.sessions)),
+        "/metrics": metrics_route(gather or of_this_process),
+        **answer_routes(public_url=public_url),
+    }
+    routes = bot_routes(
+        handler,
+        params,
+        title=title,
+        lede=lede,
+        controls=controls,
+        hall=hall,
+        shows_sessions=shows_sessions,
+        tokens=tokens,
+        allowed_origins=allowed_origins,
+        host_names=host_names,
+        public_url=public_url,
+        max_sessions=max_sessions,
+    )
+    return routed({**routes, **{path: guarded(route, host_names) for path, route in beside.items()}})

@@ -1,0 +1,106 @@
+"""Serving a bot in several processes on one address, with a supervisor that hears the signals.
+
+Rules
+1. SIGHUP replaces the workers one after another: no connection is refused, and no call is cut off, however long it is.
+   Said again while that goes on, it is done once more afterwards.
+2. The first SIGTERM or SIGINT tells the workers to leave, within ``drain_s`` and a little; a second kills them.
+3. With ``reloads`` a change of a Python or TOML file below the current folder replaces the worker. Calls are told 1001
+   then: the page comes back by itself, to the new program. A program that does not start leaves the old one running.
+"""
+
+import logging
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from .._extras import require
+from .options import ServeOptions
+from .running import GRACE_S
+from .supervisor import Supervisor
+
+logger = logging.getLogger("trio_transports.serve")
+
+LAST_S: Final = 2.0
+RELOADED: Final = (".py", ".toml")
+
+
+async def supervise(
+    options: ServeOptions,
+    listening: socket.socket,
+    workers: int,
+    on_ready: Callable[[], object],
+    *,
+    reloads: bool = False,
+) -> None:
+    """Serve until told to leave. Raises WorkerFailed when the first workers cannot start."""
+    watch = _watcher() if reloads else None
+    told = attrs.evolve(options, drain_s=0.0) if reloads else options
+    with tempfile.TemporaryDirectory(prefix="trio-transports-") as folder:
+        supervisor = Supervisor(
+            partial(_command, told, listening.fileno(), folder),
+            [listening],
+            workers,
+            told.drain_s + GRACE_S + LAST_S,
+            retire_signal=signal.SIGTERM if reloads else signal.SIGHUP,
+        )
+        renewals, renewing = trio.open_memory_channel[None](1)
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_obey, signals, supervisor, renewals)
+                async with trio.open_nursery() as serving:
+                    await serving.start(supervisor.run)
+                    nursery.start_soon(_renew, supervisor, renewing)
+                    if watch is not None:
+                        nursery.start_soon(watch, renewals)
+                    on_ready()
+                nursery.cancel_scope.cancel()
+
+
+def _command(options: ServeOptions, listening: int, folder: str, control: int) -> Sequence[str]:
+    arguments = (str(control), str(listening), folder, options.to_json())
+    return (sys.executable, "-m", "trio_transports.serve.running", *arguments)
+
+
+async def _obey(signals: AsyncIterator[int], supervisor: Supervisor, renewals: trio.MemorySendChannel[None]) -> None:
+    is_leaving = False
+    async for number in signals:
+        if number == signal.SIGHUP:
+            _ask_for(renewals)
+        elif is_leaving:
+            supervisor.kill()
+        else:
+            is_leaving = True
+            supervisor.stop()
+
+
+def _ask_for(renewals: trio.MemorySendChannel[None]) -> None:
+    with suppress(trio.WouldBlock):  # one that waits already is as good
+        renewals.send_nowait(None)
+
+
+async def _renew(supervisor: Supervisor, asked: trio.MemoryReceiveChannel[None]) -> None:
+    async for _ in asked:
+        await supervisor.renew()
+        logger.info("the workers have been replaced")
+
+
+def _watcher() -> Callable[[trio.MemorySendChannel[None]], Awaitable[None]]:
+    """Made before anything runs: a missing extra is told at once."""
+    watchfiles = require("watchfiles", extra="reload", needed_by="--reload")
+
+    async def watch(renewals: trio.MemorySendChannel[None]) -> None:
+        async for changes in watchfiles.awatch(Path.cwd(), watch_filter=lambda _, path: path.endswith(RELOADED)):
+            names = ", ".join(sorted({Path(path).name for _, path in changes}))
+            logger.info("%s changed: the bot is loaded anew", names)
+            _ask_for(renewals)
+
+    return watch
