@@ -49,7 +49,7 @@ def _options(command: argparse.ArgumentParser) -> Iterator[tuple[Sequence[str], 
 def _bash() -> str:
     options, values = [], []
     for name, command in _subcommands().items():
-        words = []
+        words: list[str] = []
         for flags, action in _options(command):
             words += flags or map(str, action.choices or ())
             if action.choices:

@@ -46,7 +46,9 @@ def runner(module: str) -> Callable[..., int]:
 
 def listen_options(made: argparse.ArgumentParser, *, port: int) -> None:
     made.add_argument("--host", type=host, default="127.0.0.1", help="address to listen on (%(default)s)")
-    made.add_argument("--port", type=port, default=port, help="port to listen on, 0 for a free one (%(default)s)")
+    made.add_argument(
+        "--port", type=port_number, default=port, help="port to listen on, 0 for a free one (%(default)s)"
+    )
 
 
 def url_options(made: argparse.ArgumentParser) -> None:
@@ -91,7 +93,7 @@ def host(text: str) -> str:
     return text
 
 
-def port(text: str) -> int:
+def port_number(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: write a number from 0 to 65535")
     return int(text)
