@@ -9,10 +9,11 @@ from attrs import frozen
 
 from .. import __version__
 from ..params import AsgiWebsocketParams
+from ..playground.routes import bot_params
 from ..playground.serving import listen, seen_from_here
 from ..serve.app import Bot
 from ..serve.options import ServeOptions
-from ..serve.params_file import load_params
+from ..serve.params_file import ParamsFileError, load_params
 from ..serve.running import serve_alone
 from ..serve.supervising import supervise
 from . import failure
@@ -63,7 +64,10 @@ def _check_files(options: ServeOptions) -> None:
         if not Path(file).is_file():
             raise failure.Failure(f"--tls: there is no file {file}", exit_code=failure.WRONG_ARGUMENTS)
     if options.params_file is not None:
-        load_params(Path(options.params_file), AsgiWebsocketParams)
+        try:
+            load_params(Path(options.params_file), AsgiWebsocketParams, bot_params())
+        except ParamsFileError as exc:
+            raise failure.Failure(str(exc).replace("\n", "; ")) from exc
 
 
 async def _serve(options: ServeOptions, port: int, workers: int | None, *, reloads: bool, as_json: bool) -> None:

@@ -13,3 +13,15 @@ from .process import ProcessFigures as ProcessFigures
 from .process import process_figures as process_figures
 from .recorder import Recording as Recording
 from .recorder import recorder as recorder
+
+__all__ = [
+    "Histogram",
+    "ProcessFigures",
+    "Recording",
+    "ServerCounters",
+    "ServerFigures",
+    "TurnTaken",
+    "merged",
+    "process_figures",
+    "recorder",
+]

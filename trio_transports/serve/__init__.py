@@ -1,5 +1,6 @@
 """Serving a bot: one app for all who call, parameters from a file, and several processes behind one address."""
 
+from ..playground.routes import bot_params as bot_params
 from .app import Bot as Bot
 from .app import bot_app as bot_app
 from .options import ServeOptions as ServeOptions
@@ -10,9 +11,13 @@ from .supervisor import WorkerFailed as WorkerFailed
 from .worker import Control as Control
 
 __all__ = [
+    "Bot",
     "Control",
     "ParamsFileError",
+    "ServeOptions",
     "Supervisor",
     "WorkerFailed",
+    "bot_app",
+    "bot_params",
     "load_params",
 ]

@@ -49,7 +49,7 @@ class ServeOptions:
             params = evolve(params, allow_interruptions=False)
         if self.params_file is None:
             return params
-        return evolve(params, **load_params(Path(self.params_file), AsgiWebsocketParams))
+        return evolve(params, **load_params(Path(self.params_file), AsgiWebsocketParams, params))
 
     def set_up_logging(self) -> None:
         """A line for people on standard error; frames too at ``debug``."""

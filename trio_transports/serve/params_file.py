@@ -40,8 +40,11 @@ class ParamsFileError(TransportError):
     """A parameter file has mistakes; the text has a line for each."""
 
 
-def load_params(path: Path, kind: type[TransportParams]) -> dict[str, Any]:
-    """Read the keyword arguments for parameters of this kind; ParamsFileError tells every mistake with its line."""
+def load_params(path: Path, kind: type[TransportParams], base: TransportParams | None = None) -> dict[str, Any]:
+    """Read the keyword arguments for parameters of this kind; ParamsFileError tells every mistake with its line.
+
+    ``base`` has what the file does not say: the two have to go together.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
@@ -59,7 +62,7 @@ def load_params(path: Path, kind: type[TransportParams]) -> dict[str, Any]:
             mistakes.append(f"{path}, line {_line_of(key, text)}: {exc}")
     if not mistakes:
         try:
-            kind(**values)
+            kind(**values) if base is None else attrs.evolve(base, **values)
         except (TypeError, ValueError) as exc:  # each is right by itself: they do not go together
             mistakes.append(f"{path}: {exc}")
     if mistakes:

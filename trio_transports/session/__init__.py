@@ -29,4 +29,5 @@ __all__ = [
     "SessionTimeout",
     "Statistics",
     "Subscription",
+    "TurnTaken",
 ]

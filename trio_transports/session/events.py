@@ -92,14 +92,16 @@ class Reconnecting:
     """Why the connection was lost, or why the attempt before failed."""
 
 
+@documented
 @final
 @frozen(eq=False)
 class TurnTaken:
-    """The bot has begun to answer, ``latency_s`` after the user's last word."""
+    """The bot has begun to answer."""
 
     session: "Session"
+    """The session it answers in."""
     latency_s: float
-    """Seconds."""
+    """Seconds from the user's last word to the first audio that left for it."""
 
 
 Event: TypeAlias = (
