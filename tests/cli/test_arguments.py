@@ -27,7 +27,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        ([], "the following arguments are required: COMMAND"),
+        (["serve", "--workers", "0"], "'0' is not a whole number of at least 1"),
+        (["serve", "--tls", "one.pem"], "expected 2 arguments"),
         (["dance"], "invalid choice: 'dance'"),
         (["call"], "the following arguments are required: URL, --in"),
         (["echo", "--port", "70000"], "'70000' is not a port"),

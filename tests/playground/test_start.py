@@ -35,6 +35,7 @@ async def ask(
     *,
     host: str = "127.0.0.1:80",
     scheme: str = "http",
+    root: str = "",
     **headers: str,
 ) -> Answer:
     """Call an ASGI app by hand."""
@@ -43,9 +44,10 @@ async def ask(
     scope = {
         "type": "http",
         "method": method,
-        "path": path,
+        "path": path.partition("?")[0],
+        "root_path": root,
         "scheme": scheme,
-        "query_string": b"",
+        "query_string": path.partition("?")[2].encode(),
         "headers": [(b"host", host.encode()), *named],
     }
 

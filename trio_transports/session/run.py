@@ -22,6 +22,7 @@ Rules
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import final
 
 import trio
@@ -104,7 +105,7 @@ class Run:
             timers.append(Timer(now_s + params.session_timeout, self._session_timed_out))
         if params.idle_timeout is not None:
             timers.append(Timer(now_s + params.idle_timeout, self._maybe_idle))
-        self._parts.outbound.turn.on_answered = self._answered
+        self._parts.outbound.turn.on_answered = partial(_tell_turn, self._events, self.session)
         if frame_logger.isEnabledFor(logging.DEBUG):
             self._parts.outbound.taps.each.append(FrameLog(self.session.id, trio.current_time()))
         self._events.emit(Connected(self.session))
@@ -166,9 +167,6 @@ class Run:
         if limit.cancelled_caught:
             logger.error("hanging up call %s took longer than hang_up_timeout", _call_name(announced))
 
-    def _answered(self, latency_s: float) -> None:
-        self._events.emit(TurnTaken(self.session, latency_s))
-
     # Timers
 
     def _session_timed_out(self, _now_s: float) -> float:
@@ -186,6 +184,10 @@ class Run:
         self._events.emit(IdleTimeout(self.session))
         self._parts.closing.now(1001, "idle timeout")
         return float("inf")
+
+
+def _tell_turn(events: Broadcast[Event], session: Session, latency_s: float) -> None:
+    events.emit(TurnTaken(session, latency_s))
 
 
 def _call_name(announced: StartFrame | None) -> str:

@@ -1,0 +1,88 @@
+"""The app of a bot: its documents, its health, its figures, wherever it is mounted."""
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.playground.test_start import ask
+from trio_transports import Session
+from trio_transports.serve import bot_app
+from trio_transports.serve.answers import DOCUMENTS
+
+
+async def bot(session: Session) -> None:
+    async for frame in session.input:
+        await session.output.send(frame)
+
+
+async def test_health_and_figures() -> None:
+    """Before any call; a POST is refused, and so is a host that this server does not go by."""
+    app = bot_app(bot)
+    health = await ask(app, "GET", "/health")
+    assert (health.status, health.document) == (200, {"status": "ok", "calls": 0})
+    figures = await ask(app, "GET", "/metrics")
+    assert figures.headers["content-type"].startswith("text/plain; version=")
+    assert b"\ntrio_transports_sessions 0.0\n" in figures.body
+    for path in ("/health", "/metrics"):
+        assert (await ask(app, "POST", path)).status == 405
+        assert (await ask(app, "GET", path, host="evil.example")).status == 421
+    assert (await ask(bot_app(bot, host_names=["bot.example"]), "GET", "/health", host="bot.example")).status == 200
+
+
+async def test_without_the_extra_figures_say_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server without prometheus-client serves all the same, and its /metrics names the extra."""
+    import sys
+
+    monkeypatch.delitem(sys.modules, "trio_transports.observe.prometheus", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    answer = await ask(bot_app(bot), "GET", "/metrics")
+    assert answer.status == 501
+    assert b"trio-transports[metrics]" in answer.body
+
+
+@pytest.mark.parametrize("provider", DOCUMENTS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_each_provider_is_sent_to_the_bot(provider: str, method: str) -> None:
+    """The document names this server's /ws: secure for a public name, or the public address where that is told."""
+    for app, host, expected in (
+        (bot_app(bot, host_names=["bot.example"]), "bot.example", "wss://bot.example/ws"),
+        (bot_app(bot), "127.0.0.1:8765", "ws://127.0.0.1:8765/ws"),
+        (bot_app(bot, public_url="https://voice.example/x"), "10.0.0.7:80", "wss://voice.example/x/ws"),
+    ):
+        answer = await ask(app, method, f"/answer/{provider}", host=host)
+        assert answer.status == 200
+        assert expected in answer.body.decode()
+        if provider == "vonage":
+            assert answer.headers["content-type"] == "application/json"
+            assert json.loads(answer.body)[0]["action"] == "connect"
+        else:
+            assert answer.headers["content-type"] == "application/xml"
+            assert ET.fromstring(answer.body).tag == "Response"
+
+
+async def test_what_stands_in_the_query_goes_along() -> None:
+    """Escaped, bounded, and refused in words where the provider cannot say it."""
+    app = bot_app(bot)
+    told = await ask(app, "GET", '/answer/twilio?room=5&name="<b>')
+    (stream,) = ET.fromstring(told.body).iter("Stream")
+    assert [parameter.attrib for parameter in stream] == [
+        {"name": "room", "value": "5"},
+        {"name": "name", "value": '"<b>'},
+    ]
+    refused = await ask(app, "GET", "/answer/plivo?room=a-b")
+    assert refused.status == 400
+    assert b"letters and digits" in refused.body
+    many = "&".join(f"a{number}=1" for number in range(100))
+    assert (await ask(app, "GET", f"/answer/twilio?{many}")).status == 400
+
+
+@pytest.mark.parametrize("leaves_root", [True, False])
+async def test_it_may_be_mounted_below_a_path(leaves_root: bool) -> None:
+    """As Starlette does (the path is the whole one) and as others do (the path is the rest)."""
+    app = bot_app(bot)
+    prefix = "/voice" if leaves_root else ""
+    for path, status in (("/health", 200), ("/", 200), ("/client/voice.js", 200), ("/nothing", 404)):
+        assert (await ask(app, "GET", prefix + path, root="/voice")).status == status
+    document = await ask(app, "GET", f"{prefix}/answer/twilio", root="/voice")
+    assert b"ws://127.0.0.1:80/voice/ws" in document.body
