@@ -13,19 +13,23 @@ from typing import Any, Final, final
 import attrs
 from attrs import Factory, define, field, frozen
 
+from .._documented import documented
 from ..session.statistics import Statistics
 
 BOUNDS_S: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Where people begin to feel another length of a pause."""
 
 
+@documented
 @final
 @frozen
 class Histogram:
-    """How often a duration was at most each of ``BOUNDS_S``, and longer than all (the last); and their sum."""
+    """How long something took, many times over."""
 
     counts: Sequence[int] = (0,) * (len(BOUNDS_S) + 1)
+    """How often it was within each of ``BOUNDS_S`` and above the bound before; the last: how often above all."""
     sum_s: float = 0.0
+    """Seconds, of all of them together."""
 
     @property
     def count(self) -> int:
@@ -53,20 +57,24 @@ class Durations:
         return Histogram(tuple(self._counts), self._sum_s)
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class ServerFigures:
     """A server at one moment."""
 
     sessions: int = 0
-    """At this moment."""
+    """Calls at this moment."""
     sessions_begun: int = 0
+    """Calls so far."""
     sessions_ended: Mapping[str, int] = Factory(dict)
-    """By who ended them: ``"local"``, ``"remote"``, ``"error"``."""
+    """Calls that are over, by who ended them: ``"local"``, ``"remote"``, ``"error"``."""
     reconnections_tried: int = 0
+    """Attempts of a reconnecting client."""
     timeouts: Mapping[str, int] = Factory(dict)
     """Limits that were passed: ``"session"``, ``"idle"``."""
     turn_latency: Histogram = Factory(Histogram)
+    """From the user's last word to the bot's first audio."""
     totals: Statistics = Factory(Statistics)
     """The sums of what the sessions counted, those that are open included."""
 

@@ -8,20 +8,29 @@ from typing import Final, final
 import trio
 from attrs import frozen
 
+from .._documented import documented
+
 _STARTED_AT: Final = time.time()
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class ProcessFigures:
     """A process at one moment. None: this system does not tell."""
 
     pid: int
+    """The system's number of it."""
     uptime_s: float
+    """Seconds since it began."""
     cpu_s: float
+    """Seconds of CPU time that it has used."""
     memory_bytes: int | None
+    """Its resident memory."""
     open_files: int | None
+    """How many descriptors it has open: files and sockets."""
     tasks: int
+    """How many tasks its trio run has."""
 
 
 def process_figures() -> ProcessFigures:

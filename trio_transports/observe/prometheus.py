@@ -38,10 +38,13 @@ from .process import ProcessFigures
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+__all__ = ["CONTENT_TYPE", "metrics_text"]
+
 _prometheus = require("prometheus_client", extra="metrics", needed_by="trio_transports.observe.prometheus")
 _core = require("prometheus_client.core", extra="metrics", needed_by="trio_transports.observe.prometheus")
 
 CONTENT_TYPE: Final[str] = _prometheus.CONTENT_TYPE_LATEST
+"""What an answer with this text says of its type."""
 PREFIX: Final = "trio_transports"
 
 

@@ -20,6 +20,7 @@ from typing import Final, final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from .._nursery import open_services
 from ..audio.format import AudioFormat
 from ..frames import AudioFrame, Frame
@@ -34,13 +35,16 @@ LAST_WRITE_S: Final = 5.0
 """How long the end of a call waits for the disk."""
 
 
+@documented
 @final
 @define(eq=False)
 class Recording:
     """One that goes on; a ``session.taps.Tap``."""
 
     started_at_s: float
+    """When the file begins, on trio's clock."""
     max_waiting_bytes: int = MAX_WAITING_BYTES
+    """How much audio may wait for the disk."""
     lost_s: float = field(default=0.0, init=False)
     """Audio that is not in the file, because the disk was too slow."""
     failure: OSError | None = field(default=None, init=False)

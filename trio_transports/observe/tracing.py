@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from .._extras import require
 from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, SessionTimeout, TurnTaken
 from ..session.session import Session
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer, TracerProvider
+
+__all__ = ["SessionTracer"]
 
 _api = require("opentelemetry.trace", extra="otel", needed_by="trio_transports.observe.tracing")
 
@@ -38,15 +41,14 @@ _COUNTS: Final = (
 _NS: Final = 1_000_000_000
 
 
+@documented
 @final
 @define(eq=False)
 class SessionTracer:
-    """Makes spans of events: ``nursery.start_soon(tracer.watch, transport.events())``. Several transports may share it.
-
-    ``provider`` is the application's; without one OpenTelemetry's global one is used.
-    """
+    """Makes spans of the events of any transports: ``nursery.start_soon(tracer.watch, transport.events())``."""
 
     provider: "TracerProvider | None" = None
+    """The application's own; without one OpenTelemetry's global one is used."""
     _tracer: "Tracer" = field(init=False)
     _open: "dict[str, Span]" = field(factory=dict, init=False)
 

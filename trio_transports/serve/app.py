@@ -13,9 +13,11 @@ path                    what is there
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import final
 
 from attrs import frozen
 
+from .._documented import documented
 from ..observe import ProcessFigures, ServerCounters, ServerFigures, process_figures
 from ..params import AsgiWebsocketParams
 from ..playground.asgi import Route
@@ -27,15 +29,22 @@ from .answers import answer_routes
 from .pages import Gather, health_route, metrics_route
 
 
+@documented
+@final
 @frozen(kw_only=True)
 class Bot:
     """What is served: a handler, and what its page says."""
 
     handler: Handler
+    """Called with each caller's session; the call ends when it returns."""
     name: str
+    """What people call it, in a log or on a terminal."""
     title: str = "Say something."
+    """What the page says first."""
     lede: str = ""
+    """What the page says below its title."""
     controls: Sequence[Control] = ()
+    """What callers can set on the page."""
     interrupts_itself: bool = False
     """The handler decides itself whether speech interrupts it."""
 

@@ -10,6 +10,7 @@ import attrs
 from attrs import evolve, field, frozen
 from attrs.validators import ge
 
+from .._documented import documented
 from ..params import AsgiWebsocketParams
 from ..playground.routes import MAX_SESSIONS, bot_params
 from .app import Bot
@@ -18,28 +19,42 @@ from .params_file import load_params
 DRAIN_S = 20.0
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class ServeOptions:
-    """One server's. ``target`` None: the built-in bot. ``tls``: the files of its certificate and key."""
+    """One server's."""
 
     target: str | None = None
+    """``MODULE:HANDLER`` or a file; None is the built-in bot."""
     host: str = "127.0.0.1"
+    """The address that is listened on."""
     params_file: str | None = None
+    """A TOML file with the transport's parameters."""
     tls: Sequence[str] | None = None
+    """The files of the certificate and of its key."""
     drain_s: float = field(default=DRAIN_S, validator=ge(0))
+    """How many seconds calls may go on for once the server is told to leave."""
     public_url: str | None = None
+    """What callers call this server, where that is not what they ask for."""
     host_names: Sequence[str] = ()
+    """Names by which it may be reached, besides addresses and localhost."""
     allowed_origins: Sequence[str] = ()
+    """Whose pages may call, besides its own."""
     max_sessions: int = field(default=MAX_SESSIONS, validator=ge(1))
+    """How many calls each process takes at once."""
     shows_sessions: bool = False
+    """Whether the page tells everybody who is here."""
     log_level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
 
     def to_json(self) -> str:
+        """As text that ``of_json`` reads: a worker is given it on its command line."""
         return json.dumps(attrs.asdict(self))
 
     @classmethod
     def of_json(cls, text: str) -> "ServeOptions":
+        """What ``to_json`` has written."""
         return cls(**json.loads(text))
 
     def params_for(self, bot: Bot) -> AsgiWebsocketParams:
