@@ -116,10 +116,9 @@ async def test_a_slow_disk_costs_audio_and_no_memory(tmp_path: Path) -> None:
         assert recording._waiting_bytes <= 6400
     assert recording.lost_s == pytest.approx(1.8)
     file = StereoFile.create(tmp_path / "call.wav", RATE)
-    await recording.flush(file)
+    await recording.flush(file.write)
     recording.left(block(6000, 0.1).audio, AudioFormat(RATE), None, 2.0)
-    await recording.flush(file)
-    file.close()
+    await recording.flush(file.finish)
     _, right = sides(tmp_path / "call.wav")
     assert_spans(spans(right, 6000), [(0.0, 0.2), (2.0, 2.1)], 0.001)
 

@@ -12,7 +12,7 @@ Rules
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Final, final
@@ -32,7 +32,7 @@ logger = logging.getLogger("trio_transports.observe")
 SLACK_S: Final = 0.12
 MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 LAST_WRITE_S: Final = 5.0
-"""How long the end of a call waits for the disk."""
+"""How long the end of a call waits for a thread to write in."""
 
 
 @documented
@@ -95,19 +95,18 @@ class Recording:
         while self.failure is None:
             await self._more.wait()
             self._more = trio.Event()
-            await self.flush(file)
+            await self.flush(file.write)
             await trio.sleep(0.25)  # a batch for several pieces
 
-    async def flush(self, file: StereoFile) -> None:
-        """Write what waits."""
+    async def flush(self, write: Callable[[Sequence[Piece]], None]) -> None:
+        """Write what waits, if the disk still takes it."""
         batch, self._waiting = self._waiting, []
         try:
-            if batch and self.failure is None:
-                # Not abandoned on cancellation: the file is closed after it.
-                await trio.to_thread.run_sync(file.write, batch)
+            # Not abandoned on cancellation: what comes next is written to the same file.
+            await trio.to_thread.run_sync(write, batch if self.failure is None else ())
         except OSError as exc:
             self.failure = exc
-            logger.exception("recording %s has ended, the call goes on", file.path)
+            logger.exception("recording has ended, the call goes on")
         finally:
             self._waiting_bytes = sum(len(piece.pcm) for piece in self._waiting)
 
@@ -133,7 +132,4 @@ async def recorder(
                 yield recording
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_S):
-            try:
-                await recording.flush(file)
-            finally:
-                await trio.to_thread.run_sync(file.close, abandon_on_cancel=True)
+            await recording.flush(file.finish)

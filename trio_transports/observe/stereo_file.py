@@ -52,7 +52,7 @@ class _Lane:
 @final
 @define(eq=False)
 class StereoFile:
-    """Made by ``create``; ``write`` and ``close`` are called one after the other."""
+    """Made by ``create``; ``write`` and then ``finish`` are called one after the other."""
 
     path: str
     _rate: int
@@ -63,7 +63,7 @@ class StereoFile:
     @classmethod
     def create(cls, path: "str | PathLike[str]", sample_rate: int) -> "StereoFile":
         """Make the file, which must have a place to be; one of that name is replaced."""
-        made = cls(fspath(path), sample_rate, open(path, "w+b"))  # noqa: SIM115 - closed by ``close``
+        made = cls(fspath(path), sample_rate, open(path, "w+b"))  # noqa: SIM115 - closed by ``finish``
         made._write_header()
         return made
 
@@ -77,9 +77,10 @@ class StereoFile:
                 self._put(piece.side, lane, piece, piece.audio_format)
         self._write_header()
 
-    def close(self) -> None:
-        """Bring out what the converters hold, and be done."""
+    def finish(self, pieces: Sequence[Piece] = ()) -> None:
+        """Write the last pieces, bring out what the converters hold, and be done, whatever goes wrong with it."""
         with self._file:
+            self.write(pieces)
             for side, lane in self._lanes.items():
                 self._finish(side, lane)
             self._write_header()
