@@ -151,8 +151,9 @@ async def test_cancelled_it_holds_what_was_said(tmp_path: Path, autojump_clock: 
     """The block is cancelled in the middle of a word: the file ends there, and is whole."""
     path = tmp_path / "call.wav"
     async with memory_session(params()) as (session, peer):
-        with trio.move_on_after(0.5):
+        with trio.CancelScope() as scope:
             async with recorder(session, path):
+                scope.deadline = trio.current_time() + 0.5  # a thread has made the file: it takes time of its own
                 await speak(peer, block(4000, 2.0))
         assert not session._parts.outbound.taps.each
     left, _ = sides(path)

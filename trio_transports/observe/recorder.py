@@ -102,11 +102,13 @@ class Recording:
         """Write what waits, if the disk still takes it."""
         batch, self._waiting = self._waiting, []
         try:
-            # Not abandoned on cancellation: what comes next is written to the same file.
-            await trio.to_thread.run_sync(write, batch if self.failure is None else ())
+            # A batch that was taken is written: cancelled before its thread has begun, it would be lost.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_S):
+                await trio.to_thread.run_sync(write, batch if self.failure is None else ())
         except OSError as exc:
-            self.failure = exc
-            logger.exception("recording has ended, the call goes on")
+            if self.failure is None:
+                self.failure = exc
+                logger.exception("a recording has ended, the call goes on")
         finally:
             self._waiting_bytes = sum(len(piece.pcm) for piece in self._waiting)
 

@@ -80,7 +80,8 @@ class StereoFile:
     def finish(self, pieces: Sequence[Piece] = ()) -> None:
         """Write the last pieces, bring out what the converters hold, and be done, whatever goes wrong with it."""
         with self._file:
-            self.write(pieces)
+            if pieces:
+                self.write(pieces)
             for side, lane in self._lanes.items():
                 self._finish(side, lane)
             self._write_header()
