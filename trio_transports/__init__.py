@@ -121,3 +121,4 @@ if not _TYPE_CHECKING:  # to a type checker an unknown name is unknown
     from ._moved import explain_import as __getattr__
 
 __version__ = "0.1.0"
+"""The version of this library, as the package index has it."""

@@ -63,8 +63,9 @@ def undocumented(looked_at: list[Room]) -> Iterator[str]:
 
 
 def is_text(text: str) -> bool:
-    """Two words at the least, which end as a sentence does."""
-    return len(text.split()) > 1 and text.rstrip()[-1] in ".:!?)`|=" and not text.startswith("Alias for field")
+    """Two words at the least, which end as a sentence, a list or a table does."""
+    lines = text.splitlines() or [""]
+    return len(text.split()) > 1 and (lines[-1][-1:] in ".:!?)`|=" or re.match(r" *- ", lines[-1]) is not None)
 
 
 def test_every_public_name_has_a_text(looked_at: list[Room]) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar, NoReturn, Self
 
 import trio
 
+from .._documented import documented
 from .._nursery import open_services
 from .._showing import shown_url
 from ..audio.format import AudioFormat
@@ -34,6 +35,7 @@ AT_ONCE_PIECE_S = 0.5
 """``call`` cuts audio that is not paced into messages of this length: agents limit the size of a message."""
 
 
+@documented
 class WebSocketAgentAdapter:
     """Connects to a voice backend by a protocol that is passed in, or that a subclass is.
 
@@ -52,6 +54,7 @@ class WebSocketAgentAdapter:
     """
 
     capabilities: ClassVar[AdapterCapabilities] = AdapterCapabilities(input_formats=PCM16_24K, output_formats=PCM16_24K)
+    """What its agents can be asked for; a subclass says its own."""
 
     def __init__(
         self,
@@ -309,6 +312,7 @@ class WebSocketAgentAdapter:
 
     @property
     def is_connected(self) -> bool:
+        """Whether there is a conversation under way."""
         return self._running is not None and self._running is self._conversation and self._running.ending is None
 
     @property

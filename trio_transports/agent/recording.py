@@ -64,14 +64,14 @@ class Recording:
     is_truncated: bool = field(default=False, init=False)
     """Whether something was left out, since ``max_s`` was over."""
     _caller: _Track = field(factory=_Track, init=False)
-    """Add audio of the caller's, said at that time."""
     _agent: _Track = field(factory=_Track, init=False)
-    """Add audio of the agent's, which came at that time."""
 
     def caller(self, pcm: bytes, source: AudioFormat, at: float) -> None:
+        """Add audio of the caller's, said at that time."""
         self._place(self._caller, pcm, source, at)
 
     def agent(self, pcm: bytes, source: AudioFormat, at: float) -> None:
+        """Add audio of the agent's, which came at that time."""
         self._place(self._agent, pcm, source, at)
 
     def cut_agent(self, at: float) -> None:

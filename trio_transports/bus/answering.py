@@ -16,6 +16,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from .._documented import documented
 from .bus import Bus
 from .jobs import JobError
 from .messages import (
@@ -48,18 +49,24 @@ Key: TypeAlias = tuple[str, str]
 log = logging.getLogger(__name__)
 
 
+@documented
 @final
 @define(eq=False)
 class JobRequest:
     """One job that this worker was asked for: what a ``@job`` method is given."""
 
     message: BusJobRequestMessage
+    """The request as it came."""
     _source: str
     _bus: Bus
     scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    """What cancels the job."""
     turn: trio.Event = field(factory=trio.Event, init=False)
+    """Set when the jobs before it have begun: the worker's own business."""
     size_bytes: int = field(default=0, init=False)
+    """How much memory it takes, in bytes."""
     is_answered: bool = field(default=False, init=False)
+    """Whether the requester has its answer."""
     _update_wanted: ParkingLot = field(factory=ParkingLot, init=False)
 
     def __repr__(self) -> str:
@@ -67,18 +74,22 @@ class JobRequest:
 
     @property
     def job_id(self) -> str:
+        """What its messages are known by."""
         return self.message.job_id
 
     @property
     def job_name(self) -> str | None:
+        """Which job is asked for; None is the one without a name."""
         return self.message.job_name
 
     @property
     def requester(self) -> str:
+        """The name of the worker that asks."""
         return self.message.source
 
     @property
     def payload(self) -> Payload:
+        """What it is to be done with; empty where nothing was given. It may come from elsewhere, so check it."""
         return self.message.payload or {}
 
     async def send_update(self, update: Payload | None = None, *, urgent: bool = False) -> None:
@@ -87,9 +98,11 @@ class JobRequest:
         await self._bus.send(kind(**self._head, update=update))
 
     async def send_stream_start(self, data: Payload | None = None) -> None:
+        """Say that results will come one after another."""
         await self._bus.send(BusJobStreamStartMessage(**self._head, data=data))
 
     async def send_stream_data(self, data: Payload | None = None) -> None:
+        """Send one of the results."""
         await self._bus.send(BusJobStreamDataMessage(**self._head, data=data))
 
     async def send_stream_end(self, data: Payload | None = None) -> None:
@@ -120,6 +133,7 @@ class JobRequest:
         await self._update_wanted.park()
 
     def want_update(self) -> None:
+        """Wake ``update_wanted``: the worker's own business."""
         self._update_wanted.unpark_all()
 
     @property

@@ -264,6 +264,7 @@ class _Context:
 
     @property
     def job_id(self) -> str:
+        """What its messages are known by."""
         return self._begun.job_id
 
     @property

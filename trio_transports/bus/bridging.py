@@ -32,6 +32,7 @@ MAX_FRAMES: Final = 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
 GOODBYE_S: Final = 1.0
 LIFECYCLE_FRAMES: Final = (StartFrame, EndFrame, CancelFrame)
+"""The frames that begin and end a call, which would end a Pipecat pipeline for all its callers."""
 
 FrameTypes = Sequence[type[Any]]
 

@@ -17,16 +17,24 @@ from .subscription import BusSubscription, SubscribeOptions
 class Bus(Protocol):
     """What workers, runners and proxies ask of a bus."""
 
-    async def send(self, message: BusMessage) -> None: ...
+    async def send(self, message: BusMessage) -> None:
+        """Send to every subscriber. It may wait for those that are slow."""
 
     def send_now(self, message: BusMessage) -> bool:
         """Send without waiting; False where that cannot be, and ``send`` has to be used. It is no checkpoint."""
 
-    def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription: ...
+    def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
+        """Have messages queued under that name from now on."""
 
     @property
-    def is_running(self) -> bool: ...
+    def is_running(self) -> bool:
+        """Whether it can be sent on."""
 
-    def running(self, *, hold: bool = False) -> AbstractAsyncContextManager[object]: ...
+    def running(self, *, hold: bool = False) -> AbstractAsyncContextManager[object]:
+        """Run it for as long as the block does.
 
-    def release(self) -> None: ...
+        With ``hold`` it goes on until ``release``, for those that still have something to say.
+        """
+
+    def release(self) -> None:
+        """Let a held bus end."""

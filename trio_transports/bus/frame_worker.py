@@ -111,17 +111,24 @@ class CallOutput(trio.abc.SendChannel[Frame]):
         self._gone = True
 
 
+@documented
 @final
 @define(eq=False)
 class BridgedCall:
-    """One session that is somewhere else. ``id`` is its name on the bus; ``start`` what was told of the caller."""
+    """One session that is somewhere else."""
 
     id: str
+    """Its name on the bus."""
     start: StartFrame
+    """What was told of the caller; empty where nothing was."""
     input: Inbox
+    """What the caller sends, as ``session.input`` is."""
     output: CallOutput
+    """What is sent to the caller, as ``session.output`` is."""
     last_frame_s: float
+    """When something was heard of it last, in seconds of trio's clock."""
     scope: trio.CancelScope = field(factory=trio.CancelScope)
+    """What ends its handler."""
 
     def __repr__(self) -> str:
         return f"<BridgedCall {self.id!r}>"
@@ -137,11 +144,17 @@ class FrameWorker(Worker):
     """Serves callers that are somewhere else: those of ``bridge``, and those of a Pipecat ``BusBridgeProcessor``."""
 
     _handler: CallHandler
+    """``async def handler(call)``, run once for each caller."""
     _bridge: str | None = field(default=None, kw_only=True)
+    """Serve the callers of this bridge only; None: all that come."""
     _max_calls: int = field(default=MAX_CALLS, kw_only=True)
+    """How many calls there may be at once; one more is refused."""
     _idle_timeout: float = field(default=IDLE_TIMEOUT, kw_only=True)
+    """Seconds without a frame after which a call is over: its other end may be gone without a word."""
     _max_ahead_s: float = field(default=MAX_AHEAD_S, kw_only=True)
+    """How many seconds of audio may be sent ahead of its time; then ``send`` waits."""
     bridged: bool = field(default=True, init=False)
+    """True: it serves callers that are somewhere else."""
     _calls: dict[str, BridgedCall] = field(factory=dict, init=False)
     _handled: set[BridgedCall] = field(factory=set, init=False)
     """Calls whose handler runs, among them some that are over for the other side."""
@@ -152,6 +165,7 @@ class FrameWorker(Worker):
 
     @property
     def calls(self) -> tuple[BridgedCall, ...]:
+        """The calls that are under way."""
         return tuple(self._calls.values())
 
     def accepts(self, message: BusMessage) -> bool:

@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias, final
 
 from attrs import frozen
 
+from .._documented import documented
 from ..errors import TransportError
 from .messages import JobStatus, Payload
 
@@ -64,11 +65,15 @@ class JobGroupError(TransportError):
         self.errors = dict(errors)
 
 
+@documented
 @final
 @frozen
 class JobEvent:
     """What a worker tells before it answers."""
 
     type: JobEventType
+    """An update, or the begin, a part or the end of a stream of results."""
     worker_name: str
+    """Who tells it."""
     data: Payload | None = None
+    """JSON values, bytes, and instances of the classes registered with the serializer; None is nothing."""

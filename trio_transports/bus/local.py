@@ -7,11 +7,13 @@ from typing import Unpack, final
 import trio
 from attrs import define, field
 
+from .._documented import documented
 from ..errors import LocalProtocolError
 from .messages import BusMessage
 from .subscription import TURN, BusSubscription, Fanout, SubscribeOptions
 
 
+@documented
 @final
 @define(eq=False, repr=False)
 class LocalBus:
@@ -19,6 +21,7 @@ class LocalBus:
 
     _fanout: Fanout = field(factory=Fanout, init=False)
     is_running: bool = field(default=False, init=False)
+    """True: a bus in one process needs nothing to run."""
     _turns: int = field(default=0, init=False)
     _is_crowded: bool = field(default=False, init=False)
     """Somebody has to read before more is sent."""

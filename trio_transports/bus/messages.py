@@ -15,11 +15,15 @@ from typing import Annotated, Literal, Protocol, TypeAlias
 from attrs import field, frozen
 from attrs.validators import in_, instance_of, optional
 
+from .._documented import documented
 from ..frames import Frame
 
 FrameDirection: TypeAlias = Literal["DOWNSTREAM", "UPSTREAM"]
+"""Which way a frame travels in the recipient's pipeline, in Pipecat's words."""
 FrameRole: TypeAlias = Literal["input", "output"]
+"""Whether a frame came in from a caller or goes out to one."""
 JobStatus: TypeAlias = Literal["completed", "cancelled", "failed", "error"]
+"""How a job came out."""
 
 Content: TypeAlias = Annotated[object, "any value that a payload may hold"]
 Payload: TypeAlias = Mapping[str, object]
@@ -30,12 +34,20 @@ def _entries(value: "Iterable[WorkerRegistryEntry]") -> "tuple[WorkerRegistryEnt
     return tuple(value)
 
 
+@documented
 @frozen(kw_only=True)
 class BusMessage:
+    """What every message on the bus has."""
+
     source: str = field(validator=instance_of(str))
+    """The name of the worker, or runner, that sends it. From a peer it is only believed where a proxy vouches for
+    it."""
     target: str | None = field(default=None, validator=optional(instance_of(str)))
+    """The name of the worker that it is for; None is everybody."""
     id: int = 0
+    """A number that Pipecat gives its messages; nothing here goes by it."""
     name: str = ""
+    """A name that Pipecat gives its messages; nothing here goes by it."""
 
 
 class BusLocalMessage:
@@ -44,11 +56,13 @@ class BusLocalMessage:
     __slots__ = ()
 
 
+@documented
 @frozen(kw_only=True)
 class BusDataMessage(BusMessage):
     """Delivered in order."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusSystemMessage(BusMessage):
     """Delivered ahead of the data that waits."""
@@ -60,8 +74,10 @@ class CustomFrame:
 
 
 BusFrame: TypeAlias = Frame | CustomFrame
+"""What a ``BusFrameMessage`` carries: a frame of this library, or one of the application's own."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusOpaqueMessage(BusDataMessage):
     """A message of a kind that is not known here, as it came, for a serializer with ``pass_unknown``.
@@ -71,10 +87,14 @@ class BusOpaqueMessage(BusDataMessage):
     """
 
     type_name: str
+    """What the sender calls its kind."""
     bridge: str | None = None
+    """The bridge that it is for, where it names one."""
     data: bytes = field(repr=False)
+    """The message as it came, byte for byte."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusFrameMessage(BusDataMessage):
     """One of our frames, or one of the application's own.
@@ -84,82 +104,116 @@ class BusFrameMessage(BusDataMessage):
     """
 
     frame: BusFrame
+    """The frame."""
     direction: FrameDirection = field(default="DOWNSTREAM", validator=in_(("DOWNSTREAM", "UPSTREAM")))
+    """Which way it travels in the recipient's pipeline."""
     bridge: str | None = None
+    """The bridge that it belongs to; None: any."""
     role: FrameRole = field(default="output", validator=in_(("input", "output")))
+    """Whether it came in from a caller (``input``) or goes out to one: of two names for one frame, Pipecat's peers take
+    this as the choice."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusTTSSpeakMessage(BusDataMessage):
     """Asks a worker to say ``text``."""
 
     text: str
+    """What to say."""
     append_to_context: bool = True
+    """Whether the model is told that it was said."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusFlushProgressMessage(BusDataMessage):
     """A flush that another worker waits for is still making progress."""
 
     flush_id: int
+    """Which flush, by its number."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusActivateWorkerMessage(BusDataMessage):
+    """Tells a worker to take messages from now on."""
+
     args: Payload | None = None
+    """What ``on_activated`` is given. JSON values, bytes, and instances of the classes registered with the serializer;
+    None is nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusDeactivateWorkerMessage(BusDataMessage):
     """Tells a worker to stop taking messages until it is activated again."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusEndMessage(BusDataMessage):
     """Asks the runner to end all its workers in good order."""
 
     reason: str | None = None
+    """Why, for whoever is told; None says nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusEndWorkerMessage(BusDataMessage):
     """Tells a worker to end once it has handled what was sent before."""
 
     reason: str | None = None
+    """Why, for whoever is told; None says nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusCancelMessage(BusSystemMessage):
     """Asks the runner to cancel all its workers."""
 
     reason: str | None = None
+    """Why, for whoever is told; None says nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusCancelWorkerMessage(BusSystemMessage):
     """Cancels a worker where it stands."""
 
     reason: str | None = None
+    """Why, for whoever is told; None says nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class WorkerRegistryEntry:
-    """One worker in a runner's registry. ``started_at`` is Unix time in seconds."""
+    """One worker in a runner's registry."""
 
     name: str
+    """Its name, by which it is addressed."""
     parent: str | None = None
+    """The worker that added it, which it does not outlive; None: none."""
     active: bool = False
+    """Whether it takes messages."""
     bridged: bool = False
+    """Whether it serves callers that are somewhere else."""
     started_at: float | None = None
+    """When it began, as Unix time in seconds; None where that is not told."""
 
 
+@documented
 @frozen(kw_only=True)
 class WorkerReadyData:
     """A worker that is ready to take messages, and the runner it runs on."""
 
     worker_name: str
+    """Its name."""
     runner: str
+    """The name of the runner that it runs on."""
     entry: WorkerRegistryEntry
+    """What the registry has of it."""
 
 
 class AnyWorker(Protocol):
@@ -169,122 +223,191 @@ class AnyWorker(Protocol):
     parent: str | None
 
 
+@documented
 @frozen(kw_only=True)
 class BusAddWorkerMessage(BusSystemMessage, BusLocalMessage):
     """Asks the local runner to run ``worker``."""
 
     worker: AnyWorker
+    """The worker to run."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusWorkerRegistryMessage(BusSystemMessage):
-    """The workers of one runner, for the others to know.
-
-    ``alive_for_s``: it says so again within that time, or its workers are gone. None: it says so once.
-    """
+    """The workers of one runner, for the others to know."""
 
     runner: str
+    """The runner's name."""
     workers: tuple[WorkerRegistryEntry, ...] = field(converter=_entries)
+    """All workers that it has."""
     alive_for_s: float | None = None
+    """It says so again within that many seconds, or its workers are gone. None: it says so once."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusWorkerReadyMessage(BusDataMessage):
     """Worker ``source`` takes messages from now on."""
 
     runner: str
+    """The runner that it runs on."""
     parent: str | None = None
+    """The worker that added it; None: none."""
     active: bool = False
+    """Whether it takes messages."""
     bridged: bool = False
+    """Whether it serves callers that are somewhere else."""
     started_at: float | None = None
+    """When it began, as Unix time in seconds."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusWorkerErrorMessage(BusSystemMessage):
     """Worker ``source`` failed and has ended."""
 
     error: str
+    """The exception, in one line."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusWorkerLocalErrorMessage(BusSystemMessage, BusLocalMessage):
     """A child worker failed; told to its parent only."""
 
     error: str
+    """The exception, in one line."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobRequestMessage(BusDataMessage):
+    """Asks a worker to do a job."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     job_name: str | None = None
+    """Which job, as ``@job`` names it; None is the one without a name."""
     payload: Payload | None = None
+    """What it is done with. JSON values, bytes, and instances of the classes registered with the serializer; None is
+    nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobResponseMessage(BusDataMessage):
+    """How a job came out."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     status: JobStatus
+    """``completed``, or why there is no result."""
     response: Payload | None = None
+    """What came of it. JSON values, bytes, and instances of the classes registered with the serializer; None is
+    nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobResponseUrgentMessage(BusSystemMessage):
+    """How a job came out, ahead of the data that waits."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     status: JobStatus
+    """``completed``, or why there is no result."""
     response: Payload | None = None
+    """What came of it. JSON values, bytes, and instances of the classes registered with the serializer; None is
+    nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobUpdateMessage(BusDataMessage):
+    """How far a job is."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     update: Payload | None = None
+    """JSON values, bytes, and instances of the classes registered with the serializer; None is nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobUpdateUrgentMessage(BusSystemMessage):
+    """How far a job is, ahead of the data that waits."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     update: Payload | None = None
+    """JSON values, bytes, and instances of the classes registered with the serializer; None is nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobUpdateRequestMessage(BusDataMessage):
+    """Asks how far a job is."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobCancelMessage(BusSystemMessage):
+    """Tells a worker to give a job up."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     reason: str | None = None
+    """Why, for whoever is told; None says nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobStreamStartMessage(BusDataMessage):
+    """A job's results begin to come, one after another."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     data: Payload | None = None
+    """JSON values, bytes, and instances of the classes registered with the serializer; None is nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobStreamDataMessage(BusDataMessage):
+    """One of a job's results."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     data: Payload | None = None
+    """JSON values, bytes, and instances of the classes registered with the serializer; None is nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusJobStreamEndMessage(BusDataMessage):
+    """The last of a job's results, and its end."""
+
     job_id: str
+    """Which job it is about: the id that its request has."""
     data: Payload | None = None
+    """JSON values, bytes, and instances of the classes registered with the serializer; None is nothing."""
 
 
+@documented
 @frozen(kw_only=True)
 class BusGapMessage(BusDataMessage, BusLocalMessage):
-    """Messages are missing at this place. It is made on this side, and reaches every subscriber that lost something.
-
-    ``missed`` is how many, or None when nobody can know; ``publisher`` is whose, where that is known.
-    """
+    """Messages are missing at this place. It is made on this side, and reaches every subscriber that lost something."""
 
     missed: int | None
+    """How many are missing; None where nobody can know."""
     publisher: str | None = None
+    """Whose they were, where that is known."""
     reason: str = ""
+    """Why they are missing, for a log."""
 
 
 @frozen(kw_only=True)

@@ -42,6 +42,7 @@ class WorkerRegistry:
     """Owned by a runner, shared with its workers."""
 
     runner_name: str
+    """The runner whose it is."""
     refused: int = field(default=0, init=False)
     """Entries from elsewhere that rules 2 and 3 kept out."""
     _local: dict[str, WorkerRegistryEntry] = field(factory=dict, init=False)
@@ -57,10 +58,12 @@ class WorkerRegistry:
 
     @property
     def local_workers(self) -> tuple[WorkerRegistryEntry, ...]:
+        """The workers that run here."""
         return tuple(self._local.values())
 
     @property
     def remote_workers(self) -> tuple[WorkerRegistryEntry, ...]:
+        """The workers of other runners, as far as they are known."""
         return tuple(entry for entries in self._remote.values() for entry in entries.values())
 
     def find(self, name: str) -> WorkerReadyData | None:
@@ -76,6 +79,7 @@ class WorkerRegistry:
         return self.find(name) is not None
 
     def add_local(self, entry: WorkerRegistryEntry) -> None:
+        """Put a worker that runs here into it. A name that is taken is an error."""
         if entry.name in self._local:
             raise LocalProtocolError(f"a worker named {entry.name!r} already runs here: give each a name of its own")
         self._local[entry.name] = entry
@@ -86,6 +90,7 @@ class WorkerRegistry:
         self._local[entry.name] = entry
 
     def remove_local(self, name: str) -> None:
+        """Take a worker out that ran here."""
         if self._local.pop(name, None) is not None:
             self._tell_gone(name)
 
@@ -174,6 +179,7 @@ class WorkerRegistry:
         self._gone_watchers.append(watcher)
 
     def watch(self, name: str, watcher: Watcher) -> None:
+        """Have ``watcher`` called when that worker is ready; at once if it is."""
         watchers = self._watchers.setdefault(name, [])
         if watcher in watchers:
             return
@@ -183,12 +189,14 @@ class WorkerRegistry:
             watcher(found)
 
     def unwatch(self, watcher: Watcher) -> None:
+        """Call that watcher no more."""
         for name in [name for name, watchers in self._watchers.items() if watcher in watchers]:
             self._watchers[name].remove(watcher)
             if not self._watchers[name]:
                 del self._watchers[name]
 
     def forget_gone(self, watcher: GoneWatcher) -> None:
+        """Call that watcher of ``on_gone`` no more."""
         self._gone_watchers.remove(watcher)
 
     def _tell(self, runner: str, entry: WorkerRegistryEntry) -> None:

@@ -26,6 +26,7 @@ from attrs import define, field
 from attrs.validators import gt, optional
 from trio.lowlevel import ParkingLot
 
+from .._documented import documented
 from .._moved import moved
 from .._nursery import open_services
 from ..errors import LocalProtocolError
@@ -83,15 +84,24 @@ def _named(name: str | None) -> str:
     return name if name is not None else f"runner-{uuid.uuid4().hex[:8]}"
 
 
+@documented
 @final
 @moved("runner")
 @define(eq=False, repr=False)
 class WorkerRunner:
+    """Runs workers on one bus: each in a task of its own, until they end or it is ended."""
+
     name: str = field(default=None, converter=_named)
+    """What other runners know it by; made up unless given."""
     bus: Bus = field(factory=LocalBus, kw_only=True)
+    """The bus that its workers live on; one in this process unless given."""
     _end_timeout: float = field(default=END_TIMEOUT, kw_only=True)
+    """Seconds that a worker has to end in good order; past it, it is cancelled."""
     _heartbeat: float | None = field(default=None, kw_only=True, validator=optional(gt(0)))
+    """Seconds between its words that it is alive; where three are missed, its workers are gone for the others. None
+    says it once, and a runner that crashes is never missed."""
     registry: WorkerRegistry = field(init=False)
+    """Which workers there are, here and elsewhere."""
     _workers: dict[str, _Running] = field(factory=dict, init=False)
     _left: ParkingLot = field(factory=ParkingLot, init=False)
     _finish: trio.Event = field(factory=trio.Event, init=False)
@@ -223,6 +233,7 @@ class WorkerRunner:
 
     @property
     def is_ending(self) -> bool:
+        """Whether it takes no more workers."""
         return self._finish.is_set()
 
     async def wait_ending(self) -> None:

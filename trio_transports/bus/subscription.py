@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from attrs.validators import ge
 from trio.lowlevel import ParkingLot
 
+from .._documented import documented
 from .messages import BusGapMessage, BusMessage, BusSystemMessage
 from .weight import weight
 
@@ -54,14 +55,22 @@ class Receipt(Protocol):
     def handled(self) -> None: ...
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class SubscriptionStatistics:
+    """What a subscription has counted so far."""
+
     received: int
+    """Messages that were queued for it."""
     dropped: int
+    """Messages that were lost, since it did not read in time; a ``BusGapMessage`` stands in their place."""
     waiting_data: int
+    """Messages that wait in order."""
     waiting_system: int
+    """Messages that wait ahead of those."""
     waiting_bytes: int
+    """The memory that they take, in bytes."""
 
 
 @final
@@ -144,17 +153,22 @@ class _Lane:
             receipt.handled()
 
 
+@documented
 @final
 @define(eq=False, kw_only=True, repr=False, slots=False)  # without slots: the abstract base has a __dict__ as it is
 class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     """Made by a bus's ``subscribe``. Cancelling any of the receiving methods loses nothing."""
 
     name: str
+    """Whose it is."""
     _accepts: Accepts | None = None
     _tap: Accepts | None = None
     data_buffer: int = field(default=DATA_BUFFER, validator=ge(1))
+    """How many data messages may wait."""
     system_buffer: int = field(default=SYSTEM_BUFFER, validator=ge(1))
+    """How many system messages may wait."""
     max_bytes: int = field(default=MAX_BYTES, validator=ge(1))
+    """How many bytes may wait, of either kind."""
     _forget: "Callable[[BusSubscription], None]"
     _system: _Lane = field(init=False)
     _data: _Lane = field(init=False)
@@ -174,6 +188,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return f"<BusSubscription {self.name!r} {self._state}, {len(self._data.waiting)} waiting>"
 
     def statistics(self) -> SubscriptionStatistics:
+        """Take a snapshot of what was counted so far."""
         return SubscriptionStatistics(
             received=self._received,
             dropped=self._dropped,
@@ -237,9 +252,11 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return await self._receive((self._system, self._data), self._readers)
 
     async def receive_system(self) -> BusMessage:
+        """Wait for the next system message. Cancelling it loses nothing."""
         return await self._receive((self._system,), self._system.readers)
 
     async def receive_data(self) -> BusMessage:
+        """Wait for the next data message. Cancelling it loses nothing."""
         return await self._receive((self._data,), self._data.readers)
 
     def close(self) -> None:

@@ -77,9 +77,13 @@ class Worker:
     """Whether it lives on something of its caller's, as a connection that ends with the endpoint it was given to."""
 
     name: str = field(validator=_is_name)
+    """What it is addressed by; one name in the whole bus."""
     _active: bool = field(default=True, kw_only=True)
+    """Whether it takes messages from its beginning; otherwise once a message activates it."""
     parent: str | None = field(default=None, kw_only=True)
+    """The worker that added it, which it does not outlive; None: none."""
     bridged: bool = field(default=False, kw_only=True)
+    """Whether it serves callers that are somewhere else; told in the registry."""
     _life: "_Life | None" = field(default=None, init=False)
 
     def __repr__(self) -> str:
@@ -110,9 +114,11 @@ class Worker:
         """Do a job that no ``@job`` method is there for; what it returns is the response."""
         raise JobError(f"worker {self.name!r} does no job named {request.job_name!r}")
 
-    async def on_activated(self, args: Payload | None) -> None: ...
+    async def on_activated(self, args: Payload | None) -> None:
+        """Handle that it takes messages from now on; called at its beginning too."""
 
-    async def on_deactivated(self) -> None: ...
+    async def on_deactivated(self) -> None:
+        """Handle that it takes no more messages until it is activated again."""
 
     async def on_end(self, reason: str | None) -> None:
         """Finish in good order; cancelled after ``end_timeout``."""
@@ -125,13 +131,16 @@ class Worker:
 
     @property
     def bus(self) -> Bus:
+        """The bus that it lives on; an error while it does not run."""
         return self._alive("bus").bus
 
     @property
     def registry(self) -> WorkerRegistry:
+        """Which workers there are; an error while it does not run."""
         return self._alive("registry").registry
 
     async def send(self, message: BusMessage) -> None:
+        """Send a message on the bus."""
         await self._alive("send()").bus.send(message)
 
     def watch(self, *names: str) -> None:

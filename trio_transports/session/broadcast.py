@@ -80,6 +80,7 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
         raise trio.ClosedResourceError("this subscription was closed")
 
     def close(self) -> None:
+        """Receive nothing more."""
         self._closed = True
         self._values.clear()
         self._bytes = 0

@@ -15,6 +15,7 @@ from typing import Final, final
 
 from attrs import define, field
 
+from ..._documented import documented
 from ...errors import RemoteProtocolError
 from ...frames import AudioFrame
 from ...serializers.converters import audio_frame
@@ -49,18 +50,21 @@ def _json_or_shared(json: JSONMessageSerializer | None) -> JSONMessageSerializer
     return json if json is not None else shared_serializer()
 
 
+@documented
 @final
 @define(eq=False)
 class BinaryMessageSerializer:
     """Audio in binary, everything else by ``json``."""
 
     _json: JSONMessageSerializer = field(default=None, converter=_json_or_shared)
+    """What writes everything but audio."""
     _written: tuple[_Texts, bytes] = field(default=(("",) * 6, b""), init=False)
     """The texts of the audio written last, and how they were written: those of one stream are always the same."""
     _read: tuple[bytes, _Texts] = field(default=(b"", ("",) * 6), init=False)
     """The texts of the audio read last, as they stood there and as they are."""
 
     def encode(self, message: BusMessage) -> bytes:
+        """The message as bytes."""
         if type(message) is BusFrameMessage and type(message.frame) is AudioFrame:
             try:
                 return self._encode_audio(message, message.frame)
@@ -69,6 +73,7 @@ class BinaryMessageSerializer:
         return self._json.encode(message)
 
     def decode(self, data: bytes | str) -> BusMessage:
+        """The message in these bytes. What cannot be read raises ``RemoteProtocolError``."""
         if isinstance(data, bytes) and data[:1] == b"\x01":
             self._json.check_size(data)
             return self._decode_audio(data)

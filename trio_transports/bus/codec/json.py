@@ -58,9 +58,11 @@ class MessageSerializer(Protocol):
     what is well formed and not known.
     """
 
-    def encode(self, message: BusMessage) -> bytes: ...
+    def encode(self, message: BusMessage) -> bytes:
+        """The message as bytes."""
 
-    def decode(self, data: bytes | str) -> BusMessage: ...
+    def decode(self, data: bytes | str) -> BusMessage:
+        """The message in these bytes. What cannot be read raises ``RemoteProtocolError``."""
 
 
 @cache
@@ -181,6 +183,7 @@ class JSONMessageSerializer:
             self._register_value(cls, name)
 
     def encode(self, message: BusMessage) -> bytes:
+        """The message as bytes."""
         cls = type(message)
         if isinstance(message, BusOpaqueMessage):
             return message.data
@@ -198,6 +201,7 @@ class JSONMessageSerializer:
         return data
 
     def decode(self, data: bytes | str) -> BusMessage:
+        """The message in these bytes. What cannot be read raises ``RemoteProtocolError``."""
         self.check_size(data)
         name, content = untag(_parse(data))
         try:

@@ -24,6 +24,7 @@ from typing import Final, final
 
 from attrs import Attribute, define, evolve, field, frozen
 
+from ..._documented import documented
 from ..._moved import moved
 from ...errors import ConnectionClosed, LocalProtocolError
 from ...frames import AudioFrame
@@ -73,22 +74,34 @@ def _above_zero(instance: object, attribute: object, value: float) -> None:
         raise ValueError(f"{type(instance).__name__}.{name} must be above 0, not {value!r}")
 
 
+@documented
 @final
 @frozen(kw_only=True)
 class ProxySettings:
-    """Limits of one proxy. Keepalive is off when ``ping_interval`` is None."""
+    """Limits of one proxy."""
 
     send_timeout: float = field(default=10, validator=_above_zero)
+    """Seconds that one message may take to be written; past it the connection is aborted."""
     close_timeout: float = field(default=2, validator=_above_zero)
+    """Seconds for the goodbye."""
     connect_timeout: float = field(default=10, validator=_above_zero)
+    """Seconds for making a connection."""
     ping_interval: float | None = 20
+    """Seconds between pings; None sends none, and a peer that vanished is noticed late."""
     ping_timeout: float = field(default=20, validator=_above_zero)
+    """Seconds within which a ping has to be answered; else the connection is lost."""
     max_message_bytes: int = field(default=WIRE_LIMIT_BYTES, validator=_above_zero)
+    """The longest message, in bytes, that is taken; a longer one closes the connection with 1009."""
     max_malformed: int = field(default=100, validator=_above_zero)
+    """How many malformed messages in a row close the connection."""
     outbox_messages: int = field(default=MAX_MESSAGES, validator=_above_zero)
+    """How many messages may wait to be sent; past it the oldest audio goes first."""
     outbox_bytes: int = field(default=MAX_BYTES, validator=_above_zero)
+    """How many bytes may wait to be sent."""
     outbox_audio_secs: float = field(default=MAX_AUDIO_S, validator=_above_zero)
+    """How many seconds of audio may wait to be sent."""
     ssl_context: ssl.SSLContext | None = None
+    """TLS: whom a client of ``wss://`` trusts; None trusts what the system trusts."""
 
 
 def _settings_or_default(given: ProxySettings | None) -> ProxySettings:
@@ -113,17 +126,26 @@ def is_worker_name(proxy: object, attribute: "Attribute[str]", value: object) ->
         raise ValueError(f"{type(proxy).__name__}.{attribute.alias} must be the name of a worker, not {value!r}")
 
 
+@documented
 @moved("proxy")
 @define(eq=False, repr=False, slots=False)
 class Proxy(Worker):
     """What the two proxies share. Make a ``WebSocketProxyServer`` or a ``WebSocketProxyClient``."""
 
     _local: str = field(alias="worker_name", kw_only=True, validator=is_worker_name)
+    """The worker on this side, for which the proxy speaks."""
     _remote: str = field(alias="remote_worker_name", kw_only=True, validator=is_worker_name)
+    """The worker on the other side, which can be addressed here by that name."""
     _forward: MessageTypes = field(alias="forward_messages", default=(), kw_only=True, converter=_message_types)
+    """Kinds of messages that go out without being addressed to the other worker. None of them by default."""
     _lifecycle: MessageTypes = field(alias="accepts_lifecycle", default=(), kw_only=True, converter=_lifecycle_types)
+    """Which messages of ``LIFECYCLE_MESSAGES`` the peer may send. By default none: a peer could end the worker, or
+    everything."""
     _custom: MessageSerializer | None = field(alias="serializer", default=None, kw_only=True)
+    """What writes the messages, for types of your own; None is Pipecat's JSON, with audio in binary where the peer
+    can."""
     _settings: ProxySettings = field(alias="settings", default=None, kw_only=True, converter=_settings_or_default)
+    """Limits and timeouts; None is the usual ones."""
     _json: MessageSerializer = field(init=False)
     _binary: BinaryMessageSerializer = field(init=False)
     _serializer: MessageSerializer = field(init=False)
@@ -148,6 +170,7 @@ class Proxy(Worker):
 
     @property
     def is_connected(self) -> bool:
+        """Whether it is joined to its peer now."""
         return self._link is not None
 
     def events(self, buffer: int = 1024) -> "Subscription[ProxyEvent]":
@@ -155,16 +178,19 @@ class Proxy(Worker):
         return self._events.subscribe(buffer)
 
     def statistics(self) -> ProxyStatistics:
+        """Take a snapshot of what was counted so far."""
         return self._counters.snapshot(len(self._outbox), self._outbox.dropped)
 
     # The routing rules: two functions of a message and nothing else.
 
     def goes_out(self, message: BusMessage) -> bool:
+        """Whether a message of this side crosses to the other."""
         if isinstance(message, BusLocalMessage) or message.source != self._local:
             return False
         return message.target == self._remote or isinstance(message, self._forward)
 
     def comes_in(self, message: BusMessage) -> bool:
+        """Whether a message of the other side is let in here."""
         if isinstance(message, BusLocalMessage) or message.source == self._local:
             return False
         if isinstance(message, LIFECYCLE_MESSAGES) and not (

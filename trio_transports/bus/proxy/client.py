@@ -49,11 +49,17 @@ class WebSocketProxyClient(Proxy):
     """
 
     _local: str = field(alias="local_worker_name", kw_only=True, validator=is_worker_name)
+    """The worker on this side, for which the proxy speaks."""
     _address: Address = field(alias="url", kw_only=True, converter=_parsed)
+    """Where to: ``ws://`` or ``wss://``, host, port, path."""
     _headers: tuple[tuple[str, str], ...] = field(alias="headers", default=None, kw_only=True, converter=_pairs)
+    """HTTP headers for the handshake, such as a token. They are logged nowhere."""
     _reconnect: ReconnectPolicy | None = field(alias="reconnect", default=None, kw_only=True)
+    """Dial again after a lost connection, as this policy says; None ends the proxy with its connection."""
     _engine: str = field(alias="engine", default="direct", kw_only=True)
+    """Which WebSocket engine: ``direct``, or ``trio-websocket``."""
     _given_open_wire: OpenWire | None = field(alias="open_wire", default=None, kw_only=True)
+    """Opens the connection instead of dialling ``url``, for one that is made some other way."""
     _open_wire: OpenWire = field(init=False)
     _activated: trio.Event = field(factory=trio.Event, init=False)
     _while_active: trio.CancelScope = field(factory=trio.CancelScope, init=False)
@@ -78,6 +84,7 @@ class WebSocketProxyClient(Proxy):
             self._activated.set()
 
     def comes_in(self, message: BusMessage) -> bool:
+        """Whether a message of the other side is let in here: what it tells of its workers, too."""
         if isinstance(message, BusWorkerRegistryMessage) and message.target is None:
             return message.source != self._local
         return super().comes_in(message)

@@ -14,8 +14,11 @@ class ProxyStatistics:
     """What a proxy has counted so far, over all its connections."""
 
     connections: int = 0
+    """How many connections there were."""
     sent: int = 0
+    """Messages that were sent."""
     received: int = 0
+    """Messages that came."""
     dropped: int = 0
     """Messages for the peer that did not fit into the outbox, or came too fast for the proxy."""
     malformed: int = 0
@@ -27,6 +30,7 @@ class ProxyStatistics:
     unsendable: int = 0
     """Messages for the peer that the serializer could not write."""
     waiting: int = 0
+    """Messages that wait to be sent."""
 
 
 @final

@@ -4,29 +4,38 @@ from typing import TypeAlias, final
 
 from attrs import frozen
 
+from ..._documented import documented
 from ...errors import Initiator
 from ...session.broadcast import EventsLost
 from ...session.events import Reconnecting
 from ...wire.peer import Peer
 
 
+@documented
 @final
 @frozen
 class Connected:
     """The proxy is joined to ``peer``; ``peer.subprotocol`` says whether audio goes in binary."""
 
     peer: Peer
+    """Who is at the other end."""
 
 
+@documented
 @final
 @frozen
 class Disconnected:
     """Told once for each ``Connected``, after the wire is closed."""
 
     peer: Peer
+    """Who was at the other end."""
     code: int
+    """The WebSocket close code."""
     reason: str
+    """The reason that came with the code."""
     initiator: Initiator
+    """Who ended it: ``local``, ``remote``, or ``error`` where the connection broke."""
 
 
 ProxyEvent: TypeAlias = Connected | Disconnected | Reconnecting | EventsLost
+"""Everything that a proxy's ``events()`` gives."""

@@ -28,9 +28,13 @@ log = logging.getLogger(__name__)
 @final
 @define(eq=False, repr=False, slots=False)
 class WebSocketProxyServer(Proxy):
+    """The accepting side of a proxy, for one client: give it to a runner, or see ``serve_proxies``."""
+
     lives_with_caller = True
+    """True: it ends with the endpoint that it was given to."""
 
     _websocket: ServerSide = field(alias="websocket", kw_only=True)
+    """The client's connection: a ``Wire``, or the WebSocket of a framework."""
 
     async def main(self) -> None:
         with self._events.activity():

@@ -54,13 +54,17 @@ class RedisBusStatistics:
     """What one process has counted so far on its bus."""
 
     published: int
+    """Messages that were published."""
     stored: int
+    """Messages that were stored as well, since they are durable."""
     refused: int
     """Messages that the server would not take."""
     dropped: int
     """Messages that did not fit while there was no server, or it was slow."""
     received: int
+    """Messages of others."""
     malformed: int
+    """Messages of others that could not be read."""
     unknown: int
     """Messages of others that are well formed, of a kind that is not known here."""
     missed: int
@@ -68,15 +72,19 @@ class RedisBusStatistics:
     duplicates: int
     """Messages of others that came twice; the second was dropped."""
     connections_lost: int
+    """How often the server was lost."""
     waiting: int
+    """Messages that wait to be published."""
 
 
+@documented
 @final
 @frozen
 class StoringPaused:
     """Redis takes no stored messages for now (no memory, no disk, too few replicas); ``send`` waits, and tries on."""
 
     reason: str
+    """Why, in the server's words."""
 
 
 @final
@@ -86,6 +94,7 @@ class StoringResumed:
 
 
 RedisEvent: TypeAlias = StoringPaused | StoringResumed | EventsLost
+"""Everything that the bus' ``events()`` gives."""
 
 
 @final
@@ -165,9 +174,11 @@ class RedisBus:
 
     @property
     def is_running(self) -> bool:
+        """Whether it is joined to its server; ``async with bus.running()``."""
         return self._running
 
     def statistics(self) -> RedisBusStatistics:
+        """Take a snapshot of what was counted so far."""
         return RedisBusStatistics(
             published=self._writer.published,
             stored=self._writer.stored,

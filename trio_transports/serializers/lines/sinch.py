@@ -86,5 +86,6 @@ class SinchFrameSerializer(LineSerializer):
         )
 
     def replies(self) -> Sequence[Message]:
+        """What Sinch is owed since the last call: at first, that the call is answered."""
         owed, self._owed = self._owed, ()
         return owed
