@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import trio.testing
 
 from tests.bus.proxies import client, wire_pair
 from trio_transports.bus import (
+    BusDataMessage,
     BusJobCancelMessage,
     BusJobRequestMessage,
     BusJobResponseMessage,
@@ -458,6 +460,115 @@ async def test_a_job_may_be_asked_for_inside_a_handler(autojump_clock: trio.test
     async with workers(Asking("middle")) as (asking, _, _):
         for _ in range(2):
             assert await asking.job("middle", timeout=10) == {"n": 6, "by": "doing"}
+
+
+class Selfish(Worker):
+    """Asks itself for a job: in the handlers of data and of its activation, and from within another job."""
+
+    def __init__(self, name: str = "selfish") -> None:
+        super().__init__(name)
+        self.got: list[object] = []
+
+    @job("one")
+    async def one(self, request: JobRequest) -> Payload:
+        return {"n": 1}
+
+    @job("two")
+    async def two(self, request: JobRequest) -> Payload:
+        return await self.job(self.name, "one")
+
+    async def on_activated(self, args: Payload | None) -> None:
+        self.got.append(await self.job(self.name, "one", timeout=5))
+
+    async def on_bus_message(self, message: BusMessage) -> None:
+        if message.target != self.name:
+            return
+        self.got.append(await self.job(self.name, "two", timeout=5))
+        self.got.append(await self.job_group(self.name, name="one", timeout=5))
+
+
+async def test_a_worker_may_ask_itself(autojump_clock: trio.testing.MockClock) -> None:
+    """Its handler of data may wait for a job of its own, behind which data waits; twice, and at no cost of time."""
+    selfish = Selfish()
+    async with workers(selfish) as (asker, _, _):
+        for _ in range(2):
+            await asker.send(BusDataMessage(source="asking", target="selfish"))
+            await asker.send(BusDataMessage(source="asking", target="selfish"))
+        await trio.sleep(1)
+        assert selfish.got == [{"n": 1}, *[{"n": 1}, {"selfish": {"n": 1}}] * 4]
+    assert trio.current_time() < 2
+
+
+class ByItself(Worker):
+    """Would have to answer itself where it asks."""
+
+    def __init__(self, name: str = "by itself") -> None:
+        super().__init__(name)
+        self.errors: list[JobError] = []
+
+    async def on_bus_message(self, message: BusMessage) -> None:
+        if isinstance(message, BusJobRequestMessage):
+            answer = BusJobResponseMessage(
+                source=self.name, target=message.source, job_id=message.job_id, status="completed", response={"n": 2}
+            )
+            await self.send(answer)
+            return
+        for ask in (self.job, self.job_group) if message.target == self.name else ():
+            try:
+                await ask(self.name)
+            except JobError as exc:
+                self.errors.append(exc)
+
+
+async def test_a_handler_that_would_wait_for_itself_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    """Who does jobs in ``on_bus_message`` cannot wait for one there: an error says so. Elsewhere it can; twice."""
+    worker = ByItself()
+    async with workers(worker) as (asker, _, _):
+        for round_ in (1, 2):
+            await asker.send(BusDataMessage(source="asking", target="by itself"))
+            await trio.sleep(1)
+            assert ["would wait for itself" in str(error) for error in worker.errors] == [True, True] * round_
+            assert await worker.job(worker.name, timeout=5) == {"n": 2}
+
+
+async def test_a_job_comes_in_order_with_the_data(autojump_clock: trio.testing.MockClock) -> None:
+    """A job that comes while data is handled, or waits, begins after it; one that finds nothing begins at once."""
+    log: list[str] = []
+
+    class Slowly(Worker):
+        @job("note")
+        async def note(self, request: JobRequest) -> None:
+            log.append("job")
+
+        async def on_bus_message(self, message: BusMessage) -> None:
+            if message.target == self.name:
+                log.append("begin")
+                await trio.sleep(1)
+                log.append("end")
+
+    async with workers(Slowly("slowly")) as (asker, _, _):
+        for _ in range(2):
+            log.clear()
+            await asker.job("slowly", "note")
+            await asker.send(BusDataMessage(source="asking", target="slowly"))
+            await asker.send(BusDataMessage(source="asking", target="slowly"))
+            await asker.job("slowly", "note")
+            assert log == ["job", "begin", "end", "begin", "end", "job"]
+
+
+async def test_a_job_has_its_workers_context(autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever's task it begins in, a job sees the context variables of its worker, not of who asked."""
+    where: ContextVar[str] = ContextVar("where", default="nowhere")
+
+    class Seeing(Worker):
+        @job("see")
+        async def see(self, request: JobRequest) -> Payload:
+            return {"where": where.get()}
+
+    async with workers(Seeing("seeing")) as (asker, _, _):
+        where.set("the asker's")
+        for _ in range(2):
+            assert await asker.job("seeing", "see") == {"where": "nowhere"}
 
 
 async def test_a_job_waits_for_its_worker(autojump_clock: trio.testing.MockClock) -> None:

@@ -1,15 +1,19 @@
 """The jobs that a worker does for others, while it runs.
 
 Rules
-1. A request comes in order with the data, and is done in a task of its own. A cancellation overtakes it: one for a
-   request that is not here yet is remembered, the last ``MAX_EARLY`` of them. Only who asked for a job can cancel it.
+1. A request comes in order with the data, and is done in a task of its own, which begins in its sender's task where no
+   data is ahead of it. So does what a worker asks of itself: the handler of its data may be who waits for the answer.
+   A cancellation overtakes a request: one that comes before it is remembered, the last ``MAX_EARLY`` of them. Only who
+   asked for a job can cancel it.
 2. What is asked of a worker at once is bounded, in jobs and in bytes: past it the answer is "failed".
 3. Every job gets one answer, whatever becomes of it: a worker that ends cancels its jobs, and each still says so.
 """
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import Context, copy_context
 from typing import Any, Final, TypeAlias, TypeVar, final
 
 import trio
@@ -188,14 +192,49 @@ class DoneJobs:
     """Of each sequential job, the one that is done now and those that wait for it."""
     _early: OrderedDict[Key, None] = field(factory=OrderedDict, init=False)
     _bytes: int = field(default=0, init=False)
+    _begin: Callable[..., None] | None = field(default=None, init=False)
+    """Starts a task, while there may be some."""
+    _context: Context = field(factory=copy_context, init=False)
+    """The worker's own, which its jobs have too, whoever's task they begin in."""
 
-    async def accept(self, message: BusMessage, start_soon: Callable[..., None]) -> bool:
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Do jobs while the body runs; it ends with the last of them."""
+        async with trio.open_nursery() as nursery:
+            self._begin, self._context = nursery.start_soon, copy_context()
+            try:
+                yield
+            finally:
+                self._begin = None
+
+    def does(self, name: str | None) -> bool:
+        return self._handlers.get(name or "", (self._otherwise, False))[0] is not None
+
+    def accept_now(self, message: BusJobRequestMessage) -> bool:
+        """Begin the job in this moment; False where there is more to say, and ``accept`` has to."""
+        key = (message.source, message.job_id)
+        if self._begin is None or key in self._early or key in self._running or not self.does(message.job_name):
+            return False
+        request = JobRequest(message, self._source, self._bus)
+        if not self._has_room(request):
+            return False
+        handler, sequential = self._handlers.get(message.job_name or "", (self._otherwise, False))
+        self._running[key] = request
+        self._bytes += request.size_bytes
+        turns = self._turns.setdefault(message.job_name or "", deque()) if sequential else deque()
+        turns.append(request)
+        turns[0].turn.set()
+        self._context.run(self._begin, self._do, request, handler, turns)
+        return True
+
+    async def accept(self, message: BusMessage) -> bool:
         """Do the job in a task of its own; False if it is none, or nobody here does such jobs."""
         if not isinstance(message, BusJobRequestMessage) or message.target != self._source:
             return False
-        handler, sequential = self._handlers.get(message.job_name or "", (self._otherwise, False))
-        if handler is None:
+        if not self.does(message.job_name):
             return False
+        if self.accept_now(message):
+            return True
         request = JobRequest(message, self._source, self._bus)
         key = (message.source, message.job_id)
         if key in self._early:
@@ -203,15 +242,8 @@ class DoneJobs:
             await request.send_response(status="cancelled")
         elif key in self._running:
             log.warning("%s: %r asked twice for one job; it is done once", self._source, message.source[:100])
-        elif not self._has_room(request):
-            await request.send_response({"error": "too many jobs at once: try again later"}, status="failed")
         else:
-            self._running[key] = request
-            self._bytes += request.size_bytes
-            turns = self._turns.setdefault(message.job_name or "", deque()) if sequential else deque()
-            turns.append(request)
-            turns[0].turn.set()
-            start_soon(self._do, request, handler, turns)
+            await request.send_response({"error": "too many jobs at once: try again later"}, status="failed")
         return True
 
     def cancel(self, message: BusJobCancelMessage) -> None:

@@ -80,6 +80,7 @@ class Pending:
     cancel_on_error: bool
     responses: dict[str, Payload] = field(factory=dict, init=False)
     errors: dict[str, JobError] = field(factory=dict, init=False)
+    unanswered: list[str] = field(init=False)
     missed: int = field(default=0, init=False)
     wants_events: bool = field(default=True, init=False)
     _events: deque[tuple[JobEvent, int]] = field(factory=deque, init=False)
@@ -87,13 +88,12 @@ class Pending:
     _bytes: int = field(default=0, init=False)
     _changed: ParkingLot = field(factory=ParkingLot, init=False)
 
-    @property
-    def unanswered(self) -> list[str]:
-        return [name for name in self.workers if name not in self.responses and name not in self.errors]
+    def __attrs_post_init__(self) -> None:
+        self.unanswered = [*self.workers]
 
     @property
     def is_done(self) -> bool:
-        return bool(self.cancel_on_error and self.errors) or not self.unanswered
+        return not self.unanswered or bool(self.cancel_on_error and self.errors)
 
     def tell(self, event: JobEvent) -> None:
         if not self.wants_events:
@@ -108,7 +108,8 @@ class Pending:
 
     def answer(self, worker: str, answer: Payload | JobError) -> None:
         """The first answer of each worker counts."""
-        if worker in self.workers and worker in self.unanswered:
+        if worker in self.unanswered:
+            self.unanswered.remove(worker)
             if isinstance(answer, JobError):
                 self.errors[worker] = answer
             else:
@@ -127,6 +128,8 @@ class Pending:
         return event
 
     async def wait(self) -> None:
+        if self.is_done:
+            await trio.lowlevel.checkpoint()
         while not self.is_done:
             await self._changed.park()
 
@@ -173,17 +176,16 @@ class AskedJobs:
     async def leave(self, pending: Pending, reason: str) -> None:
         """Nobody waits for ``pending`` any longer: cancel what is not answered."""
         self._pending.pop(pending.job_id, None)
-        unanswered = pending.unanswered
-        if not unanswered:
+        if not pending.unanswered:
             return
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
-            for worker in unanswered:
+            for worker in [*pending.unanswered]:
                 await self._bus.send(
                     BusJobCancelMessage(source=self._source, target=worker, job_id=pending.job_id, reason=reason)
                 )
 
     async def request_update(self, pending: Pending) -> None:
-        for worker in pending.unanswered:
+        for worker in [*pending.unanswered]:
             await self._bus.send(BusJobUpdateRequestMessage(source=self._source, target=worker, job_id=pending.job_id))
 
     def take(self, message: BusMessage) -> bool:
@@ -294,7 +296,6 @@ class _Context:
         pending.wants_events = False
         try:
             if kind is None:
-                await trio.lowlevel.checkpoint()
                 await self._within(pending.wait())
         finally:
             await self._asked.leave(pending, "the requester does not wait any longer")

@@ -240,6 +240,11 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
             lane.append(_Waiting(message, size_bytes, receipt))
             self._wake_readers(lane)
 
+    @property
+    def awaits_data(self) -> bool:
+        """Whether a reader of data has handled all there was, and waits for more."""
+        return bool(self._data.readers) and not self._data.waiting and not self._data.lost
+
     def end(self) -> None:
         """No more messages will come; those waiting can be read."""
         if self._state == "open":

@@ -36,6 +36,7 @@ from .messages import (
     BusDeactivateWorkerMessage,
     BusEndWorkerMessage,
     BusJobCancelMessage,
+    BusJobRequestMessage,
     BusJobUpdateRequestMessage,
     BusMessage,
     BusWorkerErrorMessage,
@@ -171,6 +172,7 @@ class Worker:
         once, for a worker that no registry tells of. See ``jobs`` for the rules, and for the errors.
         """
         life = self._alive("job()")
+        life.check_waits_for_another(worker_name, name)
         wait_ready = wait_ready and life.has_runner
         return JobContext(life.asked, (worker_name,), name, payload, timeout, wait_ready)
 
@@ -187,6 +189,8 @@ class Worker:
         life = self._alive("job_group()")
         if not worker_names or len(set(worker_names)) < len(worker_names):
             raise ValueError(f"a job group asks one or more workers, each once, not {worker_names!r}")
+        for worker_name in worker_names:
+            life.check_waits_for_another(worker_name, name)
         wait_ready = wait_ready and life.has_runner
         return JobGroupContext(life.asked, worker_names, name, payload, timeout, wait_ready, cancel_on_error)
 
@@ -263,7 +267,7 @@ class Worker:
 
     def _tap(self, message: BusMessage) -> bool:
         life = self._life
-        if life is not None and life.asked.take(message):
+        if life is not None and (life.asked.take(message) or (self._active and life.begins_now(message))):
             return True
         if isinstance(message, BusWorkerLostMessage) and life is not None:
             if message.local == self.name:
@@ -292,13 +296,14 @@ class Worker:
             life.scope.cancel()
 
     async def _handle_data(self, life: "_Life") -> None:
-        if self._active:
-            await self.on_activated(None)
-        async with trio.open_nursery() as jobs:
+        life.data_task = trio.lowlevel.current_task()
+        async with life.done.open():
+            if self._active:
+                await self.on_activated(None)
             try:
                 while True:
                     message = await life.subscription.receive_data()
-                    if not (self._active and await life.done.accept(message, jobs.start_soon)):
+                    if not (self._active and await life.done.accept(message)):
                         await self._handle_one(message, life)
             except trio.EndOfChannel:
                 life.scope.cancel()
@@ -361,6 +366,25 @@ class _Life:
     done: DoneJobs
     started_at: float = field(factory=time.time)
     scope: trio.CancelScope = field(factory=trio.CancelScope)
+    data_task: trio.lowlevel.Task | None = None
+
+    def begins_now(self, message: BusMessage) -> bool:
+        """Begin a job that is asked of this worker, if nothing is ahead of it or the worker itself asks."""
+        if type(message) is not BusJobRequestMessage or message.target != self.subscription.name:
+            return False
+        is_next = message.source == message.target or self.subscription.awaits_data
+        return is_next and self.done.accept_now(message)
+
+    def check_waits_for_another(self, worker_name: str, job_name: str | None) -> None:
+        """Refuse a job that only the task that asks for it would do."""
+        if (
+            worker_name == self.subscription.name
+            and trio.lowlevel.current_task() is self.data_task
+            and not self.done.does(job_name)
+        ):
+            raise JobError(
+                "on_bus_message would wait for itself: mark a method with @job, or ask from main()", worker=worker_name
+            )
 
     def entry(self, worker: Worker) -> WorkerRegistryEntry:
         return WorkerRegistryEntry(

@@ -79,8 +79,9 @@ class Link:
 
     async def _read(self) -> None:
         count = 0
+        receive = self.wire.receive_several if isinstance(self.wire, Batches) else self._receive_one
         while True:
-            received = await self._receive()
+            received = await receive()
             self.writer.has_read()
             for data in received:
                 count += 1
@@ -90,9 +91,7 @@ class Link:
                 if message is not None and not self.deliver(message):
                     await self.deliver_later(message)
 
-    async def _receive(self) -> Sequence[str | bytes]:
-        if isinstance(self.wire, Batches):
-            return await self.wire.receive_several()
+    async def _receive_one(self) -> Sequence[str | bytes]:
         return (await self.wire.receive(),)
 
     def _decode(self, data: str | bytes) -> BusMessage | None:
