@@ -41,14 +41,14 @@ from ..messages import (
 )
 from ..ui_messages import UI_MESSAGES
 from .frames import FrameTable, JSONObject, UnknownTypeError, tagged, unknown_name, untag, wrong_name
-from .plain import DATA, TYPE, is_plain
+from .plain import DATA, TYPE, is_plain, is_untyped
+from .quick import QuickReader, quick_reader
 
 PIPECAT_MESSAGES: Final = "pipecat.bus.messages."
 PIPECAT_UI_MESSAGES: Final = "pipecat.bus.ui.messages."
 PIPECAT_ENTRY: Final = "pipecat.registry.types.WorkerRegistryEntry"
 PIPECAT_DIRECTION: Final = "pipecat.processors.frame_processor.FrameDirection"
 BYTES: Final = "bytes"
-_SIMPLE: Final = (str, str | None, int, bool, Content, Payload, Payload | None)
 
 
 class MessageSerializer(Protocol):
@@ -150,6 +150,8 @@ class JSONMessageSerializer:
         self._names: dict[type, str] = {}
         self._looked_at: set[type] = set()
         """Messages of which nothing is free but payloads, and these are looked at by themselves."""
+        self._quick_readers: dict[str, QuickReader] = {}
+        """Of the same messages."""
         self._writers: dict[type, Callable[[Any], Any]] = {}
         self._readers: dict[str, tuple[type, Callable[[Any, Any], Any]]] = {}
         self.register(WorkerRegistryEntry, PIPECAT_ENTRY)
@@ -175,8 +177,11 @@ class JSONMessageSerializer:
         self._readers[name] = (cls, self._converter.get_structure_hook(cls))
         self._writers[cls] = self._converter.get_unstructure_hook(cls)
         self._names[cls] = name
-        if all(field.type in _SIMPLE or _is_literal(field.type) for field in attrs.fields(cls)):
-            self._looked_at.add(cls)
+        if issubclass(cls, BusMessage):
+            quick = quick_reader(cls)
+            if quick is not None:
+                self._quick_readers[name] = quick
+                self._looked_at.add(cls)
         if issubclass(cls, CustomFrame):
             self._frames.register(cls, name)
         elif not issubclass(cls, BusMessage):
@@ -204,6 +209,11 @@ class JSONMessageSerializer:
         """The message in these bytes. What cannot be read raises ``RemoteProtocolError``."""
         self.check_size(data)
         name, content = untag(_parse(data))
+        quick = self._quick_readers.get(name)
+        if quick is not None and is_untyped(data):
+            message = quick(content)
+            if message is not None:
+                return message
         try:
             return self._read(name, content)
         except UnknownTypeError:

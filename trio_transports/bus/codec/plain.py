@@ -38,3 +38,10 @@ def is_plain(value: object, *, typed: bool = False) -> bool:
             elif kind is not float or not isfinite(item):
                 return False
     return True
+
+
+def is_untyped(document: bytes | str) -> bool:
+    """Whether there is no typed value in it but the message itself, as far as can be told without reading it."""
+    if isinstance(document, str):
+        return document.count(TYPE) == 1 and "\\u" not in document
+    return document.count(b"__type__") == 1 and b"\\u" not in document  # which may spell anything
