@@ -192,7 +192,6 @@ _ARGUMENTS: Final[Mapping[ArgumentKind, Mapping[str, str]]] = MappingProxyType(
         | {"callbacks": row_of("callbacks"), "url": "the first argument, `uri`, is the address"},
         "params": {
             **dict.fromkeys(("host", "port", "uri", "url"), "that is an argument of the transport, not a parameter"),
-            **dict.fromkeys(("turn_analyzer", "turn_detector"), "a turn's end is found by the stage `turn_analyzer`"),
             **{f"camera_out_{name}": f"it is `video_out_{name}`" for name in ("enabled", "is_live", "width", "height")},
             "camera_in_enabled": "it is `video_in_enabled`",
             "headers": "it is `additional_headers`",

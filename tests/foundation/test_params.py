@@ -70,6 +70,7 @@ REPLACED: Final[Mapping[str, object]] = {
 """What the parameters of the replaced systems are called, and their defaults."""
 
 NEW: Final[Mapping[str, object]] = {
+    "audio_enabled": False,
     "turn_analyzer": None,
     "turn_max_pause_secs": 2,
     "allow_interruptions": False,
@@ -149,6 +150,7 @@ BAD: Final[Mapping[str, tuple[object, ...]]] = {
     "audio_out_auto_silence": NO_FLAG,
     "audio_out_max_queue_secs": (*NO_DURATION, None),
     "audio_out_lead_ms": (*NO_LENGTH, None),
+    "audio_enabled": NO_FLAG,
     "audio_in_enabled": NO_FLAG,
     "audio_in_sample_rate": NO_RATE,
     "audio_in_channels": (*NO_COUNT, None),
@@ -262,6 +264,17 @@ def test_parameters_are_values(kind: type[TransportParams]) -> None:
     assert attrs.evolve(made, audio_in_enabled=True) == make(kind, audio_in_enabled=True)
     with pytest.raises(ValueError, match="max_malformed"):
         attrs.evolve(made, max_malformed=0)
+
+
+@every_class
+def test_audio_both_ways_in_one_word(kind: type[TransportParams]) -> None:
+    """``audio_enabled`` is what the two directions are, unless one is given itself."""
+    assert (make(kind).audio_in_enabled, make(kind).audio_out_enabled) == (False, False)
+    both = make(kind, audio_enabled=True)
+    assert (both.audio_in_enabled, both.audio_out_enabled) == (True, True)
+    ears = make(kind, audio_enabled=True, audio_out_enabled=False)
+    assert (ears.audio_in_enabled, ears.audio_out_enabled) == (True, False)
+    assert make(kind, audio_enabled=True, vad_enabled=True).vad_enabled
 
 
 class Analyzer:

@@ -1,6 +1,7 @@
 """What an adapter can do, said beforehand, and the error for asking what it cannot."""
 
-from typing import final
+from collections.abc import Iterable
+from typing import cast, final
 
 from attrs import field, frozen
 from attrs.validators import instance_of
@@ -9,8 +10,8 @@ from .._documented import documented
 from ..errors import LocalProtocolError
 
 
-def _names(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def _names(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, list) else cast("tuple[str, ...]", value)  # else the validator's
 
 
 @documented

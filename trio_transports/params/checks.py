@@ -2,7 +2,7 @@
 
 import math
 import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -84,8 +84,9 @@ def members(*names: str, optional: bool = True) -> Callable[[object, "Attribute[
     return check
 
 
-def as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
+def as_tuple(value: Iterable[str]) -> tuple[str, ...]:
+    """Take a list as well; what is neither is left to ``names``, which says so."""
+    return tuple(value) if isinstance(value, list) else cast("tuple[str, ...]", value)
 
 
 def names(instance: object, attribute: "Attribute[Any]", value: object) -> None:

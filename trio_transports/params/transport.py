@@ -39,7 +39,11 @@ PeerGoneAction: TypeAlias = Literal["continue", "cancel"]
 class TransportParams:
     """What every transport takes."""
 
-    audio_out_enabled: bool = field(default=False, validator=checks.flag)
+    audio_enabled: bool = field(default=False, validator=checks.flag)
+    """Audio both ways: what ``audio_in_enabled`` and ``audio_out_enabled`` are, where they are not given themselves."""
+    audio_out_enabled: bool = field(
+        default=Factory(lambda self: self.audio_enabled, takes_self=True), validator=checks.flag
+    )
     """Whether audio may be sent. While it is False, sending an ``AudioFrame`` raises ``LocalProtocolError`` at once,
     rather than leaving a bot silent without a word."""
     audio_out_sample_rate: int | None = field(default=None, validator=checks.sample_rate)
@@ -86,7 +90,9 @@ class TransportParams:
     """How many milliseconds ahead of its time audio may leave. A lead rides out a stall of this process or of the
     network; but the peer has that much more to play after an interruption, where its dialect cannot clear it."""
 
-    audio_in_enabled: bool = field(default=False, validator=checks.flag)
+    audio_in_enabled: bool = field(
+        default=Factory(lambda self: self.audio_enabled, takes_self=True), validator=checks.flag
+    )
     """Whether the peer's audio is listened to. While it is False, audio that comes is dropped before any work is done
     on it, and ``session.input`` has the other frames only."""
     audio_in_sample_rate: int | None = field(default=None, validator=checks.sample_rate)
