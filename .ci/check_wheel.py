@@ -3,7 +3,8 @@
 Rules
 1. It declares the six core packages, and installing it brought none that only an extra brings.
 2. It holds every file of the package that the tree has: ``py.typed`` and the demo's page are data, easily forgotten.
-3. Importing it loads no package of an extra, and takes under twice ``import trio, numpy, trio_websocket``.
+3. Its licence stands in it as a text of its own, and in its metadata by its name.
+4. Importing it loads no package of an extra, and takes under twice ``import trio, numpy, trio_websocket``.
 """
 
 import re
@@ -64,6 +65,11 @@ def check_files(tree: Path, wheel: Path) -> None:
     assert not lost, f"not in the wheel: {sorted(lost)}"
     foreign = {name for name in held if not name.startswith("trio_transports")}
     assert not foreign, f"in the wheel, but not of the package: {sorted(foreign)}"
+    texts = [name for name in held if name.endswith("LICENSE")]
+    assert len(texts) == 2, f"the licence is to be in the package and in its metadata, not in {texts}"
+    told = metadata.metadata("trio-transports")
+    assert told["License-Expression"] == "MIT", told["License-Expression"]
+    assert told.get_all("License-File") == ["trio_transports/LICENSE"], told.get_all("License-File")
     print("files:", len(held))
 
 

@@ -1,4 +1,4 @@
-"""The README, taken apart by its markers, so that what it says can be run and compared.
+"""The README and the guides, taken apart by their markers, so that what they say can be run and compared.
 
 Rules
 1. ``<!-- snippet: NAME -->`` and a ``python`` block under it: a program. It defines ``async def main(...)``, whose
@@ -6,6 +6,7 @@ Rules
    ``tests/real/readme_drivers.py`` runs ``main`` against a real peer.
 2. ``<!-- command: NAME -->`` and a ``sh`` block under it: one line, run by ``.ci/run``.
 3. ``<!-- figures: FILE -->`` up to ``<!-- /figures -->``: text that the benchmark suite wrote from that results file.
+4. A ``python`` block of a guide without a marker is run by ``tests/docs/test_guides.py``, in virtual time.
 """
 
 import importlib.util
@@ -16,6 +17,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+GUIDES = sorted((ROOT / "trio_transports" / "docs" / "guides").glob("*.md"))
 
 _BLOCK = r"<!-- {kind}: (?P<name>\S+) -->\n+```{language}\n(?P<text>.*?)^```$"
 
@@ -23,10 +25,17 @@ _BLOCK = r"<!-- {kind}: (?P<name>\S+) -->\n+```{language}\n(?P<text>.*?)^```$"
 def _blocks(kind: str, language: str) -> dict[str, str]:
     pattern = re.compile(_BLOCK.format(kind=kind, language=language), re.DOTALL | re.MULTILINE)
     found: dict[str, str] = {}
-    for match in pattern.finditer(README.read_text(encoding="utf-8")):
-        assert match["name"] not in found, f"README.md has two blocks marked {kind}: {match['name']}"
-        found[match["name"]] = match["text"]
+    for document in (README, *GUIDES):
+        for match in pattern.finditer(document.read_text(encoding="utf-8")):
+            assert match["name"] not in found, f"{document.name}: a second block is marked {kind}: {match['name']}"
+            found[match["name"]] = match["text"]
     return found
+
+
+def unmarked(guide: Path) -> list[str]:
+    """The ``python`` blocks of a guide that no marker names."""
+    text = guide.read_text(encoding="utf-8")
+    return re.findall(r"(?<!-->\n)^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def snippets() -> dict[str, str]:
@@ -60,6 +69,17 @@ def load(name: str, folder: Path) -> ModuleType:
     return module
 
 
-if __name__ == "__main__":  # write every snippet into a folder, for the type checker
-    for snippet in snippets():
-        print(write(snippet, Path(sys.argv[1])))
+def write_all(folder: Path) -> list[Path]:
+    """Write every program of the README and the guides into a folder, for the type checkers."""
+    written = [write(snippet, folder) for snippet in snippets()]
+    for guide in GUIDES:
+        for number, text in enumerate(unmarked(guide), 1):
+            path = folder / f"guide_{guide.stem}_{number}.py"
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+    return written
+
+
+if __name__ == "__main__":
+    for path in write_all(Path(sys.argv[1])):
+        print(path)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,13 @@ from tests.real.readme_drivers import DRIVERS
 
 def test_every_python_block_is_a_snippet() -> None:
     """A block of Python without a marker would be run by nothing."""
-    blocks = len(re.findall(r"^```python$", README.read_text(encoding="utf-8"), re.MULTILINE))
-    assert blocks == len(readme.snippets())
+    assert readme.unmarked(README) == []
 
 
 def test_every_marker_was_understood() -> None:
     """A marker with a slip in it would silently mark nothing."""
-    markers = re.findall(r"<!-- (?:snippet|command|figures).*", README.read_text(encoding="utf-8"))
+    texts = [document.read_text(encoding="utf-8") for document in (README, *readme.GUIDES)]
+    markers = [marker for text in texts for marker in re.findall(r"<!-- (?:snippet|command|figures).*", text)]
     assert len(markers) == len(readme.snippets()) + len(readme.commands()) + len(readme.figures())
 
 
@@ -32,9 +33,13 @@ def test_every_snippet_has_a_driver() -> None:
 
 @pytest.mark.parametrize("name", readme.snippets())
 def test_a_snippet_is_a_whole_program(name: str) -> None:
-    """It defines ``async def main``, and runs it only when it is the program."""
+    """It defines ``async def main``, and runs it only when it is the program; the first bot is one for ``serve``."""
     tree = ast.parse(readme.snippets()[name])
-    assert "main" in {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
+    names = {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
+    if name == "bot":
+        assert names == {"bot"}
+        return
+    assert "main" in names
     last = tree.body[-1]
     assert isinstance(last, ast.If)
     assert ast.unparse(last.test) == "__name__ == '__main__'"
@@ -74,3 +79,32 @@ def test_figures_are_those_of_their_results_file(tmp_path: Path) -> None:
             else:
                 assert line.startswith("|"), f"neither a row nor a plot: {line}"
                 assert line in rows, f"not in the report of {source.name}: {line}"
+
+
+def test_the_front_door_is_short() -> None:
+    """Under 350 lines; a first bot of twelve, a first server of two parameters."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) < 350
+    assert len(readme.snippets()["bot"].splitlines()) <= 12
+    (call,) = re.findall(r"WebsocketServerParams\((.+)\)", readme.snippets()["first_server"])
+    assert call.count("=") == 2
+
+
+def test_five_figures() -> None:
+    """Those that one chooses by; the others are in benchmarks/results."""
+    rows = [line for _, text in readme.figures() for line in text.splitlines() if line.startswith("| ")]
+    assert len(rows) - 2 == 5
+
+
+def test_every_test_that_holds_a_promise_is_there() -> None:
+    """What the table of promises names exists."""
+    table = README.read_text(encoding="utf-8").partition("## What is promised")[2].partition("## Figures")[0]
+    names = re.findall(r"`(tests/[^`]+)`", table)
+    assert len(names) > 10
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_the_licence_stands_in_a_file_of_its_own() -> None:
+    """Which the wheel has twice: in the package, and where tools look for it."""
+    assert (ROOT / "trio_transports" / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license-files"] == ["trio_transports/LICENSE"]

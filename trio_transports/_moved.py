@@ -22,6 +22,14 @@ ArgumentKind = Literal["transport", "params", "line"]
 
 ROWS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
+        "client": (
+            "`WebsocketClientTransport`, `WebsocketClientParams`, `WebsocketClientSession`",
+            "the same, the same, `Session`",
+        ),
+        "server": (
+            "`WebsocketServerTransport`, `WebsocketServerParams`, for one client at a time",
+            "the same, for many; `max_sessions=1` keeps the first and tells a second 1013",
+        ),
         "channels": (
             "`transport.input()`, `transport.output()`",
             "`session.input` and `session.output`, two trio channels; a transport makes the session",
@@ -86,6 +94,38 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "`LLMTextFrame`, `TTSTextFrame`, `TTSSpeakFrame`",
             "`TextFrame(text=...)`",
         ),
+        "end_frame": (
+            "`EndFrame` pushed into the pipeline, `task.cancel()`",
+            "`session.output.send(EndFrame())` says what is queued and ends the call; `CancelFrame()` ends it at once",
+        ),
+        "uvicorn": (
+            "`uvicorn.run(app)`",
+            "`await serve_asgi(app, config, signals=True)`: an app on trio needs a server on trio",
+        ),
+        "rtvi": (
+            "`RTVIProcessor`, `RTVIObserver`",
+            "`serializer=RTVIFrameSerializer()`: the dialect itself answers the handshake and tells what happens",
+        ),
+        "same_names": (
+            "`ProtobufFrameSerializer`, `SileroVADAnalyzer`",
+            "the same, in `serializers.protobuf` and `vad.silero`",
+        ),
+        "shared": (
+            "`vad_analyzer=SileroVADAnalyzer()`, a serializer, a mixer: one for each call",
+            "one for all calls: each session works on a `fresh()` copy",
+        ),
+        "min_volume": (
+            "`VADParams(min_volume=0.6)`",
+            "the same name on a scale of its own: 0.6 is -40 dBFS",
+        ),
+        "wav_header": (
+            "`add_wav_header=True`, the client's default",
+            "False everywhere: a header on each chunk is heard as a click; headers are taken off what comes in",
+        ),
+        "origins": (
+            "any page may connect",
+            "pages of the server's own host may, and those that `allowed_origins` names",
+        ),
         "names": (
             "`input_name=`, `output_name=`, `name=` of a transport",
             "nothing: there is no object to be named; log lines and events have `session.id`",
@@ -98,6 +138,22 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "workers": (
             "`await runner.add_workers(one, other)`",
             "`await runner.run(one, other)`, or `await runner.add_worker(one)` for each while it runs",
+        ),
+        "adapter": (
+            "`WebSocketAgentAdapter`, `WebSocketProtocol`, `AudioChunk`, `AdapterCapabilities`",
+            "the same, in `trio_transports.agent`",
+        ),
+        "pacing": (
+            "the adapter's `send_audio` sends at once",
+            "it sends as one would speak, 20 ms at a time; `paced=False` sends at once",
+        ),
+        "jobs": (
+            '`self.job("w", params=JobParams(name=n, payload=p, timeout=t))`, `self.send_job_response(id, r)`',
+            '`await self.job("w", n, p, timeout=t)`; a method with `@job(n)` returns its answer',
+        ),
+        "proxy": (
+            "`WebSocketProxyServer`, `WebSocketProxyClient`",
+            "the same, in `trio_transports.bus`; `serve_proxies` makes one for each peer that connects",
         ),
         "proxy_events": (
             '`@proxy.event_handler("on_client_connected")`',

@@ -23,8 +23,10 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 from tests.real.telephony.provider import Provider, listening
 from trio_transports import ServerReady, Session, TextFrame, WebsocketClientParams, WebsocketClientTransport
+from trio_transports.playground.routes import bot_params
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.telephony import TwilioHangUp, twilio_signature
+from trio_transports.testing import phone_call, speech_like
 
 Driver: TypeAlias = Callable[[ModuleType], Awaitable[None]]
 
@@ -108,6 +110,42 @@ async def server(snippet: ModuleType) -> None:
 
 
 @driver
+async def first_server(snippet: ModuleType) -> None:
+    """What is said comes back, whatever the caller speaks: JSON here, at the rate that the dialect leaves to us."""
+    said = b"\x10\x27" * 3200
+    async with serving(snippet) as url, calling(url) as caller:
+        document = {"type": "audio", "audio": b64encode(said).decode(), "sample_rate": 16000}
+        await caller.send_message(json.dumps(document))
+        heard_s = 0.0
+        while heard_s < 0.19:
+            message = json.loads(await caller.get_message())
+            if message["type"] == "audio":
+                heard_s += len(audio_of(json.dumps(message))) / 2 / message["sample_rate"]
+
+
+@driver
+async def bot(snippet: ModuleType) -> None:
+    """Served as the command line does, it says back what it heard, twice, and by telephone too."""
+
+    async def calls() -> None:
+        for line in ("browser", "twilio"):
+            async with phone_call(snippet.bot, line, params=bot_params()) as phone:
+                for _ in range(2):
+                    await phone.be_silent(0.5)
+                    await phone.speak(speech_like(1.0))
+                    await phone.be_silent(2.0)
+                    assert 0.8 < (await phone.listen()).duration_s < 2.5
+
+    await trio.to_thread.run_sync(partial(trio.run, calls, clock=MockClock(autojump_threshold=0)))
+
+
+@driver
+async def reconnecting(snippet: ModuleType) -> None:
+    """Three connections are lost, and it is the same session."""
+    assert await snippet.main() == 3
+
+
+@driver
 async def fastapi(snippet: ModuleType) -> None:
     """What is said comes back from the endpoint too."""
     async with serving(snippet) as url:
@@ -124,6 +162,12 @@ async def pipeline(snippet: ModuleType) -> None:
             if isinstance(frame, TextFrame):
                 assert frame.text == "HELLO"
                 return
+
+
+@driver
+async def test_your_bot(snippet: ModuleType) -> None:
+    """The README's shorter one."""
+    await testing(snippet)
 
 
 @driver

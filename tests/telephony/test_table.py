@@ -1,4 +1,4 @@
-"""The table of providers: in the README as it is made, and true of the serializers."""
+"""The table of providers: in the guide as it is made, and true of the serializers."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from trio_transports.serializers.detect import PROVIDERS
 from trio_transports.serializers.lines.detection import LINES
 from trio_transports.telephony.table import ROWS, Row, markdown
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "trio_transports" / "docs" / "guides" / "telephony.md"
 NAMES = {row.name.lower(): row for row in ROWS}
 
 
 def test_the_readme_has_it() -> None:
-    """The README's table is the one that the tables give; print it with markdown()."""
-    assert markdown() in README.read_text("utf-8")
+    """The guide's table is the one that the tables give; print it with markdown()."""
+    assert markdown() in GUIDE.read_text("utf-8")
 
 
 def test_every_line_is_in_it() -> None:

@@ -1,4 +1,4 @@
-"""``docs``: the reference as one HTML page."""
+"""``docs``: the guides and the reference as one HTML page."""
 
 from pathlib import Path
 
@@ -17,5 +17,5 @@ def run(*, out: str, as_json: bool) -> int:
         Path(out).write_text(page, encoding="utf-8")
     except OSError as exc:
         raise Failure(f"cannot write {out}: {exc.strerror}") from exc
-    print(f"The reference is in {out}")
+    print(f"The guides and the reference are in {out}: open it in a browser")
     return 0

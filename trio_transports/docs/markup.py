@@ -34,6 +34,8 @@ def _blocks(lines: list[str], level: int, prefix: str) -> Iterator[str]:
         line = lines[at]
         if not line.strip():
             at += 1
+        elif line.startswith("<!--"):
+            at = _end_of(lines, at - 1, lambda text: "-->" not in text) + 1
         elif line.lstrip().startswith("```"):
             end = next((n for n in range(at + 1, len(lines)) if lines[n].strip() == "```"), len(lines))
             yield f"<pre><code>{escape(_dedented(lines[at + 1 : end]))}</code></pre>"

@@ -1,4 +1,4 @@
-"""The page: every public name, with a search over all of them; one file without anything from the network."""
+"""The page: the guides and every public name, with a search over all; one file with nothing from the network."""
 
 from collections.abc import Iterator
 from html import escape
@@ -6,12 +6,14 @@ from importlib.resources import files
 
 from .. import __version__
 from .catalogue import Entry, Member, Room, rooms
+from .guides import Guide, guide_html, guides
 from .markup import slug, to_html
 
 
 def build_page() -> str:
     """The whole documentation as one HTML document."""
-    found = list(rooms())
+    found, read = list(rooms()), guides()
+    anchors = {entry.name: entry.anchor for room in found for entry in room.entries}
     resources = files(__package__)
     return "\n".join(
         (
@@ -21,9 +23,10 @@ def build_page() -> str:
             f"<title>trio_transports {__version__}</title>",
             f"<style>{resources.joinpath('page.css').read_text(encoding='utf-8')}</style>",
             "</head><body>",
-            f'<nav aria-label="Contents">{"".join(_contents(found))}</nav>',
+            f'<nav aria-label="Contents">{"".join(_contents(found, read))}</nav>',
             "<main>",
-            f"<header><h1>trio_transports</h1><p>Reference for version {__version__}.</p></header>",
+            f"<header><h1>trio_transports</h1><p>Guides and reference for version {__version__}.</p></header>",
+            *(guide_html(guide, anchors) for guide in read),
             *(_room_section(room) for room in found),
             "</main>",
             f"<script>{resources.joinpath('page.js').read_text(encoding='utf-8')}</script>",
@@ -33,9 +36,12 @@ def build_page() -> str:
     )
 
 
-def _contents(found: list[Room]) -> Iterator[str]:
+def _contents(found: list[Room], read: tuple[Guide, ...]) -> Iterator[str]:
     yield '<label for="search">Search</label><input id="search" type="search" autocomplete="off" placeholder="press /">'
-    yield '<ol id="results" hidden aria-live="polite"></ol><div id="contents"><h2>Reference</h2><ul>'
+    yield '<ol id="results" hidden aria-live="polite"></ol><div id="contents"><h2>Guides</h2><ul>'
+    for guide in read:
+        yield f'<li><a href="#{guide.anchor}">{escape(guide.title)}</a></li>'
+    yield "</ul><h2>Reference</h2><ul>"
     for room in found:
         yield f'<li><a href="#{room.name}"><code>{room.name.removeprefix("trio_transports.")}</code></a></li>'
     yield "</ul></div>"

@@ -14,7 +14,7 @@ from hmac import digest
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
-from attrs import define, field
+from attrs import Factory, define, field
 from attrs.validators import optional
 
 from .._documented import documented
@@ -88,6 +88,10 @@ def _has_ended(response: "httpx2.Response") -> bool:
     return False
 
 
+def _host(edge: str | None, region: str | None) -> str:
+    return "https://" + ".".join(part for part in ("api", edge, region, "twilio.com") if part)
+
+
 @documented
 @final
 @define(eq=False)
@@ -110,16 +114,16 @@ class TwilioHangUp:
     is not found."""
     api_key: str | None = field(default=None, kw_only=True, validator=optional(text_field))
     """The id of an API key, ``SK...``, to be used instead of the account's own token; None uses that."""
-    base_url: str = field(kw_only=True, validator=web_address)
+    base_url: str = field(
+        default=Factory(lambda self: _host(self.edge, self.region), takes_self=True),
+        kw_only=True,
+        validator=web_address,
+    )
     """Where the provider's interface is; another address is for tests and for regions of its own."""
     timeout_s: float = field(default=DEFAULT_TIMEOUT_S, kw_only=True, validator=seconds)
     """Seconds that the provider may take to answer; past it, ``HangUpFailed``. The session's ``hang_up_timeout`` is a
     limit too."""
     _tls: "ssl.SSLContext" = field(init=False, repr=False)
-
-    @base_url.default
-    def _default_base_url(self) -> str:
-        return "https://" + ".".join(part for part in ("api", self.edge, self.region, "twilio.com") if part)
 
     def __attrs_post_init__(self) -> None:
         if (self.edge is None) != (self.region is None):

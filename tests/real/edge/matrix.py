@@ -1,7 +1,7 @@
 """Print what every host answers to every attack: ``python -m tests.real.edge.matrix``.
 
 The table is Markdown. An answer that is not among the right ones is in bold; the exit code is then 1, unless it is that
-of a server that is not ours. ``matrix.md`` is what it printed last, and the README counts what stands there.
+of a server that is not ours. ``matrix.md`` is what it printed last, and the guide counts what stands there.
 """
 
 import sys

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from tests.readme import README
+from tests.readme import ROOT
 from tests.real.edge.attacks import ATTACKS, GOOD, Attack, play
 from tests.real.edge.hosts import FOREIGN, HOSTS
 from tests.real.edge.matrix import PRINTED, columns_in, foreign_column, summary, table
@@ -32,7 +32,7 @@ async def test_every_attack_gets_its_answer(name: str) -> None:
     assert wrong == []
 
 
-# What an app cannot mend under a server that is not ours; README says so.
+# What an app cannot mend under a server that is not ours; the guide says so.
 _KEYS = {"a short key": "101", "a key that is not base64": "101", "Upgrade to something else": "101"}
 _SILENT = {
     "a frame without a mask",
@@ -86,7 +86,7 @@ def test_what_was_printed_is_of_these_attacks_on_these_hosts() -> None:
 def test_the_readme_counts_what_was_printed() -> None:
     """Its table is the summary of the printed one."""
     lines = summary(columns_in(PRINTED.read_text(encoding="utf-8")))
-    assert "\n".join(lines) in README.read_text(encoding="utf-8")
+    assert "\n".join(lines) in (ROOT / "trio_transports/docs/guides/deploying.md").read_text(encoding="utf-8")
 
 
 def test_the_summary_counts_each_answer_once() -> None:
