@@ -17,7 +17,7 @@ from trio.testing import MockClock
 
 from tests import readme
 from trio_transports._moved import ROWS
-from trio_transports.docs.guides import ORDER, guides
+from trio_transports.docs.guide import ORDER, guides
 from trio_transports.docs.markup import slug
 from trio_transports.docs.page import build_page
 

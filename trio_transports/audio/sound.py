@@ -8,22 +8,28 @@ import numpy.typing as npt
 from attrs import field, frozen
 from attrs.validators import instance_of
 
+from .._documented import documented
 from .channels import mix_channels
 from .convert import Converter
 from .format import AudioFormat
 from .wav import read_wav
+
+__all__ = ["Sound"]
 
 Frames = npt.NDArray[np.int16]
 """One row for each sample, one column for each channel."""
 
 
 @final
+@documented
 @frozen(eq=False)
 class Sound:
     """A run of PCM to be played, once or in a loop."""
 
     audio_format: AudioFormat = field(validator=instance_of(AudioFormat))
+    """Its rate and channels; it is converted, once, to those it is played in."""
     pcm: bytes = field(validator=instance_of(bytes), repr=False)
+    """16-bit little-endian samples, at least one."""
     _converted: dict[tuple[AudioFormat, bool], Frames] = field(factory=dict, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -32,6 +38,7 @@ class Sound:
 
     @classmethod
     def from_wav(cls, path: "str | PathLike[str]") -> "Sound":
+        """Read a WAV file of 16-bit PCM. An empty one is a ValueError."""
         audio_format, pcm = read_wav(path)
         if not pcm:
             raise ValueError(f"{path} holds no audio: a sound needs at least one sample")

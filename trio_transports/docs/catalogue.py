@@ -57,6 +57,7 @@ MODULES: Final = (
     "audio.convert",
     "audio.chunking",
     "audio.pacing",
+    "audio.sound",
     "audio.mixer",
     "audio.filters",
     "audio.gain",

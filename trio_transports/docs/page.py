@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from .. import __version__
 from .catalogue import Entry, Member, Room, rooms
-from .guides import Guide, guide_html, guides
+from .guide import Guide, guide_html, guides
 from .markup import slug, to_html
 
 
