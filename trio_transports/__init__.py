@@ -49,6 +49,7 @@ from .session.broadcast import EventsLost as EventsLost
 from .session.events import Connected as Connected
 from .session.events import Disconnected as Disconnected
 from .session.events import IdleTimeout as IdleTimeout
+from .session.events import PicturesNotCarried as PicturesNotCarried
 from .session.events import Reconnecting as Reconnecting
 from .session.events import ServerReady as ServerReady
 from .session.events import SessionTimeout as SessionTimeout
@@ -90,6 +91,7 @@ __all__ = [
     "MessageFrame",
     "MetricsFrame",
     "MixerControlFrame",
+    "PicturesNotCarried",
     "ReconnectPolicy",
     "Reconnecting",
     "RemoteProtocolError",

@@ -19,6 +19,7 @@ from ..session.events import (
     Disconnected,
     Event,
     IdleTimeout,
+    PicturesNotCarried,
     Reconnecting,
     ServerReady,
     SessionTimeout,
@@ -55,6 +56,8 @@ def describe(event: Event) -> str:
             return f"Session {session.id} reached its time limit"
         case IdleTimeout(session=session):
             return f"Session {session.id} was silent for too long"
+        case PicturesNotCarried(session=session, dialect=dialect):
+            return f"Session {session.id} is sent pictures, which {dialect} cannot carry"
         case Reconnecting(attempt=attempt, delay=delay):
             return f"Reconnecting, attempt {attempt} in {delay:.1f} s"
         case TurnTaken(session=session, latency_s=latency_s):

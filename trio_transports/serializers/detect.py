@@ -36,6 +36,7 @@ from .protocol import (
     Pausable,
     PlaybackMarks,
     TakesBitrate,
+    carries_pictures,
     message_bytes_needed,
     per_session,
     replies_of,
@@ -150,6 +151,11 @@ class DetectingFrameSerializer:
         """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
         found = self._found
         return found is not None and (not isinstance(found, AwaitsStart) or found.is_ready)
+
+    @property
+    def carries_pictures(self) -> bool:
+        """Whether the caller's own dialect does."""
+        return carries_pictures(self._found)
 
     @property
     def has_marks(self) -> bool:

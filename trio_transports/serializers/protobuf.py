@@ -103,6 +103,8 @@ class ProtobufFrameSerializer:
 
     names_destinations: ClassVar[bool] = False
     """Whether messages can name the output track that they are for: if not, a session has one track."""
+    carries_pictures: ClassVar[bool] = False
+    """It has no message for a picture."""
 
     @property
     def audio_format(self) -> None:

@@ -150,6 +150,23 @@ class NamesDestinations(Protocol):
 
 
 @runtime_checkable
+class CarriesPictures(Protocol):
+    """A dialect that says whether it has messages for pictures; one that says nothing is asked picture by picture.
+
+    Where it has none, a session prepares none and sends none, and tells that once.
+    """
+
+    @property
+    def carries_pictures(self) -> bool:
+        """Whether an ``ImageFrame`` becomes a message."""
+
+
+def carries_pictures(serializer: object) -> bool:
+    """Whether there is a point in making pictures for this dialect."""
+    return not isinstance(serializer, CarriesPictures) or serializer.carries_pictures
+
+
+@runtime_checkable
 class TakesBitrate(Protocol):
     """A dialect that may compress its audio: a session tells it how strongly, once, before anything is encoded."""
 

@@ -6,6 +6,7 @@ from .events import Disconnected as Disconnected
 from .events import Event as Event
 from .events import EventsLost as EventsLost
 from .events import IdleTimeout as IdleTimeout
+from .events import PicturesNotCarried as PicturesNotCarried
 from .events import Reconnecting as Reconnecting
 from .events import ServerReady as ServerReady
 from .events import SessionTimeout as SessionTimeout
@@ -23,6 +24,7 @@ __all__ = [
     "IdleTimeout",
     "Inbox",
     "Output",
+    "PicturesNotCarried",
     "Reconnecting",
     "ServerReady",
     "Session",

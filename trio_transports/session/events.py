@@ -104,8 +104,31 @@ class TurnTaken:
     """Seconds from the user's last word to the first audio that left for it."""
 
 
+@documented
+@final
+@frozen(eq=False)
+class PicturesNotCarried:
+    """A picture was sent to a peer whose dialect has no message for one: it was not shown, and none will be.
+
+    Told once for each session, with the first of them; ``Statistics.unsupported_frames`` counts them all.
+    """
+
+    session: "Session"
+    """The session whose peer sees nothing."""
+    dialect: str
+    """The serializer's name."""
+
+
 Event: TypeAlias = (
-    ServerReady | Connected | Disconnected | SessionTimeout | IdleTimeout | Reconnecting | TurnTaken | EventsLost
+    ServerReady
+    | Connected
+    | Disconnected
+    | SessionTimeout
+    | IdleTimeout
+    | Reconnecting
+    | PicturesNotCarried
+    | TurnTaken
+    | EventsLost
 )
 """Everything that a transport's ``events()`` gives."""
 

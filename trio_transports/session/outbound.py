@@ -210,6 +210,8 @@ class Outbound:
         screens, screen = self.screens, self.screens.screen(frame)
         images = images_of(frame)
         await self._wait_for_room(lambda: screens.has_room(screen, self.tracks[None].queue.held_bytes), check)
+        if not screens.can_be_carried():  # known once the peer has announced itself
+            return
         if any(image.sync_with_audio for image in images):
             size_bytes = sum(len(image.image) for image in images)
             queue = self.tracks[None].queue  # as the peer's start has shaped it

@@ -36,7 +36,7 @@ from ..serializers.protocol import AwaitsStart, Message
 from ..wire.protocol import Wire
 from .broadcast import Broadcast
 from .clock import Timer
-from .events import Connected, Disconnected, Event, IdleTimeout, SessionTimeout, TurnTaken
+from .events import Connected, Disconnected, Event, IdleTimeout, PicturesNotCarried, SessionTimeout, TurnTaken
 from .frame_log import FrameLog
 from .frame_log import logger as frame_logger
 from .parts import Parts
@@ -109,6 +109,7 @@ class Run:
         if frame_logger.isEnabledFor(logging.DEBUG):
             self._parts.outbound.taps.each.append(FrameLog(self.session.id, trio.current_time()))
         self._events.emit(Connected(self.session))
+        self._parts.outbound.screens.tell_not_carried = self._pictures_not_carried
         self._receiving.begin()
 
     async def receive(self) -> None:
@@ -166,6 +167,9 @@ class Run:
                 logger.exception("hanging up call %s failed", _call_name(announced))
         if limit.cancelled_caught:
             logger.error("hanging up call %s took longer than hang_up_timeout", _call_name(announced))
+
+    def _pictures_not_carried(self) -> None:
+        self._events.emit(PicturesNotCarried(self.session, type(self._parts.serializer).__name__))
 
     # Timers
 

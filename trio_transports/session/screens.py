@@ -6,7 +6,8 @@ Rules
 2. The clock hands a picture over at its time, and only while nothing else waits to be written: a large picture holds up
    the audio behind it for one write at most.
 3. Senders wait while ``video_out_max_queue_bytes`` wait on one track. A picture larger than that is let in alone.
-4. A picture with ``sync_with_audio`` is offered to its track when the audio that was queued before it has left.
+4. Where the dialect has no message for pictures none is prepared, and that is told once, not for each.
+5. A picture with ``sync_with_audio`` is offered to its track when the audio that was queued before it has left.
 """
 
 import logging
@@ -20,7 +21,7 @@ from attrs import define, evolve, field
 from ..errors import LocalProtocolError
 from ..frames import ImageFrame, SpriteFrame
 from ..params import TransportParams
-from ..serializers.protocol import FrameSerializer, Message
+from ..serializers.protocol import FrameSerializer, Message, carries_pictures
 from ..video.bitrate import BitrateControl
 from ..video.codec import PictureEncoder, codec_named
 from ..video.shaping import PictureShape, check_image
@@ -72,6 +73,9 @@ class Screens:
     _on_ready: Callable[[], None]
     _on_room: Callable[[], None]
     screens: Mapping[str | None, Screen] = field(init=False)
+    tell_not_carried: Callable[[], None] | None = field(default=None, init=False)
+    """Called once, with the first picture for which the dialect has no message."""
+    _has_told: bool = field(default=False, init=False)
     _work: Sleeper = field(factory=Sleeper, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -98,6 +102,22 @@ class Screens:
             except ValueError as exc:
                 raise LocalProtocolError(f"not a picture that can be shown: {exc}") from exc
         return self.screens[destination]
+
+    def can_be_carried(self) -> bool:
+        """Whether the dialect has messages for pictures, as far as it says; if not, one more was sent in vain."""
+        carried = carries_pictures(self._serializer)
+        if not carried:
+            self._not_carried()
+        return carried
+
+    def _not_carried(self) -> None:
+        self._counters.unsupported_frames += 1
+        if self._has_told:
+            return
+        self._has_told = True
+        logger.warning("%s carries no pictures: what is sent is not shown", type(self._serializer).__name__)
+        if self.tell_not_carried is not None:
+            self.tell_not_carried()
 
     def has_room(self, screen: Screen, held_bytes: int) -> bool:
         """Whether more may be queued, beside what is held back for the audio's sake; rule 3."""
@@ -150,7 +170,7 @@ class Screens:
                     continue
             messages = self._serializer.encode(image)
             if not messages:
-                self._counters.unsupported_frames += 1
+                self._not_carried()
             shots.append(messages)
         await trio.lowlevel.checkpoint()
         return shots
@@ -164,7 +184,10 @@ class Screens:
             while (due_s := screen.showing.next_time()) <= now_s:
                 if not self._outbox.is_empty:
                     return inf  # rule 2: the outbox says when it is empty
-                for message in screen.showing.show(now_s):
+                messages = screen.showing.show(now_s)
+                if not messages:  # whoever waits for all to be shown has no write to be told by
+                    self._outbox.wrote_nothing()
+                for message in messages:
                     self._outbox.put(message, self._wrote, NO_AUDIO, screen.showing.stays)
                 self._work.wake()
             next_s = min(next_s, due_s)

@@ -94,6 +94,8 @@ class RelayFrameSerializer:
 
     names_destinations: ClassVar[bool] = False
     """Whether messages can name the output track that they are for: if not, a session has one track."""
+    carries_pictures: ClassVar[bool] = False
+    """It has no message for a picture."""
     start: StartFrame | None = field(default=None, init=False)
     """What the setup message said; None until it came."""
     _has_told: bool = field(default=False, init=False)

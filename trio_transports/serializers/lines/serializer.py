@@ -75,6 +75,8 @@ class LineSerializer:
     """The provider's table: its codes, its messages, what it can do."""
     names_destinations: ClassVar[bool] = False
     """Whether messages can name the output track that they are for: if not, a session has one track."""
+    carries_pictures: ClassVar[bool] = False
+    """It has no message for a picture."""
 
     stream_id: str | None = field(default=None, validator=optional(instance_of(str)))
     """The stream's name, to be given only when the start message was read elsewhere: nothing waits for it then. A wrong

@@ -65,6 +65,8 @@ class RTVIFrameSerializer:
 
     names_destinations: ClassVar[bool] = False
     """Whether messages can name the output track that they are for: if not, a session has one track."""
+    carries_pictures: ClassVar[bool] = False
+    """It has no message for a picture."""
 
     player_sample_rate: int = field(default=PLAYER_RATE, validator=and_(instance_of(int), ge(8000)))
     """Samples per second, in Hz, of the audio that the client plays. Pipecat's clients take 24000 unless they are told

@@ -93,6 +93,8 @@ class GenesysFrameSerializer:
 
     names_destinations: ClassVar[bool] = False
     """Whether messages can name the output track that they are for: if not, a session has one track."""
+    carries_pictures: ClassVar[bool] = False
+    """It has no message for a picture."""
 
     encodings: tuple[str, ...] = field(default=ENCODINGS, validator=deep_iterable(in_(ENCODINGS)))
     """The codes that may be taken, of those that are offered."""
