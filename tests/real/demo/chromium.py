@@ -32,6 +32,22 @@ FLAGS = (
 )
 
 
+_IN_REACH = """(async () => {
+  const element = document.getElementById("ID");
+  element.scrollIntoView({block: "center", behavior: "instant"});
+  const middle = () => {
+    const box = element.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  };
+  const before = middle();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const [x, y] = middle();
+  const isThere = element.contains(document.elementFromPoint(x, y));
+  return isThere && x === before[0] && y === before[1] && [x, y];
+})()"""
+"""Where to press; false while something else is at that place, while it cannot be seen, or while it moves."""
+
+
 class PageError(AssertionError):
     """A script in the page raised, or the browser refused a command."""
 
@@ -102,15 +118,10 @@ class Page:
         await self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     async def click(self, element_id: str) -> None:
-        """Press the mouse on the middle of an element, as a person would."""
-        box = await self.evaluate(
-            f"(() => {{ const e = document.getElementById({element_id!r});"
-            " e.scrollIntoView({block: 'center', behavior: 'instant'});"
-            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2, r.width] })()"
-        )
-        assert box[2] > 0, f"#{element_id} cannot be seen"
+        """Press the mouse on the middle of an element, as a person would: once it is in sight, and stands still."""
+        x, y = await self.wait_for(_IN_REACH.replace("ID", element_id))
         for kind in ("mousePressed", "mouseReleased"):
-            await self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+            await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     async def press(self, key: str, code: int, text: str = "") -> None:
         for kind in ("keyDown", "keyUp"):

@@ -61,6 +61,18 @@ async def visiting(browser: Browser, app: DemoApp | None = None) -> AsyncIterato
         assert page.complaints == []
 
 
+SLOW_PAGE = """data:text/html,<body style="visibility:hidden"><button id="press" onclick="window.pressed = 1">Press</button>
+<script>setTimeout(() => { document.body.style.visibility = ""; document.body.style.paddingTop = "200px" }, 700)</script>"""
+
+
+async def test_a_click_finds_a_button_that_comes_late(browser: Browser) -> None:
+    """The page hides what can be pressed until it knows the bot's name: a click before that would hit nothing."""
+    async with browser.open_page() as page:
+        await page.goto(SLOW_PAGE)
+        await page.click("press")
+        assert await page.evaluate("window.pressed") == 1
+
+
 async def counter(page: Page, name: str) -> float:
     value: float = await page.evaluate(f"window.demo.counters().{name}")
     return value
