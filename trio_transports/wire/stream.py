@@ -11,14 +11,17 @@ Rules
    yields to the scheduler on each write: together a fifth of what a bare echo costs.
 6. A descriptor that was closed here is never used again, also not by a reader that woke before: it may be somebody
    else's by then.
+7. With ``tells_by_reading``, a write that fails on an open plain connection fails in silence, and so does each after it:
+   the peer's last words may be waiting to be read, and an engine that hears of a failed write never reads them. The
+   reader gets what is there, and then the end.
 
 With ``write_timeout_s`` the stream guards writers that know no deadline, as a web server's:
 
-7. A piece of ``PIECE_BYTES`` that the peer does not take within that time resets the connection. A slow peer that goes
+8. A piece of ``PIECE_BYTES`` that the peer does not take within that time resets the connection. A slow peer that goes
    on reading is not a stalled one, however much is sent to it at once.
-8. A write that is cancelled, before it begins or midway, resets the connection: half a frame may be on the wire, and
+9. A write that is cancelled, before it begins or midway, resets the connection: half a frame may be on the wire, and
    nothing may follow it. A second writer meanwhile is a mistake, and told so.
-9. Others still get their turn: each write notices a cancellation, and every ``_WRITES_PER_TURN``-th lets them run. An
+10. Others still get their turn: each write notices a cancellation, and every ``_WRITES_PER_TURN``-th lets them run. An
    app that writes without end to a peer that reads as fast would otherwise have the whole process to itself.
 """
 
@@ -66,6 +69,9 @@ class OwnedStream(trio.abc.Stream):
     _writes: int = field(default=0, init=False)
     outlives_engine: Callable[[], bool] | None = field(default=None, init=False)
     """Whether ``aclose``, which engines call, is to leave the stream open: its owner has something to say yet."""
+    tells_by_reading: bool = field(default=False, init=False)
+    has_failed: bool = field(default=False, init=False)
+    """A write has failed in silence (rule 7)."""
     _descriptor: int | None = field(default=None, init=False)
     """Of a plain TCP stream; never used after ``close``, when it may be somebody else's."""
     _writing: bool = field(default=False, init=False)
@@ -128,13 +134,18 @@ class OwnedStream(trio.abc.Stream):
             else:
                 await self._send_pieces(data, self._write_timeout_s)
             return
-        written = 0 if self._descriptor is None else self.write_now(data)
-        if self._descriptor is not None and written == len(data):
+        if self.has_failed:
+            await trio.lowlevel.checkpoint()
             return
-        self._writing = True
         try:
+            written = 0 if self._descriptor is None else self.write_now(data)
+            if self._descriptor is not None and written == len(data):
+                return
+            self._writing = True
             await self._stream.send_all(memoryview(data)[written:])
         except (trio.BrokenResourceError, trio.ClosedResourceError):
+            if self._leaves_it_to_the_reader():
+                return
             self._end()
             raise
         # Not in a finally: a cancelled write stays marked, for abort to know of (rule 2).
@@ -150,7 +161,7 @@ class OwnedStream(trio.abc.Stream):
         if self._is_closed:
             raise trio.ClosedResourceError("this stream was closed by this side")
         if self._writing:
-            raise trio.BusyResourceError("another task is writing to this connection")  # rule 8
+            raise trio.BusyResourceError("another task is writing to this connection")  # rule 9
         self._writing = True
         try:
             self._writes += 1
@@ -170,7 +181,7 @@ class OwnedStream(trio.abc.Stream):
         with trio.move_on_after(timeout_s), memoryview(piece) as whole, whole[start:] as rest:
             await self._stream.send_all(rest)
             return
-        raise trio.BrokenResourceError(f"the peer did not read for {timeout_s:g} s")  # rule 7
+        raise trio.BrokenResourceError(f"the peer did not read for {timeout_s:g} s")  # rule 8
 
     def write_now(self, data: bytes | bytearray | memoryview) -> int:
         """Write what the kernel takes without waiting; return how many bytes that was. Not for TLS."""
@@ -183,8 +194,18 @@ class OwnedStream(trio.abc.Stream):
         except BlockingIOError:
             return 0
         except OSError as exc:
-            self._end()
+            if not self.tells_by_reading:
+                self._end()
             raise trio.BrokenResourceError(f"the connection is broken: {exc}") from exc
+
+    def _leaves_it_to_the_reader(self) -> bool:
+        """Rule 7."""
+        if not self.tells_by_reading or self._is_closed or self._descriptor is None:
+            return False
+        self.has_failed = True
+        with suppress(OSError):  # whatever the failure was, the reader comes to an end
+            raw_socket(self._stream).shutdown(stdlib_socket.SHUT_RD)
+        return True
 
     def read_now(self) -> bytes:
         """Read what is there without waiting; nothing where nothing is, or can be read any more. Not for TLS."""

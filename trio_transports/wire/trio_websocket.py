@@ -15,6 +15,8 @@ Rules
 9. Once this side says goodbye the engine gives no message, and says so at once. Whoever reads is told when the peer has
    answered, or ``aclose`` was given up: told before, a session closes a socket with unread bytes in it, and the reset
    takes the goodbye from a peer that is talking.
+10. A write that fails does not say how the connection ended: the peer's Close may be waiting to be read. The engine,
+    told of it, would read nothing more; so it is not told, and whoever writes waits for what its reader finds.
 """
 
 import logging
@@ -79,11 +81,21 @@ class TrioWebsocketWire:
             message = bytes(message)
         try:
             await self._connection.send_message(message)
+            if self._stream.has_failed:
+                raise await self._read_to_the_end()
         except trio_websocket.ConnectionClosed as exc:
             raise self._ended(exc).error() from exc
         except trio.Cancelled:
             self.abort()
             raise
+
+    async def _read_to_the_end(self) -> trio_websocket.ConnectionClosed:
+        """Rule 10. A session always reads; where nobody does, the engine's reader is not waited for."""
+        with trio.move_on_after(LINGER_S):
+            while self._connection.closed is None:  # noqa: ASYNC110 - the engine tells nobody
+                await trio.sleep(LINGER_S / 50)
+        self._stream.abort()
+        return trio_websocket.ConnectionClosed(self._connection.closed)
 
     async def ping(self) -> None:
         """Wait until the peer answers a ping, or for ever: the caller's deadline is the limit."""
@@ -313,6 +325,7 @@ async def _run_engine(
             wire = await open_wire(nursery)
             owned.on_end = None
             owned.opened()
+            owned.tells_by_reading = True  # rule 10
             opening.succeed(wire)
     except ExceptionGroup as group:
         if opening.wire is None:

@@ -61,8 +61,9 @@ async def visiting(browser: Browser, app: DemoApp | None = None) -> AsyncIterato
         assert page.complaints == []
 
 
-SLOW_PAGE = """data:text/html,<body style="visibility:hidden"><button id="press" onclick="window.pressed = 1">Press</button>
-<script>setTimeout(() => { document.body.style.visibility = ""; document.body.style.paddingTop = "200px" }, 700)</script>"""
+SLOW_PAGE = """data:text/html,<body style="visibility:hidden">
+<button id="press" onclick="window.pressed = 1">Press</button>
+<script>setTimeout(() => document.body.setAttribute("style", "padding-top: 200px"), 700)</script>"""
 
 
 async def test_a_click_finds_a_button_that_comes_late(browser: Browser) -> None:

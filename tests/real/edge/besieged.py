@@ -22,7 +22,7 @@ from trio_transports.wire.engines import ENGINES
 GONE_BY_S: Final = 1.0
 """How long a besieged server waits for a request's head, and for a peer to read."""
 BLOCK: Final = "block"
-"""Who writes this makes the server's loop stand still for half a second. No session does that: it is there to be felt."""
+"""Who writes this makes the server's loop stand still for half a second. No session does: it is there to be felt."""
 MUCH: Final = "much"
 """Who writes this gets 20 kB back."""
 

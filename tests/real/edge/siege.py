@@ -29,7 +29,7 @@ HEALTHY: Final = 5
 ASK_EVERY_S: Final = 0.02
 WARM_UP_S: Final = 0.5
 """The first answers of a process take longest, and are not measured."""
-PHASE_S: Final = 2.0
+PHASE_S: Final = 1.5
 """A siege takes this long at least."""
 PATIENCE_S: Final = 30.0
 

@@ -5,6 +5,7 @@ import socket
 from base64 import b64encode
 from hashlib import sha1
 from threading import Thread
+from time import sleep
 
 import pytest
 import trio
@@ -15,7 +16,7 @@ from trio_transports import Session
 from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.wire import Wire
-from trio_transports.wire.direct import connect_wire
+from trio_transports.wire.engines import ENGINES
 from trio_transports.wire.settings import WireSettings
 
 PARAMS = {"serializer": JSONFrameSerializer(), "close_timeout": 2}
@@ -57,6 +58,10 @@ async def test_who_talks_on_is_not_cut_off_before_it_has_answered(way_in: str) -
                     assert not await stream.receive_some(1000)
 
 
+LAST_WORDS = 20
+"""More than an engine reads at a time."""
+
+
 def say_goodbye_and_go(listening: socket.socket) -> None:
     """A server that leaves what its client said unread, and so resets the connection behind its goodbye."""
     accepted, _ = listening.accept()
@@ -67,27 +72,54 @@ def say_goodbye_and_go(listening: socket.socket) -> None:
         head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         accepted.sendall(head + b"Sec-WebSocket-Accept: " + proof + b"\r\n\r\n")
         assert accepted.recv(1)
-        accepted.sendall(frame(0x88, (1001).to_bytes(2, "big") + b"bye", masked=False))
+        sleep(0.05)
+        accepted.sendall(
+            LAST_WORDS * frame(0x81, b"x" * 1000, masked=False)
+            + frame(0x88, (1001).to_bytes(2, "big") + b"bye", masked=False)
+        )
 
 
-async def write_on(wire: Wire) -> None:
-    for _ in range(3):
-        await wire.send("another word")
+async def read_all(wire: Wire) -> ConnectionClosed:
+    heard = 0
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            await wire.receive()
+            heard += 1
+    assert heard == LAST_WORDS
+    return closed.value
 
 
-async def test_a_client_that_writes_first_reads_the_goodbye_before_the_reset() -> None:
-    """The client is busy meanwhile, and writes before it reads: 1001 is how it ended, and no lost connection."""
-    for _ in range(3):
+@pytest.mark.parametrize("size", [10, 1_000_000], ids=["a small write", "a stuck write"])
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_client_that_writes_meanwhile_reads_the_goodbye_before_the_reset(engine: str, size: int) -> None:
+    """It is busy while the server goes; then its writer and its reader wake at once. Both say 1001, six times over."""
+    endings: list[ConnectionClosed] = []
+    for _ in range(6):
         with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
             server = Thread(target=say_goodbye_and_go, args=(listening,))
             server.start()
             stream = await trio.open_tcp_stream("127.0.0.1", listening.getsockname()[1])
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10_000)
             settings = WireSettings(ping_interval_s=None)
             with trio.fail_after(20):
-                async with connect_wire(stream, url="ws://x/", host="x", resource="/", settings=settings) as wire:
-                    await wire.send("a word")
+                async with (
+                    ENGINES[engine].connect(stream, url="ws://x/", host="x", resource="/", settings=settings) as wire,
+                    trio.open_nursery() as nursery,
+                ):
+
+                    @nursery.start_soon
+                    async def read() -> None:
+                        endings.append(await read_all(wire))  # noqa: B023 - it ends within the loop
+
+                    @nursery.start_soon
+                    async def write() -> None:
+                        with pytest.raises(ConnectionClosed) as closed:
+                            while True:
+                                await wire.send("x" * size)  # noqa: B023 - as above
+                        endings.append(closed.value)
+
+                    await trio.sleep(0.02)
                     server.join()
-                    with pytest.raises(ConnectionClosed) as closed:
-                        await write_on(wire)
-                    assert (closed.value.code, closed.value.reason) == (1001, "bye")
-                    assert closed.value.initiator == "remote"
+    assert {(each.code, each.reason, each.initiator) for each in endings} == {(1001, "bye", "remote")}
+    assert len(endings) == 12
