@@ -11,7 +11,7 @@ Rules
    yields to the scheduler on each write: together a fifth of what a bare echo costs.
 6. A descriptor that was closed here is never used again, also not by a reader that woke before: it may be somebody
    else's by then.
-7. With ``tells_by_reading``, a write that fails on an open plain connection fails in silence, and so does each after it:
+7. With ``tells_by_reading``, a write that fails on an open plain connection fails in silence, and so does each after:
    the peer's last words may be waiting to be read, and an engine that hears of a failed write never reads them. The
    reader gets what is there, and then the end.
 

@@ -258,14 +258,21 @@ async def test_a_server_that_goes_away_is_told(browser: Browser) -> None:
                 await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
                 assert await page.evaluate("document.getElementById('lost').hidden")
                 await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+                if turn == 1:
+                    await page.evaluate(
+                        "Object.assign(window.demo.voice.settings, {firstRetryMs: 1e5, maxRetryMs: 1e5})"
+                    )
             await page.wait_for("document.getElementById('connection-text').innerText === 'The server is going away'")
             assert "code 1001" in await text_of(page, "log")
             assert (await text_of(page, "lost-text")).startswith("The server is going away. Attempt ")
             assert await page.evaluate(IN_SIGHT)
             await page.wait_for("document.getElementById('sessions').innerText === 'The server does not answer'")
+        # From here on it does not look for the server by itself, and only the button brings it back.
+        await page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden', configurable: true})")
         async with serve_demo("127.0.0.1", port):
             await page.click("reconnect")
             await page.wait_for("window.demo.counters().session")
+            await page.evaluate("delete document.visibilityState")
             await page.wait_for("document.getElementById('log').innerText.includes('Connected again')")
             assert await page.evaluate("window.demo.counters().returns") == 2
             await page.wait_for("window.demo.counters().sent > 20")

@@ -79,14 +79,20 @@ def say_goodbye_and_go(listening: socket.socket) -> None:
         )
 
 
-async def read_all(wire: Wire) -> ConnectionClosed:
-    heard = 0
+async def read_all(wire: Wire, endings: list[ConnectionClosed]) -> None:
+    for _ in range(LAST_WORDS):
+        await wire.receive()
     with pytest.raises(ConnectionClosed) as closed:
+        await wire.receive()
+    endings.append(closed.value)
+
+
+async def write_on(wire: Wire, size: int, endings: list[ConnectionClosed]) -> None:
+    try:
         while True:
-            await wire.receive()
-            heard += 1
-    assert heard == LAST_WORDS
-    return closed.value
+            await wire.send("x" * size)
+    except ConnectionClosed as closed:
+        endings.append(closed)
 
 
 @pytest.mark.parametrize("size", [10, 1_000_000], ids=["a small write", "a stuck write"])
@@ -107,18 +113,8 @@ async def test_a_client_that_writes_meanwhile_reads_the_goodbye_before_the_reset
                     ENGINES[engine].connect(stream, url="ws://x/", host="x", resource="/", settings=settings) as wire,
                     trio.open_nursery() as nursery,
                 ):
-
-                    @nursery.start_soon
-                    async def read() -> None:
-                        endings.append(await read_all(wire))  # noqa: B023 - it ends within the loop
-
-                    @nursery.start_soon
-                    async def write() -> None:
-                        with pytest.raises(ConnectionClosed) as closed:
-                            while True:
-                                await wire.send("x" * size)  # noqa: B023 - as above
-                        endings.append(closed.value)
-
+                    nursery.start_soon(read_all, wire, endings)
+                    nursery.start_soon(write_on, wire, size, endings)
                     await trio.sleep(0.02)
                     server.join()
     assert {(each.code, each.reason, each.initiator) for each in endings} == {(1001, "bye", "remote")}
