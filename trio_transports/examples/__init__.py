@@ -1,4 +1,5 @@
-"""Programs to start from, each run by the tests: the five bots that people write first, and bots behind a bus.
+"""Programs to start from, each typed and run by the tests: ``python -m trio_transports.examples`` lists them.
 
-The first five are handlers called ``bot``, and run by ``python -m`` with their name.
+The bots are handlers called ``bot``. ``python -m`` with a program's name runs it, and most can be given to
+``trio-transports serve`` as well.
 """
