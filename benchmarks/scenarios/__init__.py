@@ -11,6 +11,7 @@ from .churn import run as run_churn
 from .echo import run_capacity, run_echo
 from .memory import run as run_memory
 from .micro import run as run_micro
+from .micro import run_pictures
 from .playback import run_interruption, run_pacing
 from .stall import run as run_stall
 
@@ -32,6 +33,7 @@ SCENARIOS = (
     Scenario("memory", "memory of an idle and of an active session", run_memory),
     Scenario("stall", "how late a live source's echo is before, during and after holes in it", run_stall),
     Scenario("bus", "jobs and messages through a proxy pair", run_bus),
+    Scenario("pictures", "a picture of 640x480, raw and as JPEG, and 20 ms of Opus, piece by piece", run_pictures),
     Scenario("micro", "serializers, audio, telephony and bus, function by function", run_micro),
 )
 

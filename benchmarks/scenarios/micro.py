@@ -25,15 +25,32 @@ def best(figures: Iterable[Figure]) -> list[Figure]:
     return [*found.values()]
 
 
+PICTURES = "pictures"
+"""The area that is a scenario of its own."""
+
+
+def run_pictures(bench: Bench) -> None:
+    _measure(bench, PICTURES, [_program(PICTURES)])
+
+
 def run(bench: Bench) -> None:
-    programs = [(area, [sys.executable, "-m", "benchmarks.micro", area]) for area in AREAS]
+    programs = [_program(area) for area in AREAS if area != PICTURES]
     try:
         python = pipecat_python(make=not bench.quick, say=bench.progress.say)
         programs.append(("pipecat", [python, "-m", "benchmarks.peers.pipecat_micro"]))
     except NotInstalled as exc:
         bench.results.skipped.append(Skipped(scenario="micro", peer="pipecat", why=str(exc)))
+    _measure(bench, "micro", programs)
+
+
+def _program(area: str) -> tuple[str, list[str]]:
+    return area, [sys.executable, "-m", "benchmarks.micro", area]
+
+
+def _measure(bench: Bench, scenario: str, programs: list[tuple[str, list[str]]]) -> None:
+    """Run each program in several rounds, and keep the best of each figure."""
     all_rounds = bench.rounds(2, 3)
-    bench.progress.scenario("micro", len(programs) * len(all_rounds))
+    bench.progress.scenario(scenario, len(programs) * len(all_rounds))
     figures: list[Figure] = []
     broken: set[str] = set()
     for _ in all_rounds:
@@ -46,8 +63,8 @@ def run(bench: Bench) -> None:
             except BrokenProgram as exc:
                 broken.add(name)
                 # What cannot be measured is a fault of ours or a missing package, never slowness: it must be seen.
-                bench.results.wrong.append(Wrong(scenario="micro", peer=name, what=str(exc)))
-                bench.progress.say(f"micro {name}: {exc}")
+                bench.results.wrong.append(Wrong(scenario=scenario, peer=name, what=str(exc)))
+                bench.progress.say(f"{scenario} {name}: {exc}")
     bench.results.figures.extend(best(figures))
 
 

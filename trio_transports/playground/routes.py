@@ -60,7 +60,9 @@ def bot_params() -> AsgiWebsocketParams:
         vad_enabled=True,
         vad_analyzer=EnergyVADAnalyzer(VADParams(stop_secs=PAUSE_S)),
         allow_interruptions=True,
-        # For a bot that shows pictures: pages cannot show bare pixels. Without the extra nothing can be shown there.
+        video_in_enabled=True,
+        # Pages cannot show bare pixels: without the extra nothing can be shown there.
+        video_out_enabled=find_spec("PIL") is not None,
         video_out_codec="PNG" if find_spec("PIL") is not None else None,
         idle_timeout=IDLE_S,
     )
@@ -91,6 +93,7 @@ def bot_routes(
     if tokens is not None and settings.authorize is None:
         settings = evolve(settings, authorize=tokens.authorize)
     about = partial(_about, title=title, lede=lede, controls=controls, needs_token=tokens is not None)
+    about = partial(about, takes_pictures=settings.video_in_enabled)
     socket = partial(_websocket, handler, settings, place, allowed_origins, max_sessions)
     routes: dict[str, Route] = {
         "/ws": socket,
@@ -163,13 +166,14 @@ async def _get_json(told: Callable[[], object], scope: Scope, receive: Receive, 
         await answer(scope, send, 405, b"only GET and HEAD\n", headers=[(b"allow", b"GET, HEAD")])
 
 
-def _about(*, title: str, lede: str, controls: Sequence[Control], needs_token: bool) -> object:
+def _about(*, title: str, lede: str, controls: Sequence[Control], needs_token: bool, takes_pictures: bool) -> object:
     return {
         "title": title,
         "lede": lede,
         "version": __version__,
         "controls": described(controls),
         "needs_token": needs_token,
+        "takes_pictures": takes_pictures,
     }
 
 

@@ -2,6 +2,7 @@
 // One WebSocket: PCM as binary messages, everything else as the JSON frames of trio_transports.serializers; and a watch
 // on whether the server still answers.
 
+const PICTURE_BACKLOG_BYTES = 64 * 1024;
 const PING_MS = 500;
 const STALLED_MS = 1800;
 const GIVEN_UP_MS = 12000;
@@ -81,6 +82,11 @@ export class Link {
     this.socket.send(pcm);
     this.sent += 1;
     return true;
+  }
+
+  /** Whether a picture would leave soon: behind a queue it would hold up the sound, and be old itself. */
+  get takesPictures() {
+    return this.isOpen && this.socket.bufferedAmount < PICTURE_BACKLOG_BYTES;
   }
 
   /** @param {object} frame */

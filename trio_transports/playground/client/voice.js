@@ -23,6 +23,7 @@
  */
 
 import { Link } from "./link.js";
+import { pictureFrame } from "./picture.js";
 import { Sound } from "./sound.js";
 
 /** @typedef {"idle" | "connecting" | "connected" | "stalled" | "reconnecting" | "ended"} State */
@@ -161,6 +162,21 @@ export class Voice extends EventTarget {
   /** @param {string} digits of 0123456789*#ABCD */
   sendDigits(digits) {
     for (const digit of digits) this.send({ type: "dtmf", digit });
+  }
+
+  /**
+   * Send what a camera's video, a canvas or an image shows now, as JPEG; the bot needs `video_in_enabled`. False: it was
+   * left out, since there is no line or it does not keep up. The next one may go.
+   * @param {import("./picture.js").Source} source
+   * @param {{maxWidth?: number, quality?: number}} [options]
+   */
+  async sendPicture(source, options) {
+    const link = this.link;
+    if (!link?.takesPictures) return false;
+    const frame = await pictureFrame(source, options);
+    if (link !== this.link || !link.takesPictures) return false; // it was another call's, or the line has filled up
+    link.send(frame);
+    return true;
   }
 
   /** @param {any} message JSON of the application's own */

@@ -3,6 +3,7 @@
 import { Plot, Timeline, decibels } from "./charts.js";
 import { Voice } from "./client/voice.js";
 import { Controls, Devices } from "./controls.js";
+import { Pictures } from "./pictures.js";
 import { Log, Sessions, Statistics, duration } from "./tables.js";
 import { Transcript } from "./transcript.js";
 
@@ -33,6 +34,7 @@ async function address() {
 }
 
 const voice = new Voice({ url: address });
+const pictures = new Pictures(document.querySelector(".talk"), voice, { onSent: (text) => log.add(text, "you"), onTrouble: setNotice });
 
 // What the page says
 
@@ -78,6 +80,7 @@ function setControls() {
   $("mute").hidden = !voice.hasMicrophone;
   for (const id of ["text", "send"]) $(id).disabled = state !== "connected";
   for (const key of $("keypad").children) key.disabled = state !== "connected";
+  pictures.setState(state);
   if (!on) setMuted(false);
 }
 
@@ -464,6 +467,7 @@ async function introduce() {
     $("lede").textContent = about.lede || "Talk to this bot, write to it, press keys; below is what happens and how long it takes.";
     $("version").textContent = `trio_transports ${about.version}.`;
     controls.show(about.controls);
+    pictures.offer(about.takes_pictures);
   } catch {
     setNotice("The server cannot be reached.");
   } finally {
@@ -474,7 +478,7 @@ async function introduce() {
 window.demo = {
   seen,
   voice,
-  counters: () => ({ ...seen, sent: voice.link?.sent ?? 0, received: voice.link?.received ?? 0, session, mood, state: voice.state }),
+  counters: () => ({ ...seen, sent: voice.link?.sent ?? 0, received: voice.link?.received ?? 0, pictures: pictures.sent, session, mood, state: voice.state }),
 };
 statistics.show(null);
 redraw();

@@ -66,7 +66,7 @@ export class Transcript {
     const kind = { JPEG: "jpeg", PNG: "png", WEBP: "webp" }[frame.format];
     if (!kind) return;
     const address = `data:image/${kind};base64,${frame.image}`;
-    if (address === this.picture.src) return; // a still picture comes again and again
+    if (address === this.picture.src) return; // sent again, it is the same
     this.picture.src = address;
     this.picture.hidden = false;
     this.empty.hidden = true;
