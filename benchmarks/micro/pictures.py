@@ -61,7 +61,7 @@ def _pieces(quick: bool) -> Iterator[Figure]:
     yield _figure(PICTURES, "scaled down from 1024x768", timed(partial(shrink.apply, large, LARGE, "RGB")))
     files: dict[str, bytes] = {}
     for codec in ("JPEG", "WEBP", "PNG"):
-        encode = partial(PictureEncoder(codec).encode, raw, width, height, "RGB")  # type: ignore[arg-type]
+        encode = partial(PictureEncoder(codec).encode, raw, width, height, "RGB")
         files[codec] = encode()
         yield _figure(PICTURES, f"encode {codec}", timed(encode))
         yield _figure(PICTURES, f"decode {codec}", timed(partial(decode, files[codec], codec, max_pixels=10**6)))
