@@ -25,7 +25,9 @@ from trio_transports.frames import (
 )
 from trio_transports.params import TransportParams
 from trio_transports.playground.dialect import PCMFrameSerializer
-from trio_transports.testing import ScriptedPeer, memory_session
+from trio_transports.playground.routes import bot_params
+from trio_transports.session import Session
+from trio_transports.testing import ScriptedPeer, memory_session, phone_call, speech_like
 from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
 
 RATE = 16000
@@ -285,3 +287,19 @@ def test_the_browsers_dialect() -> None:
     assert dialect.decode(text) == (TextFrame(text="a"),)
     with pytest.raises(RemoteProtocolError, match="3 bytes are not whole samples"):
         dialect.decode(b"odd")
+
+
+@pytest.mark.parametrize("line", ["genesys", "twilio"])
+async def test_a_telephone_is_told_nothing_but_sound(line: str, autojump_clock: MockClock) -> None:
+    """A message would be an order for its provider; Genesys' refuses it, and the call had ended with that. Twice."""
+
+    async def answer(session: Session) -> None:
+        await EchoBot(session).run()
+
+    async with phone_call(answer, line, params=bot_params()) as phone:
+        for _ in range(2):
+            await phone.be_silent(0.5)
+            await phone.speak(speech_like(1.0))
+            await phone.be_silent(3.0)
+            assert (await phone.listen()).duration_s > 0.8
+        assert not [order for order in phone.others if "seconds" in str(order.message)]

@@ -5,7 +5,7 @@ Rules
    delay. Speech that begins meanwhile interrupts it, when barge-in is on; otherwise it is said to the end.
 2. *mirror*: all that is heard is said back after the delay, while the caller goes on.
 3. What is typed is written back, and keys that are pressed are named. What the page sets and is told beside the audio
-   are messages that overtake the audio.
+   are messages that overtake the audio; a telephone is told none of them, since they would be its provider's orders.
 """
 
 from collections import deque
@@ -33,12 +33,18 @@ from ..frames import (
     UserStoppedSpeakingFrame,
 )
 from ..pipeline import Pipeline
+from ..playground.dialect import PCMFrameSerializer
+from ..serializers.detect import DetectingFrameSerializer
+from ..serializers.json import JSONFrameSerializer
+from ..serializers.protocol import FrameSerializer
 from ..session.session import Session
 
 PREROLL_S: Final = 0.4
 """Speech is found a moment after it began; this much before that belongs to it."""
 MAX_UTTERANCE_S: Final = 30.0
 MAX_ANSWERS: Final = 1000
+
+_TAKING: Final = frozenset({"json", "packed", "protobuf", "rtvi"})
 
 Mode: TypeAlias = Literal["repeat", "mirror"]
 Mood: TypeAlias = Literal["listening", "hearing", "answering"]
@@ -178,7 +184,7 @@ class EchoBot:
             await trio.sleep_until(answer.due_s)
             if answer.turn != self._turn:
                 continue  # spoken over before it began
-            if answer.is_whole:
+            if answer.is_whole and takes_messages(self.session.serializer):
                 await output.send(
                     _tell({"type": "answer", "seconds": sum(frame.duration_s for frame in answer.frames)})
                 )
@@ -186,6 +192,13 @@ class EchoBot:
                 await output.send(frame)
             if answer.is_whole:
                 await output.send(BotStoppedSpeakingFrame())
+
+
+def takes_messages(serializer: FrameSerializer) -> bool:
+    """Whether a caller of this dialect can be told what a page can: providers take messages for orders."""
+    if isinstance(serializer, DetectingFrameSerializer):
+        return serializer.provider in _TAKING
+    return isinstance(serializer, PCMFrameSerializer | JSONFrameSerializer)
 
 
 def _tell(message: dict[str, JSONValue]) -> MessageFrame:
