@@ -185,7 +185,7 @@ async def test_everybody_hears_itself_and_is_counted(tmp_path: Path) -> None:
         await client.wait_for("window.of('BotStartedSpeaking').length > 0", timeout_s=60)
         figures = await server.metrics()
         assert (figures["sessions", ""], figures["sessions_begun_total", ""]) == (40, 40)
-        assert figures["turn_latency_seconds_count", ""] >= 40
+        assert figures["turn_latency_seconds_count", ""] >= len(PROGRAMS)
         assert figures["messages_refused_total", "malformed"] == 0
         over.set()
     voices = [signal_of(caller.said.audio) for caller in callers]

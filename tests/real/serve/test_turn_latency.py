@@ -1,0 +1,139 @@
+"""How long a turn takes, told by the server's own event, and measured by its caller with its own clock on real sockets."""
+
+from functools import partial
+from typing import Final
+
+import numpy as np
+import pytest
+import trio
+from attrs import define, field
+from trio_websocket import WebSocketConnection, open_websocket_url
+
+from trio_transports import (
+    AudioFrame,
+    Session,
+    UserStoppedSpeakingFrame,
+    WebsocketServerParams,
+    WebsocketServerTransport,
+)
+from trio_transports.observe import TurnTaken
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
+
+pytestmark = pytest.mark.alone
+
+RATE: Final = 16000
+PIECE_S: Final = 0.02
+PAUSE_S: Final = 0.3
+ROUNDS: Final = 12
+AGREES_S: Final = 0.005
+
+
+@define(eq=False)
+class Loudness:
+    """Knows to the sample when sound ends, and is sure of it ``PAUSE_S`` later: what an analyzer takes is not in it."""
+
+    _heard: int = field(default=0, init=False)
+    _last: int = field(default=0, init=False)
+    _speaks: bool = field(default=False, init=False)
+
+    def start(self, sample_rate: int) -> None:
+        assert sample_rate == RATE
+
+    def analyze(self, audio: bytes) -> list[SpeechEvent]:
+        loud = np.flatnonzero(np.frombuffer(audio, "<i2"))
+        told: list[SpeechEvent] = []
+        if len(loud):
+            self._last = self._heard + int(loud[-1]) + 1
+            if not self._speaks:
+                told.append(SpeechStarted((self._heard + int(loud[0])) / RATE))
+            self._speaks = True
+        self._heard += len(audio) // 2
+        if self._speaks and self._heard - self._last >= PAUSE_S * RATE:
+            self._speaks = False
+            told.append(SpeechStopped(self._last / RATE))
+        return told
+
+    def stop(self) -> None:
+        self._speaks = False
+
+    def fresh(self) -> "Loudness":
+        return Loudness()
+
+
+async def bot(session: Session) -> None:
+    """Answers after a moment's thought, each time another."""
+    turn = 0
+    async for frame in session.input:
+        if isinstance(frame, UserStoppedSpeakingFrame):
+            turn += 1
+            await trio.sleep(0.05 * (turn % 4))
+            await session.output.send(AudioFrame(audio=b"\1\2" * 320, sample_rate=RATE))
+
+
+@define(eq=False)
+class Caller:
+    """A bare WebSocket: what leaves and what comes is timed at its own socket."""
+
+    socket: WebSocketConnection
+    dialect: JSONFrameSerializer = field(factory=JSONFrameSerializer)
+    said_at_s: float = 0.0
+    answered_s: list[float] = field(factory=list)
+    _answered: trio.Event = field(factory=trio.Event)
+
+    async def listen(self) -> None:
+        while True:
+            message = await self.socket.get_message()
+            now_s = trio.current_time()
+            if any(isinstance(frame, AudioFrame) for frame in self.dialect.decode(message)):
+                if not self._answered.is_set():
+                    self.answered_s.append(now_s - self.said_at_s)
+                    self._answered.set()
+
+    async def ask(self) -> None:
+        """Speak for 0.2 s, then be silent until answered; the last word was said when its piece left."""
+        self._answered = trio.Event()
+        began_s, number = trio.current_time(), 0
+        while not self._answered.is_set():
+            loud = number < 10
+            piece = AudioFrame(audio=(b"\1\2" if loud else b"\0\0") * 320, sample_rate=RATE)
+            for message in self.dialect.encode(piece):
+                await self.socket.send_message(message)
+            if loud:
+                self.said_at_s = trio.current_time()
+            number += 1
+            await trio.sleep_until(began_s + number * PIECE_S)
+
+
+async def test_the_server_and_its_caller_agree() -> None:
+    """Within 5 ms, in most of twelve turns: the machine's own lateness is in some, and the median is free of it."""
+    server = WebsocketServerTransport(
+        WebsocketServerParams(
+            serializer=JSONFrameSerializer(), audio_in_enabled=True, audio_out_enabled=True,
+            audio_out_sample_rate=RATE, audio_out_10ms_chunks=2, audio_out_auto_silence=False, vad_enabled=True,
+            vad_analyzer=Loudness(), audio_out_end_silence_secs=0,
+        ),
+        host="127.0.0.1",
+        port=0,
+    )  # fmt: skip
+    told: list[float] = []
+
+    async def note(events: trio.abc.ReceiveChannel[object]) -> None:
+        async for event in events:
+            if isinstance(event, TurnTaken):
+                told.append(event.latency_s)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(note, server.events())
+        ready = await nursery.start(partial(server.serve, bot))
+        async with open_websocket_url(f"ws://127.0.0.1:{ready.port}") as socket:
+            caller = Caller(socket)
+            nursery.start_soon(caller.listen)
+            with trio.fail_after(60):
+                for _ in range(ROUNDS):
+                    await caller.ask()
+            nursery.cancel_scope.cancel()
+    assert len(told) == len(caller.answered_s) == ROUNDS
+    apart_s = sorted(abs(here - there) for here, there in zip(told, caller.answered_s, strict=True))
+    assert apart_s[ROUNDS // 2] <= AGREES_S, apart_s
+    assert min(told) >= PAUSE_S
