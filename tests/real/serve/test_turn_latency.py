@@ -85,10 +85,10 @@ class Caller:
         while True:
             message = await self.socket.get_message()
             now_s = trio.current_time()
-            if any(isinstance(frame, AudioFrame) for frame in self.dialect.decode(message)):
-                if not self._answered.is_set():
-                    self.answered_s.append(now_s - self.said_at_s)
-                    self._answered.set()
+            is_audio = any(isinstance(frame, AudioFrame) for frame in self.dialect.decode(message))
+            if is_audio and not self._answered.is_set():
+                self.answered_s.append(now_s - self.said_at_s)
+                self._answered.set()
 
     async def ask(self) -> None:
         """Speak for 0.2 s, then be silent until answered; the last word was said when its piece left."""
