@@ -1,4 +1,4 @@
-"""How long a turn takes, told by the server's own event, and measured by its caller with its own clock on real sockets."""
+"""How long a turn takes, told by the server's own event, and measured by its caller at its own socket."""
 
 from functools import partial
 from typing import Final
