@@ -9,7 +9,7 @@ Rules
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, cast, final
 
 import numpy as np
@@ -29,10 +29,12 @@ from ..wire.trio_websocket import connect_wire
 from .dialects import make_serializer
 from .dialling import header_map, parse_url, tls
 from .failure import run as run_trio
+from .progress import progress
 
 PONG_TIMEOUT_S: Final = 2.0
 CLOSE_TIMEOUT_S: Final = 2.0
 FRAME_S: Final = 0.02
+_FRAMES_PER_LINE: Final = 10
 _AFTER_S: Final = 1.0
 """How long after the last audio sent an echo may still come."""
 
@@ -65,6 +67,8 @@ class Probe:
     """One look at one server."""
 
     plan: Plan
+    tell: Callable[[str], None]
+    """Shows how far it is."""
     connect_s: float = field(default=0.0, init=False)
     handshake_s: float = field(default=0.0, init=False)
     round_trips_s: list[float] = field(factory=list, init=False)
@@ -84,6 +88,7 @@ class Probe:
         context = tls(plan.address, plan.ca_file)
         header_map(plan.headers)
         started_at_s = trio.current_time()
+        self.tell(f"connecting to {plan.address} ...")
         with trio.CancelScope(deadline=started_at_s + plan.connect_timeout_s) as limit:
             stream = await dial(plan.address, context)
             dialled_at_s = trio.current_time()
@@ -148,6 +153,7 @@ class Probe:
 
     async def _ping(self, wire: Pinging) -> None:
         for number in range(self.plan.pings):
+            self.tell(f"ping {number + 1} of {self.plan.pings} ...")
             if number:
                 await trio.sleep(self.plan.interval_s)
             started_at_s = trio.current_time()
@@ -163,6 +169,8 @@ class Probe:
         rate = self.plan.audio_format.sample_rate
         self.audio_started_at_s = trio.current_time()
         for number in range(self.plan.frames):
+            if number % _FRAMES_PER_LINE == 0:
+                self.tell(f"audio {number * FRAME_S:.1f} of {self.plan.audio_s:.1f} s ...")
             await trio.sleep_until(self.audio_started_at_s + number * FRAME_S)
             frame = AudioFrame(audio=_tone(number * samples, samples, rate), sample_rate=rate)
             for message in self.plan.serializer.encode(frame):
@@ -220,20 +228,20 @@ def run(
     as_json: bool,
 ) -> int:
     audio_format = AudioFormat(rate)
-    probe = Probe(
-        Plan(
-            address=parse_url(url),
-            headers=headers,
-            ca_file=ca_file,
-            connect_timeout_s=max(connect_timeout, 0.001),
-            pings=pings,
-            interval_s=interval,
-            audio_s=audio,
-            serializer=make_serializer(serializer, audio_format),
-            audio_format=audio_format,
-        )
+    plan = Plan(
+        address=parse_url(url),
+        headers=headers,
+        ca_file=ca_file,
+        connect_timeout_s=max(connect_timeout, 0.001),
+        pings=pings,
+        interval_s=interval,
+        audio_s=audio,
+        serializer=make_serializer(serializer, audio_format),
+        audio_format=audio_format,
     )
-    run_trio(probe.run)
+    with progress() as tell:
+        probe = Probe(plan, tell)
+        run_trio(probe.run)
     report = probe.report()
     complaint = _complaint(probe)
     if as_json:

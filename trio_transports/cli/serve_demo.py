@@ -10,6 +10,7 @@ import trio
 from ..demo.self_test import SelfTest
 from ..demo.serving import serve_demo
 from . import failure
+from .progress import progress
 
 
 def run(*, host: str, port: int, self_test: bool, as_json: bool) -> int:
@@ -20,8 +21,9 @@ def run(*, host: str, port: int, self_test: bool, as_json: bool) -> int:
 
 
 def _self_test(as_json: bool) -> int:
-    test = SelfTest()
-    failure.run(test.run)
+    with progress() as tell:
+        test = SelfTest(tell)
+        failure.run(test.run)
     print(json.dumps(test.report()) if as_json else test.in_words())
     return 0 if test.is_good else 1
 

@@ -117,11 +117,26 @@ def sample(name: str) -> bytes:
     return pcm
 
 
+PARTS: Final = {
+    "page": "loading it",
+    "echo": "saying something, and listening",
+    "barge-in": "talking over an answer",
+    "hang-up": "hanging up",
+    "shutdown": "ending the server under a caller",
+}
+
+
+def _say_nothing(_text: str) -> None:
+    """For those who are not told."""
+
+
 @final
 @define(eq=False)
 class SelfTest:
     """``run`` makes the findings; the rest tells them."""
 
+    tell: Callable[[str], object] = _say_nothing
+    """Shows how far it is."""
     findings: list[Finding] = field(factory=list, init=False)
     duration_s: float = field(default=0.0, init=False)
 
@@ -149,6 +164,7 @@ class SelfTest:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
+        self.tell(f"{name}: {PARTS[name]} ...")
         try:
             await part(task_status=task_status)
         except (_Missing, TransportError, OSError, trio.TooSlowError) as exc:
