@@ -30,7 +30,7 @@ from .app import Bot, bot_app
 from .gathering import Gathering
 from .options import ServeOptions
 from .pages import Gather
-from .target import load_bot
+from .target import NoSuchBot, load_bot
 from .worker import Control
 
 logger = logging.getLogger("trio_transports.serve")
@@ -80,8 +80,10 @@ async def serve_alone(
             nursery.cancel_scope.cancel()
 
 
-async def serve_as_worker(options: ServeOptions, listening: socket.socket, control: Control, folder: Path) -> None:
-    """Load the bot and serve it until the supervisor says otherwise; rule 2."""
+async def serve_as_worker(
+    options: ServeOptions, bot: Bot, listening: socket.socket, control: Control, folder: Path
+) -> None:
+    """Serve the bot until the supervisor says otherwise; rule 2."""
     counters = ServerCounters()
     gathering = Gathering(folder, counters.figures)
     leave, retire = trio.Event(), trio.Event()
@@ -89,7 +91,7 @@ async def serve_as_worker(options: ServeOptions, listening: socket.socket, contr
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey, signals, leave, retire)
             nursery.start_soon(_leave_when_orphaned, control, leave)
-            app = make_app(options, load_bot(options.target), counters, gathering.gather)
+            app = make_app(options, bot, counters, gathering.gather)
             async with gathering.open():
                 serve = partial(
                     serve_asgi,
@@ -151,11 +153,14 @@ def main() -> None:
     control, listening, folder, told = sys.argv[1:]
     options = ServeOptions.of_json(told)
     options.set_up_logging()
+    try:
+        bot = load_bot(options.target)
+    except NoSuchBot as exc:
+        raise SystemExit(f"trio-transports: {exc}") from None
 
     async def work() -> None:
-        await serve_as_worker(
-            options, socket.socket(fileno=int(listening)), Control.inherited(int(control)), Path(folder)
-        )
+        taken = socket.socket(fileno=int(listening))
+        await serve_as_worker(options, bot, taken, Control.inherited(int(control)), Path(folder))
 
     trio.run(work)
 

@@ -1,0 +1,79 @@
+"""What the files under ``examples/deploy`` rely on, shown by processes: health, drain, signals, and exit codes."""
+
+import signal
+
+import pytest
+import trio
+
+from tests.real.serve.command import Served, served
+from tests.real.serve.test_rolling_restart import BOT, PIECE, client
+from trio_transports import AudioFrame, HandshakeRejected, Session
+
+
+async def is_heard(session: Session) -> None:
+    await session.output.send(PIECE)
+    heard_s = 0.0
+    with trio.fail_after(60):
+        while heard_s < PIECE.duration_s - 0.001:
+            frame = await session.input.receive()
+            heard_s += frame.duration_s if isinstance(frame, AudioFrame) else 0.0
+
+
+async def health_turns(server: Served, status: int) -> None:
+    with trio.fail_after(60):
+        while (await server.get("/health"))[0] != status:  # noqa: ASYNC110 - another process tells nobody
+            await trio.sleep(0.05)
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_told_to_stop_it_lets_calls_finish(workers: tuple[str, ...], number: signal.Signals) -> None:
+    """Health turns 503, a new caller gets 503 as well, the call goes on; with its end the server does: exit code 0."""
+    async with served(BOT, "--drain", "60", *workers) as server:
+        assert (await server.get("/health"))[0] == 200
+        async with client(server.ws_url).session() as session:
+            await is_heard(session)
+            server.tell(number)
+            await health_turns(server, 503)
+            with pytest.raises(HandshakeRejected) as refused:
+                async with client(server.ws_url).session():
+                    pytest.fail("it was let in")
+            assert refused.value.status == 503
+            await is_heard(session)
+            assert server.process.returncode is None
+        assert await server.ended() == 0
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "1")])
+async def test_past_the_drain_calls_are_told_1001(workers: tuple[str, ...]) -> None:
+    """A call that goes on hears goodbye, and the exit code is 0 all the same."""
+    async with served(BOT, "--drain", "0.5", *workers) as server, client(server.ws_url).session() as session:
+        await is_heard(session)
+        server.tell(signal.SIGTERM)
+        with trio.fail_after(60):
+            async for _ in session.input:
+                pass
+        with pytest.raises(Exception, match="1001"):
+            await session.output.send(PIECE)
+        assert await server.ended() == 0
+
+
+async def test_a_second_signal_need_not_wait() -> None:
+    """However long the drain: workers are killed, and the supervisor ends."""
+    async with served(BOT, "--drain", "1000", "--workers", "2") as server, client(server.ws_url).session() as session:
+        await is_heard(session)
+        server.tell(signal.SIGTERM)
+        await health_turns(server, 503)
+        server.tell(signal.SIGTERM)
+        await server.ended()
+
+
+async def test_a_bot_that_cannot_be_loaded_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    """With and without workers: exit code 1, and a line that says what is wrong."""
+    for workers in ((), ("--workers", "1")):
+        async with served("no_such_module:bot", *workers) as server:
+            assert server.ready["ok"] is False
+            assert await server.ended() == 1
+        told = capfd.readouterr().err
+        assert "trio-transports: there is no module 'no_such_module'" in told
+        assert "Traceback" not in told
