@@ -13,6 +13,7 @@ from tests.agent.memory import MemoryAdapter
 from trio_transports import Session, TransportParams, UserStartedSpeakingFrame
 from trio_transports.agent import realtime
 from trio_transports.agent.outcomes import AgentConnectionLost
+from trio_transports.agent.protocols.elevenlabs import ElevenLabsAgentProtocol
 from trio_transports.agent.protocols.openai_realtime import OpenAIRealtimeProtocol
 from trio_transports.errors import ConnectionClosed
 from trio_transports.pipeline import Pipeline
@@ -133,3 +134,100 @@ async def test_an_agent_that_dies_in_the_middle_of_its_answer(autojump_clock: Mo
     assert len(caught) == 1
     assert phone.closed is not None
     assert phone.closed.code == 1000
+
+
+ELEVENLABS_RATE = 16000
+
+
+def event(number: int, value: int, duration_s: float = 0.1) -> str:
+    pcm = value.to_bytes(2, "little") * round(duration_s * ELEVENLABS_RATE)
+    audio = {"audio_base_64": b64encode(pcm).decode(), "event_id": number}
+    return json.dumps({"type": "audio", "audio_event": audio})
+
+
+SIGNS = {
+    "the interruption": {"type": "interruption", "interruption_event": {"event_id": 12}},
+    "the transcript": {"type": "user_transcript", "user_transcription_event": {"user_transcript": "stop"}},
+    "a pause": None,
+}
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+async def test_an_agent_without_names_that_notices_late(sign: str, autojump_clock: MockClock) -> None:
+    """Its old answer goes on for 0.4 s after each of two interruptions: none of that is heard, and all of the new one.
+
+    The new one is told from it by what the agent says of turns, or by a pause before it.
+    """
+    adapter = MemoryAdapter(ElevenLabsAgentProtocol(), paced=False)
+
+    async def bot(session: Session) -> None:
+        async with adapter:
+            await Pipeline([realtime(adapter)], allow_interruptions=True).run(session.input, session.output)
+
+    async with phone_call(bot, "browser", params=PARAMS) as phone:
+        await trio.sleep(0.01)
+        number = 0
+        for value in (1, 2, 3):
+            for n in range(14 if value < 3 else 20):
+                number += 1
+                await adapter.agent.send(event(number, 1000 * value))
+                await trio.sleep(0.1)
+                if n == 9 and value < 3:
+                    for message in JSONFrameSerializer().encode(UserStartedSpeakingFrame()):
+                        await phone.wire.send(message)
+            if value < 3:
+                told = SIGNS[sign]
+                if told is None:
+                    await trio.sleep(0.6)
+                else:
+                    await adapter.agent.send(json.dumps(told).replace("12", str(number)))
+        await trio.sleep(1)
+    turns: list[list[int]] = [[]]
+    for _, order in phone.orders:
+        if isinstance(order, ClearOrder):
+            turns.append([])
+        elif isinstance(order, PlayOrder):
+            turns[-1] += [round(value / 1000) for value in memoryview(order.pcm).cast("h")]
+    heard = [{value for value in turn if value and turn.count(value) > 100} for turn in turns]
+    assert [turn for turn in heard if turn] == [{1}, {2}, {3}]
+    assert turns[-1].count(3) == pytest.approx(2.0 * RATE, rel=0.02)
+
+
+async def test_a_caller_who_speaks_first_makes_nothing_late(autojump_clock: MockClock) -> None:
+    """Each turn of a caller is an interruption; where the agent was silent, its answer is heard, however quick."""
+    adapter = MemoryAdapter(ElevenLabsAgentProtocol(), paced=False)
+
+    async def bot(session: Session) -> None:
+        async with adapter:
+            await Pipeline([realtime(adapter)], allow_interruptions=True).run(session.input, session.output)
+
+    async with phone_call(bot, "browser", params=PARAMS) as phone:
+        await trio.sleep(0.01)
+        for turn in range(2):
+            for message in JSONFrameSerializer().encode(UserStartedSpeakingFrame()):
+                await phone.wire.send(message)
+            await trio.sleep(0.05)
+            await adapter.agent.send(event(turn + 1, 9000, 1.0))
+            heard = await phone.listen()
+            assert heard.duration_s == pytest.approx(1.0, abs=0.1)
+
+
+async def test_an_agent_that_never_pauses_is_heard_again(autojump_clock: MockClock) -> None:
+    """It streams on and tells nothing: it is silenced for a while, and not for ever."""
+    adapter = MemoryAdapter(ElevenLabsAgentProtocol(), paced=False)
+
+    async def bot(session: Session) -> None:
+        async with adapter:
+            await Pipeline([realtime(adapter)], allow_interruptions=True).run(session.input, session.output)
+
+    async with phone_call(bot, "browser", params=PARAMS) as phone:
+        await trio.sleep(0.01)
+        for number in range(80):
+            await adapter.agent.send(event(number, 9000))
+            await trio.sleep(0.1)
+            if number == 10:
+                for message in JSONFrameSerializer().encode(UserStartedSpeakingFrame()):
+                    await phone.wire.send(message)
+        (cleared_s,) = phone.clears_s
+        next_s = next(at for at, order in phone.orders if isinstance(order, PlayOrder) and at > cleared_s + 0.05)
+        assert next_s - cleared_s == pytest.approx(3.0, abs=0.2)

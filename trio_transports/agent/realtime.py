@@ -7,7 +7,8 @@ Rules
    texts keep their place among the audio, under the name of the utterance.
 3. An interruption, by the session or pipeline or because the agent hears the caller (``PlaybackCleared``), drops what
    waits. The agent is told to stop, where it did not find out by itself, and of each utterance how much was heard.
-   What still comes of an utterance that was cut off, because the agent has not noticed yet, goes no further.
+   What still comes of an utterance that was cut off, because the agent has not noticed yet, goes no further; of an
+   agent that names none, see ``late.py``.
 4. The agent's hanging up, or its finishing in good order, ends the call. A lost connection to it is its exception.
    The end of the caller's side ends the stage; the connection to the agent is its owner's.
 """
@@ -34,7 +35,8 @@ from ..pipeline.stage import AsyncStage
 from ..pipeline.turns import heard_of, outlives_interruption, playback_of
 from .adapter import WebSocketAgentAdapter
 from .chunk import AudioChunk
-from .events import AgentEvent, AgentHungUp, PlaybackCleared, Transcript
+from .events import AgentEvent, AgentHungUp, PlaybackCleared, Transcript, TurnEnded
+from .late import LateAudio
 from .outcomes import AgentFinished, AgentOutcome
 
 _REMEMBERED = 64
@@ -66,6 +68,7 @@ class _Joined:
     """The utterances whose audio came since the last interruption."""
     _cut: deque[str] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
     _truncated: deque[str] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
+    _late: LateAudio = field(factory=LateAudio, init=False)
 
     async def run(self, caller: trio.abc.ReceiveChannel[Frame]) -> None:
         async with open_services() as services:
@@ -88,10 +91,12 @@ class _Joined:
                 case UserStoppedSpeakingFrame() if not can.native_vad:
                     await agent.end_turn()
                 case InterruptionFrame():
+                    heard = frame.heard or heard_of(self._output)
+                    self._late.interrupted(trio.current_time(), speaks=bool(heard or self._waiting))
                     self._drop()
                     if can.interruption and not can.native_vad:
                         await agent.interrupt()
-                    await self._truncate(frame.heard or heard_of(self._output))
+                    await self._truncate(heard)
         except AgentOutcome:
             return  # the other task tells the end, in order or not
 
@@ -109,7 +114,9 @@ class _Joined:
 
     async def _is_late(self, utterance: str | None) -> bool:
         """Whether it is of an utterance that was cut off; the agent is told, if all it had sent had been heard."""
-        if utterance is None or utterance not in self._cut:
+        if utterance is None:
+            return self._late.is_late(trio.current_time())
+        if utterance not in self._cut:
             return False
         known = playback_of(self._output)
         if utterance not in self._truncated and known is not None:
@@ -117,6 +124,9 @@ class _Joined:
             played = known.get(utterance)
             await self._agent.truncate(utterance, 0.0 if played is None else played.seconds)
         return True
+
+    def _is_late_text(self, utterance: str | None) -> bool:
+        return self._late.drops(trio.current_time()) if utterance is None else utterance in self._cut
 
     # From the agent to the caller
 
@@ -142,9 +152,12 @@ class _Joined:
                         utterance=item.utterance,
                     )
                 )
-            case Transcript(speaker="agent", final=False) if item.utterance not in self._cut:
+            case Transcript(speaker="caller", final=True) | TurnEnded():
+                self._late.turned()
+            case Transcript(speaker="agent", final=False) if not self._is_late_text(item.utterance):
                 self._add(TextFrame(text=item.text, utterance=item.utterance))
             case PlaybackCleared():
+                self._late.turned()
                 heard = heard_of(self._output)
                 self._drop()
                 await self._output.send(InterruptionFrame(heard=heard))

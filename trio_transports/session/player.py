@@ -11,6 +11,9 @@ Rules
    marks say is believed, since what is late is late by chance: of the way over the whole call, of the delay over the
    last few.
 4. What a mark confirms was played, whatever the clock says.
+5. Until anything is known of the delay there is a mark behind every piece, ``MOST_FIRST_MARKS`` at most, and no more
+   counts as played than up to the first that should have come back by now, if the peer buffered nothing, and has not.
+   A peer that takes longer than any buffer holds, or never told one, is not waited for.
 """
 
 from collections import deque
@@ -21,8 +24,8 @@ from attrs import define, field
 
 MARK_EVERY_S: Final = 0.5
 """How much audio lies between two marks."""
-FIRST_MARKS_S: Final = 0.1
-"""The same, until anything is known."""
+MOST_FIRST_MARKS: Final = 50
+"""How many marks are asked for to learn the delay: some peers answer none."""
 LAST_MARKS: Final = 8
 SURELY_IDLE_S: Final = 0.5
 """More than a peer's jitter buffer that is not known yet."""
@@ -46,6 +49,7 @@ class Player:
     _lags: deque[float] = field(factory=lambda: deque(maxlen=LAST_MARKS), init=False)
     _waiting: dict[str, tuple[float, float, bool]] = field(factory=dict, init=False)
     _marked_s: float = field(default=0.0, init=False)
+    _first_marks: int = field(default=0, init=False)
 
     def sent(self, duration_s: float, now: float) -> None:
         """Some audio left at ``now``."""
@@ -62,13 +66,14 @@ class Player:
     @property
     def wants_mark(self) -> bool:
         """Whether enough was sent since the last mark."""
-        every_s = MARK_EVERY_S if self._lags else FIRST_MARKS_S
-        return self.sent_s - self._marked_s >= every_s - 1e-6
+        every_s = MARK_EVERY_S if self._lags or self._first_marks >= MOST_FIRST_MARKS else 0.0
+        return self.sent_s > self._marked_s and self.sent_s - self._marked_s >= every_s - 1e-6
 
     def marked(self, name: str, now: float) -> None:
         """A mark of this name was sent behind all audio so far."""
         in_front = self.is_idle(now)
         self._marked_s = self.sent_s
+        self._first_marks += not self._lags
         if len(self._waiting) >= MAX_WAITING:  # a peer that never answers
             del self._waiting[next(iter(self._waiting))]
         self._waiting[name] = (self.sent_s, now if in_front else self._plays_until - self._run_delay_s, in_front)
@@ -98,7 +103,17 @@ class Player:
     def played_s(self, now: float) -> float:
         """How much of what was sent has been played."""
         by_clock = self.sent_s - max(0.0, self._plays_until - now)
+        if not self._lags:
+            by_clock = min(by_clock, self._untold_s(now))
         return min(self.sent_s, max(by_clock, self._confirmed_s, 0.0))
+
+    def _untold_s(self, now: float) -> float:
+        """Up to where the peer may have played without a mark having come back; rule 5."""
+        for place_s, expected, in_front in self._waiting.values():
+            if not in_front:
+                is_due = now < expected + self._way_s + SURELY_IDLE_S  # never, where no mark ever came back
+                return place_s + self._way_s if is_due else inf
+        return inf
 
     def cleared(self, now: float) -> None:
         """The peer has dropped what it had not played: it is as if that had never been sent."""

@@ -45,7 +45,7 @@ def test_the_formats_are_those_that_are_announced() -> None:
     protocol = ElevenLabsAgentProtocol()
     hear(protocol, "conversation_initiation_metadata", **metadata(agent_output_audio_format="pcm_24000"))
     (chunk,) = hear(protocol, "audio", **audio(1))
-    assert chunk == AudioChunk(PCM, sample_rate=24000, utterance="event-1")
+    assert chunk == AudioChunk(PCM, sample_rate=24000)
     with pytest.raises(RemoteProtocolError, match="input_rate=8000"):
         hear(protocol, "conversation_initiation_metadata", **metadata(user_input_audio_format="pcm_8000"))
     with pytest.raises(RemoteProtocolError, match=r"ulaw_8000.*set the agent to PCM"):

@@ -6,6 +6,7 @@ Rules
 2. The agent finds the end of the caller's turn in the audio: silence is sent between turns.
 3. A ``ping`` is answered by a ``pong`` with its ``event_id``.
 4. ``interruption`` takes back what was not played; audio of events up to its ``event_id`` that still comes is dropped.
+   An event is a piece of an answer, and answers have no name here: nothing is said of utterances.
 5. ``agent_response`` is what will be said. A correction, what was said of it, is an ``AgentMessage``, as is every event
    that is not known; one without a ``type`` is a RemoteProtocolError.
 """
@@ -83,7 +84,7 @@ class ElevenLabsAgentProtocol(WebSocketProtocol):
         if number <= self._interrupted:  # rule 4
             return None
         pcm = from_base64(audio.get("audio_base_64"), path="audio_event.audio_base_64")
-        return AudioChunk(pcm[: len(pcm) & ~1], sample_rate=self._output_rate, utterance=f"event-{number}")
+        return AudioChunk(pcm[: len(pcm) & ~1], sample_rate=self._output_rate)
 
     def decode_event(self, message: Message) -> AgentEvent | Reply | None:
         event = _event(message)
