@@ -34,6 +34,7 @@ from trio.lowlevel import ParkingLot
 from ..wire.stream import OwnedStream
 from .app_run import AppRun, SendToPeer
 from .boundary import boundary
+from .counting import Counting
 from .leaving import Leaving
 from .patience import Patience
 from .protocols import Protocols, Setting
@@ -68,6 +69,7 @@ class Host:
     ssl_context: ssl.SSLContext | None
     limits: Limits
     leaving: Leaving
+    counting: Counting
 
 
 @final
@@ -187,6 +189,7 @@ class Connection:
                 send=self._send,
                 count_runs=self._runs.__len__,
                 takes_h2c=self._host.limits.takes_h2c,
+                on_refused=partial(self._host.counting.refuse, "request"),
             )
             self._protocol = Protocols.agreed(alpn_protocol, setting)
             try:
@@ -231,6 +234,8 @@ class Connection:
                     break
                 if self._is_idle and not self._has_begun_head:
                     self._expect_head()
+        if self._reading.cancelled_caught and self._has_begun_head and not (self._is_closing or self._is_shutting_down):
+            self._host.counting.refuse("time")
         await protocol.handle(Closed())
 
     async def _receive_in_time(self, protocol: Protocols) -> bytes:
@@ -338,6 +343,7 @@ class Connection:
     async def _spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: SendToPeer) -> _Put:
         stream = send.__self__  # type: ignore[attr-defined]  # the bound method's owner: the only way to it from here
         self._host.leaving.announce(scope)
+        self._host.counting.announce(scope)
         run = AppRun(
             self._host.leaving.app_for(app, scope),
             config,
@@ -349,8 +355,10 @@ class Connection:
             self._start_soon,
             self._host.context.terminate.set,
         )
-        if self._is_shutting_down and run.websocket is not None:
-            run.websocket.shut_down()
+        if run.websocket is not None:
+            run.websocket.on_accepted = self._host.counting.accept
+            if self._is_shutting_down:
+                run.websocket.shut_down()
         if self._protocol is not None and self._protocol.h2 is not None:
             self._protocol.h2.bound_stream(stream.stream_id, lambda: trio.lowlevel.current_task() is self._reader)
         self._runs.add(run)
@@ -364,6 +372,8 @@ class Connection:
             self._runs.remove(run)
             if run.websocket is not None:
                 self._host.leaving.call_ended.unpark_all()
+                if not run.websocket.was_accepted:
+                    self._host.counting.refuse("leaving" if self._host.leaving.is_leaving else "app")
             if not self._runs:
                 self._runs_ended.unpark_all()
 

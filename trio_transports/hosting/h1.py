@@ -8,6 +8,7 @@ Rules
 3. A body that comes too slowly ends the connection: see ``connection``.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, final
 
 import h11
@@ -27,9 +28,10 @@ _NO_H2C: Final = Refusal(status=505, body="this server speaks HTTP/2 over TLS on
 class GuardedH11(H11Protocol):
     """Hypercorn's HTTP/1.1, as strict as the other engines."""
 
-    def __init__(self, *args: Any, takes_h2c: bool) -> None:  # noqa: ANN401 - hypercorn's own nine
+    def __init__(self, *args: Any, takes_h2c: bool, on_refused: Callable[[], None]) -> None:  # noqa: ANN401 - nine
         super().__init__(*args)
         self._takes_h2c = takes_h2c
+        self._on_refused = on_refused
 
     @property
     def is_reading_body(self) -> bool:
@@ -56,6 +58,11 @@ class GuardedH11(H11Protocol):
         if is_for_a_websocket(headers):
             return doubled(headers) or fault(request, headers)
         return None
+
+    async def _send_h11_event(self, event: Any) -> None:  # noqa: ANN401 - one of h11's
+        if isinstance(event, h11.Response) and self.stream is None:  # hypercorn's own refusals too
+            self._on_refused()
+        await super()._send_h11_event(event)
 
     async def _refuse(self, refusal: Answer) -> None:
         body = refusal.body.encode()

@@ -32,6 +32,8 @@ class Setting:
     """How many runs of the app are alive on this connection."""
 
     takes_h2c: bool
+    on_refused: Callable[[], None]
+    """Called for each request that is answered before the app has seen it."""
 
     def h11(self) -> GuardedH11:
         return GuardedH11(
@@ -45,6 +47,7 @@ class Setting:
             self.server,
             self.send,
             takes_h2c=self.takes_h2c,
+            on_refused=self.on_refused,
         )
 
     def h2(self) -> GuardedH2:

@@ -42,6 +42,7 @@ from ..wire.closing import linger
 from ..wire.refusal import Refusal
 from ..wire.stream import OwnedStream, peer_address
 from .connection import Connection, Host, Limits
+from .counting import Counting
 from .leaving import Leaving
 
 _LAST_S: Final = 0.5
@@ -135,6 +136,7 @@ async def serve_asgi(
             takes_h2c=h2c,
         ),
         leaving=Leaving(),
+        counting=Counting(),
     )
     told = trio.Event()
     with told_by_signals(told.set, is_on=signals), _bound_sockets(config) as sockets:
@@ -321,6 +323,13 @@ class _Server:
     async def _serve_connection(self, is_secure: bool, stream: trio.SocketStream) -> None:
         if self._is_stopping:
             return
+        self._host.counting.connections += 1
+        try:
+            await self._serve_counted(is_secure, stream)
+        finally:
+            self._host.counting.connections -= 1
+
+    async def _serve_counted(self, is_secure: bool, stream: trio.SocketStream) -> None:
         guarded = OwnedStream(stream, write_timeout_s=self._host.limits.write_timeout_s)
         guarded.opened()  # hypercorn bounds what a request's head may be
         if self._addresses is None:
@@ -330,9 +339,11 @@ class _Server:
             if refusal is None:
                 await self._run(Connection(self._host, guarded, is_secure))
             elif self._refusing >= MAX_REFUSING:
+                self._host.counting.refuse("unheard")
                 guarded.close()  # each of these would keep a descriptor while it reads why
             else:
                 self._refusing += 1
+                self._host.counting.refuse("limit")
                 try:
                     await _turn_away(guarded, refusal, is_secure=is_secure)
                 finally:

@@ -136,6 +136,7 @@ class HostedWebsocket:
     """The peer sends nothing more: closing the socket cannot reset it under a frame that is still on its way."""
     app_failed: bool = field(default=False, init=False)
     """This side has closed with 1011."""
+    on_accepted: Callable[[], None] | None = field(default=None, init=False)
     _told: list[Callable[[], Awaitable[object]]] = field(factory=list, init=False)
     _is_shutting_down: bool = field(default=False, init=False)
     _connection: _WatchedConnection | None = field(default=None, init=False)
@@ -165,6 +166,10 @@ class HostedWebsocket:
     def is_accepted(self) -> bool:
         """The app has accepted, whether or not through a wire of this library."""
         return self._stream.state is ASGIWebsocketState.CONNECTED
+
+    @property
+    def was_accepted(self) -> bool:
+        return self._connection is not None
 
     # -- for the app's wire --------------------------------------------------------------------------------------
 
@@ -208,6 +213,8 @@ class HostedWebsocket:
 
     def connect(self) -> Connection:
         self._connection = _WatchedConnection(self, self._stream.buffer.max_length)
+        if self.on_accepted is not None:
+            self.on_accepted()
         return self._connection
 
     def close_received(self, code: int, reason: str, *, is_answer: bool) -> None:
