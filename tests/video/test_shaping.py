@@ -1,5 +1,6 @@
 """Size, proportions, codecs and bitrate of pictures."""
 
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -8,8 +9,8 @@ from PIL import Image
 
 from trio_transports.video.bitrate import MIN_QUALITY, BitrateControl
 from trio_transports.video.codec import PICTURE_CODECS, PictureCodec, PictureEncoder, codec_named, decode
-from trio_transports.video.pixels import PIXEL_FORMATS, PixelFormat, size_bytes
-from trio_transports.video.scaling import scaled
+from trio_transports.video.pixels import PIXEL_FORMATS, PixelFormat, Pixels, size_bytes
+from trio_transports.video.scaling import scaled, scaled_here
 from trio_transports.video.shaping import MAX_PIXELS, PictureShape
 
 
@@ -22,10 +23,13 @@ def picture(
 
 @pytest.mark.parametrize("target", [(20, 15), (40, 30), (5, 4), (33, 7), (1, 1), (128, 3)])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_scaling_agrees_with_pillow(target: tuple[int, int], channels: int) -> None:
-    """Larger, smaller, or one of each: within rounding of Pillow's BILINEAR."""
+@pytest.mark.parametrize("scale", [scaled, scaled_here])
+def test_scaling_agrees_with_pillow(
+    target: tuple[int, int], channels: int, scale: Callable[[Pixels, int, int], Pixels]
+) -> None:
+    """Larger, smaller, or one of each, with and without the extra: within rounding of Pillow's BILINEAR."""
     pixels = picture(20, 15, channels)
-    ours = scaled(pixels, *target)
+    ours = scale(pixels, *target)
     reference = np.stack(
         [
             np.asarray(Image.fromarray(pixels[..., n].copy()).resize(target, Image.Resampling.BILINEAR))
