@@ -6,7 +6,7 @@ from typing import final
 
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from trio.testing import MockClock
 
 from trio_transports.demo.bot import EchoBot
@@ -16,6 +16,7 @@ from trio_transports.frames import (
     BotStartedSpeakingFrame,
     DTMFFrame,
     EndFrame,
+    ImageFrame,
     InterruptionFrame,
     JSONValue,
     MessageFrame,
@@ -303,3 +304,23 @@ async def test_a_telephone_is_told_nothing_but_sound(line: str, autojump_clock: 
             await phone.be_silent(3.0)
             assert (await phone.listen()).duration_s > 0.8
         assert not [order for order in phone.others if "seconds" in str(order.message)]
+
+
+async def test_pictures_come_back(autojump_clock: MockClock) -> None:
+    """Each as it was seen, in order, beside the sound."""
+    seeing = evolve(
+        PARAMS,
+        video_in_enabled=True,
+        video_out_enabled=True,
+        video_out_is_live=True,
+        video_out_width=1,
+        video_out_height=1,
+    )
+    sent = [ImageFrame(image=bytes((number,)) * 3, size=(1, 1)) for number in range(3)]
+    async with memory_session(seeing) as (session, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(EchoBot(session).run)
+        for frame in sent:
+            await peer.send(frame)
+            await trio.sleep(0.1)
+        assert peer.recorder.of(ImageFrame) == sent
+        nursery.cancel_scope.cancel()

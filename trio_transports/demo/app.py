@@ -1,6 +1,7 @@
 """The demo: the playground's page with an echo bot behind it."""
 
 from collections.abc import Collection
+from importlib.util import find_spec
 from typing import Final, final
 
 from attrs import define, evolve, field
@@ -36,7 +37,17 @@ class DemoApp:
 
     def __attrs_post_init__(self) -> None:
         # The bot decides itself whether speech interrupts it: a setting of the page's says.
-        params = evolve(bot_params(), allow_interruptions=False)
+        # Pictures come back as they are seen; without the extra a page could not show them, so none is taken.
+        has_video = find_spec("PIL") is not None
+        params = evolve(
+            bot_params(),
+            allow_interruptions=False,
+            video_in_enabled=has_video,
+            video_out_is_live=True,
+            video_out_codec="JPEG" if has_video else None,
+            video_out_width=640,
+            video_out_height=480,
+        )
         self._app = routed(
             bot_routes(
                 self._answer,

@@ -25,6 +25,7 @@ from ..frames import (
     DTMFFrame,
     EndFrame,
     Frame,
+    ImageFrame,
     InterruptionFrame,
     JSONValue,
     MessageFrame,
@@ -166,7 +167,7 @@ class EchoBot:
                                 await output.send(InterruptionFrame())
                     case UserStoppedSpeakingFrame() if recording.is_speech:
                         self._prepare(to_say, recording.take())
-                    case MessageFrame(urgent=True) | TextFrame():
+                    case MessageFrame(urgent=True) | TextFrame() | ImageFrame():
                         await output.send(frame)
                     case EndFrame():
                         break
