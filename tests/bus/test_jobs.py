@@ -318,6 +318,29 @@ async def test_a_silent_runner_fails_what_was_asked_of_its_workers(
             assert runner.registry.find("distant") is None
 
 
+async def test_a_process_that_stood_still_blames_no_other(autojump_clock: trio.testing.MockClock) -> None:
+    """After a stall the beats that came meanwhile are read before anybody is given up; and so a second time.
+
+    Who does not beat then either is gone within its time.
+    """
+    async with workers() as (asking, _, runner):
+        gone: list[str] = []
+        runner.registry.on_gone(gone.append)
+        for _ in range(2):
+            await asking.send(told("distant"))
+            await trio.sleep(0.1)
+            autojump_clock.jump(30)
+            await trio.testing.wait_all_tasks_blocked()  # the runner has looked
+            await asking.send(told("distant"))
+            await trio.sleep(0.5)
+            assert gone == []
+        await asking.send(told("distant"))
+        await trio.sleep(0.1)
+        autojump_clock.jump(30)
+        await trio.sleep(0.7)
+        assert gone == ["distant"]
+
+
 async def test_a_runner_that_says_goodbye_or_drops_a_worker_is_believed(autojump_clock: trio.testing.MockClock) -> None:
     """A worker that its beating runner no longer names is gone at once; one that is elsewhere too is not."""
     async with workers() as (asking, _, runner):

@@ -284,7 +284,7 @@ class _Context:
         self._pending = self._asked.open(self._workers, cancel_on_error=self._cancel_on_error)
         try:
             await self._within(self._asked.ask(self._pending, self._name, self._payload, wait_ready=self._wait_ready))
-        except BaseException:
+        except BaseException:  # however it is left, the job is cancelled there; then it is raised again
             await self._asked.leave(self._pending, "the requester gave up")
             raise
         return self

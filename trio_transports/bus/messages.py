@@ -90,6 +90,8 @@ class BusOpaqueMessage(BusDataMessage):
     """What the sender calls its kind."""
     bridge: str | None = None
     """The bridge that it is for, where it names one."""
+    hops: int = 0
+    """How many peers have read it on its way here: one that has gone round is not read any more."""
     data: bytes = field(repr=False)
     """The message as it came, byte for byte."""
 

@@ -9,6 +9,8 @@ Rules
 5. A worker is gone when it ends here, when its runner no longer names it, when a runner that promised to be heard of
    (``alive_for_s``) is not, or when the last connection that told of it (``vouch``) has ended: peers come and go, each
    with a runner of its own. What asked ``on_gone`` is told its name.
+6. A process that stood still itself has not read what came meanwhile: where it looks much too late, it gives the others
+   their time once more before it counts them as gone.
 """
 
 import logging
@@ -24,6 +26,8 @@ from .messages import BusWorkerRegistryMessage, WorkerReadyData, WorkerRegistryE
 
 MAX_REMOTE: Final = 4096
 MAX_NAME: Final = 256
+_LATE: Final = 1 / 3
+"""Of the time that a runner is given: so late is nobody who did not stand still."""
 
 Watcher = Callable[[WorkerReadyData], None]
 """It must not block and not fail."""
@@ -37,6 +41,16 @@ GoneWatcher = Callable[[str], None]
 
 @documented
 @final
+@define(eq=False)
+class _Alive:
+    """Until when a runner is given to be heard of, and for how long each time."""
+
+    until_s: float
+    for_s: float
+    was_given_more: bool = False
+
+
+@final
 @define(eq=False, repr=False)
 class WorkerRegistry:
     """Owned by a runner, shared with its workers."""
@@ -47,7 +61,8 @@ class WorkerRegistry:
     """Entries from elsewhere that rules 2 and 3 kept out."""
     _local: dict[str, WorkerRegistryEntry] = field(factory=dict, init=False)
     _remote: dict[str, dict[str, WorkerRegistryEntry]] = field(factory=dict, init=False)
-    _alive_until_s: dict[str, float] = field(factory=dict, init=False)
+    _alive: dict[str, _Alive] = field(factory=dict, init=False)
+    """By runner, of those that promised to be heard of."""
     _vouchers: dict[tuple[str, str], set[str]] = field(factory=dict, init=False)
     """By runner and worker, the connections that told of it."""
     _watchers: dict[str, list[Watcher]] = field(factory=dict, init=False)
@@ -65,6 +80,10 @@ class WorkerRegistry:
     def remote_workers(self) -> tuple[WorkerRegistryEntry, ...]:
         """The workers of other runners, as far as they are known."""
         return tuple(entry for entries in self._remote.values() for entry in entries.values())
+
+    def is_local(self, name: str) -> bool:
+        """Whether a worker of that name runs in this process."""
+        return name in self._local
 
     def find(self, name: str) -> WorkerReadyData | None:
         """A worker that is ready, local ones first."""
@@ -130,7 +149,7 @@ class WorkerRegistry:
                 continue
             del self._vouchers[runner, name]
             entries = self._remote.get(runner, {})
-            if runner not in self._alive_until_s and entries.pop(name, None) is not None:
+            if runner not in self._alive and entries.pop(name, None) is not None:
                 if not entries:
                     del self._remote[runner]
                 self._tell_gone(name)
@@ -144,7 +163,8 @@ class WorkerRegistry:
         runner = message.runner
         beats = message.alive_for_s is not None
         if beats:
-            self._alive_until_s[runner] = trio.current_time() + (message.alive_for_s or 0.0)
+            for_s = message.alive_for_s or 0.0
+            self._alive[runner] = _Alive(trio.current_time() + for_s, for_s)
         # Only a runner that keeps telling is taken at its word about who is not there any more: a proxy names the one
         # worker that it joins, and a runner of Pipecat's never takes a name back.
         self._remote[runner] = named if beats else known | named
@@ -162,12 +182,17 @@ class WorkerRegistry:
     @property
     def next_expiry_s(self) -> float:
         """When the next runner has to have been heard of."""
-        return min(self._alive_until_s.values(), default=float("inf"))
+        return min((alive.until_s for alive in self._alive.values()), default=float("inf"))
 
     def expire(self) -> None:
         """Forget the runners that were not heard of in the time they promised."""
         now_s = trio.current_time()
-        for runner in [runner for runner, until_s in self._alive_until_s.items() if until_s <= now_s]:
+        for runner, alive in [*self._alive.items()]:
+            if alive.until_s > now_s:
+                continue
+            if now_s - alive.until_s > alive.for_s * _LATE and not alive.was_given_more:  # rule 6
+                alive.until_s, alive.was_given_more = now_s + alive.for_s, True
+                continue
             log.warning("runner %s: %s is not heard of any more", self.runner_name, runner[:100])
             names = list(self._remote.get(runner, ()))
             self._forget(runner)
@@ -213,7 +238,7 @@ class WorkerRegistry:
 
     def _forget(self, runner: str) -> None:
         self._remote.pop(runner, None)
-        self._alive_until_s.pop(runner, None)
+        self._alive.pop(runner, None)
 
     def _refuse(self, count: int, why: str) -> None:
         if not self.refused:  # once: a peer may go on for ever

@@ -257,8 +257,8 @@ class WorkerRunner:
     async def _start(self, worker: Worker, nursery: trio.Nursery) -> Exception | None:
         try:
             await nursery.start(self._run_logged, worker)
-        except Exception as exc:
-            return exc  # whoever adds the worker is told
+        except Exception as exc:  # the boundary between one worker and the runner: who adds it is told
+            return exc
         return None
 
     async def _run_logged(self, worker: Worker, *, task_status: trio.TaskStatus[None]) -> None:
@@ -272,10 +272,9 @@ class WorkerRunner:
 
         try:
             await self.run_worker(worker, task_status=Status())
-        except Exception:
+        except Exception:  # the boundary between one worker and the runner; before it began, who adds it is told
             if not begun:
                 raise
-            # The boundary between one worker and the runner.
             log.exception("runner %s: worker %s failed and has ended", self.name, worker.name)
 
     async def _shut_down(self) -> None:
@@ -357,7 +356,7 @@ class WorkerRunner:
     async def _add_child(self, worker: AnyWorker) -> None:
         try:
             await self.add_worker(_checked(worker))
-        except Exception as exc:
+        except Exception as exc:  # the same boundary: logged, and the parent that asked for it is told
             log.exception("runner %s: worker %s did not start", self.name, worker.name)
             error = f"{type(exc).__name__}: {exc}"
             failure = BusWorkerLocalErrorMessage(source=worker.name, target=worker.parent, error=error)

@@ -209,7 +209,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
             if self._tap is not None and self._tap(message):
                 return False
             return self._accepts is None or self._accepts(message)
-        except Exception as exc:
+        except Exception as exc:  # the user's own code, in the sender's task: raised where its owner reads
             self._failure = exc
             self.end()
             return False

@@ -218,7 +218,7 @@ class Worker:
             life.registry.on_gone(life.asked.lose)
             try:
                 await self._live(life, task_status)
-            except Exception as exc:
+            except Exception as exc:  # whatever ended it, in the user's code or here: told, and raised again
                 await self._tell_failure(exc)
                 raise
             finally:

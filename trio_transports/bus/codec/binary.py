@@ -19,7 +19,8 @@ from ..._documented import documented
 from ...errors import RemoteProtocolError
 from ...frames import AudioFrame
 from ...serializers.converters import audio_frame
-from ..messages import BusFrameMessage, BusMessage
+from ..messages import BusFrameMessage, BusMessage, BusOpaqueMessage
+from .hops import with_hops
 from .json import JSONMessageSerializer, shared_serializer
 
 BUS_SUBPROTOCOL: Final = "trio-transports.bus.v1"
@@ -70,7 +71,8 @@ class BinaryMessageSerializer:
                 return self._encode_audio(message, message.frame)
             except (struct.error, OverflowError, UnicodeEncodeError):
                 pass  # rule 4: JSON says it, or says what is wrong
-        return self._json.encode(message)
+        data = self._json.encode(message)
+        return with_hops(data, message.hops) if isinstance(message, BusOpaqueMessage) else data
 
     def decode(self, data: bytes | str) -> BusMessage:
         """The message in these bytes. What cannot be read raises ``RemoteProtocolError``."""

@@ -41,6 +41,7 @@ from ..messages import (
 )
 from ..ui_messages import UI_MESSAGES
 from .frames import FrameTable, JSONObject, UnknownTypeError, tagged, unknown_name, untag, wrong_name
+from .hops import MAX_HOPS, without_hops
 from .plain import DATA, TYPE, is_plain, is_untyped
 from .quick import QuickReader, quick_reader
 
@@ -223,8 +224,10 @@ class JSONMessageSerializer:
             envelope: _Envelope = self._converter.structure(content, _Envelope)
         except RemoteProtocolError as exc:
             raise within(DATA, exc) from None
-        whole = data if isinstance(data, bytes) else data.encode()
-        return BusOpaqueMessage(**attrs.asdict(envelope), type_name=name, data=whole)
+        hops, whole = without_hops(data if isinstance(data, bytes) else data.encode())
+        if hops >= MAX_HOPS:
+            raise UnknownTypeError(f"a {name[:100]!r} has gone round: it was read {hops} times", path=TYPE)
+        return BusOpaqueMessage(**attrs.asdict(envelope), type_name=name, hops=hops + 1, data=whole)
 
     def _read(self, name: str, content: object) -> BusMessage:
         cls, read = self._readers.get(name, (None, None))

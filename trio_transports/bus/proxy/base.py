@@ -3,8 +3,8 @@
 Rules (``local`` and ``remote`` are the two worker names that a proxy joins)
 1. Out goes what ``local`` sends to ``remote``, and the ``forward_messages`` types that ``local`` sends, to whomever.
 2. In comes what is addressed to ``local``, and the ``forward_messages`` types that are addressed to ``local`` or to
-   nobody. A message that claims to be from ``local`` itself is refused: it would go round in a circle. So is a job's
-   message, or the news of a worker, that is from anybody but ``remote``.
+   nobody. One that claims to be from ``local`` itself, or from another worker of this process, is refused: it has gone
+   round in a circle. So is a job's message, or the news of a worker, that is from anybody but ``remote``.
 3. A ``BusLocalMessage`` neither leaves nor enters.
 4. Activation, deactivation, end and cancel come in only where ``accepts_lifecycle`` names their type, and only when
    addressed to ``local``: it may serve other peers too, and one of them must not stop it for all (HAZARDS 45).
@@ -193,6 +193,9 @@ class Proxy(Worker):
         """Whether a message of the other side is let in here."""
         if isinstance(message, BusLocalMessage) or message.source == self._local:
             return False
+        is_here = self._life is not None and self._life.registry.is_local(message.source)
+        if is_here and not isinstance(message, BusWorkerRegistryMessage):
+            return False  # news is a proxy's own message, and the proxies of both sides may well have one name
         if isinstance(message, LIFECYCLE_MESSAGES) and not (
             message.target == self._local and isinstance(message, self._lifecycle)
         ):

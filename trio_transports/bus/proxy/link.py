@@ -4,7 +4,7 @@ Rules
 1. One task reads the wire and never waits for the peer. All that one read of the wire brought is delivered before the
    next; every ``TURN`` messages the others have their turn.
 2. A message that cannot be read is counted, logged once for each connection, and skipped. ``max_malformed`` of them in
-   a row close the connection with 1008. One that is well formed and not known is only counted.
+   a row close the connection with 1008. One that is well formed and not known is only counted, and breaks no row.
 3. The link ends when the connection does, whichever side ended it; ``ending`` then says how. Cancelling it finishes the
    write under way and says goodbye, both within ``close_timeout``, then aborts.
 """
@@ -65,7 +65,7 @@ class Link:
                         await self.writer.finish()
         except ConnectionClosed as exc:
             self.ending = self.writer.failure or exc
-        except Exception:
+        except Exception:  # the peer is told that it was not its fault; then it is raised again
             self._goodbye = (1011, "the proxy failed")
             raise
         finally:
@@ -98,7 +98,6 @@ class Link:
         try:
             message = self.serializer.decode(data)
         except UnknownTypeError:
-            self._malformed_in_a_row = 0
             self.counters.unknown += 1
             return None
         except RemoteProtocolError as exc:

@@ -31,8 +31,9 @@ from ...errors import LocalProtocolError, TransportError
 from ...frames import AudioFrame
 from ...params import ReconnectPolicy
 from ...session.broadcast import Broadcast, EventsLost, Subscription
+from ..codec.hops import with_hops
 from ..codec.json import MessageSerializer, shared_serializer
-from ..messages import BusFrameMessage, BusLocalMessage, BusMessage, BusSystemMessage
+from ..messages import BusFrameMessage, BusLocalMessage, BusMessage, BusOpaqueMessage, BusSystemMessage
 from ..outbox import Outbox, Waiting
 from ..subscription import BusSubscription, Fanout, SubscribeOptions
 from .address import Addresses
@@ -209,6 +210,8 @@ class RedisBus:
         if not self._running:
             raise LocalProtocolError(f"{self!r}: enter running() before sending")
         data = self._serializer.encode(message)
+        if isinstance(message, BusOpaqueMessage):
+            data = with_hops(data, message.hops)
         if isinstance(message, self._durable):
             await self._writer.store(self._stream(system=isinstance(message, BusSystemMessage)), data)
             return

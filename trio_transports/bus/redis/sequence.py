@@ -45,8 +45,7 @@ def unstamp(data: bytes) -> tuple[Stamp | None, bytes]:
     head = _JSON_HEAD.match(data)
     if head is None:
         return None, data
-    # The member stays where it is: it is one that readers of messages do not know, and so ignore.
-    return Stamp(head[1].decode(), int(head[2])), data
+    return Stamp(head[1].decode(), int(head[2])), b"{" + data[head.end() :]
 
 
 @final
