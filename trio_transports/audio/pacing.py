@@ -107,7 +107,9 @@ class Schedule:
         early_s = inf
         if (queued_samples + samples) // chunk_samples > whole:
             early_s = self._anchor_s + (self._position + whole * chunk_samples) / self.sample_rate - now_s
-        self._anchor_s -= self.recovery.hear(samples / self.sample_rate, early_s, now_s)
+        self._anchor_s -= self.recovery.hear(
+            samples, queued_samples, early_s, now_s, chunk_samples=chunk_samples, sample_rate=self.sample_rate
+        )
 
     def restart(self, now_s: float) -> None:
         """Set the anchor: the next sample is heard at ``now_s``."""

@@ -12,10 +12,13 @@ Rules
 4. A live source that is back where it was before the gaps, to ``MATCH_S``, has given all that was missing: the delay is
    cut out within ``SPREAD_S`` of audio, silence first. Where some never came, only silence is cut. A source that runs
    ahead is not live: nothing is missed.
-5. A delay of up to ``EARLY_S`` is none.
+5. A cut ends where chunks end together with what the source gives. One sample further, each chunk would wait for the
+   next that the source gives: as much delay as that is long, until the call ends. What cannot be cut for that is taken
+   back by a burst, as far as something is owed.
+6. A delay of up to ``EARLY_S`` is none.
 """
 
-from math import ceil, inf
+from math import ceil, floor, gcd, inf
 from typing import Final, final
 
 from attrs import define, field
@@ -31,6 +34,27 @@ _BURST_S: Final = 0.06
 _GAP_S: Final = 0.15
 _LIVE_PACE: Final = 0.8
 _GIVE_UP_S: Final = 3.0
+_LEAST_SHARE: Final = 0.1
+"""Of little, a few pieces are left out soon, and not a trace of everything for long."""
+_LEAST_S: Final = 1e-6
+"""Less than a sample: what differences of times leave over."""
+
+
+@final
+@define(eq=False)
+class Window:
+    """How the source came for a while; rule 3."""
+
+    began_s: float = -inf
+    heard_s: float = 0.0
+    least_early_s: float = inf
+    step: int = 0
+    """Of how many samples both the chunks and what came are multiples."""
+
+    def hear(self, samples: int, duration_s: float, early_s: float, chunk_samples: int) -> None:
+        self.heard_s += duration_s
+        self.least_early_s = min(self.least_early_s, early_s)
+        self.step = gcd(self.step or chunk_samples, samples)
 
 
 @final
@@ -47,9 +71,7 @@ class Recovery:
     """The share of audio that is not silence that may go; 0: none."""
     _gap_is_live: bool = field(default=False, init=False)
     _last_before_gap_s: float = field(default=-inf, init=False)
-    _since_s: float = field(default=-inf, init=False)
-    _heard_s: float = field(default=0.0, init=False)
-    _least_early_s: float = field(default=inf, init=False)
+    _window: Window = field(factory=Window, init=False)
     _unmatched_s: float = field(default=0.0, init=False)
 
     @property
@@ -61,7 +83,7 @@ class Recovery:
         self.owed_s = self.missed_s = 0.0
         self._stop_cutting()
         self._gap_is_live = False
-        self._since_s = -inf
+        self._window = Window()
 
     # Where delay comes from
 
@@ -97,64 +119,73 @@ class Recovery:
 
     # What takes it back
 
-    def hear(self, duration_s: float, early_s: float, now_s: float) -> float:
-        """Note that audio came, ``early_s`` before its time; return by how much all is to leave earlier from now on."""
-        behind_s = now_s - self._since_s - self._heard_s - duration_s
+    def hear(
+        self, samples: int, queued: int, early_s: float, now_s: float, *, chunk_samples: int, sample_rate: int
+    ) -> float:
+        """Note that audio came behind what is queued, and completed a chunk ``early_s`` before its time.
+
+        Returned is by how much all is to leave earlier from now on.
+        """
+        window, duration_s = self._window, samples / sample_rate
+        behind_s = now_s - window.began_s - window.heard_s - duration_s
         if not -_BURST_S <= behind_s <= _GAP_S or self._cut_share:
-            self._begin_window(now_s)
+            self._window = Window(now_s)
             return 0.0
-        self._heard_s += duration_s
-        self._least_early_s = min(self._least_early_s, early_s)
-        if self._heard_s < WINDOW_S:
+        window.hear(samples, duration_s, early_s, chunk_samples)
+        if window.heard_s < WINDOW_S:
             return 0.0
         back_s = 0.0
-        if now_s - self._since_s > _LIVE_PACE * self._heard_s and self._least_early_s < inf:
-            back_s = self._judge(self._least_early_s)
-        self._begin_window(now_s)
+        if now_s - window.began_s > _LIVE_PACE * window.heard_s and window.least_early_s < inf:
+            rest_s = (queued + samples) % window.step / sample_rate
+            back_s = self._judge(window.least_early_s, rest_s, window.step / sample_rate)
+        self._window = Window(now_s)
         return back_s
 
-    def _begin_window(self, now_s: float) -> None:
-        self._since_s, self._heard_s, self._least_early_s = now_s, 0.0, inf
-
-    def _judge(self, early_s: float) -> float:
-        """Rules 3 and 4, for a window of live audio."""
+    def _judge(self, early_s: float, rest_s: float, step_s: float) -> float:
+        """Rules 3 to 5, for a window of live audio. ``rest_s``: how far its last went past a place to cut to."""
         ahead_s = early_s - self.owed_s - self.missed_s
-        back_s = min(early_s, self.owed_s)
-        if back_s > EARLY_S:
-            self.owed_s -= back_s
-        else:
-            back_s = 0.0
+        kept_s = 0.0
         if self.missed_s:
-            self._judge_missed(early_s - back_s, ahead_s)
+            kept_s = self._judge_missed(early_s, ahead_s, rest_s, step_s)
+        back_s = min(early_s - kept_s, self.owed_s)
+        if back_s <= EARLY_S:
+            return 0.0
+        self.owed_s -= back_s
         return back_s
 
-    def _judge_missed(self, early_s: float, ahead_s: float) -> None:
+    def _judge_missed(self, early_s: float, ahead_s: float, rest_s: float, step_s: float) -> float:
+        """Return by how much less early all is once the cut is done."""
+        wanted_s = max(0.0, early_s - self.owed_s)
         if ahead_s > MATCH_S:
             self.missed_s = 0.0
             self._stop_cutting()
-        elif ahead_s >= -MATCH_S:
+            return 0.0
+        # Rule 5: the nearest place to cut to, though not for much more than is missed.
+        steps = floor(min(wanted_s, self.missed_s + MATCH_S - rest_s) / step_s + 0.5)
+        self.cut_s = rest_s + steps * step_s if steps >= 0 else 0.0
+        if ahead_s >= -MATCH_S:
             self._unmatched_s = 0.0
-            self.cut_s = early_s
-            self._cut_share = min(1.0, self.cut_s / SPREAD_S)
+            self._cut_share = min(1.0, max(_LEAST_SHARE, self.cut_s / SPREAD_S)) if self.cut_s else 0.0
         else:
-            self._cut_share, self.cut_s = 0.0, min(max(early_s, 0.0), self.missed_s)
-            self._unmatched_s += self._heard_s
+            self._cut_share = 0.0
+            self._unmatched_s += WINDOW_S
             if self._unmatched_s > _GIVE_UP_S:
                 self.missed_s = 0.0
         if self.cut_s <= EARLY_S:
             if ahead_s >= -MATCH_S:
                 self.missed_s = 0.0
             self._stop_cutting()
+        return max(0, steps) * step_s if self.cut_s else 0.0
 
     def samples_to_cut(self, samples: int, sample_rate: int, *, quiet: bool) -> int:
         """How many of the next samples to leave out. What is left out is to be told with ``was_cut``."""
-        wanted = ceil(self.cut_s * sample_rate)
+        wanted = round(self.cut_s * sample_rate)
         return min(wanted, samples if quiet else ceil(samples * self._cut_share))
 
     def was_cut(self, duration_s: float) -> None:
         self.cut_s = max(0.0, self.cut_s - duration_s)
         self.missed_s = max(0.0, self.missed_s - duration_s)
-        if not self.cut_s:
+        if self.cut_s < _LEAST_S:
             self._stop_cutting()
 
     def _stop_cutting(self) -> None:

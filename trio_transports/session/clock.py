@@ -8,6 +8,8 @@ Rules
 4. An alarm that comes too early is harmless and cheaper than moving it, so only an earlier time re-arms the alarm.
 5. While a peer asks for a pause (``hold``) no track is looked at; afterwards each goes on from then.
 6. Once goodbye is being said nothing is due any more.
+7. Each time that the alarm goes off counts as a turn of the loop. A time that is not in the future means the next turn,
+   after what has come meanwhile has been read.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,6 +50,7 @@ class Clock:
     screens: Due | None = field(default=None, init=False)
     """What shows pictures, if this session does."""
     timers: list[Timer] = field(factory=list, init=False)
+    _turn: int = field(default=0, init=False)
     _alarm_s: float = field(default=inf, init=False)
     _sleeper: Sleeper = field(factory=Sleeper, init=False)
     _ticking: bool = field(default=False, init=False)
@@ -86,6 +89,7 @@ class Clock:
     async def run(self) -> None:
         while True:
             self._alarm_s = inf
+            self._turn += 1
             self.tick()
             await self._sleeper.sleep_until(self._alarm_s)
 
@@ -93,7 +97,7 @@ class Clock:
         next_s = inf
         if self._is_open and not self._is_held:
             for track in self.tracks:
-                next_s = min(next_s, track.next_time(now_s))
+                next_s = min(next_s, track.next_time(now_s, self._turn))
             if self.screens is not None:
                 next_s = min(next_s, self.screens.next_time(now_s))
         for timer in self.timers:

@@ -1,10 +1,14 @@
-"""How long a gap is waited out when it was seen late: what is missing may wait to be read.
+"""How long a gap is not believed: what seems to be missing may have come already, and wait to be read.
 
 Rules
-1. Whoever sees a gap in time has had his turns to read, and fills it at once.
-2. Where this side itself stood still, the missing audio may have come meanwhile: reading goes before filling, for
-   ``TURNS_S``, and again for as long as the machine is behind.
-3. After ``at_most_s`` nothing is waited for: so much delay a burst can take back, and no more.
+1. What came before a gap's time has been read once the loop has gone round since: from the socket to the handler and
+   back it takes a few turns, which cost nothing where nothing waits. So the first chunk that is missing is waited for
+   ``TURNS`` turns, however early or late the gap was seen. The end of a standstill can coincide with any moment.
+2. The next of the same gap was seen in time if the loop slept until then, so that nothing waited. Seen later than
+   ``LATE_S`` it has its turns too.
+3. Where this side stood still for long, more may wait than a turn reads: reading goes on for ``READING_S`` before
+   anything is filled, and again for as long as the machine is behind.
+4. Turns and time together are waited for ``at_most_s``: so much delay a burst can take back, and no more.
 """
 
 from math import inf
@@ -12,8 +16,10 @@ from typing import Final, final
 
 from attrs import define, field
 
-LATE_S: Final = 0.02
-TURNS_S: Final = 0.02
+TURNS: Final = 12
+LATE_S: Final = 0.002
+LONG_S: Final = 0.02
+READING_S: Final = 0.02
 
 
 @final
@@ -22,13 +28,28 @@ class Patience:
     """Owned by one track."""
 
     at_most_s: float
+    _due_s: float = field(default=-inf, init=False)
+    """Of the gap that is waited for."""
+    _seen_s: float = field(default=-inf, init=False)
+    _until_turn: int = field(default=0, init=False)
     _read_by_s: float = field(default=-inf, init=False)
 
-    def until_s(self, due_s: float, now_s: float) -> float:
-        """When to do what was due at ``due_s``, in the past: now, or when what waits has been read."""
+    def again_s(self, due_s: float, now_s: float, turn: int, *, is_first: bool) -> float | None:
+        """When to look again at what was due at ``due_s``: now means in the next turn. None: it is missing."""
+        if due_s != self._due_s:
+            self._due_s, self._seen_s = due_s, now_s
+            self._until_turn = turn + TURNS if is_first or now_s - due_s > LATE_S else turn
+        if now_s - self._seen_s >= self.at_most_s:
+            return None
+        if turn < self._until_turn:
+            return now_s
+        return self._reads_on_until_s(due_s, now_s)
+
+    def _reads_on_until_s(self, due_s: float, now_s: float) -> float | None:
+        """Rule 3."""
         if now_s < self._read_by_s:
             return self._read_by_s
-        if now_s - max(due_s, self._read_by_s) <= LATE_S or now_s - due_s >= self.at_most_s:
-            return now_s
-        self._read_by_s = min(now_s + TURNS_S, due_s + self.at_most_s)
+        if now_s - max(due_s, self._read_by_s) <= LONG_S or now_s - due_s >= self.at_most_s:
+            return None
+        self._read_by_s = min(now_s + READING_S, due_s + self.at_most_s)
         return self._read_by_s

@@ -8,7 +8,8 @@ Rules (the audio clock's, in the order in which ``next_time`` applies them)
 5. A partial chunk is padded with silence when an utterance ends, when draining, and ``partial_flush`` after the last
    audio.
 6. A gap longer than ``silence_grace`` is filled with silence on the schedule, for at most ``silence_max`` in a row.
-   Neither this nor rule 5 is done late before what waits to be read has been: see ``session.patience``.
+   Nothing is taken for missing, here and in rules 4 and 5, before what waits to be read has been: see
+   ``session.patience``.
 7. Bytes leave in the order in which they came; an interruption drops all of them that have not left, and the anchor;
    but not what is to be said to its end. While that plays, the anchor and the bot's speech go on.
 
@@ -197,8 +198,11 @@ class Track:
 
     # Emptying it
 
-    def next_time(self, now_s: float) -> float:
-        """Hand over all that is due; return when there may be more, ``inf`` if only a push or a poke can tell."""
+    def next_time(self, now_s: float, turn: int) -> float:
+        """Hand over all that is due; return when there may be more, ``inf`` if only a push or a poke can tell.
+
+        ``turn`` counts how often the loop has gone round; not later than now means that it has to once more.
+        """
         queue = self.queue
         while self._outbox.has_room():
             if self._parts:  # rule 1
@@ -215,23 +219,23 @@ class Track:
                     return due_s
                 self._send_queued_chunk(due_s, now_s)
             else:
-                again_s = self._next_time_without_chunk(now_s)
+                again_s = self._next_time_without_chunk(now_s, turn)
                 if again_s is not None:
                     return again_s
         return inf
 
-    def _next_time_without_chunk(self, now_s: float) -> float | None:
+    def _next_time_without_chunk(self, now_s: float, turn: int) -> float | None:
         """Decide about a missing chunk; None when something was done and there may be more to do."""
         stop_at_s = self.speech.stops_at_s
         flush_at_s = self._flush_at_s()
-        fill_at_s = self._fill_at_s(now_s)
+        fill_at_s = self._fill_at_s()
         if now_s >= stop_at_s:
             self.speech.stop()
             return None
         gap_at_s = min(flush_at_s, fill_at_s)
-        if now_s >= gap_at_s and self.blend.mixer is None and not self.is_ending:
-            again_s = self._patience.until_s(gap_at_s, now_s)
-            if again_s > now_s:
+        if now_s >= gap_at_s and not self.is_ending:
+            again_s = self._patience.again_s(gap_at_s, now_s, turn, is_first=not self._silence_s)
+            if again_s is not None:
                 return again_s
         if now_s >= flush_at_s:
             self._complete_partial(now_s)
@@ -252,12 +256,12 @@ class Track:
             return min(flush_at_s, self._silence_at_s)
         return flush_at_s
 
-    def _fill_at_s(self, now_s: float) -> float:
+    def _fill_at_s(self) -> float:
         """When silence (or the mixer's bed alone) takes the place of missing audio; rules 4 and 6."""
         if self.is_ending:
             return inf
         if self.blend.mixer is not None:
-            return self.schedule.due_s(-inf, now_s)
+            return self.schedule.plays_at_s - self.schedule.lead_s if self.schedule.is_running else -inf
         return self._silence_at_s if self._fills_gaps else inf
 
     @property
@@ -281,10 +285,11 @@ class Track:
             if not self._silence_s:
                 schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
                 schedule.fill_from(now_s)
-            self._silence_s += queue.chunk_s
             self._counters.silence_chunks += 1
         else:
+            schedule.due_s(-inf, now_s)
             schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
+        self._silence_s += queue.chunk_s
         schedule.recovery.filled(queue.chunk_s)
         self._send_chunk(queue.silence(), 0, now_s, now_s)
 

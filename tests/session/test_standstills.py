@@ -1,0 +1,130 @@
+"""This side stands still, or a live source comes unevenly: no audio is taken for missing, and no delay stays."""
+
+import random
+from collections.abc import Mapping
+from statistics import median
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.session.test_stalls import FRAME_S, defaults, number_of, numbered
+from trio_transports import AudioFormat, AudioFrame, Session, TransportParams
+from trio_transports.testing import memory_session
+
+GRACE_S = 0.06
+
+
+class Bed:
+    """A mixer whose bed is silence."""
+
+    def start(self, audio_format: AudioFormat) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def mix(self, pcm: bytes) -> bytes:
+        return pcm
+
+    def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None:
+        pass
+
+    def fresh(self) -> "Bed":
+        return Bed()
+
+
+async def echo(session: Session) -> None:
+    async for frame in session.input:
+        if isinstance(frame, AudioFrame):
+            await session.output.send(frame)
+
+
+async def echoed(params: TransportParams, clock: MockClock, began_s: float, blocked_s: float) -> list[bytes]:
+    """What a caller hears who talks for two seconds while this side stands still for so long, from then on."""
+    async with memory_session(params) as (session, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(echo, session)
+
+        @nursery.start_soon
+        async def stand_still() -> None:
+            await trio.sleep(began_s)
+            clock.jump(blocked_s)
+
+        start_s = trio.current_time()
+        for number in range(100):
+            await trio.sleep_until(start_s + number * FRAME_S)
+            await peer.send(numbered(number))
+        await trio.sleep(0.03)
+        heard = [frame.audio for frame in peer.recorder.of(AudioFrame)]
+        assert session.statistics().audio_out_dropped_s == 0
+        nursery.cancel_scope.cancel()
+    return heard
+
+
+@pytest.mark.parametrize("past_ms", [0, 1, 2, 5, 10, 19, 20, 21, 40])
+async def test_a_standstill_may_end_at_any_moment(past_ms: int, autojump_clock: MockClock) -> None:
+    """It ends that long after the time at which a gap would be filled: what came meanwhile is read before that."""
+    began_s = 1.011
+    gap_at_s = 1.02 + GRACE_S  # the chunk that came at 1.0 has been played by 1.02
+    heard = await echoed(
+        defaults(audio_out_10ms_chunks=2), autojump_clock, began_s, gap_at_s - began_s + past_ms / 1000 + 1e-6
+    )
+    assert heard == [numbered(number).audio for number in range(100)]
+
+
+@pytest.mark.parametrize("blocked_ms", [30, 50, 100, 200, 350])
+async def test_nor_does_a_bed_take_the_place_of_what_waits_to_be_read(
+    blocked_ms: int, autojump_clock: MockClock
+) -> None:
+    """The same with a mixer, which has no grace: its bed alone is not sent before what has come."""
+    params = defaults(audio_out_10ms_chunks=2, audio_out_mixer=Bed())
+    heard = await echoed(params, autojump_clock, 1.011, blocked_ms / 1000)
+    spoken = [pcm for pcm in heard if any(pcm)]
+    assert spoken == [numbered(number).audio for number in range(100)]
+    first = heard.index(spoken[0])
+    assert heard[first : first + 100] == spoken  # no bed in between
+
+
+async def test_a_gap_in_a_busy_time_is_filled_all_the_same(autojump_clock: MockClock) -> None:
+    """Waiting ends: a loop that is never in time fills a gap before a burst could no longer take it back."""
+    async with memory_session(defaults(audio_out_10ms_chunks=2)) as (session, peer), trio.open_nursery() as nursery:
+        await session.output.send(numbered(0))
+        last_s = trio.current_time()
+
+        @nursery.start_soon
+        async def be_busy() -> None:
+            while True:
+                await trio.lowlevel.checkpoint()
+                autojump_clock.jump(0.03)
+
+        with trio.fail_after(2):
+            while len(peer.recorder.of(AudioFrame)) < 2:
+                await trio.sleep(0.001)
+        filled_s = peer.recorder.heard[-1].at_s - last_s
+        nursery.cancel_scope.cancel()
+    assert 0.08 <= filled_s <= 0.08 + 0.4 + 5 * 0.03  # it is written and read within some turns of such a loop
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_no_frame_of_delay_stays_where_a_cut_ended_amid_one(seed: int, autojump_clock: MockClock) -> None:
+    """A live source of another rate, three milliseconds uneven, with two holes: it is as quick again after each."""
+    chance = random.Random(seed)
+    holes = ((1.5, 0.3), (3.5, 0.3))
+    async with memory_session(defaults(audio_out_sample_rate=24000)) as (session, peer):
+        began_s, given_s = trio.current_time(), 0.0
+        for number in range(300):
+            made_s = number * FRAME_S
+            due_s = max([made_s, *(at_s + length_s for at_s, length_s in holes if at_s <= made_s < at_s + length_s)])
+            given_s = max(given_s, due_s + chance.uniform(0, 0.003))
+            await trio.sleep_until(began_s + given_s)
+            await session.output.send(numbered(number))
+        await trio.testing.wait_all_tasks_blocked()
+        came = [
+            (one.at_s - began_s, one.at_s - began_s - number * FRAME_S)
+            for one in peer.recorder.heard
+            if isinstance(one.frame, AudioFrame) and (number := number_of(one.frame.audio)) is not None and number >= 0
+        ]
+    before_s = median(age_s for at_s, age_s in came if 0.5 <= at_s < 1.5)
+    for at_s, length_s in holes:
+        again_s = at_s + length_s + 1
+        assert median(age_s for came_s, age_s in came if again_s <= came_s < again_s + 0.7) <= before_s + 0.005
