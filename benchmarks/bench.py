@@ -25,6 +25,10 @@ from .results import Better, Measurement, Results, Skipped, Wrong
 
 LOAD_LIMIT = 0.85
 """The share of a core above which the load itself is no longer believed."""
+HOLE_MS = 40.0
+"""A chunk that was sent so late left a gap of sixty milliseconds: a transport may take that for a hole."""
+NO_CORE_S = 0.3
+"""A server that waited for a core for so long may have stood still for longer than a burst can make up for."""
 CALM = 0.03
 """A server that had to wait for a core for more than this share of the window was disturbed by somebody else."""
 
@@ -236,6 +240,12 @@ def disturbance(outcome: Outcome) -> float:
     return outcome.numbers.get("server_waited_s", 0.0) / window_s if window_s else 0.0
 
 
+def stood_still(outcome: Outcome) -> bool:
+    """Whether the load was late enough for a hole, before anything was missing, or the server had no core."""
+    numbers = outcome.numbers
+    return numbers.get("load_late_before_loss_ms", 0.0) >= HOLE_MS or numbers.get("server_waited_s", 0.0) >= NO_CORE_S
+
+
 @final
 @frozen(kw_only=True)
 class Verdict:
@@ -249,9 +259,9 @@ def judge(outcome: Outcome, *, overload: bool) -> Verdict:
         return Verdict(slow=outcome.failure) if outcome.slow or overload else Verdict(wrong=outcome.failure)
     examples = "; ".join(outcome.examples)
     shortened = outcome.numbers.get("shortened", 0)
-    if shortened:
-        # After a standstill a transport may leave audio out, and what follows is divided otherwise. From there on
-        # nobody can tell what is right: such an outcome is not timed.
+    if shortened and stood_still(outcome):
+        # There was a hole in what was sent, or the server had no core for longer than a burst can take back. Then a
+        # transport may leave audio out, and from there on nobody can tell what is right: it is not timed.
         return Verdict(slow=f"{shortened:.0f} messages were shortened after a standstill: {examples}")
     if outcome.altered:
         return Verdict(wrong=f"{outcome.altered} messages altered: {examples}")

@@ -61,6 +61,7 @@ class Echo:
         self._round_trips_ms: array[float] = array("d")
         self._counting_from_ns = self._counting_to_ns = 0
         self._late_ms: array[float] = array("d")
+        self._late_before_loss_ms = -1.0
         self._stalled = 0
         self.received = self.sent = 0
 
@@ -86,6 +87,8 @@ class Echo:
                 sent_ns = sent_at[number]
                 if self._counting_from_ns <= sent_ns < self._counting_to_ns:
                     self._round_trips_ms.append((arrived_ns - sent_ns) / 1e6)
+        if self.faults.lost and self._late_before_loss_ms < 0:
+            self._late_before_loss_ms = max(self._late_ms, default=0.0)
 
     def _turn(self, timeout_s: float, alarm_fd: int = -1) -> None:
         for fd, event in self._held.poll.poll(timeout_s):
@@ -178,6 +181,7 @@ class Echo:
             "round_trip_p99_ms": percentile(trips, 0.99),
             "round_trip_max_ms": trips[-1] if trips else 0.0,
             "load_late_p99_ms": percentile(late, 0.99),
+            "load_late_before_loss_ms": max(self._late_before_loss_ms, 0.0),
             "stalled_sends": self._stalled,
             "behind": 0 if idle else missing,
             "silent_chunks": sum(check.silent for check in self._checks),

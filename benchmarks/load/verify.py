@@ -7,7 +7,7 @@ Rules
    who knows whether the server was still busy.
 4. A transport may leave audio out to be as quick again as before a stall. What is left is then found in pieces of the
    chunks, in their order, and joints between them. Such messages are counted as shortened, and the chunks that they are
-   made of as lost. Such an outcome is not timed: somebody stood still.
+   made of as lost. Where the load or the machine stood still, nobody is blamed for that, and it is not timed.
 5. Every other difference is altered audio. The first few are described, all are counted.
 """
 

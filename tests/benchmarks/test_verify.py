@@ -225,11 +225,19 @@ def test_noise_and_anothers_audio_are_still_altered() -> None:
         assert (faults.altered, faults.lost) == (number, 0)
 
 
-def test_audio_left_out_after_a_standstill_is_not_timed_and_not_wrong() -> None:
-    """The machine stood still: nobody is blamed. What is altered without that is wrong as ever."""
-    cut = Outcome(numbers={"shortened": 3.0, "load_cpu_s": 0.0}, altered=2, lost=3, examples=["audio left out"])
+@pytest.mark.parametrize("numbers", [{"load_late_before_loss_ms": 45.0}, {"server_waited_s": 0.35}])
+def test_audio_left_out_after_a_standstill_is_not_timed_and_not_wrong(numbers: dict[str, float]) -> None:
+    """The load or the machine stood still: nobody is blamed. What is altered without that is wrong as ever."""
+    cut = Outcome(numbers={"shortened": 3.0, **numbers, "load_cpu_s": 0.0}, lost=3, examples=["audio left out"])
     assert judge(cut, overload=False).slow.startswith("3 messages were shortened after a standstill: audio left out")
     assert not judge(cut, overload=False).wrong
     assert not judge(cut, overload=True).wrong
-    altered = Outcome(numbers={"shortened": 0.0, "load_cpu_s": 0.0}, altered=2, lost=0, examples=["bits"])
+    altered = Outcome(numbers={"shortened": 0.0, **numbers, "load_cpu_s": 0.0}, altered=2, lost=0, examples=["bits"])
     assert judge(altered, overload=False).wrong
+
+
+def test_audio_left_out_without_one_is_lost() -> None:
+    """Where neither the load nor the machine stood still, a transport that leaves audio out is blamed."""
+    numbers = {"shortened": 3.0, "load_late_before_loss_ms": 30.0, "server_waited_s": 0.2, "load_cpu_s": 0.0}
+    cut = Outcome(numbers=numbers, lost=3, examples=["audio left out"])
+    assert judge(cut, overload=False).wrong == "3 messages lost: audio left out"

@@ -379,10 +379,10 @@ async def test_an_idle_clock_does_not_spin(autojump_clock: MockClock) -> None:
         original = track.next_time
 
         class Counting:
-            def next_time(self, now_s: float) -> float:
+            def next_time(self, now_s: float, turn: int) -> float:
                 nonlocal looks
                 looks += 1
-                return original(now_s)
+                return original(now_s, turn)
 
         session.output._outbound.clock.tracks = (Counting(),)  # type: ignore[assignment]
         await trio.sleep(3600)

@@ -97,10 +97,8 @@ async def test_a_gap_in_a_busy_time_is_filled_all_the_same(autojump_clock: MockC
                 await trio.lowlevel.checkpoint()
                 autojump_clock.jump(0.03)
 
-        with trio.fail_after(2):
-            while len(peer.recorder.of(AudioFrame)) < 2:
-                await trio.sleep(0.001)
-        filled_s = peer.recorder.heard[-1].at_s - last_s
+        await trio.sleep(1)
+        filled_s = peer.recorder.heard[1].at_s - last_s
         nursery.cancel_scope.cancel()
     assert 0.08 <= filled_s <= 0.08 + 0.4 + 5 * 0.03  # it is written and read within some turns of such a loop
 
@@ -119,11 +117,12 @@ async def test_no_frame_of_delay_stays_where_a_cut_ended_amid_one(seed: int, aut
             await trio.sleep_until(began_s + given_s)
             await session.output.send(numbered(number))
         await trio.testing.wait_all_tasks_blocked()
-        came = [
-            (one.at_s - began_s, one.at_s - began_s - number * FRAME_S)
+        heard = [
+            (one.at_s - began_s, number_of(one.frame.audio))
             for one in peer.recorder.heard
-            if isinstance(one.frame, AudioFrame) and (number := number_of(one.frame.audio)) is not None and number >= 0
+            if isinstance(one.frame, AudioFrame)
         ]
+    came = [(at_s, at_s - number * FRAME_S) for at_s, number in heard if number is not None and number >= 0]
     before_s = median(age_s for at_s, age_s in came if 0.5 <= at_s < 1.5)
     for at_s, length_s in holes:
         again_s = at_s + length_s + 1
