@@ -1,9 +1,14 @@
-"""A live source with a hole, on every engine, in real time: the echo is as quick after it as before."""
+"""A live source with a hole, on every engine, in real time: the echo is as quick after it as before.
+
+A busy machine makes an echo later and never earlier, so what is compared is how old the youngest quarter of the audio
+is: delay that stays is in all of it.
+"""
 
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 
 import pytest
 import trio
@@ -18,14 +23,14 @@ pytestmark = pytest.mark.alone
 FRAME_S = 0.02
 SAMPLES = 320
 FIRST = 1000
-HOLES = ((1.5, 0.3), (3.5, 0.3))
-LASTING_S = 6.0
+HOLES = ((1.0, 0.3), (2.9, 0.3))
+LASTING_S = 4.8
+ENGINES = ("trio-websocket", "direct", "asgi")
 
 
-async def heard_after(url_client: object, holes: Sequence[tuple[float, float]]) -> list[tuple[float, float, float]]:
-    """Of each chunk that came back: when, how old its last sample was, and how late this side itself sent it."""
-    late_s: dict[int, float] = {}
-    came: list[tuple[float, float, float]] = []
+async def heard_after(url_client: object, holes: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of each chunk that came back: when, and how old its last sample was."""
+    came: list[tuple[float, float]] = []
     async with url_client.session() as session, trio.open_nursery() as nursery:  # type: ignore[attr-defined]
         began_s = trio.current_time() + 0.1
 
@@ -36,13 +41,12 @@ async def heard_after(url_client: object, holes: Sequence[tuple[float, float]]) 
                     number = struct.unpack("<h", frame.audio[-2:])[0] - FIRST
                     at_s = trio.current_time() - began_s
                     if number >= 0:
-                        came.append((at_s, at_s - number * FRAME_S, late_s.get(number, 0.0)))
+                        came.append((at_s, at_s - number * FRAME_S))
 
         for number in range(round(LASTING_S / FRAME_S)):
             made_s = number * FRAME_S
             given_s = max([made_s, *(at + length for at, length in holes if at <= made_s < at + length)])
             await trio.sleep_until(began_s + given_s)
-            late_s[number] = trio.current_time() - began_s - given_s
             pcm = struct.pack("<h", FIRST + number) * SAMPLES
             for message in session.serializer.encode(AudioFrame(audio=pcm, sample_rate=16000)):
                 await session.output._outbound.outbox.put_urgent([message], lambda: None)
@@ -51,8 +55,10 @@ async def heard_after(url_client: object, holes: Sequence[tuple[float, float]]) 
     return came
 
 
-def median(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
+def quickest(came: Sequence[tuple[float, float]], from_s: float, to_s: float) -> float:
+    """How old the audio of this time was, but for what the machine added."""
+    ages_s = sorted(age_s for at_s, age_s in came if from_s <= at_s < to_s)
+    return ages_s[len(ages_s) // 4] if ages_s else inf
 
 
 @asynccontextmanager
@@ -68,18 +74,30 @@ async def echoing(engine: str) -> AsyncIterator[WebsocketClientTransport]:
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("engine", ["trio-websocket", "direct", "asgi"])
-async def test_after_a_hole_it_is_as_quick_as_before(engine: str) -> None:
-    """Twice a hole of 300 ms and its burst: a second later the median echo is as before, to 10 ms, in three tries."""
-    for attempt in range(3):
-        async with echoing(engine) as client:
-            came = await heard_after(client, HOLES)
-        before_s = median([age for at, age, _ in came if 0.5 <= at < 1.5])
-        during_s = median([age for at, age, _ in came if 1.8 <= at < 1.95])
-        after_s = [
-            median([age for at, age, _ in came if at_s + length_s + 1 <= at < at_s + length_s + 1.6])
-            for at_s, length_s in HOLES
-        ]
-        if during_s > before_s + 0.1 and max(after_s) <= before_s + 0.010:
+async def complaint(engine: str) -> str:
+    """What was wrong with the echo of a source with holes; empty if nothing was."""
+    async with echoing(engine) as client:
+        came = await heard_after(client, HOLES)
+    before_s, during_s = quickest(came, 0.4, 1.0), quickest(came, 1.3, 1.45)
+    after_s = [quickest(came, at_s + length_s + 1, at_s + length_s + 1.6) for at_s, length_s in HOLES]
+    if during_s > before_s + 0.1 and max(after_s) <= before_s + 0.010:
+        return ""
+    times_ms = [f"{age_s * 1e3:.1f}" for age_s in (before_s, during_s, *after_s)]
+    return f"{engine}: before, during and after, in ms: {', '.join(times_ms)}"
+
+
+async def test_after_a_hole_it_is_as_quick_as_before() -> None:
+    """Twice a hole of 300 ms and its burst: a second later the echo is as before, to 10 ms, in one of three tries."""
+    engines, complaints = ENGINES, dict.fromkeys(ENGINES, "")
+    for _ in range(3):
+
+        async def listen(engine: str) -> None:
+            complaints[engine] = await complaint(engine)
+
+        async with trio.open_nursery() as nursery:
+            for engine in engines:
+                nursery.start_soon(listen, engine)
+        engines = tuple(engine for engine in engines if complaints[engine])
+        if not engines:
             return
-        assert attempt < 2, f"before {before_s * 1e3:.0f} ms, during {during_s * 1e3:.0f}, after {after_s}"
+    pytest.fail("; ".join(complaints[engine] for engine in engines))
