@@ -153,7 +153,7 @@ class Inbound:
                     self._take_other(frame)
                     continue
                 heard = self._heard(frame)
-                ear = self._ear_of(frame.destination)
+                ear = self._ears.get(frame.destination) or self._ear_of(frame.destination)
             except RemoteProtocolError as exc:
                 fault = str(exc)  # the error itself would keep this call, and with it the message, alive
                 continue
@@ -169,7 +169,10 @@ class Inbound:
             if self._taps:
                 self._tell_taps(heard)
             ear.use(heard, heard.audio if ear.filter is None else ear.filter.filter(heard.audio))
-        self._judge(message, fault)
+        if fault:
+            self._malformed(message, fault)
+        else:
+            self._malformed_in_row = 0
         return None
 
     def stop(self) -> None:

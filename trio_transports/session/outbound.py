@@ -40,7 +40,16 @@ from ..frames import (
 )
 from ..params import TransportParams
 from ..params.checks import check_quick
-from ..serializers.protocol import AwaitsStart, FrameSerializer, Message, Notices, Numbers, per_session, replies_of
+from ..serializers.protocol import (
+    AwaitsStart,
+    FrameSerializer,
+    Message,
+    Notices,
+    Numbers,
+    PlaybackMarks,
+    per_session,
+    replies_of,
+)
 from .blend import Blend
 from .clock import Clock
 from .deadline import Deadline
@@ -119,7 +128,7 @@ class Outbound:
             self.counters,
             Speech(name, self._noticed_speech),
             out_filter,
-            self._place_mark,
+            self._place_mark if isinstance(self.serializer, PlaybackMarks) else None,
             self.taps.each,
         )
 
@@ -169,7 +178,7 @@ class Outbound:
 
     async def queue_audio(self, frame: AudioFrame, check: Callable[[], None], *, tick: bool = True) -> Track | None:
         """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
-        track = self.track(frame.destination)
+        track = self.tracks.get(frame.destination) or self.track(frame.destination)
         limit_s = self.params.audio_out_max_queue_secs
         if not self._ready.is_set() or track.queue.queued_s >= limit_s:
             interruptions = self.counters.interruptions

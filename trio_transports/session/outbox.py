@@ -57,14 +57,18 @@ class Outbox:
 
         On a wire that can, it is written here and now, if nothing else waits or is being written.
         """
-        if self._writes_now is not None and self._goodbye is None and self.is_empty and not self._must_number(message):
+        writes_now = self._writes_now
+        if writes_now is not None and self._numbers is not None and self._must_number(message):
+            writes_now = None
+        if writes_now is not None and self._goodbye is None and self.is_empty:
             try:
-                is_written = self._writes_now(message)
+                is_written = writes_now(message)
             except ConnectionClosed:
                 self._use(None)
                 return  # the receive task tells the end, and with it what was not written
             if is_written:
-                self._count(message)
+                self._counters.messages_sent += 1
+                self._counters.bytes_sent += len(message)
                 written(covers)
                 self._on_written()
                 return

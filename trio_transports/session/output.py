@@ -67,7 +67,7 @@ class Output(trio.abc.SendChannel[Frame]):
         if type(frame) is AudioFrame:
             self._check_audio()
             track = await self._outbound.queue_audio(frame, self._check_open)
-            if track is None or track.queue.queued_s:
+            if track is None or track.queue.chunker.pending_bytes:
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return
         check_frame(frame)

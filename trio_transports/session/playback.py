@@ -77,8 +77,12 @@ class Playback:
 
     def audio(self, name: str | None, start: int, end: int) -> None:
         """Audio of an utterance was queued at these places."""
-        if end > start:
-            self._current(name).add(start, end)
+        if end <= start:
+            return
+        last = self._utterances[-1] if self._utterances else None
+        if last is None or last.is_over or (name is not None and name != last.name):
+            last = self._current(name)
+        last.add(start, end)
 
     def text(self, frame: TextFrame, place: int) -> None:
         texts = self._current(frame.utterance).texts

@@ -58,6 +58,7 @@ class AudioQueue:
     format: AudioFormat
     chunk_samples: int
     chunk_s: float = field(init=False)
+    _bytes_per_second: int = field(init=False)
     chunker: Chunker = field(init=False)
     marks: deque[Mark] = field(factory=deque, init=False)
     message_bytes: int = field(default=0, init=False)
@@ -79,12 +80,13 @@ class AudioQueue:
     pushed_at_s: float = field(default=-inf, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._bytes_per_second = self.format.bytes_per_second
         self.chunk_s = self.chunk_samples / self.format.sample_rate
         self.chunker = Chunker(self.format.size_bytes(self.chunk_samples))
 
     @property
     def queued_s(self) -> float:
-        return self.chunker.pending_bytes / self.format.bytes_per_second
+        return self.chunker.pending_bytes / self._bytes_per_second
 
     def silence(self) -> bytes:
         """A chunk of silence."""
@@ -95,7 +97,7 @@ class AudioQueue:
     def push(self, pcm: bytes, now_s: float, *, left_out: bool = False) -> bool:
         """Queue PCM; ``left_out``: some of what was given was not pushed."""
         chunker = self.chunker
-        had_chunk = chunker.has_chunk
+        had_chunk = chunker.pending_bytes >= chunker.size_bytes
         chunker.push(pcm)
         self.pushed += len(pcm)
         if left_out:
@@ -103,7 +105,7 @@ class AudioQueue:
         self.pushed_at_s = now_s
         if had_chunk:
             return False
-        if chunker.has_chunk:
+        if chunker.pending_bytes >= chunker.size_bytes:
             self.available_at_s = now_s
         return True
 
@@ -157,7 +159,10 @@ class AudioQueue:
 
     def take(self, pcm: bytes) -> None:
         """A chunk leaves the queue for the wire."""
-        self._pass(len(pcm))
+        if self._gaps:
+            self._pass(len(pcm))
+        else:
+            self.taken += len(pcm)
         self.available_at_s = -inf
 
     def skip(self, pcm: bytes) -> None:

@@ -92,6 +92,7 @@ class Receiving:
         readers = [hub for hub in (parts.messages, self._messages) if hub is not None]
         outbound, life = parts.outbound, parts.life
         outbox, take = outbound.outbox, parts.inbound.take
+        lanes, is_ready = outbox.lanes, outbound.is_ready
         receive = wire.receive if parts.inbound.jitter is None else partial(self._receive_releasing, wire)
         while True:
             try:
@@ -116,14 +117,16 @@ class Receiving:
             slow = take(message)
             if self._pausable is not None:
                 outbound.clock.hold(self._pausable.is_paused)
-            self._reply()  # before the tracks may speak: what opens a stream goes ahead of its first audio
+            if self._replies is not None:
+                self._reply()  # before the tracks may speak: what opens a stream goes ahead of its first audio
             if parts.closing.awaits_answer:
                 parts.closing.heard()
             if slow is not None:
                 await slow
-            if not outbound.is_ready:
+            if not is_ready:
                 outbound.open_when_ready()
-            if outbox.owes_much:
+                is_ready = outbound.is_ready
+            if lanes.replies and outbox.owes_much:
                 await outbox.room_for_replies()
 
     async def _receive_releasing(self, wire: Wire) -> Message:

@@ -180,6 +180,8 @@ class Screens:
     def next_time(self, now_s: float) -> float:
         """Hand over what is due; return when there will be more, ``inf`` if only ``run`` or a write can tell."""
         next_s = inf
+        if not self.screens:
+            return next_s
         for screen in self.screens.values():
             while (due_s := screen.showing.next_time()) <= now_s:
                 if not self._outbox.is_empty:

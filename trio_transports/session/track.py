@@ -62,8 +62,8 @@ class Track:
     _counters: Counters
     speech: Speech
     _filter: AudioFilter | None
-    _place_mark: Callable[[Player], Sequence[Message]]
-    """The messages by which the peer is asked to tell where its player is."""
+    _place_mark: Callable[[Player], Sequence[Message]] | None
+    """The messages by which the peer is asked to tell where its player is, in a dialect that has some."""
     _taps: Sequence[Tap]
     queue: AudioQueue = field(init=False)
     playback: Playback = field(init=False)
@@ -213,7 +213,7 @@ class Track:
                 self._hand_over(message, covers, is_kept)
             elif queue.marks and queue.marks[0].place <= queue.taken:  # rule 2
                 self._pass_mark()
-            elif queue.chunker.has_chunk:  # rule 3
+            elif queue.chunker.pending_bytes >= queue.chunker.size_bytes:  # rule 3
                 due_s = self.schedule.due_s(queue.available_at_s, now_s)
                 if self.schedule.is_early(due_s, now_s):
                     return due_s
@@ -262,7 +262,7 @@ class Track:
             return inf
         if self.blend.mixer is not None:
             return self.schedule.plays_at_s - self.schedule.lead_s if self.schedule.is_running else -inf
-        return self._silence_at_s if self._fills_gaps else inf
+        return self._silence_at_s if self.settings.auto_silence and self.schedule.is_running else inf
 
     @property
     def _silence_at_s(self) -> float:
@@ -336,7 +336,8 @@ class Track:
     ) -> None:
         """Send a chunk; where it comes from the queue, it is the ``size`` bytes before this place."""
         queue, player = self.queue, self.playback.player
-        if player.is_idle(now_s):
+        asks = self._place_mark is not None
+        if asks and player.is_idle(now_s):
             self._ask_where()
         self.playback.sent(place, size, queue.chunk_s, now_s)
         self.schedule.advance(queue.chunk_samples)
@@ -360,11 +361,11 @@ class Track:
             self._counters.unsupported_frames += 1
             queue.settle(queue.taken, delivered=False)
             self._outbox.wrote_nothing()
-        if player.wants_mark and not self._parts:
+        if asks and player.wants_mark and not self._parts:
             self._ask_where()
 
     def _ask_where(self) -> None:
-        for message in self._place_mark(self.playback.player):
+        for message in () if self._place_mark is None else self._place_mark(self.playback.player):
             self._hand_over(message, NO_AUDIO)
 
     def _complete_packet(self) -> None:
