@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from trio.testing import MockClock
 
 from tests.session.hearing import everything
@@ -34,7 +34,8 @@ from trio_transports import (
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.protocol import Message
 from trio_transports.session.broadcast import Broadcast, EventsLost
-from trio_transports.session.events import Event
+from trio_transports.session.events import Event, Reconnecting, event_source
+from trio_transports.session.sizes import event_size as size_of_event
 from trio_transports.session.sizes import message_size, size_of
 from trio_transports.testing import ScriptedPeer, memory_session
 
@@ -357,3 +358,31 @@ async def test_the_counters_of_what_came_in(autojump_clock: MockClock) -> None:
     assert told.ignored_messages == 3
     assert told.malformed_messages == 6
     assert told.audio_in_dropped_s == 0
+
+
+async def test_an_event_counts_as_what_it_holds(autojump_clock: MockClock) -> None:
+    """Its session with what the peer said of itself, and its own words: a peer with long headers is not a short one.
+
+    What is taken off when it is read is what was put on, whatever became of the session meanwhile.
+    """
+    async with memory_session(params()) as (session, _):
+        plain = size_of_event(Disconnected(session, 1000, "", "remote"))
+        session.peer = evolve(session.peer, headers=(("cookie", "x" * 50_000),))
+        assert size_of_event(Disconnected(session, 1000, "", "remote")) - plain >= 50_000
+        assert size_of_event(Disconnected(session, 1000, "y" * 100, "remote")) - plain >= 50_100
+        assert plain < 12_000
+        source = event_source(400_000)
+        with source.activity():
+            subscription = source.subscribe()
+            for _ in range(2):
+                for _ in range(20):
+                    source.emit(Disconnected(session, 1000, "", "remote"))
+                session.peer = evolve(session.peer, headers=())
+                lost = await subscription.receive()
+                assert isinstance(lost, EventsLost)
+                for _ in range(20 - lost.count):
+                    assert isinstance(await subscription.receive(), Disconnected)
+                assert 12 <= lost.count <= 15
+                assert subscription._bytes == 0
+                session.peer = evolve(session.peer, headers=(("cookie", "x" * 50_000),))
+    assert size_of_event(Reconnecting(1, 1.0, OSError("z" * 1000))) >= 1000

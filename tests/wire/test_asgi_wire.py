@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from trio_transports.errors import ConnectionClosed, LocalProtocolError
+from trio_transports.errors import ConnectionClosed, Ending, LocalProtocolError
 from trio_transports.wire import Peer
 from trio_transports.wire.asgi import EXTENSION, AsgiWire, asgi_wire
 from trio_transports.wire.refusal import Refusal
@@ -75,16 +75,16 @@ class Guard:
     """What a guarding server puts into the scope."""
 
     server: Server
-    ending: ConnectionClosed | None = None
+    ending: Ending | None = None
     is_accepted: bool = False
     aborted: int = 0
     limit_bytes: int = 0
 
     def abort(self) -> None:
         self.aborted += 1
-        self.end(ConnectionClosed(1006, "aborted", initiator="local"))
+        self.end(Ending(1006, "aborted", "local"))
 
-    def end(self, ending: ConnectionClosed) -> None:
+    def end(self, ending: Ending) -> None:
         if self.ending is None:
             self.ending = ending
             self.server.disconnect(ending.code, reason=ending.reason)
@@ -467,7 +467,7 @@ async def test_under_a_guard_the_end_is_known_before_it_is_read() -> None:
     server.scope["extensions"] = {EXTENSION: {"connection": guard}}
     wire = await accepted(server)
     server.message("last words")
-    guard.end(ConnectionClosed(4000, "bye", initiator="remote"))
+    guard.end(Ending(4000, "bye", "remote"))
     assert (await closed_by(lambda: wire.send("late"))).code == 4000
     assert await wire.receive() == "last words"
     closed = await closed_by(wire.receive)

@@ -18,7 +18,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope, WebsocketScope
 
-from ..errors import ConnectionClosed
+from ..errors import Ending
 from ..wire.asgi import EXTENSION
 from .app_queue import AppQueue, ASGIEvent
 from .boundary import boundary
@@ -62,7 +62,7 @@ class AppRun:
 
     def peer_left(self, reason: str = "") -> None:
         if self.websocket is not None:
-            self.websocket.end(ConnectionClosed(1006, reason, initiator="error"))
+            self.websocket.end(Ending(1006, reason, "error"))
         else:
             self._queue.disconnect({"type": "http.disconnect"})
 

@@ -27,7 +27,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, 
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError
 
-from ..errors import ConnectionClosed
+from ..errors import Ending
 from ..wire import rfc6455
 from ..wire.rfc6455 import Opcode, Parser, Received, Violation, encode_frame
 from .app_queue import AppQueue, ASGIEvent
@@ -86,7 +86,7 @@ class _WatchedConnection(Connection):
 
     def _breach(self, violation: Violation) -> Generator[Event, None, None]:
         if violation.code != CloseReason.MESSAGE_TOO_BIG:  # of that ``send`` tells
-            self._websocket.end(ConnectionClosed(violation.code, violation.reason, initiator="error"))
+            self._websocket.end(Ending(violation.code, violation.reason, "error"))
         if self.state is ConnectionState.OPEN:
             yield _Farewell(payload=violation.code.to_bytes(2, "big"))  # rule 3
         yield CloseConnection(code=violation.code, reason=violation.reason)
@@ -101,7 +101,7 @@ class _WatchedConnection(Connection):
         if isinstance(event, CloseConnection):
             if event.code == CloseReason.MESSAGE_TOO_BIG:
                 reason = event.reason or "a message is over the server's limit"
-                self._websocket.end(ConnectionClosed(event.code, reason, initiator="local"))
+                self._websocket.end(Ending(event.code, reason, "local"))
             elif event.code == CloseReason.INTERNAL_ERROR and self.state is ConnectionState.LOCAL_CLOSING:
                 self._websocket.app_failed = True
         return data
@@ -131,7 +131,7 @@ class HostedWebsocket:
     _queue: AppQueue
     _abort: Callable[[], None]
     _start_soon: Callable[[Callable[[], Awaitable[object]]], None]
-    ending: ConnectionClosed | None = field(default=None, init=False)
+    ending: Ending | None = field(default=None, init=False)
     peer_said_goodbye: bool = field(default=False, init=False)
     """The peer sends nothing more: closing the socket cannot reset it under a frame that is still on its way."""
     app_failed: bool = field(default=False, init=False)
@@ -174,7 +174,7 @@ class HostedWebsocket:
     # -- for the app's wire --------------------------------------------------------------------------------------
 
     def abort(self) -> None:
-        self.end(ConnectionClosed(1006, "aborted", initiator="local"))
+        self.end(Ending(1006, "aborted", "local"))
         self._abort()
 
     def on_shutdown(self, callback: Callable[[], Awaitable[object]]) -> Callable[[], None]:
@@ -200,11 +200,11 @@ class HostedWebsocket:
 
     async def put(self, event: ASGIEvent) -> None:
         if event["type"] == "websocket.disconnect":
-            self.end(ConnectionClosed(1006, "", initiator="error"))
+            self.end(Ending(1006, "", "error"))
         else:
             await self._queue.put(event)
 
-    def end(self, ending: ConnectionClosed) -> None:
+    def end(self, ending: Ending) -> None:
         """Tell the app, after what is queued, that the connection is over. The first to say so is believed."""
         if self.ending is None:
             self.ending = ending
@@ -219,7 +219,7 @@ class HostedWebsocket:
 
     def close_received(self, code: int, reason: str, *, is_answer: bool) -> None:
         self.peer_said_goodbye = True
-        self.end(ConnectionClosed(code, reason, initiator="local" if is_answer else "remote"))
+        self.end(Ending(code, reason, "local" if is_answer else "remote"))
 
     def pong_received(self) -> None:
         self._pong.set()
@@ -239,7 +239,7 @@ class HostedWebsocket:
                     await self._pong.wait()
                 if waiting.cancelled_caught:
                     reason = f"the peer left a ping unanswered for {timeout_s:g} s"
-                    self.end(ConnectionClosed(1006, reason, initiator="error"))
+                    self.end(Ending(1006, reason, "error"))
                     self._abort()
                     return
 

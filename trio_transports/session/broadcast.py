@@ -41,7 +41,8 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
 
     _source: "Broadcast[T]"
     _buffer: int
-    _values: deque[T] = field(factory=deque, init=False)
+    _values: deque[tuple[T, int]] = field(factory=deque, init=False)
+    """Each with what it takes, as it was when it came: an event's session goes on."""
     _bytes: int = field(default=0, init=False)
     _lost: int = field(default=0, init=False)
     _ended: bool = field(default=False, init=False)
@@ -50,16 +51,17 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
 
     def _put(self, value: T) -> None:
         source = self._source
-        self._values.append(value)
-        self._bytes += source.size_of(value)
+        size = source.size_of(value)
+        self._values.append((value, size))
+        self._bytes += size
         while len(self._values) > 1 and (len(self._values) > self._buffer or self._bytes > source.max_bytes):
             self._take()
             self._lost += 1
         self._readers.unpark()
 
     def _take(self) -> T:
-        value = self._values.popleft()
-        self._bytes -= self._source.size_of(value)
+        value, size = self._values.popleft()
+        self._bytes -= size
         return value
 
     def _end(self) -> None:
@@ -99,7 +101,7 @@ def _nothing(_value: object) -> int:
 @final
 @define(eq=False)
 class Broadcast(Generic[T]):
-    """The source's end. ``size_of`` says what a value takes, the same each time it is asked."""
+    """The source's end. ``size_of`` says what a value takes."""
 
     max_bytes: float = inf
     size_of: Callable[[T], int] = _nothing

@@ -23,15 +23,19 @@ FRAME_BYTES: Final = 200
 """What an audio frame takes besides its samples."""
 NODE_BYTES: Final = 16
 _LEAVES: Final = frozenset({str, int, float, bool, NoneType, bytes})
-EVENT_BYTES: Final = 8192
-"""What an event takes: the session it names, which has ended or lives anyway."""
+SESSION_BYTES: Final = 8192
+"""What a session takes that has ended, besides what its peer said at its beginning."""
 
 
 def size_of(frame: Frame) -> int:
     """Bytes of memory that a frame takes."""
     if type(frame) is AudioFrame:
         return len(frame.audio) + FRAME_BYTES
-    total, level = FRAME_BYTES, list[object]([frame])
+    return FRAME_BYTES + _walked([frame])
+
+
+def _walked(level: list[object]) -> int:
+    total = 0
     while level:
         total += sum(map(getsizeof, level)) + NODE_BYTES * len(level)
         level = [child for value in level if type(value) not in _LEAVES for child in _children(value)]
@@ -58,5 +62,14 @@ def message_size(message: Message) -> int:
     return getsizeof(message)
 
 
-def event_size(_event: object) -> int:
-    return EVENT_BYTES
+def event_size(event: object) -> int:
+    """Bytes of memory that an event keeps: its own words, and the session that it names, which lives no longer else."""
+    total, said = NODE_BYTES + getsizeof(event), list[object]()
+    for name in _field_names(cast(Hashable, type(event))):
+        value = getattr(event, name)
+        if name == "session":
+            total += SESSION_BYTES
+            said += (value.peer, value.start)
+        else:
+            said.append(str(value) if isinstance(value, BaseException) else value)
+    return total + _walked(said)

@@ -21,7 +21,7 @@ import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
-from ..errors import ConnectionClosed, LocalProtocolError
+from ..errors import ConnectionClosed, Ending, LocalProtocolError
 from .asgi_sources import AsgiSource as AsgiSource
 from .asgi_sources import Receive as Receive
 from .asgi_sources import Scope as Scope
@@ -45,7 +45,7 @@ class ServerConnection(Protocol):
     """What a guarding server tells of the connection beyond what ASGI has words for."""
 
     @property
-    def ending(self) -> ConnectionClosed | None: ...
+    def ending(self) -> Ending | None: ...
 
     @property
     def is_accepted(self) -> bool: ...
@@ -84,9 +84,9 @@ class AsgiWire:
     _source: Source
     _max_message_bytes: int
     _writer: Writer | None
-    _closing: ConnectionClosed | None = field(default=None, init=False)
+    _closing: Ending | None = field(default=None, init=False)
     """How this side has begun to end the connection."""
-    _ending: ConnectionClosed | None = field(default=None, init=False)
+    _ending: Ending | None = field(default=None, init=False)
     """How the connection ended."""
     _is_reading: bool = field(default=False, init=False)
     _reader_left: ParkingLot = field(factory=ParkingLot, init=False)
@@ -129,7 +129,7 @@ class AsgiWire:
             await self._write({"type": "websocket.http.response.body", "body": body, "more_body": False})
         else:
             await self._write({"type": "websocket.close", "code": 1008, "reason": ""})
-        self._end(ConnectionClosed(1006, f"refused with HTTP status {refusal.status}", initiator="local"))
+        self._end(Ending(1006, f"refused with HTTP status {refusal.status}", "local"))
         await self._settle()
 
     async def _connect(self) -> None:
@@ -205,7 +205,7 @@ class AsgiWire:
             await trio.lowlevel.checkpoint()
             self._end(by_peer)
             return
-        self._closing = ConnectionClosed(code, reason, initiator="local")
+        self._closing = Ending(code, reason, "local")
         try:
             await self._write({"type": "websocket.close", "code": code, "reason": reason})
             await self._drain()
@@ -218,9 +218,9 @@ class AsgiWire:
         await self._settle()
 
     def abort(self) -> None:
-        self._break_off(self._closing or ConnectionClosed(1006, "aborted", initiator="local"))
+        self._break_off(self._closing or Ending(1006, "aborted", "local"))
 
-    def _break_off(self, ending: ConnectionClosed) -> None:
+    def _break_off(self, ending: Ending) -> None:
         if self._ending is not None:
             return
         self._ending = ending
@@ -280,23 +280,24 @@ class AsgiWire:
         self._is_reading = False
         self._reader_left.unpark_all()
 
-    def _ended_by_peer(self) -> ConnectionClosed | None:
+    def _ended_by_peer(self) -> Ending | None:
         """What the server knows of an end that this side has not begun, though messages may be left to read."""
         return None if self.server is None or self._closing is not None else self.server.ending
 
-    def _told_ending(self, event: ASGIMessage) -> ConnectionClosed:
+    def _told_ending(self, event: ASGIMessage) -> Ending:
         if self._closing is not None:
             return self._closing
         if self.server is not None and self.server.ending is not None:
             return self.server.ending
         code = event.get("code", 1005)
-        return ConnectionClosed(code, event.get("reason") or "", initiator="error" if code == 1006 else "remote")
+        return Ending(code, event.get("reason") or "", "error" if code == 1006 else "remote")
 
-    def _lost(self, doing: str, exc: Exception) -> ConnectionClosed:
+    def _lost(self, doing: str, exc: Exception) -> Ending:
         known = self._closing or self._ended_by_peer()
-        return known or ConnectionClosed(1006, f"{doing} failed: {exc!r}", initiator="error")
+        return known or Ending(1006, f"{doing} failed: {exc!r}")
 
-    def _end(self, ending: ConnectionClosed) -> ConnectionClosed:
+    def _end(self, ending: Ending) -> ConnectionClosed:
+        """Note how the connection ended, if that was not known, and make the exception that says it."""
         if self._ending is None:
             self._ending = ending
             self._reader_left.unpark_all()
@@ -315,7 +316,7 @@ class AsgiWire:
     def _closed(self) -> ConnectionClosed:
         ending = self._ending or self._closing or self._ended_by_peer()
         assert ending is not None
-        return ending.ending.error()
+        return ending.error()
 
     def _fits(self, message: str | bytes) -> bool:
         limit = self._max_message_bytes

@@ -16,7 +16,8 @@ from tests.real.asgi.raw_peer import (
     raw_peer,
     upgrade_request,
 )
-from trio_transports import ConnectionClosed, Session
+from trio_transports import Session
+from trio_transports.errors import Ending
 from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send
 
 pytestmark = pytest.mark.alone
@@ -433,7 +434,7 @@ async def test_a_ping_behind_a_slow_write_does_not_cost_the_goodbye() -> None:
 
 async def test_a_violation_after_our_close_is_an_error() -> None:
     """Bytes that are no frame, in place of the answer to this side's close, are not told as a close by the peer."""
-    endings: list[ConnectionClosed | None] = []
+    endings: list[Ending | None] = []
 
     async def close(wire: AsgiWire) -> None:
         assert wire.server is not None

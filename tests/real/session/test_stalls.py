@@ -88,7 +88,8 @@ async def complaint(engine: str) -> str:
 
 async def test_after_a_hole_it_is_as_quick_as_before() -> None:
     """Twice a hole of 300 ms and its burst: a second later the echo is as before, to 10 ms, in one of three tries."""
-    engines, complaints = ENGINES, dict.fromkeys(ENGINES, "")
+    engines: Sequence[str] = ENGINES
+    complaints = dict.fromkeys(ENGINES, "")
     for _ in range(3):
 
         async def listen(engine: str) -> None:
