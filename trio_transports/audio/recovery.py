@@ -51,11 +51,6 @@ class Window:
     step: int = 0
     """Of how many samples both the chunks and what came are multiples."""
 
-    def hear(self, samples: int, duration_s: float, early_s: float, chunk_samples: int) -> None:
-        self.heard_s += duration_s
-        self.least_early_s = min(self.least_early_s, early_s)
-        self.step = gcd(self.step or chunk_samples, samples)
-
 
 @final
 @define(eq=False)
@@ -131,7 +126,10 @@ class Recovery:
         if not -_BURST_S <= behind_s <= _GAP_S or self._cut_share:
             self._window = Window(now_s)
             return 0.0
-        window.hear(samples, duration_s, early_s, chunk_samples)
+        window.heard_s += duration_s
+        window.step = gcd(window.step or chunk_samples, samples)
+        if early_s < window.least_early_s:
+            window.least_early_s = early_s
         if window.heard_s < WINDOW_S:
             return 0.0
         back_s = 0.0

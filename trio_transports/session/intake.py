@@ -17,7 +17,6 @@ from ..audio.filters import AudioFilter
 from ..audio.format import AudioFormat
 from ..audio.leave_out import is_quiet, leave_out
 from ..audio.pacing import Schedule
-from ..audio.recovery import EARLY_S
 from ..errors import LocalProtocolError
 from ..frames import AudioFrame
 from .queue import AudioQueue
@@ -105,7 +104,7 @@ class Intake:
         queue, recovery = self._queue, self._schedule.recovery
         if now_s - queue.pushed_at_s > recovery.catch_up_s and not queue.chunker.has_chunk:
             self._schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
-        if recovery.owed_s <= EARLY_S and not recovery.missed_s:
+        if not (recovery.owed_s or recovery.missed_s):
             return queue.push(pcm, now_s)
         kept = self._caught_up(pcm, now_s)
         return queue.push(kept, now_s, left_out=len(kept) < len(pcm))
