@@ -6,7 +6,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.real.telephony.lines import Line
 from tests.session.helpers import params, seconds
 from tests.session.test_telephony import call, lines
 from trio_transports import AudioFrame, DTMFFrame, TextFrame, TransportParams
@@ -21,6 +20,7 @@ from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.serializers.vonage import VonageFrameSerializer
 from trio_transports.testing import memory_session
+from trio_transports.testing.phones import ScriptedLine
 
 DIALECTS: list[Callable[[], FrameSerializer]] = [
     JSONFrameSerializer,
@@ -59,7 +59,7 @@ async def test_what_is_no_frame_is_refused(
 
 
 @lines
-async def test_keys_are_heard_as_tones(autojump_clock: MockClock, line: Line) -> None:
+async def test_keys_are_heard_as_tones(autojump_clock: MockClock, line: ScriptedLine) -> None:
     """A line without a message for keys carries them as sound, in their place among the audio, doubled ones too."""
     async with call(line, serializer=DetectingFrameSerializer()) as here:
         await here.phone.open()

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.real.telephony.lines import TwilioLine
+from tests.real.telephony.phone import caller
 from tests.session.helpers import CHUNK_BYTES, audio, params, pcm, seconds
 from tests.session.test_endings import the_end, watched
 from tests.session.test_failures import BrokenMixer, Line, on_a_line, reconnecting
@@ -120,7 +120,7 @@ async def test_raw_messages_end_with_the_session(autojump_clock: MockClock) -> N
         await trio.sleep(1)
         with pytest.raises(ConnectionClosed):
             await session.output.send_raw("x")
-    line = TwilioLine()
+    line = caller("twilio")
     async with call(line) as here, trio.open_nursery() as nursery:
         raw = f'{{"event":"mark","streamSid":"{line.stream_id}","mark":{{"name":"raw"}}}}'
         nursery.start_soon(here.session.output.send_raw, raw)

@@ -7,7 +7,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.real.telephony.lines import Line
 from tests.session.helpers import CHUNK_BYTES, audio, is_silence, params, pcm, seconds
 from tests.session.test_endings import the_end, watched
 from tests.session.test_telephony import call, lines
@@ -24,6 +23,7 @@ from trio_transports import (
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.testing import ScriptedPeer, memory_session
+from trio_transports.testing.phones import ScriptedLine
 
 QUIET_END = {"audio_out_end_silence_secs": 0}
 
@@ -62,7 +62,7 @@ async def test_an_end_frame_ends_the_call(autojump_clock: MockClock) -> None:
 
 
 @lines
-async def test_every_line_hears_it_all(autojump_clock: MockClock, line: Line) -> None:
+async def test_every_line_hears_it_all(autojump_clock: MockClock, line: ScriptedLine) -> None:
     """On each telephone line the call ends once all was played, which those that tell have told."""
     async with call(line, serializer=DetectingFrameSerializer(), audio_out_end_silence_secs=0.5) as here:
         await here.phone.open()
@@ -208,7 +208,7 @@ async def test_an_interruption_brings_the_end_nearer(autojump_clock: MockClock, 
 async def test_the_end_is_bounded(autojump_clock: MockClock, limit_s: float | None) -> None:
     """A peer that tells nothing of what it played, or plays more slowly, is left after the time a drain may take."""
     async with call(drain_timeout=limit_s, audio_out_end_silence_secs=0, send_timeout=100) as here:
-        here.phone.tells_marks = False
+        here.phone.scripted.tells_marks = False
         await here.phone.open()
         await here.session.output.send(seconds(3))
         await here.session.output.send(EndFrame())

@@ -35,6 +35,6 @@ async def test_the_call_ends_at_once(make: type[CallSerializer], start: str, aut
     """The provider is told 1003 and why, instead of a caller hearing nothing or noise."""
     async with call(serializer=make()) as held:
         await held.phone.say(start)
-        await held.phone.ended.wait()
+        await held.phone.scripted.has_ended.wait()
         assert held.phone.close_code == 1003
         assert not [frame for frame in await held.heard() if isinstance(frame, StartFrame)]

@@ -5,8 +5,7 @@ import trio
 from attrs import define, field
 
 from tests.real.hosting import WAYS_IN, hosted
-from tests.real.telephony.lines import Mark, Order, Packet, TwilioLine
-from tests.real.telephony.phone import Phone, calling, cleared, packets
+from tests.real.telephony.phone import Phone, caller, calling, cleared, packets
 from tests.real.telephony.sounds import hum, pitch, tone, vowel
 from tests.serializers.conversations import TWILIO
 from trio_transports import (
@@ -22,6 +21,7 @@ from trio_transports import (
     StartFrame,
 )
 from trio_transports.serializers.twilio import TwilioFrameSerializer
+from trio_transports.testing.phones import MarkOrder, Order, PlayOrder, ScriptedLine
 
 pytestmark = pytest.mark.alone
 
@@ -41,8 +41,8 @@ def speech(hz: float, duration_s: float, rate: int = 24000) -> AudioFrame:
     return AudioFrame(audio=tone(hz, duration_s, rate), sample_rate=rate)
 
 
-def another_line(name: str) -> TwilioLine:
-    return TwilioLine(stream_id=f"MZ-{name}", call_id=f"CA-{name}", parameters={"name": name})
+def another_line(name: str) -> ScriptedLine:
+    return caller("twilio", stream_id=f"MZ-{name}", call_id=f"CA-{name}", parameters={"name": name})
 
 
 @define(eq=False)
@@ -78,7 +78,7 @@ class Bot:
 
 
 def is_greeting(order: Order) -> bool:
-    return isinstance(order, Packet) and abs(pitch(order.pcm, 8000) - GREETING_HZ) < 100
+    return isinstance(order, PlayOrder) and abs(pitch(order.pcm, 8000) - GREETING_HZ) < 100
 
 
 def answered(phone: Phone) -> bool:
@@ -118,17 +118,17 @@ async def test_a_conversation(way_in: str, by: str) -> None:
             before = len(ben.packets)
             await ben.until(packets(before + 10))
             await ann.say(ann.line.key("#"))
-            await ann.hang_up()
+            await ann.scripted.hang_up()
             await host.until(Disconnected)
             before = len(ben.packets)
             await ben.until(packets(before + 10))
-            await ben.hang_up()
+            await ben.scripted.hang_up()
             await host.until(Disconnected, 2)
 
     (clear,) = ann.clears
     assert clear.at_s - spoke_at_s < 1
     assert all(is_greeting(packet) for packet in ann.packets[5:10])
-    assert len([order for order in ann.since(clear) if isinstance(order, Packet)]) >= 0.4 / PACKET_S
+    assert len([order for order in ann.since(clear) if isinstance(order, PlayOrder)]) >= 0.4 / PACKET_S
     assert not [order for order in ann.since(clear) if is_greeting(order)]
     assert DTMFFrame(digit="#") in bot.frames["ann"]
     assert bot.of("ann", EndFrame)
@@ -155,10 +155,10 @@ async def test_eight_seconds_in_pace() -> None:
     phones: dict[str, Phone] = {}
 
     async def listen(way_in: str) -> None:
-        async with hosted(way_in, play, **BOTH_WAYS) as host, calling(host.url, TwilioLine()) as phone:
+        async with hosted(way_in, play, **BOTH_WAYS) as host, calling(host.url, caller("twilio")) as phone:
             await phone.open()
             with trio.fail_after(20):
-                await phone.ended.wait()
+                await phone.scripted.has_ended.wait()
             phones[way_in] = phone
 
     async with trio.open_nursery() as nursery:
@@ -181,14 +181,14 @@ async def test_a_greeting_waits_for_the_start(way_in: str) -> None:
     async def greet(session: Session) -> None:
         await session.output.send(speech(GREETING_HZ, 0.3))
 
-    async with hosted(way_in, greet, **BOTH_WAYS) as host, calling(host.url, TwilioLine()) as phone:
+    async with hosted(way_in, greet, **BOTH_WAYS) as host, calling(host.url, caller("twilio")) as phone:
         connected, start = phone.line.opening()
         await phone.say(connected)
         await trio.sleep(0.2)
         assert phone.heard == []
         await phone.say(start)
         with trio.fail_after(5):
-            await phone.ended.wait()
+            await phone.scripted.has_ended.wait()
     assert 0.3 <= len(phone.packets) * PACKET_S <= 0.32 + 1e-9
     assert pitch(phone.pcm, 8000) == pytest.approx(GREETING_HZ, rel=0.03)
 
@@ -207,17 +207,17 @@ async def test_a_caller_that_never_starts(way_in: str, leaves: bool) -> None:
             raise
 
     async with hosted(way_in, greet, **BOTH_WAYS, idle_timeout=0.4) as host:
-        async with calling(host.url, TwilioLine()) as silent:
+        async with calling(host.url, caller("twilio")) as silent:
             await silent.say(silent.line.opening()[0])
             with trio.fail_after(5):
                 if leaves:
-                    await silent.hang_up()
+                    await silent.scripted.hang_up()
                 (end,) = await host.until(Disconnected)
-                await silent.ended.wait()
-        async with calling(host.url, TwilioLine()) as phone:
+                await silent.scripted.has_ended.wait()
+        async with calling(host.url, caller("twilio")) as phone:
             await phone.open()
             with trio.fail_after(5):
-                await phone.ended.wait()
+                await phone.scripted.has_ended.wait()
     assert isinstance(end, Disconnected)
     assert (end.code, end.initiator) == ((1000, "remote") if leaves else (1001, "local"))
     assert [closed.code for closed in raised] == [end.code]
@@ -244,18 +244,18 @@ async def test_what_was_played_is_told(way_in: str) -> None:
         await session.output.send(speech(ANSWER_HZ, 0.2))
 
     settings = {**BOTH_WAYS, "audio_out_lead_ms": 1000, "audio_out_auto_silence": False}
-    async with hosted(way_in, talk, **settings) as host, calling(host.url, TwilioLine()) as phone:
+    async with hosted(way_in, talk, **settings) as host, calling(host.url, caller("twilio")) as phone:
         began_s = trio.current_time()
         await phone.open()
         with trio.fail_after(10):
-            await phone.ended.wait()
+            await phone.scripted.has_ended.wait()
         ended_s = trio.current_time()
     assert [what for what, _ in told] == ["mark", "drain"]
     # Sent a second ahead, all of it is there long before it was played.
     assert [at_s - began_s for _, at_s in told] >= [0.3, 0.5]
     assert ended_s - began_s >= 0.7
     assert len(phone.pcm) / 2 / 8000 >= 0.7
-    assert isinstance([heard.order for heard in phone.heard][-1], Mark)
+    assert isinstance([heard.order for heard in phone.heard][-1], MarkOrder)
 
 
 @ways_in
@@ -273,15 +273,15 @@ async def test_hanging_up_ends_the_wait_for_a_mark(way_in: str, how: str) -> Non
             waited.append(trio.current_time() - began_s)
 
     async with hosted(way_in, talk, **BOTH_WAYS) as host:
-        async with calling(host.url, TwilioLine(), tells_marks=False) as phone:
+        async with calling(host.url, caller("twilio"), tells_marks=False) as phone:
             await phone.open()
             with trio.fail_after(5):
                 await phone.until(lambda phone: phone.marks)
                 if how == "stop":
-                    await phone.stop()
-                    await phone.ended.wait()
+                    await phone.scripted.stop()
+                    await phone.scripted.has_ended.wait()
                 elif how == "close":
-                    await phone.hang_up()
+                    await phone.scripted.hang_up()
         with trio.fail_after(5):
             await host.until(Disconnected)
     assert len(waited) == 1
@@ -304,7 +304,7 @@ async def test_malformed_messages(way_in: str) -> None:
             heard = len(phone.packets)
             await phone.until(packets(heard + 5))
             await phone.say(line.key("1"))
-            await phone.hang_up()
+            await phone.scripted.hang_up()
             await host.until(Disconnected)
     assert bot.sessions["ann"].statistics().malformed_messages == len(TWILIO.malformed)
     assert DTMFFrame(digit="1") in bot.frames["ann"]

@@ -10,12 +10,12 @@ import trio
 from attrs import frozen
 
 from tests.real.hosting import WAYS_IN, hosted
-from tests.real.telephony.lines import Line, PlivoLine, TelnyxLine, TwilioLine
-from tests.real.telephony.phone import Phone, calling, packets
+from tests.real.telephony.phone import Phone, caller, calling, packets
 from tests.real.telephony.provider import Provider, listening
 from trio_transports import AudioFrame, Disconnected, Session
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.telephony import PlivoHangUp, TelnyxHangUp, TwilioHangUp
+from trio_transports.testing.phones import ScriptedLine
 
 pytestmark = pytest.mark.alone
 
@@ -32,7 +32,7 @@ def basic(user: str) -> str:
 class Account:
     """A provider's account, and what is asked of the provider to end the call of ``line``."""
 
-    line: Line
+    line: ScriptedLine
     hang_up: Callable[[str], HangUp]
     secrets: tuple[str, ...]
     """The last one is what the provider is shown."""
@@ -42,21 +42,21 @@ class Account:
 
 
 TWILIO = Account(
-    line=TwilioLine(call_id="CA7"),
+    line=caller("twilio", call_id="CA7"),
     hang_up=lambda url: TwilioHangUp("AC42", SECRET, base_url=url),
     secrets=(SECRET, basic("AC42")),
     asked=("POST", "/2010-04-01/Accounts/AC42/Calls/CA7.json"),
     ended=(404, b'{"code": 20404}'),
 )
 TELNYX = Account(
-    line=TelnyxLine(call_id="v3:7"),
+    line=caller("telnyx", call_id="v3:7"),
     hang_up=lambda url: TelnyxHangUp(SECRET, base_url=url),
     secrets=(SECRET,),
     asked=("POST", "/v2/calls/v3:7/actions/hangup"),
     ended=(422, b'{"errors": [{"code": "90018"}]}'),
 )
 PLIVO = Account(
-    line=PlivoLine(call_id="11-22"),
+    line=caller("plivo", call_id="11-22"),
     hang_up=lambda url: PlivoHangUp("MA42", SECRET, base_url=url),
     secrets=(SECRET, basic("MA42")),
     asked=("DELETE", "/v1/Account/MA42/Call/11-22/"),
@@ -107,7 +107,7 @@ async def call_to_the_end(url: str, account: Account) -> None:
     async with calling(url, account.line) as phone:
         await phone.open()
         with trio.fail_after(5):
-            await phone.ended.wait()
+            await phone.scripted.has_ended.wait()
 
 
 async def greet(session: Session) -> None:
@@ -161,9 +161,9 @@ async def test_each_call_is_hung_up_once(way_in: str, ending: str, caplog: pytes
                 phone = await nursery.start(hold, host.url)
                 match ending:
                     case "the handler returns" | "the handler crashes":
-                        await phone.ended.wait()
+                        await phone.scripted.has_ended.wait()
                     case "the caller hangs up":
-                        await phone.hang_up()
+                        await phone.scripted.hang_up()
                     case "the caller vanishes":
                         leave.set()
                 if ending == "the server shuts down":
@@ -203,7 +203,7 @@ async def test_a_call_that_has_ended_already(account: Account, caplog: pytest.Lo
             await phone.open()
             with trio.fail_after(5):
                 await phone.until(packets(1))
-                await phone.hang_up()
+                await phone.scripted.hang_up()
                 await host.until(Disconnected)
         assert len(provider.asked) == 1
     assert session_errors(caplog) == []
@@ -266,7 +266,7 @@ async def test_no_call_no_request() -> None:
         async with hosted("direct", listen, **settings(TWILIO, provider)) as host:
             async with calling(host.url, TWILIO.line) as phone:
                 await phone.say(phone.line.opening()[0])
-                await phone.hang_up()
+                await phone.scripted.hang_up()
             with trio.fail_after(5):
                 await host.until(Disconnected)
         assert provider.asked == []

@@ -5,21 +5,21 @@ import trio
 from attrs import define, field
 
 from tests.real.hosting import WAYS_IN, hosted
-from tests.real.telephony.lines import ExotelLine, Line, Packet, PlivoLine, TelnyxLine, TwilioLine, VonageLine
-from tests.real.telephony.phone import Phone, calling, cleared, packets
+from tests.real.telephony.phone import Phone, caller, calling, cleared, packet_bytes, packets
 from tests.real.telephony.sounds import pitch, tone
 from trio_transports import AudioFrame, Disconnected, DTMFFrame, EndFrame, Frame, MarkFrame, Session, StartFrame
 from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.testing.phones import PlayOrder, ScriptedLine
 
-LINES: tuple[Line, ...] = (
-    TwilioLine(),
-    TelnyxLine(),
-    TelnyxLine(encoding="PCMA", call_id="v3:another"),
-    PlivoLine(),
-    ExotelLine(),
-    ExotelLine(rate=24000, call_id="c2"),
-    VonageLine(),
-    VonageLine(rate=24000),
+LINES: tuple[ScriptedLine, ...] = (
+    caller("twilio"),
+    caller("telnyx"),
+    caller("telnyx", code="PCMA", call_id="v3:another"),
+    caller("plivo"),
+    caller("exotel"),
+    caller("exotel", rate=24000, call_id="c2"),
+    caller("vonage"),
+    caller("vonage", rate=24000),
 )
 FIRST_HZ, STEP_HZ = 300, 150
 BOT_HZ, ANSWER_HZ = 440, 1000
@@ -48,7 +48,7 @@ class Switchboard:
     async def _talk(self, session: Session) -> None:
         await session.output.send(AudioFrame(audio=tone(BOT_HZ, 20, 24000), sample_rate=24000))
 
-    def of(self, line: Line, phone_hz: float) -> list[Frame]:
+    def of(self, line: ScriptedLine, phone_hz: float) -> list[Frame]:
         """The frames of the caller with that voice on that line."""
         for session, frames in self.calls:
             assert session.start is not None
@@ -71,7 +71,7 @@ async def test_callers_of_every_provider(way_in: str) -> None:
     }
     phones: dict[int, Phone] = {}
 
-    async def hold(number: int, line: Line, url: str) -> None:
+    async def hold(number: int, line: ScriptedLine, url: str) -> None:
         async with calling(url, line) as phone:
             phones[number] = phone
             await trio.sleep(0.1)
@@ -82,7 +82,7 @@ async def test_callers_of_every_provider(way_in: str) -> None:
             await phone.say(line.key("7"))
             await phone.until(cleared)
             await phone.until(lambda phone: "noticed" in phone.marks)
-            await phone.hang_up()
+            await phone.scripted.hang_up()
 
     async with hosted(way_in, board, **settings) as host:
         with trio.fail_after(20):
@@ -95,12 +95,12 @@ async def test_callers_of_every_provider(way_in: str) -> None:
         phone = phones[number]
         (clear,) = phone.clears
         greeting = phone.heard[: phone.heard.index(clear)]
-        assert {packet.size_bytes for packet in phone.packets} == {line.packet_bytes}, line.name
+        assert {packet.size_bytes for packet in phone.packets} == {packet_bytes(line)}, line.name
         for orders, hz, least_s in (
-            ([heard.order for heard in greeting], BOT_HZ, 4 * line.packet_bytes / 2 / line.rate / 2),
+            ([heard.order for heard in greeting], BOT_HZ, 4 * packet_bytes(line) / 2 / line.rate / 2),
             (phone.since(clear), ANSWER_HZ, 0.3),
         ):
-            pcm = b"".join(order.pcm for order in orders if isinstance(order, Packet))
+            pcm = b"".join(order.pcm for order in orders if isinstance(order, PlayOrder))
             assert pitch(pcm, line.rate) == pytest.approx(hz, rel=0.06), line.name
             assert len(pcm) / 2 / line.rate >= least_s
         assert phone.marks == ["answered", "noticed"]
@@ -124,14 +124,14 @@ async def test_a_caller_of_nobody(way_in: str) -> None:
     settings = {"serializer": DetectingFrameSerializer(), "audio_out_enabled": True, "audio_in_enabled": True}
     async with hosted(way_in, board, **settings, max_malformed=20) as host:
         with trio.fail_after(10):
-            async with calling(host.url, TwilioLine()) as stranger:
+            async with calling(host.url, caller("twilio")) as stranger:
                 for _ in range(20):
                     await stranger.say('{"type":"hello"}')
-                await stranger.ended.wait()
-            async with calling(host.url, TwilioLine()) as phone:
+                await stranger.scripted.has_ended.wait()
+            async with calling(host.url, caller("twilio")) as phone:
                 await phone.open()
                 await phone.until(packets(3))
-                await phone.hang_up()
+                await phone.scripted.hang_up()
             await host.until(Disconnected, 2)
     assert stranger.heard == []
     assert stranger.close_code == 1007

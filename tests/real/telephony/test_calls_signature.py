@@ -12,8 +12,7 @@ from fastapi import FastAPI, WebSocket
 from hypercorn.config import Config
 
 from tests.real.hosting import Handler, hosted
-from tests.real.telephony.lines import TwilioLine
-from tests.real.telephony.phone import calling, packets
+from tests.real.telephony.phone import caller, calling, packets
 from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport, AudioFrame, Session
 from trio_transports.hosting import serve_asgi
 from trio_transports.serializers.twilio import TwilioFrameSerializer
@@ -119,7 +118,7 @@ async def test_a_signed_caller_is_served(way_in: str) -> None:
     """With the signature over the address that was dialled, where no proxy stands in front, the call goes ahead."""
     async with guarded(way_in, TwilioSignature(TOKEN)) as url:
         signed = signature(url.replace("ws://", "wss://")).encode()
-        async with calling(url, TwilioLine(), headers=[(b"X-Twilio-Signature", signed)]) as phone:
+        async with calling(url, caller("twilio"), headers=[(b"X-Twilio-Signature", signed)]) as phone:
             await phone.open()
             with trio.fail_after(5):
                 await phone.until(packets(10))
