@@ -3,6 +3,8 @@
 python -m trio_transports.examples.bridge
 """
 
+from functools import partial
+
 import trio
 
 import trio_transports as tt
@@ -56,4 +58,5 @@ async def _carry(source: tt.Session, target: tt.Session, both: trio.CancelScope)
 
 
 if __name__ == "__main__":
-    trio.run(tt.WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765).serve, Bridge().bot)
+    server = tt.WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765)
+    trio.run(partial(server.serve, Bridge().bot, signals=True))

@@ -32,9 +32,15 @@ async def serve(port: int, bus: Bus, *, task_status: trio.TaskStatus[ServerReady
 
     params = WebsocketServerParams(audio_in_enabled=True, audio_out_enabled=True, serializer=JSONFrameSerializer())
     server = WebsocketServerTransport(params, host="127.0.0.1", port=port)
+    runner = WorkerRunner(bus=bus)
+
+    async def until_told(*, task_status: trio.TaskStatus[ServerReady]) -> None:
+        await server.serve(handle, signals=True, task_status=task_status)
+        runner.end()
+
     async with trio.open_nursery() as nursery:
-        await nursery.start(WorkerRunner(bus=bus).run, FrameWorker("bot", bot))
-        ready = await nursery.start(server.serve, handle)
+        await nursery.start(runner.run, FrameWorker("bot", bot))
+        ready = await nursery.start(until_told)
         print(f"listening on {ready.port}", flush=True)
         task_status.started(ready)
 

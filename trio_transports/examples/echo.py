@@ -28,7 +28,7 @@ async def bot(session: Session) -> None:
 async def main() -> None:
     server = WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765)
     async with trio.open_nursery() as nursery:
-        ready = await nursery.start(partial(server.serve, bot))
+        ready = await nursery.start(partial(server.serve, bot, signals=True))
         print(f"call ws://127.0.0.1:{ready.port}")
 
 

@@ -50,7 +50,7 @@ async def bot(session: Session) -> None:
 async def main() -> None:
     async with trio.open_nursery() as nursery:
         server = WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765)
-        print(f"call port {(await nursery.start(partial(server.serve, bot))).port}")
+        print(f"call port {(await nursery.start(partial(server.serve, bot, signals=True))).port}")
 
 
 if __name__ == "__main__":

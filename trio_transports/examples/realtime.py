@@ -4,6 +4,7 @@ REALTIME_URL=wss://... REALTIME_TOKEN=... python -m trio_transports.examples.rea
 """
 
 import os
+from functools import partial
 
 import trio
 
@@ -31,4 +32,5 @@ async def bot(session: Session) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765).serve, bot)
+    server = WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765)
+    trio.run(partial(server.serve, bot, signals=True))

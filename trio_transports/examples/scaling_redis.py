@@ -99,9 +99,14 @@ async def run_edge(
         audio_in_enabled=True, audio_out_enabled=True, audio_out_sample_rate=RATE, serializer=JSONFrameSerializer()
     )
     server = WebsocketServerTransport(params, host="127.0.0.1", port=port)
+
+    async def until_told(*, task_status: trio.TaskStatus[ServerReady]) -> None:
+        await server.serve(edge.serve, signals=True, task_status=task_status)
+        runner.end()
+
     async with trio.open_nursery() as nursery:
         await nursery.start(runner.run, edge)
-        ready = await nursery.start(server.serve, edge.serve)
+        ready = await nursery.start(until_told)
         print(f"listening on {ready.port}", flush=True)
         task_status.started(ready)
 

@@ -48,4 +48,5 @@ async def bot(session: tt.Session) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(tt.WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765).serve, bot)
+    server = tt.WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765)
+    trio.run(partial(server.serve, bot, signals=True))
