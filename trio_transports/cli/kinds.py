@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Final, NoReturn, TypeAlias
 
+from .json_output import OBJECTS, in_words
+
 RATES: Final = range(4000, 192_001)
 CHANNELS: Final = range(1, 9)
 """A session works on audio within these."""
@@ -31,6 +33,8 @@ def command(commands: Commands, name: str, summary: str, text: str, module: str)
         allow_abbrev=False,
     )
     made.set_defaults(run=runner(module))
+    if name in OBJECTS:
+        made.epilog = in_words(name)
     return made
 
 

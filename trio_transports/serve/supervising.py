@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,8 @@ from .supervisor import Supervisor
 logger = logging.getLogger("trio_transports.serve")
 
 LAST_S: Final = 2.0
+TWICE_S: Final = 0.3
+"""Signals that are closer than this are one: some programs tell a process, and its group as well."""
 RELOADED: Final = (".py", ".toml")
 
 
@@ -46,7 +49,7 @@ async def supervise(
     told = attrs.evolve(options, drain_s=0.0) if reloads else options
     with tempfile.TemporaryDirectory(prefix="trio-transports-") as folder:
         supervisor = Supervisor(
-            partial(_command, told, listening.fileno(), folder),
+            partial(_command, told, listening.fileno(), folder, ("-B",) if reloads else ()),
             [listening],
             workers,
             told.drain_s + GRACE_S + LAST_S,
@@ -56,29 +59,30 @@ async def supervise(
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_obey, signals, supervisor, renewals)
+                if watch is not None:  # before anybody is told that the bot is served, so that no change is missed
+                    nursery.start_soon(watch, renewals)
                 async with trio.open_nursery() as serving:
                     await serving.start(supervisor.run)
                     nursery.start_soon(_renew, supervisor, renewing)
-                    if watch is not None:
-                        nursery.start_soon(watch, renewals)
                     on_ready()
                 nursery.cancel_scope.cancel()
 
 
-def _command(options: ServeOptions, listening: int, folder: str, control: int) -> Sequence[str]:
+def _command(options: ServeOptions, listening: int, folder: str, flags: Sequence[str], control: int) -> Sequence[str]:
+    """A worker's command line. Compiled files (``-B``: none) go by whole seconds: two changes in one would be one."""
     arguments = (str(control), str(listening), folder, options.to_json())
-    return (sys.executable, "-m", "trio_transports.serve.running", *arguments)
+    return (sys.executable, *flags, "-m", "trio_transports.serve.running", *arguments)
 
 
 async def _obey(signals: AsyncIterator[int], supervisor: Supervisor, renewals: trio.MemorySendChannel[None]) -> None:
-    is_leaving = False
+    told_at_s = inf
     async for number in signals:
         if number == signal.SIGHUP:
             _ask_for(renewals)
-        elif is_leaving:
+        elif trio.current_time() > told_at_s + TWICE_S:
             supervisor.kill()
-        else:
-            is_leaving = True
+        elif told_at_s == inf:
+            told_at_s = trio.current_time()
             supervisor.stop()
 
 
