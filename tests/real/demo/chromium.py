@@ -5,7 +5,6 @@ Chromium is started with a profile of its own and a microphone that hears a WAV 
 
 import base64
 import json
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -59,8 +58,6 @@ class Page:
     """One tab. ``complaints`` are the console's errors and warnings and the scripts' uncaught exceptions."""
 
     _connection: WebSocketConnection
-    websocket_messages: "Counter[str]" = field(factory=Counter, init=False)
-    """That the page has ``sent`` and ``received``, once ``Network`` is enabled."""
     complaints: list[str] = field(factory=list, init=False)
     _next_id: int = field(default=0, init=False)
     _waiting: dict[int, trio.Event] = field(factory=dict, init=False)
@@ -79,10 +76,7 @@ class Page:
                 self._note(message["method"], message["params"])
 
     def _note(self, method: str, params: dict[str, Any]) -> None:
-        if method in ("Network.webSocketFrameSent", "Network.webSocketFrameReceived"):
-            if params["response"]["opcode"] in (1, 2):
-                self.websocket_messages[method.removeprefix("Network.webSocketFrame").lower()] += 1
-        elif method == "Runtime.exceptionThrown":
+        if method == "Runtime.exceptionThrown":
             details = params["exceptionDetails"]
             self.complaints.append(details.get("exception", {}).get("description") or details["text"])
         elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
