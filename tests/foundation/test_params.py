@@ -78,7 +78,7 @@ NEW: Final[Mapping[str, object]] = {
     "audio_in_max_queue_secs": 5,
     "audio_out_lead_ms": 0,
     "video_in_color_format": None,
-    "video_in_max_pixels": 2048 * 2048,
+    "video_in_max_pixels": 2 * 1024 * 1024,
     "video_in_max_queue_pictures": 3,
     "video_out_fit": "letterbox",
     "video_out_max_queue_bytes": 32 * 1024 * 1024,

@@ -150,7 +150,7 @@ class TransportParams:
     )
     """The peer's pictures as raw pixels of this format: JPEG, PNG and WEBP are decoded (extra ``video``) in a thread.
     None delivers them as they come, files unopened."""
-    video_in_max_pixels: int = field(default=2048 * 2048, validator=checks.number(least=1, whole=True))
+    video_in_max_pixels: int = field(default=2 * 1024 * 1024, validator=checks.number(least=1, whole=True))
     """How many pixels a picture of the peer may have, or a sprite's together. A larger one is malformed and is never
     decoded. Each million takes 3 MB as RGB, for each picture that waits."""
     video_in_max_queue_pictures: int = field(default=3, validator=checks.number(least=1, whole=True))
