@@ -157,7 +157,7 @@ ROWS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "proxy_events": (
             '`@proxy.event_handler("on_client_connected")`',
-            "`async for event in proxy.events()`: `Connected`, `Disconnected` and `Reconnecting` of the bus",
+            "`async for event in proxy.events()`: `ProxyConnected`, `ProxyDisconnected`, `Reconnecting`",
         ),
     }
 )

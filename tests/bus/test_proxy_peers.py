@@ -14,9 +14,9 @@ from trio_transports.bus import (
     BusCancelMessage,
     BusDataMessage,
     BusEndWorkerMessage,
-    Connected,
-    Disconnected,
     LocalBus,
+    ProxyConnected,
+    ProxyDisconnected,
     ProxySettings,
     Worker,
     WorkerRunner,
@@ -147,7 +147,7 @@ async def test_a_slow_peer_loses_its_oldest_data_and_blocks_nobody(
 async def test_a_peer_that_stops_reading_loses_its_connection(
     make: Callable[..., Proxy], autojump_clock: trio.testing.MockClock
 ) -> None:
-    """A write that takes longer than ``send_timeout`` ends the connection; Disconnected says so."""
+    """A write that takes longer than ``send_timeout`` ends the connection; ProxyDisconnected says so."""
     near, _far = wire_pair(buffer_messages=1)
     proxy = make(near, settings=ProxySettings(send_timeout=3))
     events = proxy.events()
@@ -159,7 +159,7 @@ async def test_a_peer_that_stops_reading_loses_its_connection(
     assert trio.current_time() - began_s == pytest.approx(3)
     peer = near.peer
     reason = "the peer did not take a message within send_timeout (3 s)"
-    assert [event async for event in events] == [Connected(peer), Disconnected(peer, 1006, reason, "error")]
+    assert [event async for event in events] == [ProxyConnected(peer), ProxyDisconnected(peer, 1006, reason, "error")]
 
 
 @MAKERS
@@ -191,7 +191,7 @@ async def test_connected_and_disconnected_are_told_once(
                 await bus.send(BusEndWorkerMessage(source="x", target="proxy"))
             case _:
                 nursery.cancel_scope.cancel()
-    assert [event async for event in events] == [Connected(near.peer), Disconnected(near.peer, *told)]  # type: ignore[arg-type]
+    assert [event async for event in events] == [ProxyConnected(near.peer), ProxyDisconnected(near.peer, *told)]  # type: ignore[arg-type]
     if told[2] == "local":
         with pytest.raises(ConnectionClosed) as info:
             await far.receive()
@@ -261,7 +261,7 @@ async def test_a_cancellation_at_any_moment_leaves_nothing(
             nursery.cancel_scope.cancel()
         assert repr(bus) == "<LocalBus with 0 subscribers>"
         told = [type(event) for event in [event async for event in events]] if proxy.statistics().connections else []
-        assert told in ([], [Connected, Disconnected])
+        assert told in ([], [ProxyConnected, ProxyDisconnected])
         assert not proxy.is_connected
         near.abort()  # a wire that was never taken is the caller's
         with suppress(ConnectionClosed):

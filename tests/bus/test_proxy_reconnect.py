@@ -17,9 +17,9 @@ from trio_transports.bus import (
     BusDeactivateWorkerMessage,
     BusMessage,
     BusWorkerRegistryMessage,
-    Connected,
-    Disconnected,
     LocalBus,
+    ProxyConnected,
+    ProxyDisconnected,
     ProxyEvent,
     Worker,
     WorkerRunner,
@@ -102,7 +102,7 @@ async def test_a_lost_connection_comes_back_in_order(autojump_clock: trio.testin
     ids = [message.id for message in got if isinstance(message, BusDataMessage)]
     assert ids == list(range(40))
     kinds = [type(event) for event in await _all(events)]
-    assert kinds == [*[Connected, Disconnected, Reconnecting] * 4, Connected, Disconnected]
+    assert kinds == [*[ProxyConnected, ProxyDisconnected, Reconnecting] * 4, ProxyConnected, ProxyDisconnected]
     assert proxy.statistics().connections == 5
 
 

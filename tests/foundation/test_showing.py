@@ -21,8 +21,7 @@ from trio_transports import (
 )
 from trio_transports._showing import shown_text, shown_url
 from trio_transports.agent.outcomes import AgentFinished, AgentUnreachable
-from trio_transports.bus import Connected as PeerConnected
-from trio_transports.bus import Disconnected as PeerDisconnected
+from trio_transports.bus import ProxyConnected, ProxyDisconnected
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.session.events import Event
 from trio_transports.session.parts import Parts
@@ -79,8 +78,8 @@ SHOWN: dict[str, object] = {
     "an ASGI transport": AsgiWebsocketTransport(
         (SCOPE, _receive, _send), AsgiWebsocketParams(serializer=JSONFrameSerializer())
     ),
-    "a bus peer": PeerConnected(PEER),
-    "a lost bus peer": PeerDisconnected(PEER, 1006, "", "error"),
+    "a bus peer": ProxyConnected(PEER),
+    "a lost bus peer": ProxyDisconnected(PEER, 1006, "", "error"),
     "an agent that is not there": AgentUnreachable("no answer", peer=URL, elapsed_s=1),
     "an agent that has finished": AgentFinished("it hung up", peer=URL, elapsed_s=1),
 }

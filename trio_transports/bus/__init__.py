@@ -63,8 +63,8 @@ from .messages import WorkerRegistryEntry as WorkerRegistryEntry
 from .proxy.base import ProxySettings as ProxySettings
 from .proxy.client import WebSocketProxyClient as WebSocketProxyClient
 from .proxy.counters import ProxyStatistics as ProxyStatistics
-from .proxy.events import Connected as Connected
-from .proxy.events import Disconnected as Disconnected
+from .proxy.events import ProxyConnected as ProxyConnected
+from .proxy.events import ProxyDisconnected as ProxyDisconnected
 from .proxy.events import ProxyEvent as ProxyEvent
 from .proxy.server import WebSocketProxyServer as WebSocketProxyServer
 from .proxy.serving import serve_proxies as serve_proxies
@@ -127,9 +127,7 @@ __all__ = [
     "BusWorkerLocalErrorMessage",
     "BusWorkerReadyMessage",
     "BusWorkerRegistryMessage",
-    "Connected",
     "CustomFrame",
-    "Disconnected",
     "FrameDirection",
     "FrameRole",
     "FrameWorker",
@@ -146,6 +144,8 @@ __all__ = [
     "LocalBus",
     "MessageSerializer",
     "Payload",
+    "ProxyConnected",
+    "ProxyDisconnected",
     "ProxyEvent",
     "ProxySettings",
     "ProxyStatistics",

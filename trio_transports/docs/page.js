@@ -43,7 +43,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     box.focus();
   }
-  if (event.key === "Escape" && document.activeElement === box) {
+  if (event.key === "Escape" && box.value) {
     box.value = "";
     box.dispatchEvent(new Event("input"));
   }

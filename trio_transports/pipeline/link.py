@@ -185,7 +185,7 @@ class Link:
 
 @final
 @define(eq=False)
-class Input(trio.abc.ReceiveChannel[Frame]):
+class StageInput(trio.abc.ReceiveChannel[Frame]):
     """A stage's input. Cancelling ``receive`` loses nothing."""
 
     _link: Link
@@ -212,7 +212,7 @@ class Input(trio.abc.ReceiveChannel[Frame]):
 
 @final
 @define(eq=False)
-class Output(trio.abc.SendChannel[Frame]):
+class StageOutput(trio.abc.SendChannel[Frame]):
     """A stage's output. A cancelled ``send`` has sent nothing."""
 
     _links: "Links"

@@ -7,7 +7,7 @@ import trio
 from attrs import frozen
 
 from ..frames import EndFrame, Frame, InterruptionFrame
-from .link import Input
+from .link import StageInput
 from .stage import AsyncStage, check_shape, gives_awaitable, name_of
 
 FrameHandler = Callable[[Frame, trio.abc.SendChannel[Frame]], Awaitable[None]]
@@ -23,7 +23,7 @@ class _PerTurn:
         return f"per_turn({name_of(self.handle)})"
 
     async def __call__(self, input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
-        if not isinstance(input, Input):
+        if not isinstance(input, StageInput):
             raise TypeError(f"{self!r} reads from a Pipeline's link: make it a stage of a Pipeline")
         async for frame in input:
             if isinstance(frame, InterruptionFrame | EndFrame):

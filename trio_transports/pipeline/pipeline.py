@@ -47,7 +47,7 @@ import trio
 
 from .._moved import moved
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, UserStartedSpeakingFrame
-from .link import Input, Link, Links, Output, StageGone
+from .link import Link, Links, StageGone, StageInput, StageOutput
 from .stage import AsyncStage, FrameFunction, Stage, check_stage, is_async, name_of, through
 from .turns import CountsDropped, outlives_interruption
 
@@ -218,7 +218,7 @@ async def _run_stage(stage: AsyncStage, name: str, links: Links, index: int) -> 
     after = links.all[index + 1]
     links.working.add(name)
     try:
-        await stage(Input(links.all[index], lambda: links.leave(index)), Output(links, after))
+        await stage(StageInput(links.all[index], lambda: links.leave(index)), StageOutput(links, after))
     except (StageGone, BaseExceptionGroup) as exc:
         # Rule 7: it found out by sending, maybe in a task of its own. Anything else is the stage's own crash.
         if after.is_read:

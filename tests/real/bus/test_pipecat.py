@@ -24,10 +24,10 @@ from trio_transports.bus import (
     BusJobResponseMessage,
     BusMessage,
     BusWorkerRegistryMessage,
-    Connected,
-    Disconnected,
     FrameRole,
     JSONMessageSerializer,
+    ProxyConnected,
+    ProxyDisconnected,
     WebSocketProxyClient,
     WebSocketProxyServer,
     Worker,
@@ -229,7 +229,7 @@ async def test_our_client_and_pipecats_server() -> None:
             await until(lambda: len(near.answers) >= 3)
             check_answers(near.answers[:3])
             connected = await events.receive()
-            assert isinstance(connected, Connected)
+            assert isinstance(connected, ProxyConnected)
             assert connected.peer.subprotocol is None
             found = runner.registry.find("far")
             assert found is not None
@@ -237,7 +237,7 @@ async def test_our_client_and_pipecats_server() -> None:
             assert (statistics.malformed, statistics.refused) == (0, 0)
             runner.end()
             ended = await events.receive()
-            assert isinstance(ended, Disconnected)
+            assert isinstance(ended, ProxyDisconnected)
             assert (ended.code, ended.initiator) == (1000, "local")
             await until(lambda: bool(peer.told("disconnected")))
 

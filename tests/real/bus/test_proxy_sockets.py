@@ -18,9 +18,9 @@ from trio_transports.bus import (
     BusFrameMessage,
     BusMessage,
     BusWorkerRegistryMessage,
-    Connected,
-    Disconnected,
     LocalBus,
+    ProxyConnected,
+    ProxyDisconnected,
     ProxySettings,
     WebSocketProxyClient,
     WebSocketProxyServer,
@@ -150,7 +150,7 @@ async def test_frames_go_there_and_back(host: str) -> None:
             registry = bus.subscribe("registry", accepts=lambda m: isinstance(m, BusWorkerRegistryMessage))
             await nursery.start(proxy.run, bus)
             connected = await events.receive()
-            assert isinstance(connected, Connected)
+            assert isinstance(connected, ProxyConnected)
             assert connected.peer.subprotocol == (BUS_SUBPROTOCOL if agreed else None)
             told = await registry.receive()
             assert isinstance(told, BusWorkerRegistryMessage)
@@ -161,7 +161,7 @@ async def test_frames_go_there_and_back(host: str) -> None:
             assert [(m.id, m.frame) for m in got if isinstance(m, BusFrameMessage)] == [(n, AUDIO) for n in range(50)]
             proxy.stop()
             ended = await events.receive()
-            assert isinstance(ended, Disconnected)
+            assert isinstance(ended, ProxyDisconnected)
             assert (ended.code, ended.initiator) == (1001, "local")
 
 
@@ -204,11 +204,11 @@ async def test_the_server_ends_a_connection(host: str) -> None:
             proxy = client(url)
             events = proxy.events()
             await nursery.start(proxy.run, LocalBus())
-            assert isinstance(await events.receive(), Connected)
+            assert isinstance(await events.receive(), ProxyConnected)
             await first_proxy(runner)
             await runner.bus.send(BusCancelWorkerMessage(source="x", target="gateway-1"))
             ended = await events.receive()
-            assert isinstance(ended, Disconnected)
+            assert isinstance(ended, ProxyDisconnected)
             assert (ended.code, ended.initiator) == (1001, "remote")
 
 
@@ -224,11 +224,11 @@ async def test_a_dropped_connection_is_dialled_again(host: str) -> None:
             replies = bus.subscribe("near", accepts=is_reply)
             await nursery.start(proxy.run, bus)
             for round_ in range(3):
-                assert isinstance(await events.receive(), Connected)
+                assert isinstance(await events.receive(), ProxyConnected)
                 await bus.send(BusFrameMessage(source="near", target="far", id=round_, frame=AUDIO))
                 assert (await replies.receive()).id == round_
                 await runner.bus.send(BusCancelWorkerMessage(source="x", target=f"gateway-{round_ + 1}"))
-                assert isinstance(await events.receive(), Disconnected)
+                assert isinstance(await events.receive(), ProxyDisconnected)
                 assert isinstance(await events.receive(), Reconnecting)
             proxy.stop()
 
@@ -295,11 +295,11 @@ async def test_serve_asgi_tells_its_proxies_when_it_ends() -> None:
                 proxy = client(f"ws://127.0.0.1:{host.port}/bus")
                 events = proxy.events()
                 await nursery.start(proxy.run, LocalBus())
-                assert isinstance(await events.receive(), Connected)
+                assert isinstance(await events.receive(), ProxyConnected)
                 await first_proxy(runner)
                 assert await host.stop() < 1.5
                 ended = await events.receive()
-                assert isinstance(ended, Disconnected)
+                assert isinstance(ended, ProxyDisconnected)
                 assert (ended.code, ended.reason) == (1001, "the server is shutting down")
             runner.cancel()
 

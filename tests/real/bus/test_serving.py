@@ -16,9 +16,9 @@ from trio_transports.bus import (
     BUS_SUBPROTOCOL,
     BusFrameMessage,
     BusMessage,
-    Connected,
-    Disconnected,
     LocalBus,
+    ProxyConnected,
+    ProxyDisconnected,
     ProxySettings,
     WebSocketProxyClient,
     WebSocketProxyServer,
@@ -89,7 +89,7 @@ async def test_many_clients_at_once() -> None:
                     events = proxy.events()
                     await nursery.start(proxy.run, bus)
                     connected = await events.receive()
-                    assert isinstance(connected, Connected)
+                    assert isinstance(connected, ProxyConnected)
                     assert connected.peer.subprotocol == BUS_SUBPROTOCOL
                     asking.start_soon(ask, bus, name, f"hello from {name}")
             assert len(runner.workers) == 11
@@ -109,7 +109,7 @@ async def test_a_runner_that_ends_ends_its_server(how: str, caplog: pytest.LogCa
             await nursery.start(near.run, bus := LocalBus())
             await ask(bus, "near", "one")
             getattr(runner, how)()
-        told = [event async for event in events if isinstance(event, Disconnected)]
+        told = [event async for event in events if isinstance(event, ProxyDisconnected)]
     assert [(event.code, event.initiator) for event in told] == [(1000 if how == "end" else 1001, "remote")]
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
@@ -163,7 +163,7 @@ async def test_a_full_server_says_so() -> None:
             events = second.events()
             await second.run(LocalBus())
             told = [event async for event in events]
-            assert [event.code for event in told if isinstance(event, Disconnected)] == [1013]
+            assert [event.code for event in told if isinstance(event, ProxyDisconnected)] == [1013]
             await ask(bus, "near", "two")
             nursery.cancel_scope.cancel()
 
@@ -178,7 +178,7 @@ async def test_cancelling_the_server_tells_every_client() -> None:
             await ask(bus, "near", "hello")
             server.cancel_scope.cancel()
             told = [event async for event in events]
-            assert [(e.code, e.initiator) for e in told if isinstance(e, Disconnected)] == [(1001, "remote")]
+            assert [(e.code, e.initiator) for e in told if isinstance(e, ProxyDisconnected)] == [(1001, "remote")]
 
 
 async def test_over_tls() -> None:

@@ -53,7 +53,7 @@ from ..messages import (
 from ..outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
 from ..worker import Worker
 from .counters import Counters, ProxyStatistics
-from .events import Connected, Disconnected, ProxyEvent
+from .events import ProxyConnected, ProxyDisconnected, ProxyEvent
 from .link import Link
 from .writing import LinkWriter
 
@@ -174,7 +174,7 @@ class Proxy(Worker):
         return self._link is not None
 
     def events(self, buffer: int = 1024) -> "Subscription[ProxyEvent]":
-        """Subscribe to ``Connected``, ``Disconnected`` and ``Reconnecting``; the channel ends with the proxy."""
+        """Subscribe to ``ProxyConnected``, ``ProxyDisconnected``, ``Reconnecting``; the channel ends with the proxy."""
         return self._events.subscribe(buffer)
 
     def statistics(self) -> ProxyStatistics:
@@ -265,7 +265,7 @@ class Proxy(Worker):
         )
         self._outbox.limit_audio(self._settings.outbox_audio_secs)
         self._counters.connections += 1
-        self._events.emit(Connected(wire.peer))
+        self._events.emit(ProxyConnected(wire.peer))
         self._told = None
         ready = self.registry.find(self._local)
         if ready is not None:
@@ -276,7 +276,7 @@ class Proxy(Worker):
             self._link = None
             self.bus.send_now(BusWorkerLostMessage(source=self._remote, local=self._local))
             ending = link.ending or ConnectionClosed(1006, "", initiator="error")
-            self._events.emit(Disconnected(wire.peer, ending.code, ending.reason, ending.initiator))
+            self._events.emit(ProxyDisconnected(wire.peer, ending.code, ending.reason, ending.initiator))
         return ending
 
     def _speak(self, subprotocol: str | None) -> None:

@@ -14,7 +14,7 @@ from ...wire.peer import Peer
 @documented
 @final
 @frozen
-class Connected:
+class ProxyConnected:
     """The proxy is joined to ``peer``; ``peer.subprotocol`` says whether audio goes in binary."""
 
     peer: Peer
@@ -24,8 +24,8 @@ class Connected:
 @documented
 @final
 @frozen
-class Disconnected:
-    """Told once for each ``Connected``, after the wire is closed."""
+class ProxyDisconnected:
+    """Told once for each ``ProxyConnected``, after the wire is closed."""
 
     peer: Peer
     """Who was at the other end."""
@@ -37,5 +37,5 @@ class Disconnected:
     """Who ended it: ``local``, ``remote``, or ``error`` where the connection broke."""
 
 
-ProxyEvent: TypeAlias = Connected | Disconnected | Reconnecting | EventsLost
+ProxyEvent: TypeAlias = ProxyConnected | ProxyDisconnected | Reconnecting | EventsLost
 """Everything that a proxy's ``events()`` gives."""

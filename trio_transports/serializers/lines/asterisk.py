@@ -80,7 +80,7 @@ class Told:
 
 
 @frozen(kw_only=True)
-class Answer:
+class AnswerChannel:
     """Take the call, where the dial string left that to the application."""
 
 
@@ -120,7 +120,7 @@ ASTERISK: Final = Line(
     outgoing=TaggedUnion(
         _converter,
         tag="command",
-        kinds={"ANSWER": Answer, "HANGUP": HangUp, "FLUSH_MEDIA": FlushMedia, "MARK_MEDIA": MarkMedia},
+        kinds={"ANSWER": AnswerChannel, "HANGUP": HangUp, "FLUSH_MEDIA": FlushMedia, "MARK_MEDIA": MarkMedia},
     ),
     codecs={
         PCMU: (TELEPHONE_RATE,),
@@ -193,7 +193,7 @@ class AsteriskFrameSerializer(LineSerializer):
             asked_ms = self.chunk_ms or frame_ms
             self.chunk_ms = -(-asked_ms // frame_ms) * frame_ms
         if self.answers:
-            self._owed = self._command(Answer())
+            self._owed = self._command(AnswerChannel())
         return frames
 
     def replies(self) -> Sequence[Message]:

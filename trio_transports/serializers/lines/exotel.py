@@ -17,7 +17,7 @@ from ...audio.codecs.codec import L16, PCMU
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, make_converter
 from .line import TELEPHONE_RATE, Announcement, Coding, Line, announced, given, packet_naming
-from .messages import Connected, Dtmf, Mark, MarkName, Media, MediaFormat, SidClear, SidMark, Stop
+from .messages import LineConnected, LineDtmf, Mark, MarkName, Media, MediaFormat, SidClear, SidMark, Stop
 from .serializer import PACKET_MS_RULE, LineSerializer
 from .settings import known_encoding, known_sample_rate
 
@@ -25,7 +25,7 @@ EXOTEL_PACKET_MS: Final = 100
 
 
 @frozen(kw_only=True)
-class StartDetails:
+class ExotelStartDetails:
     stream_sid: str
     call_sid: str | None = None
     account_sid: str | None = None
@@ -36,18 +36,25 @@ class StartDetails:
 
 
 @frozen(kw_only=True)
-class Start:
-    start: StartDetails
+class ExotelStart:
+    start: ExotelStartDetails
 
 
 _converter: Final = make_converter()
 EXOTEL: Final = Line(
     name="Exotel",
-    start=Start,
+    start=ExotelStart,
     incoming=TaggedUnion(
         _converter,
         tag="event",
-        kinds={"connected": Connected, "start": Start, "media": Media, "dtmf": Dtmf, "mark": Mark, "stop": Stop},
+        kinds={
+            "connected": LineConnected,
+            "start": ExotelStart,
+            "media": Media,
+            "dtmf": LineDtmf,
+            "mark": Mark,
+            "stop": Stop,
+        },
     ),
     outgoing=TaggedUnion(_converter, tag="event", kinds={"mark": SidMark, "clear": SidClear}),
     codecs={L16: (8000, 16000, 24000), PCMU: (TELEPHONE_RATE,)},
@@ -84,8 +91,8 @@ class ExotelFrameSerializer(LineSerializer):
         coding = given(self.line, self.encoding, self.sample_rate)
         return (coding if self.stream_id is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Start
-        details: StartDetails = message.start
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - an ExotelStart
+        details: ExotelStartDetails = message.start
         coding = given(
             self.line,
             self.encoding,

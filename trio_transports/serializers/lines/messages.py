@@ -21,7 +21,7 @@ _MAX_DIGITS: Final = 12
 
 
 @frozen(kw_only=True)
-class Connected:
+class LineConnected:
     """The socket is open; the start message follows."""
 
 
@@ -44,7 +44,7 @@ class Key:
 
 
 @frozen(kw_only=True)
-class Dtmf:
+class LineDtmf:
     dtmf: Key
 
 

@@ -20,13 +20,13 @@ from ...frames import Frame, JSONValue, MarkFrame, StartFrame
 from ..codec import dumps
 from ..converters import TaggedUnion, camel_case, make_converter
 from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, check_tracks, given
-from .messages import Cleared, Dtmf, Media, MediaFormat, Stop
+from .messages import Cleared, LineDtmf, Media, MediaFormat, Stop
 from .serializer import LineSerializer
 from .settings import known_encoding, known_sample_rate
 
 
 @frozen(kw_only=True)
-class StartDetails:
+class PlivoStartDetails:
     stream_id: str
     call_id: str | None = None
     account_id: str | None = None
@@ -35,10 +35,10 @@ class StartDetails:
 
 
 @frozen(kw_only=True)
-class Start:
+class PlivoStart:
     """``extra_headers`` are what the Stream element of the call's XML was given."""
 
-    start: StartDetails
+    start: PlivoStartDetails
     extra_headers: JSONValue = None
 
 
@@ -76,14 +76,14 @@ def _packet(stream: str, encoder: Encoder) -> tuple[str, str]:
 _converter: Final = make_converter(rename=_wire_name)
 PLIVO: Final = Line(
     name="Plivo",
-    start=Start,
+    start=PlivoStart,
     incoming=TaggedUnion(
         _converter,
         tag="event",
         kinds={
-            "start": Start,
+            "start": PlivoStart,
             "media": Media,
-            "dtmf": Dtmf,
+            "dtmf": LineDtmf,
             "playedStream": PlayedStream,
             "played": PlayedStream,  # what older versions call it
             "clearedAudio": Cleared,
@@ -122,8 +122,8 @@ class PlivoFrameSerializer(LineSerializer):
         coding = given(self.line, self.encoding, self.sample_rate)
         return (coding if self.stream_id is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Start
-        details: StartDetails = message.start
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a PlivoStart
+        details: PlivoStartDetails = message.start
         check_tracks(details.tracks, self.tracks, path="start.tracks")
         announces = announced(self.line, details.media_format, at="start.mediaFormat", rate_at="sampleRate")
         coding = given(self.line, self.encoding, self.sample_rate, announces)

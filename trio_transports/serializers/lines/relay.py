@@ -62,7 +62,7 @@ class Prompt:
 
 
 @frozen(kw_only=True)
-class Dtmf:
+class RelayDtmf:
     digit: str
 
 
@@ -77,12 +77,12 @@ class Error:
     description: JSONValue = None
 
 
-Incoming: TypeAlias = Setup | Prompt | Dtmf | Interrupt | Error
+Incoming: TypeAlias = Setup | Prompt | RelayDtmf | Interrupt | Error
 
 INCOMING: Final[TaggedUnion[Incoming]] = TaggedUnion(
     make_converter(rename=camel_case),
     tag="type",
-    kinds={"setup": Setup, "prompt": Prompt, "dtmf": Dtmf, "interrupt": Interrupt, "error": Error},
+    kinds={"setup": Setup, "prompt": Prompt, "dtmf": RelayDtmf, "interrupt": Interrupt, "error": Error},
 )
 
 
@@ -163,14 +163,14 @@ class RelayFrameSerializer:
         """
         document = loads(message)
         told = INCOMING.structure(document)
-        if self.start is None and isinstance(told, Prompt | Dtmf | Interrupt):
+        if self.start is None and isinstance(told, Prompt | RelayDtmf | Interrupt):
             raise RemoteProtocolError("a setup message is wanted first", path="type")
         match told:
             case Setup() as setup:
                 return self._started(setup)
             case Prompt(voice_prompt=text, last=True):
                 return (TranscriptionFrame(text=text),)
-            case Dtmf(digit=digit):
+            case RelayDtmf(digit=digit):
                 return (key_pressed(digit, path="digit"),)
             case Interrupt():
                 return (MessageFrame(message=document), InterruptionFrame())

@@ -41,7 +41,7 @@ from ..codec import MAX_DEPTH, WHOLE, check_depth, dumps, loads_of_any_depth
 from ..converters import quick_base64, to_base64
 from ..protocol import Message, StartRefused
 from .line import Announcement, Coding, Line, check_id
-from .messages import CALLER, OWN_VOICE, Dtmf, Mark, Media, Stop, number, pts_of
+from .messages import CALLER, OWN_VOICE, LineDtmf, Mark, Media, Stop, number, pts_of
 
 logger = logging.getLogger("trio_transports.serializers")
 
@@ -277,7 +277,7 @@ class LineSerializer:
                     place=number(media.chunk) or 0,
                     destination=OWN_VOICE if media.track == OWN_VOICE else None,
                 )
-            case Dtmf(dtmf=key):
+            case LineDtmf(dtmf=key):
                 return (key_pressed(key.digit, path="dtmf.digit"),)
             case Mark(mark=mark):
                 return (MarkFrame(mark=mark.name),)

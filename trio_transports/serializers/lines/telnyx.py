@@ -32,13 +32,13 @@ from .line import (
     given,
     warn_of_overruling,
 )
-from .messages import Clear, Connected, Dtmf, Error, Mark, MarkName, Media, MediaFormat, Stop, number
+from .messages import Clear, Error, LineConnected, LineDtmf, Mark, MarkName, Media, MediaFormat, Stop, number
 from .serializer import LineSerializer
 from .settings import known_encoding, known_sample_rate
 
 
 @frozen(kw_only=True)
-class StartDetails:
+class TelnyxStartDetails:
     call_control_id: str | None = None
     call_session_id: str | None = None
     user_id: str | None = None
@@ -51,23 +51,23 @@ class StartDetails:
 
 
 @frozen(kw_only=True)
-class Start:
+class TelnyxStart:
     stream_id: str
-    start: StartDetails
+    start: TelnyxStartDetails
 
 
 _converter: Final = make_converter()
 TELNYX: Final = Line(
     name="Telnyx",
-    start=Start,
+    start=TelnyxStart,
     incoming=TaggedUnion(
         _converter,
         tag="event",
         kinds={
-            "connected": Connected,
-            "start": Start,
+            "connected": LineConnected,
+            "start": TelnyxStart,
             "media": Media,
-            "dtmf": Dtmf,
+            "dtmf": LineDtmf,
             "mark": Mark,
             "error": Error,
             "stop": Stop,
@@ -129,8 +129,8 @@ class TelnyxFrameSerializer(LineSerializer):
         usual = announces or Coding(encoding=PCMU, rate=TELEPHONE_RATE, byte_order=self.byte_order)
         return given(self.line, encoding, rate, usual)
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Start
-        details: StartDetails = message.start
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a TelnyxStart
+        details: TelnyxStartDetails = message.start
         check_tracks(details.tracks, self.tracks, path="start.tracks")
         check_tracks(details.track, self.tracks, path="start.track")
         announces = None

@@ -19,13 +19,13 @@ from ...audio.codecs.codec import L16, PCMU
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, camel_case, make_converter
 from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, check_tracks, given, packet_naming
-from .messages import Connected, Dtmf, Mark, MarkName, Media, MediaFormat, SidClear, SidMark, Stop
+from .messages import LineConnected, LineDtmf, Mark, MarkName, Media, MediaFormat, SidClear, SidMark, Stop
 from .serializer import LineSerializer
 from .settings import known_encoding, known_sample_rate
 
 
 @frozen(kw_only=True)
-class StartDetails:
+class TwilioStartDetails:
     stream_sid: str
     call_sid: str | None = None
     account_sid: str | None = None
@@ -35,18 +35,25 @@ class StartDetails:
 
 
 @frozen(kw_only=True)
-class Start:
-    start: StartDetails
+class TwilioStart:
+    start: TwilioStartDetails
 
 
 _converter: Final = make_converter(rename=camel_case)
 TWILIO: Final = Line(
     name="Twilio",
-    start=Start,
+    start=TwilioStart,
     incoming=TaggedUnion(
         _converter,
         tag="event",
-        kinds={"connected": Connected, "start": Start, "media": Media, "dtmf": Dtmf, "mark": Mark, "stop": Stop},
+        kinds={
+            "connected": LineConnected,
+            "start": TwilioStart,
+            "media": Media,
+            "dtmf": LineDtmf,
+            "mark": Mark,
+            "stop": Stop,
+        },
     ),
     outgoing=TaggedUnion(_converter, tag="event", kinds={"mark": SidMark, "clear": SidClear}),
     codecs={PCMU: (TELEPHONE_RATE,)},
@@ -77,8 +84,8 @@ class _TwilioShaped(LineSerializer):
         coding = given(self.line, self.encoding, self.sample_rate)
         return (coding if self.stream_id is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Start
-        details: StartDetails = message.start
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a TwilioStart
+        details: TwilioStartDetails = message.start
         check_tracks(details.tracks, self.tracks, path="start.tracks")
         announces = announced(self.line, details.media_format, at="start.mediaFormat", rate_at="sampleRate")
         coding = given(self.line, self.encoding, self.sample_rate, announces)

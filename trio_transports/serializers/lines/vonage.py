@@ -29,12 +29,12 @@ SAMPLE_RATES: Final = (8000, 16000, 24000)
 
 
 @frozen(kw_only=True)
-class Connected:
+class VonageConnected:
     content_type: str | None = None
 
 
 @frozen(kw_only=True)
-class Dtmf:
+class VonageDtmf:
     """The digit is a string or a number, and in some versions one level down."""
 
     digit: JSONValue = None
@@ -56,13 +56,13 @@ _MARK: Final = "mark"
 _converter: Final = make_converter(rename=_wire_name)
 VONAGE: Final = Line(
     name="Vonage",
-    start=Connected,
+    start=VonageConnected,
     incoming=TaggedUnion(
         _converter,
         tag="event",
         kinds={
-            "websocket:connected": Connected,
-            "websocket:dtmf": Dtmf,
+            "websocket:connected": VonageConnected,
+            "websocket:dtmf": VonageDtmf,
             "websocket:cleared": Cleared,
             "websocket:notify": Notify,
         },
@@ -96,7 +96,7 @@ class VonageFrameSerializer(LineSerializer):
         coding = given(self.line, None, self.sample_rate)
         return (coding if self.sample_rate is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Connected
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a VonageConnected
         assert isinstance(document, dict)
         told = message.content_type
         if self.sample_rate is None or told is None:
@@ -112,7 +112,7 @@ class VonageFrameSerializer(LineSerializer):
 
     def news(self, message: object, document: JSONValue) -> tuple[Frame, ...]:
         match message:
-            case Dtmf():
+            case VonageDtmf():
                 return (key_pressed(_digit(message), path="digit"),)
             case Notify(payload={"mark": str(mark)}):
                 return (MarkFrame(mark=mark),)
@@ -122,7 +122,7 @@ class VonageFrameSerializer(LineSerializer):
                 return ()
 
 
-def _digit(message: Dtmf) -> str:
+def _digit(message: VonageDtmf) -> str:
     digit = message.digit
     if digit is None and isinstance(message.dtmf, dict):
         digit = message.dtmf.get("digit")

@@ -16,13 +16,13 @@ from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, make_converter
 from ..protocol import StartRefused
 from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, given, packet_naming
-from .messages import Connected, Dtmf, IdClear, IdMark, Mark, MarkName, Media, MediaFormat, Stop
+from .messages import IdClear, IdMark, LineConnected, LineDtmf, Mark, MarkName, Media, MediaFormat, Stop
 from .serializer import LineSerializer
 from .settings import known_encoding, known_sample_rate
 
 
 @frozen(kw_only=True)
-class Start:
+class WavixStart:
     """``channel`` is inbound, outbound or both."""
 
     stream_id: str
@@ -34,11 +34,18 @@ class Start:
 _converter: Final = make_converter()
 WAVIX: Final = Line(
     name="Wavix",
-    start=Start,
+    start=WavixStart,
     incoming=TaggedUnion(
         _converter,
         tag="event",
-        kinds={"connected": Connected, "start": Start, "media": Media, "dtmf": Dtmf, "mark": Mark, "stop": Stop},
+        kinds={
+            "connected": LineConnected,
+            "start": WavixStart,
+            "media": Media,
+            "dtmf": LineDtmf,
+            "mark": Mark,
+            "stop": Stop,
+        },
     ),
     outgoing=TaggedUnion(_converter, tag="event", kinds={"mark": IdMark, "clear": IdClear}),
     codecs={L16: (24000, 8000, 16000), PCMU: (TELEPHONE_RATE,), PCMA: (TELEPHONE_RATE,)},
@@ -69,7 +76,7 @@ class WavixFrameSerializer(LineSerializer):
         coding = given(self.line, self.encoding, self.sample_rate)
         return (coding if self.stream_id is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Start
+    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a WavixStart
         if message.channel not in (None, "both", *self.tracks):
             raise StartRefused(
                 f"the stream carries {message.channel[:20]!a} and tracks= asks for {', '.join(self.tracks)}",

@@ -136,7 +136,7 @@ class Keys:
 
 
 @frozen(kw_only=True)
-class Dtmf:
+class ClientDtmf:
     data: Keys
 
 
@@ -214,7 +214,7 @@ ClientSays: TypeAlias = (
     | SendText
     | AppendToContext
     | SendFile
-    | Dtmf
+    | ClientDtmf
     | RawAudio
     | RawAudioBatch
     | FunctionCallResult
@@ -230,7 +230,7 @@ CLIENT_TYPES: Final[Mapping[str, type[ClientSays]]] = {
     "send-text": SendText,
     "append-to-context": AppendToContext,
     "send-file": SendFile,
-    "dtmf": Dtmf,
+    "dtmf": ClientDtmf,
     "raw-audio": RawAudio,
     "raw-audio-batch": RawAudioBatch,
     "llm-function-call-result": FunctionCallResult,
@@ -254,7 +254,7 @@ def frames_of(said: ClientSays) -> Sequence[Frame]:
             return (ContextFrame(content=told.content, role=told.role, runs=told.run_immediately is True),)
         case SendFile(data=given):
             return _file(given)
-        case Dtmf(data=keys):
+        case ClientDtmf(data=keys):
             return _keys(keys)
         case RawAudio(data=recorded) | RawAudioBatch(data=recorded):
             return _audio(recorded)

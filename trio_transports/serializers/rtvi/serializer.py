@@ -187,7 +187,7 @@ class RTVIFrameSerializer:
             self._measure(self._bot_meter, frame)
         if not self._in_text:
             return _protobuf.encode(frame)
-        sound = to.Sound(audio=frame.audio, sample_rate=frame.sample_rate, num_channels=frame.num_channels)
+        sound = to.SpokenAudio(audio=frame.audio, sample_rate=frame.sample_rate, num_channels=frame.num_channels)
         return (self._framed(to.document_of(to.BotTTSAudio(data=sound))),)
 
     def _measure(self, meter: Meter, frame: AudioFrame) -> None:

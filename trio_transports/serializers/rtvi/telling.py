@@ -163,7 +163,7 @@ class Telling:
 def _output(segment: int, text: str, status: str, *, aloud: bool) -> to.BotOutput:
     accumulated, remaining = (text, "") if status == "completed" else ("", text)
     return to.BotOutput(
-        data=to.Output(
+        data=to.OutputText(
             text=text,
             output_type=_SENTENCE,
             text_type=_SENTENCE,

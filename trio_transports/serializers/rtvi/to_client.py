@@ -158,7 +158,7 @@ class Progress:
 
 
 @frozen(kw_only=True)
-class Output:
+class OutputText:
     """Protocol 1.x reads ``spoken`` and ``aggregated_by``, 2.x the rest: both find what they know."""
 
     text: str
@@ -174,11 +174,11 @@ class Output:
 
 @frozen(kw_only=True)
 class BotOutput:
-    data: Output
+    data: OutputText
 
 
 @frozen(kw_only=True)
-class Sound:
+class SpokenAudio:
     audio: bytes
     sample_rate: int
     num_channels: int
@@ -186,7 +186,7 @@ class Sound:
 
 @frozen(kw_only=True)
 class BotTTSAudio:
-    data: Sound
+    data: SpokenAudio
 
 
 @frozen(kw_only=True)

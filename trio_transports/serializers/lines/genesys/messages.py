@@ -86,7 +86,7 @@ class DtmfParameters:
 
 
 @frozen(kw_only=True)
-class Dtmf:
+class GenesysDtmf:
     parameters: DtmfParameters
 
 
@@ -115,7 +115,7 @@ class Told:
     """What is passed on to the handler as it stands."""
 
 
-Incoming: TypeAlias = Open | Close | Discarded | Dtmf | Paused | Resumed | Ping | Update | Told
+Incoming: TypeAlias = Open | Close | Discarded | GenesysDtmf | Paused | Resumed | Ping | Update | Told
 
 
 def _wire_name(attribute: str) -> str:
@@ -129,7 +129,7 @@ INCOMING: Final[TaggedUnion[Incoming]] = TaggedUnion(
         "open": Open,
         "close": Close,
         "discarded": Discarded,
-        "dtmf": Dtmf,
+        "dtmf": GenesysDtmf,
         "paused": Paused,
         "resumed": Resumed,
         "ping": Ping,

@@ -56,7 +56,7 @@ from .messages import (
     VERSION,
     Close,
     Discarded,
-    Dtmf,
+    GenesysDtmf,
     Incoming,
     Offer,
     Open,
@@ -293,7 +293,7 @@ class GenesysFrameSerializer:
             case Update():
                 self._owed += self._say("updated", {})
                 return told
-            case Dtmf(parameters=key):
+            case GenesysDtmf(parameters=key):
                 return (key_pressed(key.digit, path="parameters.digit"),)
             case Discarded(parameters=parameters):
                 seconds = seconds_in(parameters.discarded)
