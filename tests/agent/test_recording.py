@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from trio_transports.agent import Recording
+from trio_transports.agent import ConversationRecording
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import split_wav_header
 
@@ -15,7 +15,7 @@ def steady(value: int, seconds: float) -> bytes:
     return np.full(round(1000 * seconds), value, "<i2").tobytes()
 
 
-def sides(recording: Recording) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+def sides(recording: ConversationRecording) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
     audio_format, pcm = split_wav_header(recording.wav())
     assert audio_format == AudioFormat(1000, 2)
     stereo = np.frombuffer(pcm, "<i2").reshape(-1, 2)
@@ -24,7 +24,7 @@ def sides(recording: Recording) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.i
 
 def test_both_sides_on_one_timeline() -> None:
     """The caller is left, the agent right, each where it was, and the gaps are silence."""
-    recording = Recording(1000, 100.0)
+    recording = ConversationRecording(1000, 100.0)
     recording.caller(steady(1, 0.5), MONO, 100.5)
     recording.agent(steady(2, 0.5), MONO, 101.25)
     left, right = sides(recording)
@@ -35,7 +35,7 @@ def test_both_sides_on_one_timeline() -> None:
 
 def test_what_comes_ahead_is_played_in_turn() -> None:
     """A burst does not overwrite itself, and the next piece follows it."""
-    recording = Recording(1000, 0.0)
+    recording = ConversationRecording(1000, 0.0)
     for at in (0.0, 0.1, 0.2):
         recording.agent(steady(3, 1.0), MONO, at)
     recording.agent(steady(4, 1.0), MONO, 5.0)
@@ -47,7 +47,7 @@ def test_what_comes_ahead_is_played_in_turn() -> None:
 
 def test_what_was_taken_back_was_not_heard() -> None:
     """An interruption cuts off what was not played; what follows takes its place."""
-    recording = Recording(1000, 0.0)
+    recording = ConversationRecording(1000, 0.0)
     recording.agent(steady(3, 10.0), MONO, 0.0)
     recording.cut_agent(2.0)
     recording.agent(steady(4, 1.0), MONO, 2.5)
@@ -59,7 +59,7 @@ def test_what_was_taken_back_was_not_heard() -> None:
 
 def test_any_format_may_come() -> None:
     """Sides are mixed to mono and resampled, and may change their format on the way."""
-    recording = Recording(1000, 0.0)
+    recording = ConversationRecording(1000, 0.0)
     stereo = np.full(2000, 500, "<i2").tobytes()
     recording.caller(stereo, AudioFormat(1000, 2), 0.0)
     recording.caller(np.full(4000, 500, "<i2").tobytes(), AudioFormat(4000), 1.0)
@@ -70,15 +70,15 @@ def test_any_format_may_come() -> None:
 
 def test_it_is_bounded() -> None:
     """Past its length it takes no more, and says so."""
-    recording = Recording(1000, 0.0, max_s=2.0)
+    recording = ConversationRecording(1000, 0.0, max_s=2.0)
     recording.caller(steady(1, 1.0), MONO, 1.5)
     assert recording.is_truncated
     recording.agent(steady(1, 1.0), MONO, 1e9)
     assert recording.duration_s == 2.0
     with pytest.raises(ValueError, match="max_s"):
-        Recording(1000, 0.0, max_s=0)
+        ConversationRecording(1000, 0.0, max_s=0)
 
 
 def test_nothing_recorded_is_an_empty_file() -> None:
     """A conversation that ended at once has a WAV file too."""
-    assert split_wav_header(Recording(1000, 0.0).wav()) == (AudioFormat(1000, 2), b"")
+    assert split_wav_header(ConversationRecording(1000, 0.0).wav()) == (AudioFormat(1000, 2), b"")

@@ -25,7 +25,7 @@ from .outcomes import AgentSilent as AgentSilent
 from .outcomes import AgentUnreachable as AgentUnreachable
 from .protocol import WebSocketProtocol as WebSocketProtocol
 from .realtime import realtime as realtime
-from .recording import Recording as Recording
+from .recording import ConversationRecording as ConversationRecording
 from .turn import Answer as Answer
 from .turn import TurnRules as TurnRules
 
@@ -46,8 +46,8 @@ __all__ = [
     "CallerSpeechStarted",
     "CallerSpeechStopped",
     "ChunkChannel",
+    "ConversationRecording",
     "PlaybackCleared",
-    "Recording",
     "Reply",
     "Transcript",
     "TurnEnded",

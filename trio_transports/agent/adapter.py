@@ -27,7 +27,7 @@ from .conversation import Conversation
 from .events import AgentEvent
 from .outcomes import AgentUnreachable
 from .protocol import WebSocketProtocol
-from .recording import Recording
+from .recording import ConversationRecording
 from .settings import DEFAULT_PARAMS, PCM16_24K, capabilities_of, checked, pieces, session_params
 from .turn import Answer, TurnRules
 
@@ -187,7 +187,7 @@ class WebSocketAgentAdapter:
             protocol=per_session(self.protocol),
             audio_format=self.audio_format,
             events=self._events,
-            recording=Recording(heard.sample_rate, now, self._max_recording_s) if self._record else None,
+            recording=ConversationRecording(heard.sample_rate, now, self._max_recording_s) if self._record else None,
             dead_after_s=dead_after_s,
             close_timeout_s=params.close_timeout,
             max_unread_s=self._max_unread_s,
@@ -316,7 +316,7 @@ class WebSocketAgentAdapter:
         return self._running is not None and self._running is self._conversation and self._running.ending is None
 
     @property
-    def recording(self) -> Recording:
+    def recording(self) -> ConversationRecording:
         """Both sides of the present or last conversation, for an adapter made with ``record=True``."""
         recording = self._connection().recording
         if recording is None:

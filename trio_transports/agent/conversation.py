@@ -31,7 +31,7 @@ from .outcomes import CLEAN_CLOSE_CODES, AgentConnectionLost, AgentFinished, Age
 from .playback import Playback
 from .protocol import Messages, WebSocketProtocol, outgoing
 from .rates import RateConversion
-from .recording import Recording
+from .recording import ConversationRecording
 from .turn import Answer
 
 _SHORTEST_S: Final = 0.001
@@ -56,7 +56,7 @@ class Conversation:
     audio_format: AudioFormat | None
     """What the caller speaks and wants to hear; None: what the agent sends, as it sends it."""
     events: Broadcast[AgentEvent]
-    recording: Recording | None
+    recording: ConversationRecording | None
     dead_after_s: float | None
     close_timeout_s: float
     max_unread_s: float

@@ -52,7 +52,7 @@ class _Track:
 @documented
 @final
 @define(eq=False)
-class Recording:
+class ConversationRecording:
     """Two mono tracks of one rate. Give it what was sent and what came, each with its format and time."""
 
     sample_rate: int

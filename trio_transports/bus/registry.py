@@ -50,6 +50,7 @@ class _Alive:
     was_given_more: bool = False
 
 
+@documented
 @final
 @define(eq=False, repr=False)
 class WorkerRegistry:
