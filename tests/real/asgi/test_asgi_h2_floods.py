@@ -32,8 +32,8 @@ _ROUND_TRIP_S: Final = 0.15
 _GROWTH_BYTES: Final = 32 * 1024 * 1024
 _TRIES: Final = 5
 
-_GET: Final = ((":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/"))
-_WEBSOCKET: Final = (
+GET: Final = ((":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/"))
+WEBSOCKET: Final = (
     (":method", "CONNECT"),
     (":protocol", "websocket"),
     (":scheme", "http"),
@@ -51,7 +51,7 @@ def opened_and_reset(headers: tuple[tuple[str, str], ...], *, at_once: int) -> b
         ids = []
         for _ in range(at_once):
             ids.append(peer.get_next_available_stream_id())
-            peer.send_headers(ids[-1], headers, end_stream=headers is _GET)
+            peer.send_headers(ids[-1], headers, end_stream=headers is GET)
         for stream_id in ids:
             peer.reset_stream(stream_id, ErrorCodes.CANCEL)
     return peer.data_to_send()
@@ -108,7 +108,7 @@ async def _stalls(data: bytes, bursts: int) -> tuple[float, float, int]:
 @pytest.mark.parametrize("bursts", [1, 10])
 @pytest.mark.parametrize(
     ("headers", "at_once"),
-    [(_GET, 1), (_WEBSOCKET, 1), (_GET, 90), (_WEBSOCKET, 90)],
+    [(GET, 1), (WEBSOCKET, 1), (GET, 90), (WEBSOCKET, 90)],
     ids=["requests", "WebSockets", "requests by the ninety", "WebSockets by the ninety"],
 )
 async def test_opened_and_reset_streams_stall_nobody(
@@ -213,7 +213,7 @@ async def test_a_stream_reset_at_once_starts_nothing() -> None:
         peer.initiate_connection()
         for _ in range(50):
             stream_id = peer.get_next_available_stream_id()
-            peer.send_headers(stream_id, _WEBSOCKET)
+            peer.send_headers(stream_id, WEBSOCKET)
             peer.reset_stream(stream_id, ErrorCodes.CANCEL)
         async with raw_peer(server.port) as raw:
             await raw.send(peer.data_to_send())

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, final
 
 from attrs import frozen
@@ -93,6 +94,10 @@ class Server:
     port: int
     pid: int
 
+    @property
+    def resident_bytes(self) -> int:
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * 4096
+
     @contextmanager
     def with_descriptors(self, count: int) -> Iterator[None]:
         """It can have no more than so many files and sockets open while the block runs."""
@@ -105,25 +110,24 @@ class Server:
 
 
 @contextmanager
+def running_server(code: str) -> Iterator[Server]:
+    """Run ``code`` (with PORT in it) in a process of its own until the block ends."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-c", code.replace("PORT", str(port))], cwd=readme.ROOT)
+    try:
+        _wait_for(port)
+        yield Server(port, process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
 def two_of(name: str) -> Iterator[tuple[Server, Server]]:
     """Run two of ``SERVERS`` until the block ends: one to besiege, and its twin."""
-    processes: list[subprocess.Popen[bytes]] = []
-    found: list[Server] = []
-    try:
-        for _ in range(2):
-            port = free_port()
-            code = (
-                SERVERS[name].replace("ANSWER", _ANSWER).replace("PORT", str(port)).replace("GONE_BY", str(GONE_BY_S))
-            )
-            processes.append(subprocess.Popen([sys.executable, "-c", code], cwd=readme.ROOT))
-            found.append(Server(port, processes[-1].pid))
-        for server in found:
-            _wait_for(server.port)
-        yield found[0], found[1]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    code = SERVERS[name].replace("ANSWER", _ANSWER).replace("GONE_BY", str(GONE_BY_S))
+    with running_server(code) as besieged, running_server(code) as twin:
+        yield besieged, twin
 
 
 def _wait_for(port: int) -> None:
