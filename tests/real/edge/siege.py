@@ -92,8 +92,8 @@ async def silent(port: int, _nursery: trio.Nursery) -> list[trio.SocketStream]:
 
 
 async def slow_headers(port: int, nursery: trio.Nursery) -> list[trio.SocketStream]:
-    """Two hundred say their request a byte at a time, as if for ever."""
-    streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(200)]
+    """Two hundred come within half a second and say their request a byte at a time, as if for ever."""
+    streams = []
 
     async def drip(stream: trio.SocketStream) -> None:
         try:
@@ -103,8 +103,11 @@ async def slow_headers(port: int, nursery: trio.Nursery) -> list[trio.SocketStre
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
-    for stream in streams:
+    for _ in range(200):
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
         nursery.start_soon(drip, stream)
+        streams.append(stream)
+        await trio.sleep(0.0025)
     return streams
 
 
