@@ -3,8 +3,6 @@
 python -m trio_transports.examples.bridge
 """
 
-from functools import partial
-
 import trio
 
 import trio_transports as tt
@@ -58,5 +56,4 @@ async def _carry(source: tt.Session, target: tt.Session, both: trio.CancelScope)
 
 
 if __name__ == "__main__":
-    server = tt.WebsocketServerTransport(PARAMS, host="127.0.0.1", port=8765)
-    trio.run(partial(server.serve, Bridge().bot, signals=True))
+    trio.run(lambda: tt.WebsocketServerTransport(PARAMS, "127.0.0.1").serve(Bridge().bot, signals=True))
