@@ -87,7 +87,10 @@ class Edge(Worker):
 
 async def run_bot(url: str, name: str, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     runner = WorkerRunner(f"runner of {name}", bus=RedisBus(url), heartbeat=HEARTBEAT_S)
-    await runner.run(Bot(name), task_status=task_status)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runner.run, Bot(name))
+        print(f"{name} answers", flush=True)
+        task_status.started()
 
 
 async def run_edge(

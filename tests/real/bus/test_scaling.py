@@ -25,9 +25,17 @@ requires_module("coredis", extra="redis")
 
 EXAMPLE = [sys.executable, "-m", "trio_transports.examples.scaling_redis"]
 BOTS = ("bot-1", "bot-2")
-WORDS = 30
+WORDS = 16
 PAUSE_S = 1.0
 Start = Callable[..., Awaitable[trio.Process]]
+
+
+async def line_from(process: trio.Process) -> bytes:
+    assert process.stdout is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        line += await process.stdout.receive_some()
+    return line
 
 
 @asynccontextmanager
@@ -45,11 +53,7 @@ async def processes(server: RedisServer) -> AsyncIterator[tuple[int, Start, dict
         started = {name: await start("bot", server.url, name) for name in BOTS}
         edge = await start("edge", server.url, "0", *BOTS, stdout=subprocess.PIPE)
         try:
-            assert edge.stdout is not None
-            line = b""
-            while not line.endswith(b"\n"):
-                line += await edge.stdout.receive_some()
-            yield int(line.split()[-1]), start, started
+            yield int((await line_from(edge)).split()[-1]), start, started
         finally:
             for process in (edge, *started.values()):
                 if process.returncode is None:
@@ -110,8 +114,9 @@ async def test_a_bot_that_is_killed_is_replaced_in_mid_call(redis_server: RedisS
                     assert spoke[0] == victim
                     assert spoke[-1] in set(BOTS) - {victim}
                     assert caller.longest_pause_s(WORDS) < PAUSE_S + 3 * caller.late_s
-                    bots[victim] = await start("bot", redis_server.url, victim)
-                    await trio.sleep(2)  # until it has said that it is there
+                    if round_ == 1:  # once more, for the other one to hand over to
+                        bots[victim] = await start("bot", redis_server.url, victim, stdout=subprocess.PIPE)
+                        await line_from(bots[victim])
                 done.set()
                 nursery.cancel_scope.cancel()
     assert [word for _, _, word in caller.words] == said
