@@ -100,7 +100,7 @@ RedisEvent: TypeAlias = StoringPaused | StoringResumed | EventsLost
 
 @final
 class RedisBus:
-    """A bus over Redis, Valkey, or what else speaks as they do.
+    """A bus over Redis, or what else speaks as it does: Valkey should, but it is Redis that this is tested with.
 
     The server is at ``url``; or, as in coredis, where ``sentinels`` say that the master of ``service_name`` is, or at a
     node of the cluster that has ``startup_nodes``. With those ``url`` gives the scheme, the name and the password.
