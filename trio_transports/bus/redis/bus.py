@@ -39,6 +39,7 @@ from ..subscription import BusSubscription, Fanout, SubscribeOptions
 from .address import Addresses
 from .connection import RedisConnection, RedisServer, keep_connected
 from .readers import ChannelReader, Incoming, StreamReader
+from .storing import ToStore
 from .writer import Writer
 
 CHANNEL: Final = "pipecat:bus"
@@ -156,7 +157,7 @@ class RedisBus:
             outbox=Outbox(max_messages=outbox_messages, max_bytes=outbox_bytes, max_audio_s=math.inf),
             stream_max_length=stream_max_length,
             stale_audio_s=STALE_AUDIO_S,
-            on_pause=self._tell_pause,
+            to_store=ToStore(name=self._name, on_pause=self._tell_pause),
         )
         self._incoming = Incoming(
             name=self._name, publisher=publisher, serializer=self._serializer, fanout=self._fanout
@@ -182,7 +183,7 @@ class RedisBus:
         """Take a snapshot of what was counted so far."""
         return RedisBusStatistics(
             published=self._writer.published,
-            stored=self._writer.stored,
+            stored=self._writer.to_store.stored,
             refused=self._writer.refused,
             dropped=self._writer.outbox.dropped,
             received=self._incoming.received,
