@@ -173,7 +173,7 @@ def _docs(commands: Commands) -> None:
     made = command(
         commands,
         "docs",
-        "write the reference as one HTML page",
+        "write the guides and the reference as one HTML page",
         "Every module that users import from, with each name, field and method in it, from the docstrings. The page\n"
         "has a search of its own and needs no network.\n\n"
         "  %(prog)s                      then open trio_transports.html\n"
