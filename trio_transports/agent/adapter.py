@@ -25,8 +25,12 @@ from .channel import ChunkChannel
 from .chunk import AGENT_FORMAT, AudioChunk
 from .conversation import Conversation
 from .events import AgentEvent
+from .fate import Fate
+from .hearing import Hearing
+from .inbox import AgentInbox
 from .outcomes import AgentUnreachable
 from .protocol import WebSocketProtocol
+from .rates import RateConversion
 from .recording import ConversationRecording
 from .settings import DEFAULT_PARAMS, PCM16_24K, capabilities_of, checked, pieces, session_params
 from .turn import Answer, TurnRules
@@ -159,12 +163,12 @@ class WebSocketAgentAdapter:
                 self._conversation = conversation
                 await conversation.run(session, started)
         except trio.Cancelled:
-            conversation.leave()
+            conversation.fate.is_leaving = True
             raise
         except (TransportError, OSError, trio.TooSlowError) as exc:
             if session is not None:
                 raise
-            elapsed_s = trio.current_time() - conversation.dialled_at
+            elapsed_s = trio.current_time() - conversation.fate.dialled_at
             what = f"no connection: {str(exc) or type(exc).__name__}"
             raise AgentUnreachable(what, peer=self.url, elapsed_s=elapsed_s) from exc
         finally:
@@ -182,17 +186,10 @@ class WebSocketAgentAdapter:
         dead_after_s = None
         if params.ping_interval is not None and params.ping_timeout is not None:
             dead_after_s = params.ping_interval + params.ping_timeout
-        return Conversation(
-            url=self.url,
-            protocol=per_session(self.protocol),
-            audio_format=self.audio_format,
-            events=self._events,
-            recording=ConversationRecording(heard.sample_rate, now, self._max_recording_s) if self._record else None,
-            dead_after_s=dead_after_s,
-            close_timeout_s=params.close_timeout,
-            max_unread_s=self._max_unread_s,
-            dialled_at=now,
-        )
+        fate, inbox = Fate(self.url, now, dead_after_s), AgentInbox(self._max_unread_s)
+        recording = ConversationRecording(heard.sample_rate, now, self._max_recording_s) if self._record else None
+        hearing = Hearing(RateConversion(self.audio_format), inbox, self._events, recording, fate)
+        return Conversation(per_session(self.protocol), recording, params.close_timeout, inbox, fate, hearing)
 
     # Talking
 
@@ -206,17 +203,17 @@ class WebSocketAgentAdapter:
         """
         if not isinstance(chunk, AudioChunk):
             raise TypeError(f"send_audio takes an AudioChunk, not {type(chunk).__name__}: AudioChunk(pcm)")
-        await self._connection().send_audio(chunk, paced=self.paced if paced is None else paced)
+        await self._connection().sending.audio(chunk, paced=self.paced if paced is None else paced)
 
     async def end_turn(self) -> None:
         """Say that the caller's turn is complete, where the protocol has a message for that."""
         connection = self._connection()
-        await connection.send(connection.protocol.encode_end(), "encode_end")
+        await connection.sending.messages(connection.protocol.encode_end(), "encode_end")
 
     async def interrupt(self) -> None:
         """Stop the agent, ahead of all that is queued. What it said before can still be received."""
         connection = self._connection()
-        sent = self.capabilities.interruption and await connection.send(
+        sent = self.capabilities.interruption and await connection.sending.messages(
             connection.protocol.encode_interrupt(), "encode_interrupt", urgent=True
         )
         if not sent:
@@ -225,19 +222,19 @@ class WebSocketAgentAdapter:
                 "interruption",
                 "its protocol has no such message; send audio to talk over the agent",
             )
-        connection.clear_playback(trio.current_time())
+        connection.hearing.clear_playback(trio.current_time())
 
     async def truncate(self, utterance: str, played_s: float) -> bool:
         """Tell the agent how much of an utterance was heard; False if its protocol has no message for that."""
         connection = self._connection()
         messages = connection.protocol.encode_truncate(utterance, round(1000 * played_s))
-        return await connection.send(messages, "encode_truncate", urgent=True)
+        return await connection.sending.messages(messages, "encode_truncate", urgent=True)
 
     async def send_dtmf(self, digits: str) -> None:
         """Press keys of a telephone, in order with the audio."""
         connection = self._connection()
         for digit in digits:
-            sent = self.capabilities.dtmf and await connection.send(
+            sent = self.capabilities.dtmf and await connection.sending.messages(
                 connection.protocol.encode_dtmf(digit), "encode_dtmf"
             )
             if not sent:
@@ -247,11 +244,11 @@ class WebSocketAgentAdapter:
 
     async def send_message(self, message: Message, *, urgent: bool = False) -> None:
         """Send a message of the application's own as it is, in order with the audio or ahead of it."""
-        await self._connection().send(message, "send_message", urgent=urgent)
+        await self._connection().sending.messages(message, "send_message", urgent=urgent)
 
     async def drain(self) -> None:
         """Wait until everything sent so far is on the wire."""
-        await self._connection().drain()
+        await self._connection().sending.drain()
 
     # Listening
 
@@ -266,10 +263,10 @@ class WebSocketAgentAdapter:
         once, as itself, and the next call goes on with the next message.
         """
         connection = self._connection()
-        messages = connection.messages
+        messages = connection.hearing.messages
         chunk = await connection.receive(timeout)
         if chunk is None:
-            raise connection.silent(timeout, connection.messages - messages)
+            raise connection.silent(timeout, connection.hearing.messages - messages)
         return chunk
 
     async def receive(self) -> AudioChunk | AgentEvent:
@@ -303,8 +300,8 @@ class WebSocketAgentAdapter:
             for piece in (spoken,) if is_paced else pieces(spoken, AT_ONCE_PIECE_S):
                 await self.send_audio(piece, paced=is_paced)
             if not is_paced:
-                await connection.flush_at_once()
-            await connection.drain()
+                await connection.sending.flush_at_once()
+            await connection.sending.drain()
 
         return await Exchange(connection, rules or TurnRules()).run(send_turn, self.end_turn)
 
@@ -313,7 +310,7 @@ class WebSocketAgentAdapter:
     @property
     def is_connected(self) -> bool:
         """Whether there is a conversation under way."""
-        return self._running is not None and self._running is self._conversation and self._running.ending is None
+        return self._running is not None and self._running is self._conversation and self._running.fate.ending is None
 
     @property
     def recording(self) -> ConversationRecording:

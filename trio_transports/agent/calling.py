@@ -42,7 +42,7 @@ class Exchange:
             raise trio.BusyResourceError("another call() is under way: one turn at a time")
         if conversation.is_finished:
             await trio.lowlevel.checkpoint()
-            raise conversation.outcome()
+            raise conversation.fate.outcome()
         conversation.is_calling = True
         try:
             self._put_aside()
@@ -71,15 +71,15 @@ class Exchange:
             finally:
                 self._gatherer.turn_sent(trio.current_time())
             await end_turn()
-            await conversation.drain()
+            await conversation.sending.drain()
         except AgentOutcome:
-            if conversation.ending is None:
+            if conversation.fate.ending is None:
                 with trio.move_on_after(conversation.close_timeout_s):
-                    await conversation.has_ended.wait()
+                    await conversation.fate.has_ended.wait()
 
     async def _gather(self) -> Answer:
         gatherer, inbox = self._gatherer, self._conversation.inbox
-        messages = self._conversation.messages
+        messages = self._conversation.hearing.messages
         while gatherer.ended_by is None:
             arrived = inbox.take_nowait()
             if arrived is None:
@@ -103,11 +103,11 @@ class Exchange:
             await trio.lowlevel.checkpoint()
         if gatherer.ended_by is None:
             waited_s = self._rules.first_audio_timeout_s
-            raise self._conversation.silent(waited_s, self._conversation.messages - messages, self._partial())
+            raise self._conversation.silent(waited_s, self._conversation.hearing.messages - messages, self._partial())
         return self._answer()
 
     def _stream_ended(self) -> Answer:
-        outcome = self._conversation.outcome()
+        outcome = self._conversation.fate.outcome()
         if isinstance(outcome, AgentFinished):
             self._gatherer.finished()
             if self._gatherer.ended_by is not None:

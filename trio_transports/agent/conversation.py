@@ -1,11 +1,10 @@
-"""One connection of an adapter, from the first message to the end: a session, and what was heard on it.
+"""One connection of an adapter, from the first message to the end: a session, and who hears, sends and ends on it.
 
 Rules
-1. Everything that comes is read at once and put into the inbox, so an unread answer never holds up the connection.
-2. Audio changes its rate here where the caller wants another one. What the resampler holds back comes out, as a chunk
-   of its own, when the agent's turn or the connection ends.
-3. Replies that the protocol owes (an answer to a ping, a mark that was played) are sent from here.
-4. Ending by this side: the protocol's last messages, what is queued, then the close.
+1. Everything that comes is read at once: see ``hearing.py``. What is sent goes by ``sending.py``, and how it ends is
+   known by ``fate.py``.
+2. Replies that the protocol owes (an answer to a ping, a mark that was played) are sent from here.
+3. Ending by this side: the protocol's last messages, what is queued, then the close.
 """
 
 from collections.abc import Callable
@@ -16,22 +15,20 @@ import trio
 from attrs import define, evolve, field
 
 from .._nursery import open_services
-from ..audio.convert import Converter
-from ..audio.format import AudioFormat
-from ..errors import ConnectionClosed, LocalProtocolError
+from ..errors import ConnectionClosed
 from ..frames import AudioFrame, EndFrame, Frame
-from ..session.broadcast import Broadcast
 from ..session.session import Session
 from ..session.statistics import Statistics
 from .bridge import Bridge
 from .chunk import AudioChunk
-from .events import AgentEvent, AgentHungUp, PlaybackCleared, Reply, TurnEnded
+from .events import AgentEvent, Reply
+from .fate import Fate
+from .hearing import Hearing
 from .inbox import AgentInbox, Arrived
-from .outcomes import CLEAN_CLOSE_CODES, AgentConnectionLost, AgentFinished, AgentSilent
-from .playback import Playback
-from .protocol import Messages, WebSocketProtocol, outgoing
-from .rates import RateConversion
+from .outcomes import AgentSilent
+from .protocol import WebSocketProtocol, outgoing
 from .recording import ConversationRecording
+from .sending import Sending
 from .turn import Answer
 
 _SHORTEST_S: Final = 0.001
@@ -40,64 +37,32 @@ _SHORTEST_S: Final = 0.001
 
 @final
 @define(eq=False)
-class _Sender:
-    """A send_audio under way, and what failed meanwhile."""
-
-    fault: Exception | None = None
-
-
-@final
-@define(eq=False)
 class Conversation:
     """Made by an adapter for each connection; ``run`` is the session's body."""
 
-    url: str
     protocol: WebSocketProtocol
-    audio_format: AudioFormat | None
-    """What the caller speaks and wants to hear; None: what the agent sends, as it sends it."""
-    events: Broadcast[AgentEvent]
     recording: ConversationRecording | None
-    dead_after_s: float | None
     close_timeout_s: float
-    max_unread_s: float
-    dialled_at: float
-    inbox: AgentInbox = field(init=False)
+    inbox: AgentInbox
+    fate: Fate
+    hearing: Hearing
     bridge: Bridge = field(init=False)
+    sending: Sending = field(init=False)
     over: trio.Event = field(factory=trio.Event, init=False)
     """Set when nothing of the connection is left."""
-    has_ended: trio.Event = field(factory=trio.Event, init=False)
-    """Set when it is known how it ended."""
-    ending: ConnectionClosed | None = field(default=None, init=False)
     is_calling: bool = field(default=False, init=False)
-    messages: int = field(default=0, init=False)
-    """Everything heard that is not audio."""
-    _session: Session | None = field(default=None, init=False)
     _stop: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    _ended_at: float | None = field(default=None, init=False)
-    _hung_up: bool = field(default=False, init=False)
-    _is_leaving: bool = field(default=False, init=False)
-    _senders: list[_Sender] = field(factory=list, init=False)
-    _unread_fault: Exception | None = field(default=None, init=False)
-    _alarm: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    _playback: Playback = field(factory=Playback, init=False)
-    _rates: RateConversion = field(init=False)
-    _heard_at: float = field(default=0.0, init=False)
-    _said: Converter | None = field(default=None, init=False)
-    _spoken_s: float = field(default=0.0, init=False)
-    """How much paced audio was ever to be sent; ``_waiting_s`` of it waits for room."""
-    _waiting_s: float = field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.inbox = AgentInbox(self.max_unread_s)
-        self._rates = RateConversion(self.audio_format)
         self.bridge = Bridge(
             self.protocol, now=trio.current_time, on_sent=self._record_caller, on_fault=self._encoding_failed
         )
+        self.sending = Sending(self.protocol, self.bridge, self.inbox, self.fate, self._record_caller)
 
     # The session's body
 
     async def run(self, session: Session, started: Callable[[], None]) -> None:
-        self._session = session
+        self.sending.session = session
         await self._open(session)
         started()
         with self._stop:
@@ -125,36 +90,20 @@ class Conversation:
 
     async def _listen(self, session: Session) -> None:
         while True:
-            with trio.move_on_at(self._playback.next_due) as self._alarm:
+            with trio.move_on_at(self.hearing.playback.next_due) as self.hearing.alarm:
                 try:
                     frame = await session.input.receive()
                 except trio.EndOfChannel:
                     return
                 self._take(frame)
-            for reply in self._playback.take_due(trio.current_time()):
+            for reply in self.hearing.playback.take_due(trio.current_time()):
                 await self._reply(session, reply)
 
     def _take(self, frame: Frame) -> None:
         recalled = self.bridge.recall(frame)
-        if recalled is None:
-            return
-        at, noted = recalled
-        if isinstance(noted, AudioChunk):
-            self._take_audio(noted, at)
-            return
-        self.messages += 1
-        if isinstance(noted, Reply):
-            self._playback.wait(noted, at)
-            return
-        if isinstance(noted, TurnEnded | AgentHungUp | PlaybackCleared):
-            self._flush_heard()
-        if isinstance(noted, AgentHungUp):
-            self._hung_up = True
-        elif isinstance(noted, PlaybackCleared):
-            self.clear_playback(at)
-        self.inbox.put(noted, at)
-        if not isinstance(noted, Exception):
-            self.events.emit(noted)
+        if recalled is not None:
+            at, noted = recalled
+            self.hearing.take(noted, at, type(self.protocol).__name__)
 
     async def _reply(self, session: Session, reply: Reply) -> None:
         try:
@@ -178,129 +127,6 @@ class Conversation:
             except ConnectionClosed:
                 return
 
-    # Audio that came
-
-    def _take_audio(self, chunk: AudioChunk, at: float) -> None:
-        self._heard_at = at
-        self._playback.audio(chunk.duration_seconds, at)
-        try:
-            for converted in self._rates.process(chunk):
-                if converted.data or converted.transcript:
-                    self._deliver(converted, at)
-        except ValueError as exc:  # a rate that nothing can be made of; it is raised to the user from recv_audio
-            exc.add_note(f"in a chunk of {chunk.format} from {type(self.protocol).__name__}.decode_response")
-            self.inbox.put(exc, at)
-
-    def _flush_heard(self) -> None:
-        for held in self._rates.flush():  # it belongs to the last audio that came
-            self._deliver(evolve(held, received_at=self._heard_at), self._heard_at)
-
-    def _deliver(self, chunk: AudioChunk, at: float) -> None:
-        if self.recording is not None:
-            self.recording.agent(chunk.data, chunk.format, at)
-        self.inbox.put(chunk, at)
-
-    def clear_playback(self, at: float) -> None:
-        """Play nothing more of what has come: taken back by the agent, or talked over."""
-        self._playback.clear(at)
-        self._alarm.deadline = self._playback.next_due
-        if self.recording is not None:
-            self.recording.cut_agent(at)
-
-    # Sending
-
-    async def send_audio(self, chunk: AudioChunk, *, paced: bool) -> None:
-        if not paced:
-            await self._send_at_once(self._native(chunk))
-            return
-        frame = AudioFrame(audio=chunk.data, sample_rate=chunk.sample_rate, num_channels=chunk.num_channels)
-        sender = _Sender()
-        self._senders.append(sender)
-        self._spoken_s += frame.duration_s
-        self._waiting_s += frame.duration_s
-        try:
-            await self._send(frame)
-        except BaseException:
-            self._spoken_s -= frame.duration_s
-            self._senders.remove(sender)
-            if sender.fault is not None:
-                self._encoding_failed(sender.fault)  # there is something else to raise here
-            raise
-        finally:
-            self._waiting_s -= frame.duration_s
-        self._senders.remove(sender)
-        if sender.fault is not None:
-            raise sender.fault
-
-    @property
-    def unsent_s(self) -> float:
-        """How much of what this side says in real time has not left yet."""
-        if self._session is None or self.ending is not None:
-            return 0.0
-        return self._waiting_s + self._session.statistics().audio_queued_s
-
-    async def flush_at_once(self) -> None:
-        """Send what the resampler still holds of audio that was sent at once."""
-        if self._said is not None:
-            await self._send_at_once(self._said.flush())
-
-    async def send(self, messages: Messages, where: str, *, urgent: bool = False) -> bool:
-        """Send what a hook gave; False if that was nothing."""
-        finished = outgoing(messages, where)
-        if not finished:
-            await trio.lowlevel.checkpoint()
-            return False
-        frame = self.bridge.finished(finished, urgent=urgent)
-        try:
-            await self._send(frame)
-        finally:
-            self.bridge.forget(frame)
-        return True
-
-    async def drain(self) -> None:
-        """Wait until everything queued was written."""
-        try:
-            await self._open_session().output.drain()
-        except ConnectionClosed as closed:
-            raise self.outcome(closed) from None
-
-    async def _send_at_once(self, pcm: bytes) -> None:
-        if not pcm:
-            await trio.lowlevel.checkpoint()
-            return
-        messages = self.bridge.encode_audio(pcm)
-        await self.send(messages, "encode_audio")
-        self._record_caller(pcm)
-
-    def _native(self, chunk: AudioChunk) -> bytes:
-        converter, held = self._said, b""
-        if converter is None or converter.source != chunk.format:
-            held = b"" if converter is None else converter.flush()
-            converter = self._said = Converter(chunk.format, self.protocol.input_format)
-        return held + converter.process(chunk.data)
-
-    async def _send(self, frame: Frame) -> None:
-        session = self._open_session()
-        try:
-            await session.output.send(frame)
-        except ConnectionClosed as closed:
-            raise self.outcome(closed) from None
-
-    def _open_session(self) -> Session:
-        if self._session is None or self.ending is not None:
-            raise self.outcome()
-        if self._is_leaving:
-            raise LocalProtocolError("disconnect() was called: nothing more can be sent")
-        return self._session
-
-    def _encoding_failed(self, fault: Exception) -> None:
-        """Give a failed encoding to the send_audio under way, else to the next recv_audio; there one is enough."""
-        if self._senders:
-            self._senders[-1].fault = fault
-        elif self._unread_fault is None:
-            self._unread_fault = fault
-            self.inbox.put(fault, trio.current_time())
-
     # Receiving
 
     async def receive(self, timeout_s: float) -> AudioChunk | None:
@@ -311,10 +137,10 @@ class Conversation:
         if self.is_calling:
             raise trio.BusyResourceError("call() is reading the agent's answer: receive before it or after it")
         await trio.lowlevel.checkpoint_if_cancelled()
-        said_s = self._spoken_s
+        said_s = self.sending.spoken_s
         while True:
             # Asked again when it should have left: a slow peer, or an interruption, makes it another time.
-            speaks_for_s = said_s - self._spoken_s + self.unsent_s
+            speaks_for_s = said_s - self.sending.spoken_s + self.sending.unsent_s
             speaks = speaks_for_s > _SHORTEST_S
             with trio.move_on_after(speaks_for_s if speaks else max(0.0, timeout_s)):
                 return await self._next_audio()
@@ -326,7 +152,7 @@ class Conversation:
             waiting = self.inbox.take_nowait()
             if waiting is None and self.is_finished:
                 await trio.lowlevel.cancel_shielded_checkpoint()
-                raise self.outcome()
+                raise self.fate.outcome()
             with suppress(trio.EndOfChannel):
                 item = self.said(waiting or await self.inbox.take())
                 if isinstance(item, AudioChunk):
@@ -340,7 +166,7 @@ class Conversation:
             waiting = self.inbox.take_nowait()
             if waiting is None and self.is_finished:
                 await trio.lowlevel.cancel_shielded_checkpoint()
-                raise self.outcome()
+                raise self.fate.outcome()
             with suppress(trio.EndOfChannel):
                 arrived = waiting or await self.inbox.take()
                 if waiting is not None:
@@ -350,25 +176,20 @@ class Conversation:
     @property
     def is_finished(self) -> bool:
         """Whether nothing more is to be expected: the connection has ended, or the agent says that it hung up."""
-        return self.inbox.has_ended or self._hung_up
+        return self.inbox.has_ended or self.fate.has_hung_up
 
     def said(self, arrived: Arrived) -> AudioChunk | AgentEvent:
         """What the agent said; or raise, where it is an exception."""
         if isinstance(arrived.item, Exception):
-            if arrived.item is self._unread_fault:
-                self._unread_fault = None
+            self.sending.fault_was_read(arrived.item)
             raise arrived.item
         return arrived.item
 
     # The end
 
-    def leave(self) -> None:
-        """Say that it is this side's will to end."""
-        self._is_leaving = True
-
     async def disconnect(self) -> None:
         """End the conversation in good order, and wait for that."""
-        self.leave()
+        self.fate.is_leaving = True
         self._stop.cancel()
         await self.over.wait()
 
@@ -381,18 +202,17 @@ class Conversation:
 
     def end(self, ending: ConnectionClosed) -> None:
         """Tell the readers how it ended; what came before is still theirs. The first ending counts."""
-        if self.ending is None:
-            self._flush_heard()
-            self.ending = ending
-            self._ended_at = trio.current_time()
+        if self.fate.ending is None:
+            self.hearing.flush()
+            self.fate.end(ending)
             self.inbox.end()
-            self.has_ended.set()
 
     def statistics(self) -> Statistics:
         """What the session counted, and what was dropped or failed on this side of it."""
-        if self._session is None:
-            raise self.outcome()
-        counted = self._session.statistics()
+        session = self.sending.session
+        if session is None:
+            raise self.fate.outcome()
+        counted = session.statistics()
         return evolve(
             counted,
             audio_in_dropped_s=counted.audio_in_dropped_s + self.inbox.dropped_audio_s,
@@ -400,28 +220,12 @@ class Conversation:
             malformed_messages=counted.malformed_messages + self.bridge.undecoded,
         )
 
-    def outcome(self, ending: ConnectionClosed | None = None) -> AgentFinished | AgentConnectionLost:
-        """Make the error that says how it ended; a new one each time, so tracebacks stay apart."""
-        known = self.ending or ending
-        elapsed_s = (trio.current_time() if self._ended_at is None else self._ended_at) - self.dialled_at
-        code, reason = (None, "") if known is None else (known.code, known.reason)
-        by_agent = self._hung_up or (known is not None and known.initiator != "local")
-        if self._hung_up or known is None or (code in CLEAN_CLOSE_CODES and (by_agent or self._is_leaving)):
-            what = f"{'the agent' if by_agent else 'this side'} finished the conversation"
-            return AgentFinished(what, peer=self.url, elapsed_s=elapsed_s, close_code=code, reason=reason)
-        what = f"the connection broke ({known})"
-        return AgentConnectionLost(what, peer=self.url, elapsed_s=elapsed_s, close_code=code, reason=reason)
-
     def silent(self, waited_s: float, messages: int, answer: Answer | None = None) -> AgentSilent:
-        return AgentSilent(
-            peer=self.url,
-            elapsed_s=trio.current_time() - self.dialled_at,
-            waited_s=waited_s,
-            messages=messages,
-            dead_after_s=self.dead_after_s,
-            unsent_s=self.unsent_s,
-            answer=answer,
-        )
+        """Make the error that says that nothing came."""
+        return self.fate.silent(waited_s, messages, self.sending.unsent_s, answer)
+
+    def _encoding_failed(self, fault: Exception) -> None:
+        self.sending.encoding_failed(fault)
 
     def _record_caller(self, pcm: bytes) -> None:
         if self.recording is not None:
