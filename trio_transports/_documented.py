@@ -8,7 +8,7 @@ import ast
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar, final
@@ -76,29 +76,55 @@ def field_docs(cls: type) -> dict[str, str]:
     return {given.get(name, name): text for name, text in found.items() if name in given or not name.startswith("_")}
 
 
-def value_doc(module: str, name: str) -> str:
-    """The text under a value that a module holds, or that of the module which it was imported from."""
+def value_doc(module: str, name: str) -> tuple[str, str]:
+    """The text under a value that a module holds, or imports, and what the value is in the source."""
+    for statement in _statements(module):
+        match statement:
+            case ast.ImportFrom() if any(name == (one.asname or one.name) for one in statement.names):
+                is_package = hasattr(sys.modules[module], "__path__")
+                parents = module.split(".")[: (1 if is_package else 0) - statement.level or None]
+                return value_doc(
+                    ".".join([*(parents if statement.level else []), *filter(None, [statement.module])]), name
+                )
+            case ast.Assign(targets=[ast.Name(id=found)]) | ast.AnnAssign(target=ast.Name(id=found)) if (
+                found == name and statement.value is not None
+            ):
+                return dict(_texts(_statements(module))).get(name, ""), ast.unparse(statement.value)
+    return "", ""
+
+
+def definition(value: object) -> ast.stmt | None:
+    """The class or function as it stands in the source; None where there is no source."""
+    value = inspect.unwrap(value) if callable(value) else value
+    found = None
+    statements = _statements(getattr(value, "__module__", ""))
+    for part in getattr(value, "__qualname__", "").split("."):
+        named = [each for each in statements if isinstance(each, _DEFINITIONS) and each.name == part]
+        if not named:
+            return None
+        found = named[-1]
+        statements = tuple(found.body)
+    return found
+
+
+_DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@lru_cache(maxsize=512)
+def _statements(module: str) -> tuple[ast.stmt, ...]:
+    """A module's source, taken apart once."""
     try:
-        statements = ast.parse(inspect.getsource(sys.modules[module])).body
-    except OSError:  # run without its source
-        return ""
-    for statement in statements:
-        if isinstance(statement, ast.ImportFrom) and any(name == (one.asname or one.name) for one in statement.names):
-            is_package = hasattr(sys.modules[module], "__path__")
-            parents = module.split(".")[: (1 if is_package else 0) - statement.level or None] if statement.level else []
-            return value_doc(".".join([*parents, *filter(None, [statement.module])]), name)
-    return dict(_texts(statements)).get(name, "")
+        return tuple(ast.parse(inspect.getsource(sys.modules[module])).body)
+    except (KeyError, OSError, TypeError):  # run without its source
+        return ()
 
 
 def _in_source(cls: type) -> dict[str, str]:
-    try:
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-    except (OSError, TypeError):  # run without its source
-        return {}
-    return dict(_texts(tree.body)) if isinstance(tree, ast.ClassDef) else {}
+    found = definition(cls)
+    return dict(_texts(found.body)) if isinstance(found, ast.ClassDef) else {}
 
 
-def _texts(statements: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+def _texts(statements: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:
     """Each name that is given a type or a value, with the string that follows."""
     for statement, after in pairwise(statements):
         match statement, after:

@@ -121,3 +121,26 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert str(out) in capsys.readouterr().out
     assert main(["docs", "--out", str(tmp_path / "no" / "page.html")]) == 1
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_types_are_told_by_their_names(page: str) -> None:
+    """A type that has a name is told by it, and what a class has of another public one is told there."""
+    (front, *_) = rooms()
+    told = {entry.name: entry for entry in front.entries}
+    (data,) = (member for member in told["UIFrame"].members if member.name == "data")
+    assert data.signature == ": JSONValue = None"
+    (send,) = (
+        member
+        for room in rooms()
+        for entry in room.entries
+        if entry.anchor == "trio_transports.session.Output"
+        for member in entry.members
+        if member.name == "send"
+    )
+    assert (send.kind, send.signature) == ("async method", "(frame: Frame) -> None")
+    (session,) = (member for member in told["WebsocketClientTransport"].members if member.name == "session")
+    assert session.kind == "async with method"
+    server = told["WebsocketServerParams"]
+    assert "audio_in_enabled" not in {member.name for member in server.members}
+    assert server.bases == (("TransportParams", "trio_transports.TransportParams"),)
+    assert "ForwardRef" not in page

@@ -4,12 +4,13 @@ Rules
 1. A name is public if it stands in ``__all__`` of one of ``MODULES``, and a member if no underscore leads its name.
    Everything else, in whatever module, is this library's own business.
 2. A name is told once, in the module that stands first in ``MODULES``; elsewhere it is only listed.
-3. What is made by the library alone (``MADE_HERE``) is told without what it is made of.
-4. A module whose extra is not installed is listed with the reason.
+3. What a class has of another public one is told there.
+4. What is made by the library alone (``MADE_HERE``) is told without what it is made of.
+5. A module whose extra is not installed is listed with the reason.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Final, final
@@ -18,6 +19,7 @@ import attrs
 from attrs import field, frozen
 
 from .._documented import default_of, field_docs, own_text, value_doc
+from . import signatures
 
 ROOT: Final = "trio_transports"
 MODULES: Final = (
@@ -124,6 +126,8 @@ class Entry:
     signature: str
     text: str
     members: tuple[Member, ...] = ()
+    bases: tuple[tuple[str, str], ...] = ()
+    """The public classes whose members it has too, and the anchors where those are told."""
 
     @property
     def anchor(self) -> str:
@@ -147,23 +151,32 @@ class Room:
 
 def rooms() -> Iterator[Room]:
     """Every module with its public names."""
-    told: dict[int, str] = {}
-    for short in MODULES:
-        name = f"{ROOT}.{short}" if short else ROOT
-        try:
-            module = import_module(name)
-        except ImportError as exc:
-            yield Room(name=name, text="", entries=(), missing=str(exc))
+    modules = {name: _imported(name) for name in (f"{ROOT}.{short}" if short else ROOT for short in MODULES)}
+    places: dict[int, str] = {}
+    for name, module in modules.items():
+        for public, value in () if isinstance(module, str) else public_names(module):
+            if inspect.isclass(value) or inspect.isroutine(value):
+                places.setdefault(id(value), f"{name}.{public}")
+    for name, module in modules.items():
+        if isinstance(module, str):
+            yield Room(name=name, text="", entries=(), missing=module)
             continue
         entries, elsewhere = [], []
         for public, value in public_names(module):
-            if id(value) in told and (inspect.isclass(value) or inspect.isroutine(value)):
-                elsewhere.append((public, told[id(value)]))
-                continue
-            entry = _entry(name, public, value)
-            told[id(value)] = entry.anchor
-            entries.append(entry)
+            place = places.get(id(value), f"{name}.{public}")
+            if place == f"{name}.{public}":
+                entries.append(_entry(name, public, value, places))
+            else:
+                elsewhere.append((public, place))
         yield Room(name=name, text=inspect.getdoc(module) or "", entries=tuple(entries), elsewhere=tuple(elsewhere))
+
+
+def _imported(name: str) -> ModuleType | str:
+    """The module, or why it cannot be looked at."""
+    try:
+        return import_module(name)
+    except ImportError as exc:
+        return str(exc)
 
 
 def public_names(module: ModuleType) -> Iterator[tuple[str, object]]:
@@ -172,21 +185,23 @@ def public_names(module: ModuleType) -> Iterator[tuple[str, object]]:
         yield name, getattr(module, name)
 
 
-def _entry(module: str, name: str, value: object) -> Entry:
+def _entry(module: str, name: str, value: object, places: Mapping[int, str]) -> Entry:
     if inspect.isclass(value):
+        bases = [base for base in value.__mro__[1:] if id(base) in places]
         return Entry(
             module=module,
             name=name,
             kind=_kind_of_class(value),
-            signature=_signature(value),
+            signature=signatures.of_callable(value),
             text=own_text(value),
-            members=tuple(members(value)),
+            members=tuple(members(value, without=bases)),
+            bases=tuple((base.__name__, places[id(base)]) for base in bases),
         )
     if inspect.isroutine(value):
-        kind = "async function" if inspect.iscoroutinefunction(value) else "function"
-        return Entry(module=module, name=name, kind=kind, signature=_signature(value), text=inspect.getdoc(value) or "")
-    text = value_doc(module, name)
-    return Entry(module=module, name=name, kind="value", signature=f" = {_type_name(value)}"[:200], text=text)
+        kind, signature = f"{signatures.kind_of(value)} function".lstrip(), signatures.of_callable(value)
+        return Entry(module=module, name=name, kind=kind, signature=signature, text=inspect.getdoc(value) or "")
+    text, source = value_doc(module, name)
+    return Entry(module=module, name=name, kind="value", signature=f" = {source}"[:200], text=text)
 
 
 def _kind_of_class(cls: type) -> str:
@@ -195,42 +210,51 @@ def _kind_of_class(cls: type) -> str:
     return "protocol" if getattr(cls, "_is_protocol", False) else "class"
 
 
-def members(cls: type) -> Iterator[Member]:
-    """Fields first, then properties and methods, each kind in the order of the source."""
+def members(cls: type, *, without: Collection[type] = ()) -> Iterator[Member]:
+    """Fields first, then properties and methods, each kind in the order of the source.
+
+    What it has of one of the classes ``without`` is left out.
+    """
     texts = field_docs(cls)
     told = set()
-    for name, annotation in _fields(cls):
+    for name, annotation, owner in _fields(cls):
         told.add(name)
-        signature = f"{_typed(annotation)}{default_of(cls, name)}"
+        if owner in without:
+            continue
+        signature = f"{annotation}{default_of(cls, name)}"
         yield Member(name=name, kind="field", signature=signature, text=texts.get(name, ""))
-    for name, value in _methods(cls):
-        if name in told:
+    for name, value, owner in _methods(cls):
+        if name in told or owner in without:
             continue
         if isinstance(value, property):
-            annotation = inspect.signature(value.fget).return_annotation if value.fget else inspect.Signature.empty
-            yield Member(name=name, kind="property", signature=_typed(annotation), text=inspect.getdoc(value) or "")
-            continue
-        function = value.__func__ if isinstance(value, classmethod | staticmethod) else value
-        kind = "async method" if inspect.iscoroutinefunction(function) else "method"
-        yield Member(name=name, kind=kind, signature=_signature(function), text=inspect.getdoc(function) or "")
+            signature, kind = signatures.of_result(value.fget), "property"
+        else:
+            value = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+            signature, kind = signatures.of_callable(value), f"{signatures.kind_of(value)} method".lstrip()
+        yield Member(name=name, kind=kind, signature=signature, text=inspect.getdoc(value) or "")
 
 
-def _fields(cls: type) -> Iterator[tuple[str, object]]:
-    """What is given when a value is made, by the name under which it is given, and what can be read from it."""
-    of_attrs = attrs.fields(cls) if attrs.has(cls) else ()
-    for one in of_attrs:
-        if not one.name.startswith("_") or (one.init and cls.__name__ not in MADE_HERE):
-            yield one.alias or one.name, one.type
-    known = {one.name for one in of_attrs}
-    for ancestor in reversed(cls.__mro__):
-        if ancestor.__module__.startswith(ROOT):
-            for name, annotation in vars(ancestor).get("__annotations__", {}).items():
-                if not name.startswith("_") and name not in known:
-                    known.add(name)
-                    yield name, annotation
+def _fields(cls: type) -> Iterator[tuple[str, str, type]]:
+    """What is given when a value is made, by the name under which it is given, and what can be read from it.
+
+    With each its type as it is written, and the class that has it first.
+    """
+    owners = {
+        name: ancestor
+        for ancestor in reversed(cls.__mro__)
+        if ancestor.__module__.startswith(ROOT)
+        for name in vars(ancestor).get("__annotations__", {})
+    }
+    of_attrs = {one.name: one for one in attrs.fields(cls)} if attrs.has(cls) else {}
+    for name in [*of_attrs, *(name for name in owners if name not in of_attrs)]:
+        one, owner = of_attrs.get(name), owners.get(name, cls)
+        is_given = one is not None and one.init and cls.__name__ not in MADE_HERE
+        if is_given or not name.startswith("_"):
+            alias = one.alias if one is not None and one.alias else name
+            yield alias, signatures.of_field(owner, name), owner
 
 
-def _methods(cls: type) -> Iterator[tuple[str, object]]:
+def _methods(cls: type) -> Iterator[tuple[str, object, type]]:
     seen = set()
     for ancestor in cls.__mro__:
         if not ancestor.__module__.startswith(ROOT):
@@ -239,63 +263,4 @@ def _methods(cls: type) -> Iterator[tuple[str, object]]:
             is_method = inspect.isfunction(value) or isinstance(value, property | classmethod | staticmethod)
             if not name.startswith("_") and name not in seen and is_method:
                 seen.add(name)
-                yield name, value
-
-
-def _signature(value: object) -> str:
-    if not callable(value):
-        return ""
-    try:
-        signature = inspect.signature(value)
-    except (TypeError, ValueError):
-        return ""
-    kept = [
-        parameter.replace(annotation=_named(parameter.annotation))
-        for name, parameter in signature.parameters.items()
-        if name not in ("self", "cls")
-    ]
-    told = str(inspect.Signature(kept, return_annotation=_named(signature.return_annotation)))
-    return told.replace("'", "") if "'" in told else told
-
-
-class _Plain:
-    """An annotation that is written as it stands."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def _named(annotation: object) -> object:
-    empty = inspect.Signature.empty
-    return annotation if annotation is empty or annotation is None else _Plain(_type_name(annotation))
-
-
-def _typed(annotation: object) -> str:
-    return "" if annotation in (None, inspect.Signature.empty) else f": {_type_name(annotation)}"
-
-
-def _type_name(annotation: object) -> str:
-    """A type as one would write it: without the modules in front of its names."""
-    if isinstance(annotation, str):
-        return annotation
-    text = (
-        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
-    )
-    return _without_modules(text)
-
-
-def _without_modules(text: str) -> str:
-    out, word = [], ""
-    for character in text + " ":
-        if character.isalnum() or character in "._":
-            word += character
-            continue
-        out.append(
-            word.rsplit(".", 1)[-1] if word.count(".") and not word.startswith(".") and "..." not in word else word
-        )
-        out.append(character)
-        word = ""
-    return "".join(out)[:-1]
+                yield name, value, ancestor

@@ -66,6 +66,9 @@ def _entry_html(entry: Entry) -> str:
     signature = f"<pre><code>{escape(entry.name)}{shown}</code></pre>" if shown else ""
     inside = "".join(_member_html(entry, member) for member in entry.members)
     listed = f"<dl>{inside}</dl>" if inside else ""
+    if entry.bases:
+        named = ", ".join(f'<a href="#{anchor}"><code>{name}</code></a>' for name, anchor in entry.bases)
+        listed += f"<p>And what it has of {named}.</p>"
     text = to_html(entry.text, level=4, prefix=f"{entry.anchor}-")
     return f'<article id="{entry.anchor}" data-search="{entry.anchor}">{head}{signature}{text}{listed}</article>'
 
