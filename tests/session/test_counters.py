@@ -178,6 +178,8 @@ async def test_all_counters(autojump_clock: MockClock) -> None:
                 "interruptions": round_number,
                 "reconnects": round_number - 1,
                 "pictures_sent": 0,
+                "pictures_received": 0,
+                "pictures_in_dropped": 0,
                 "pictures_dropped": 0,
                 "dropped_by_kind": {"TextFrame": 2 * round_number},  # in a pipeline, and in the output
             }

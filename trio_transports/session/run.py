@@ -109,7 +109,9 @@ class Run:
         if frame_logger.isEnabledFor(logging.DEBUG):
             self._parts.outbound.taps.each.append(FrameLog(self.session.id, trio.current_time()))
         self._events.emit(Connected(self.session))
-        self._parts.outbound.screens.tell_not_carried = self._pictures_not_carried
+        dialect = type(self._parts.serializer).__name__
+        tell = partial(_tell_not_carried, self._events, self.session, dialect)
+        self._parts.outbound.screens.tell_not_carried = tell
         self._receiving.begin()
 
     async def receive(self) -> None:
@@ -168,9 +170,6 @@ class Run:
         if limit.cancelled_caught:
             logger.error("hanging up call %s took longer than hang_up_timeout", _call_name(announced))
 
-    def _pictures_not_carried(self) -> None:
-        self._events.emit(PicturesNotCarried(self.session, type(self._parts.serializer).__name__))
-
     # Timers
 
     def _session_timed_out(self, _now_s: float) -> float:
@@ -188,6 +187,11 @@ class Run:
         self._events.emit(IdleTimeout(self.session))
         self._parts.closing.now(1001, "idle timeout")
         return float("inf")
+
+
+def _tell_not_carried(events: Broadcast[Event], session: Session, dialect: str) -> None:
+    """No method: what is kept by a session's parts must not keep its connection."""
+    events.emit(PicturesNotCarried(session, dialect))
 
 
 def _tell_turn(events: Broadcast[Event], session: Session, latency_s: float) -> None:
