@@ -113,6 +113,7 @@ async def test_a_client_that_writes_meanwhile_reads_the_goodbye_before_the_reset
                     ENGINES[engine].connect(stream, url="ws://x/", host="x", resource="/", settings=settings) as wire,
                     trio.open_nursery() as nursery,
                 ):
+                    await wire.send("a word")  # the server waits for one, and this side will wait for the server
                     nursery.start_soon(read_all, wire, endings)
                     nursery.start_soon(write_on, wire, size, endings)
                     await trio.sleep(0.02)
