@@ -4,15 +4,17 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
-from tests.bus.proxies import JSON, client, data, received, running, server, wire_pair
-from trio_transports.bus import BusMessage, LocalBus
+from tests.bus.proxies import JSON, client, data, frame_message, received, running, server, wire_pair
+from trio_transports.bus import BusJobCancelMessage, BusMessage, LocalBus
 from trio_transports.errors import ConnectionClosed
+from trio_transports.frames import TextFrame
 from trio_transports.params import ReconnectPolicy
 from trio_transports.wire import Peer
-from trio_transports.wire.memory import MemoryWire
+from trio_transports.wire.memory import MemoryWire, memory_wire_pair
 from trio_transports.wire.protocol import BytesLike
 
 
@@ -203,3 +205,42 @@ async def test_what_meets_an_end_goes_over_the_next_connection(autojump_clock: t
         await bus.send(numbered(2))
         await trio.sleep(1)
         assert numbers(await received(far)) == [1, 2]
+
+
+@pytest.mark.parametrize("lean", [False, True], ids=["one at a time", "several"])
+async def test_what_is_urgent_overtakes_what_is_not_written_yet(
+    lean: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A cancellation waits for the message under way, and not for the rest of the turn that it is in; twice."""
+    peer = Peer(address="memory")
+    near, far = memory_wire_pair(near=peer, far=peer, buffer_messages=2, sends_now=lean)
+    proxy = server(near)
+    async with running(proxy) as bus:
+        for round_ in range(2):
+            for number in range(12):
+                await bus.send(numbered(number))
+            await trio.testing.wait_all_tasks_blocked()  # the peer does not read
+            await bus.send(BusJobCancelMessage(source="near", target="far", job_id="urgent"))
+            got = await received(far)
+            at = next(index for index, message in enumerate(got) if isinstance(message, BusJobCancelMessage))
+            assert at <= 3, (round_, at)  # two in the peer's buffer, one under way
+            del got[at]
+            assert numbers(got) == [*range(12)], round_
+            await trio.sleep(1)
+        assert (proxy.statistics().sent, proxy.statistics().waiting) == (26, 0)
+
+
+async def test_a_message_too_large_within_a_batch_costs_itself(autojump_clock: trio.testing.MockClock) -> None:
+    """The peer ends the connection for it; what was before it came, what is behind it goes over the next, once."""
+    peer = Peer(address="memory")
+    pairs = [memory_wire_pair(near=peer, far=peer, max_message_bytes=1000, sends_now=True) for _ in range(2)]
+    (first, first_far), (second, second_far) = pairs
+    proxy = client(first, second, reconnect=ReconnectPolicy(initial_delay=0.1))
+    async with running(proxy) as bus:
+        for number in range(8):
+            large = frame_message("near", "far", TextFrame(text="x" * 2000))
+            await bus.send(large if number == 4 else numbered(number))
+        await trio.sleep(1)
+        assert [JSON.decode(message).id for message in first_far._arrived] == [0, 1, 2, 3]
+        assert numbers(await received(second_far)) == [5, 6, 7]
+        assert proxy.statistics().sent == 8

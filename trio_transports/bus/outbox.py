@@ -62,6 +62,11 @@ class Outbox:
     def waiting_bytes(self) -> int:
         return self._bytes
 
+    @property
+    def has_urgent(self) -> bool:
+        """Whether a system message waits."""
+        return bool(self._system)
+
     def put(self, waiting: Waiting) -> None:
         (self._system if waiting.is_system else self._data).append(waiting)
         self._count(waiting)

@@ -240,6 +240,19 @@ async def _several_to_a_peer_that_does_not_read(near: Batches, far: Batches) -> 
     assert got == [batch[number % 16] for number in range(total)], "send_several_now: what was taken arrives, once"
 
 
+async def _several_with_one_too_big(near: Wire, far: Wire) -> None:
+    """Rule 6 within a batch: what is before it comes, and none of what was taken is reported as not taken."""
+    if not isinstance(near, Batches):
+        return
+    said: list[str | bytes] = ["before", bytes(_MAX_BYTES + 1), "behind"]
+    taken = near.send_several_now(said)
+    assert taken in (0, 2, 3), f"send_several_now: what is too big is taken too, and {taken} says that it is not"
+    if taken:
+        messages, closed = await _read_to_the_end(far)
+        assert messages == ["before"], f"send_several_now: what is before one too big comes, and only that: {messages}"
+        assert closed.code == 1009, f"rule 6, receiver: {closed!r}"
+
+
 def _sending_several(wire: Batches) -> Callable[[], Awaitable[object]]:
     async def send() -> None:
         await trio.lowlevel.checkpoint()
@@ -263,6 +276,7 @@ _CHECKS: Final = (
     _abort_is_immediate,
     _cancelled_send_aborts,
     _too_big_is_1009,
+    _several_with_one_too_big,
     _what_is_sent_now_arrives,
     _cancelled_flush_aborts,
     _several_arrive_in_order,

@@ -52,7 +52,7 @@ class MemoryWire:
         """Wait for the next message; ``ConnectionClosed`` once it has ended and all was read."""
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
-            if self._arrived and (self._ending is None or self._ending.initiator != "local"):
+            if self._arrived:
                 message = self._arrived.popleft()
                 self._other._has_room()
                 await trio.lowlevel.cancel_shielded_checkpoint()
@@ -86,14 +86,14 @@ class MemoryWire:
                 if self._other.unresponsive:
                     await self._acknowledged.wait()
             finally:
-                self._end(self._goodbye)
+                self._leave(self._goodbye)
         await trio.lowlevel.checkpoint()
 
     def abort(self) -> None:
         """End the connection at once."""
         self._acknowledged.set()
         if self._ending is None:
-            self._end(self._goodbye or Ending(1006, "aborted", "local"))
+            self._leave(self._goodbye or Ending(1006, "aborted", "local"))
             self._other._end(Ending(1006, "connection lost"))
 
     @property
@@ -131,6 +131,12 @@ class MemoryWire:
         self._arrived.append(message)
         self._readers.unpark()
 
+    def _leave(self, ending: Ending) -> None:
+        """End it from here: nobody will read what has arrived."""
+        if self._ending is None:
+            self._arrived.clear()
+        self._end(ending)
+
     def _end(self, ending: Ending) -> None:
         if self._ending is None:
             self._ending = ending
@@ -160,6 +166,8 @@ class LeanMemoryWire(MemoryWire):
 
     def send_several_now(self, messages: Sequence[str | bytes]) -> int:
         for taken, message in enumerate(messages):
+            if taken and not self._is_open:
+                return taken  # the one before was too large: it ended the connection, and is written all the same
             done = self.send_now(message)
             if done is not True:
                 return taken + (done is None)
@@ -167,7 +175,7 @@ class LeanMemoryWire(MemoryWire):
 
     async def receive_several(self) -> list[str | bytes]:
         several = [await self.receive()]
-        while self._arrived and (self._ending is None or self._ending.initiator != "local"):
+        while self._arrived:
             several.append(self._arrived.popleft())
             self._other._has_room()
         return several

@@ -68,7 +68,8 @@ class Batches(SendsNow, Protocol):
     def send_several_now(self, messages: Sequence[str | bytes]) -> int:
         """As ``send_now`` of one after another; returns how many were taken.
 
-        The last of these may only be begun: another may be sent after ``await flushed()``.
+        The last of these may only be begun: another may be sent after ``await flushed()``. ConnectionClosed only where
+        none was taken: one that ends the connection, as it is too large, is the last that was.
         """
 
     async def receive_several(self) -> list[str | bytes]:

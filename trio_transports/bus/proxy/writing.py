@@ -5,7 +5,8 @@ Rules
    in between, waits until its sender has had its turn: all of that turn leaves together.
 2. One task writes what waits. A write that makes no progress within ``send_timeout`` aborts the connection: a peer that
    stopped reading costs its own connection and nothing else.
-3. What the wire took is written; the rest is put back into the outbox, for the next connection. Nothing is sent twice.
+3. What the wire took is written; the rest is put back into the outbox, for the next connection, or behind what is
+   urgent and came meanwhile. Nothing is sent twice.
 4. After ``finish`` nothing more is begun, and who ends the connection waits for the write under way: one cancelled
    midway leaves half a frame behind, and nothing could be said after it.
 """
@@ -93,13 +94,15 @@ class LinkWriter:
                 return
             finally:
                 self._idle.set()
+            if not self._is_ending:
+                self.outbox.put_back()
 
     async def _write_batch(self, batch: list[Waiting]) -> None:
         if batch[0] is BEGUN:
             await self._flushed()
             self.outbox.written(1)
             del batch[0]
-        while batch and not self._is_ending:
+        while batch and not self._is_ending and not (self.outbox.has_urgent and not batch[0].is_system):
             taken = self._batches.send_several_now([each.data for each in batch]) if self._batches is not None else 0
             if taken:
                 self._count(batch, taken)
