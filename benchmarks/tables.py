@@ -26,6 +26,8 @@ HEADLINES = {
     "stall": "a second after a hole",
 }
 """What the ratio of each scenario is taken of."""
+BASELINES = {"bus": "pipecat-bus"}
+"""What it is taken to, where that is another peer than ``BASELINE``."""
 
 
 CURVE = "curve"
@@ -86,7 +88,8 @@ def _table(results: Results, scenario: str, found: Sequence[Measurement], sessio
     units = {measurement.metric: measurement.unit for measurement in here}
     by_key = {(measurement.peer, measurement.metric): measurement for measurement in here}
     headline = HEADLINES.get(scenario, metrics[0])
-    base = by_key.get((BASELINE, headline))
+    baseline = BASELINES.get(scenario, BASELINE)
+    base = by_key.get((baseline, headline))
     rows: list[tuple[str, ...]] = []
     ours: set[int] = set()
     for peer in _peer_order(results):
@@ -102,7 +105,7 @@ def _table(results: Results, scenario: str, found: Sequence[Measurement], sessio
     where = case_title(sessions, case)
     return Table(
         title=f"{scenario}: {where}" if where else scenario,
-        columns=("peer", "does", f"{headline} / {BASELINE}", *(f"{metric} ({units[metric]})" for metric in metrics)),
+        columns=("peer", "does", f"{headline} / {baseline}", *(f"{metric} ({units[metric]})" for metric in metrics)),
         rows=tuple(rows),
         ours=frozenset(ours),
     )

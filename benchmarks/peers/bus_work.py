@@ -12,7 +12,7 @@ AUDIO = bytes(1 + index % 255 for index in range(640))
 WINDOW = 256
 """Messages on the way at once: below every bound of both libraries."""
 QUICK = "--quick" in sys.argv
-JOBS = 320 if QUICK else 3200
+JOBS = 960 if QUICK else 3200
 MESSAGES = 1000 if QUICK else 10_000
 
 

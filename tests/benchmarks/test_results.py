@@ -120,6 +120,18 @@ def test_tables_put_ratios_first() -> None:
     assert table.ours == frozenset({0})
 
 
+def test_the_bus_is_held_against_pipecats() -> None:
+    """Where no peer is the usual baseline, the column of ratios is not empty."""
+    found = results()
+    found.measurements += [
+        measurement(peer, *values, scenario="bus", metric="job round trips", sessions=None, better="higher")
+        for peer, values in (("ours-bus", (40.0, 30.0)), ("pipecat-bus", (10.0, 10.0)))
+    ]
+    [table] = scenario_tables(found, "bus")
+    assert table.columns[2] == "job round trips / pipecat-bus"
+    assert [row[2] for row in table.rows] == ["3.50x", "1.00x"]
+
+
 def test_micro_tables() -> None:
     """A ratio is ours over the baseline's."""
     found = results()
