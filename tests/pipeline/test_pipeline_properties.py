@@ -162,6 +162,21 @@ def test_a_pipeline_that_is_a_stage_may_be_late_with_an_interruption() -> None:
         assert told in ([13, 14], [14])
 
 
+def test_a_pipeline_that_is_a_stage_says_nothing_of_the_old_turn_while_it_is_told() -> None:
+    """It lets its first stage read what lies before the interruption: what leaves it then is old."""
+    for before in range(1, 9):
+        steps = [*[Step("audio", 0.0)] * before, Step("interruption", 0.0), Step("audio", 0.0)]
+        for depth in range(1, 4):
+            stage: Stage = partial(plain, 0.0, 0.0)
+            for _ in range(depth):
+                stage = Pipeline([stage]).run
+            sink = Sink(0.0)
+            pipeline = Pipeline([stage], max_queued_frames=1, audio_max_queue_secs=None)
+            trio.run(partial(run, ends=False), pipeline, steps, sink, clock=MockClock(autojump_threshold=0))
+            told = sink.frames.index(InterruptionFrame(id=before))
+            assert [number(frame) for frame in sink.frames[told + 1 :]] == [before + 1], (before, depth)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     graph=st.lists(stages, max_size=4),

@@ -2,7 +2,7 @@
 
 Rules
 1. An interruption is the next that is taken. What of the old turn was queued is dropped (see ``turns``), and so is what
-   the stage before sends until it has taken the interruption itself.
+   the stage before sends until it has taken the interruption itself, or, if that is a pipeline, acted on it.
 2. Facts wait for no room, up to ``FACTS_AHEAD`` of them: passed on at once, none is lost to a stage that is cancelled.
 3. Nothing follows an ``EndFrame``: what is sent after it is dropped.
 4. Every frame that is dropped is told to the output, if that counts them.
@@ -43,6 +43,8 @@ class Link:
     interruption: InterruptionFrame | None = field(default=None, init=False)
     """Waiting to be read. A second one takes the place of the first: nothing lies between them."""
     interruptions: int = field(default=0, init=False)
+    is_being_interrupted: bool = field(default=False, init=False)
+    """The reader has taken an interruption, and is still in the old turn."""
     turn: trio.CancelScope | None = field(default=None, init=False)
     """What the reader does for the present turn: an interruption cancels it."""
     is_ended: bool = field(default=False, init=False)
@@ -83,7 +85,10 @@ class Link:
             raise StageGone("the next stage has returned: nothing reads what is sent")
 
     def _is_stale(self, since: int) -> bool:
-        return self.interruptions != since or (self.before is not None and self.before.interruption is not None)
+        if self.interruptions != since:
+            return True
+        before = self.before
+        return before is not None and (before.interruption is not None or before.is_being_interrupted)
 
     async def put(self, frame: Frame) -> None:
         """Queue a frame, when there is room. Cancelled, it has queued nothing."""
@@ -204,6 +209,15 @@ class StageInput(trio.abc.ReceiveChannel[Frame]):
                 yield
             finally:
                 self._link.turn = None
+
+    @contextmanager
+    def old_turn(self) -> Iterator[None]:
+        """Do what still belongs to the old turn, the interruption being taken: what is sent meanwhile is dropped."""
+        self._link.is_being_interrupted = True
+        try:
+            yield
+        finally:
+            self._link.is_being_interrupted = False
 
     async def aclose(self) -> None:
         self._on_close()

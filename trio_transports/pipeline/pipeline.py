@@ -40,6 +40,7 @@ Rules
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import final
 
@@ -161,8 +162,7 @@ class Pipeline:
                         frames = through(functions, frame)
                     for each in frames:
                         if isinstance(each, InterruptionFrame):
-                            await link.let_read()
-                            links.interrupt(0, each)
+                            await _interrupt(links, each, source if each is frame else None)
                         elif isinstance(each, CancelFrame):
                             links.cancel(each)
                         elif limit_s is None or not isinstance(each, AudioFrame):
@@ -202,6 +202,16 @@ class Pipeline:
         if links.cancellation is not None:  # rule 10
             await output.send(links.cancellation)
             everything.cancel()
+
+
+async def _interrupt(links: Links, frame: InterruptionFrame, source: object) -> None:
+    """Let the first stage read what lies before it, and interrupt, also when there was no time for the former."""
+    # A pipeline that this one is a stage of has been interrupted already: nothing old may reach it meanwhile.
+    with source.old_turn() if isinstance(source, StageInput) else nullcontext():
+        try:
+            await links.all[0].let_read()
+        finally:
+            links.interrupt(0, frame)
 
 
 def _only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
