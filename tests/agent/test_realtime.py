@@ -10,7 +10,15 @@ import trio
 from trio.testing import MockClock
 
 from tests.agent.memory import MemoryAdapter
-from trio_transports import Session, TransportParams, UserStartedSpeakingFrame
+from trio_transports import (
+    CancelFrame,
+    DTMFFrame,
+    EndFrame,
+    Frame,
+    Session,
+    TransportParams,
+    UserStartedSpeakingFrame,
+)
 from trio_transports.agent import realtime
 from trio_transports.agent.outcomes import AgentConnectionLost
 from trio_transports.agent.protocols.elevenlabs import ElevenLabsAgentProtocol
@@ -84,6 +92,33 @@ async def test_an_agent_that_notices_late(ahead_s: float, autojump_clock: MockCl
     assert turns[2].count(b"\3\0") >= 1.5 * RATE
     assert [item for item, _ in told] == ["one", "two"]
     assert all(900 < heard_ms < 1100 for _, heard_ms in told[:1] if isinstance(heard_ms, int))
+
+
+@pytest.mark.parametrize("goodbye", [EndFrame(), CancelFrame()], ids=["end", "cancel"])
+async def test_a_stage_before_it_ends_the_call(goodbye: EndFrame | CancelFrame, autojump_clock: MockClock) -> None:
+    """In order, behind what the agent has said, or at once: the caller is not left on the line, in call after call."""
+    adapter = MemoryAdapter(OpenAIRealtimeProtocol(), paced=False)
+
+    def ends_on_a_key(frame: Frame) -> Frame:
+        return goodbye if isinstance(frame, DTMFFrame) else frame
+
+    async def bot(session: Session) -> None:
+        async with adapter:
+            await Pipeline([ends_on_a_key, realtime(adapter)]).run(session.input, session.output)
+
+    for _ in range(2):
+        async with phone_call(bot, "browser", params=PARAMS) as phone:
+            await trio.sleep(0.1)
+            await adapter.agent.send(delta("one", 1, 1.0))
+            await trio.sleep(0.3)
+            for message in JSONFrameSerializer().encode(DTMFFrame(digit="1")):
+                await phone.wire.send(message)
+            with trio.fail_after(5):
+                await phone.has_ended.wait()
+        assert phone.closed is not None
+        assert phone.closed.code == 1000
+        said = b"".join(order.pcm for _, order in phone.orders if isinstance(order, PlayOrder))
+        assert (said.count(b"\1\0") >= 0.99 * RATE) is isinstance(goodbye, EndFrame)
 
 
 async def test_what_waited_to_be_said_was_not_heard(autojump_clock: MockClock) -> None:

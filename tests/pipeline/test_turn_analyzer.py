@@ -1,5 +1,6 @@
 """The end of a turn beyond silence: what the stage does with an analyzer's answers, in virtual time."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from attrs import define, field
 from trio.testing import MockClock
 
 from tests.pipeline.test_turns import Sink, speech
-from trio_transports.frames import AudioFrame, Frame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
+from trio_transports.frames import AudioFrame, EndFrame, Frame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
 from trio_transports.pipeline import Pipeline
 from trio_transports.pipeline.stages import turn_analyzer
 
@@ -28,7 +29,9 @@ class After:
         return silence_secs >= self.silence_s
 
 
-async def call(analyzer: After, spoken: list[tuple[str, float]], **settings: float) -> list[tuple[str, float]]:
+async def call(
+    analyzer: After, spoken: list[tuple[str, float]], *, ends: bool = False, **settings: float
+) -> list[tuple[str, float]]:
     """Speak and pause for so long each, noticed 0.2 s late; give what came out but audio, with its times."""
     feed, source = trio.open_memory_channel[Frame](10_000)
     sink = Sink()
@@ -45,8 +48,10 @@ async def call(analyzer: After, spoken: list[tuple[str, float]], **settings: flo
                 heard_s += CHUNK_S
                 await trio.sleep(CHUNK_S)
             at_s = heard_s
+        if ends:
+            await feed.send(EndFrame())
         feed.close()
-    names = {UserStartedSpeakingFrame: "started", UserStoppedSpeakingFrame: "stopped"}
+    names = {UserStartedSpeakingFrame: "started", UserStoppedSpeakingFrame: "stopped", EndFrame: "end"}
     return [
         (names[type(frame)], round(at - began_s, 1))
         for frame, at in zip(sink.frames, sink.times_s, strict=True)
@@ -54,18 +59,18 @@ async def call(analyzer: After, spoken: list[tuple[str, float]], **settings: flo
     ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A virtual clock jumps while a thread works: here the analyzer is called where it is asked."""
 
-    async def inline(function: Callable[..., bool], *arguments: object) -> bool:
+    async def inline(function: Callable[..., bool], *arguments: object, **_how: object) -> bool:
         await trio.lowlevel.checkpoint()
         return function(*arguments)
 
     monkeypatch.setattr(trio.to_thread, "run_sync", inline)
 
 
-async def test_a_pause_is_not_the_end(autojump_clock: MockClock) -> None:
+async def test_a_pause_is_not_the_end(autojump_clock: MockClock, no_threads: None) -> None:
     """Two pauses that the analyzer sees through are one turn; the silence it wants ends it, twice in one call."""
     analyzer = After(0.85)
     turn = [("speech", 1.0), ("silence", 0.6), ("speech", 1.0), ("silence", 0.6), ("speech", 1.0), ("silence", 2.0)]
@@ -74,15 +79,17 @@ async def test_a_pause_is_not_the_end(autojump_clock: MockClock) -> None:
     assert max(silence for _, silence in analyzer.asked) < 1.1
 
 
-async def test_a_pause_has_an_end(autojump_clock: MockClock) -> None:
+async def test_a_pause_has_an_end(autojump_clock: MockClock, no_threads: None) -> None:
     """An analyzer that never says yes is not asked for ever; nor does the end of the call lose the news."""
     told = await call(After(99), [("speech", 1.0), ("silence", 3.0)], max_pause_secs=1.5)
     assert told == [("started", 0.2), ("stopped", 2.5)]
     told = await call(After(99), [("speech", 1.0), ("silence", 0.5)])
     assert told == [("started", 0.2), ("stopped", 1.5)]
+    told = await call(After(99), [("speech", 1.0), ("silence", 0.5)], ends=True)
+    assert told == [("started", 0.2), ("stopped", 1.5), ("end", 1.5)]
 
 
-async def test_it_is_asked_about_the_turn_and_no_more(autojump_clock: MockClock) -> None:
+async def test_it_is_asked_about_the_turn_and_no_more(autojump_clock: MockClock, no_threads: None) -> None:
     """Not about the turn before, and not about more than it wants."""
     analyzer = After(0.1)
     await call(analyzer, [("speech", 1.0), ("silence", 1.0)] * 2)
@@ -92,6 +99,23 @@ async def test_it_is_asked_about_the_turn_and_no_more(autojump_clock: MockClock)
     analyzer = After(0.1)
     await call(analyzer, [("speech", 9.0), ("silence", 1.0)], max_turn_secs=3.0)
     assert analyzer.asked == [(150, 0.2)]
+
+
+async def test_one_that_never_answers_holds_up_nobody(autojump_clock: MockClock) -> None:
+    """The clock ends both turns; a pipeline that is cancelled ends, though the thread still hangs."""
+    free = threading.Event()
+
+    class Stuck(After):
+        def is_complete(self, turn: bytes, sample_rate: int, silence_secs: float) -> bool:
+            return free.wait(60)
+
+    try:
+        with trio.fail_after(100):
+            told = await call(Stuck(0), [("speech", 1.0), ("silence", 3.0)] * 2, max_pause_secs=1.5)
+        assert [name for name, _ in told] == ["started", "stopped"] * 2
+        assert [at for name, at in told if name == "stopped"] == [2.5, 6.5]
+    finally:
+        free.set()
 
 
 def test_times_that_make_no_sense_are_refused() -> None:

@@ -45,7 +45,7 @@ class After:
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A virtual clock jumps while a thread works: here the analyzer is called where it is asked."""
 
-    async def inline(function: Callable[..., object], *arguments: object) -> object:
+    async def inline(function: Callable[..., object], *arguments: object, **_how: object) -> object:
         await trio.lowlevel.checkpoint()
         return function(*arguments)
 
@@ -168,6 +168,50 @@ async def test_it_is_asked_in_a_thread() -> None:
 
     with pytest.raises(ZeroDivisionError, match="this analyzer is broken"):
         await told(listening(Broken(1), (0.1, 0.2)), 1.0)
+
+
+@define(eq=False)
+class Stuck(After):
+    """Never answers, until it is let go."""
+
+    free: threading.Event = field(factory=threading.Event)
+
+    def is_complete(self, turn: bytes, sample_rate: int, silence_secs: float) -> bool:
+        self.asked.append((0, silence_secs))
+        self.free.wait(60)
+        return True
+
+
+async def test_one_that_never_answers_holds_up_neither_turns_nor_the_end(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The clock ends each turn, it is asked nothing more meanwhile, and the session ends while its thread hangs."""
+    analyzer = Stuck(0)
+    try:
+        with trio.fail_after(100):
+            names = await told(listening(analyzer, (1.0, 2.0), (5.0, 6.0), turn_max_pause_secs=1.5), 9)
+            ended = await told(listening(analyzer, (1.0, 2.0)), 2.5)
+    finally:
+        analyzer.free.set()
+    assert [at for name, at in names if name == "UserStoppedSpeaking"] == [3.5, 7.5]
+    assert [name for name, _ in ended] == ["UserStartedSpeaking", "UserStoppedSpeaking"]
+    assert caplog.text.count("still thinks about an earlier pause") == 1
+
+
+async def test_an_answer_that_is_none_is_refused(autojump_clock: MockClock, no_threads: None) -> None:
+    """An async function's is always true: it would end each turn at once, and nobody would know why."""
+
+    class Async(After):
+        async def is_complete(self, turn: bytes, sample_rate: int, silence_secs: float) -> bool:  # type: ignore[override]
+            return False
+
+    class Wordy(After):
+        def is_complete(self, turn: bytes, sample_rate: int, silence_secs: float) -> bool:
+            return "no"  # type: ignore[return-value]
+
+    for analyzer in (Async(1), Wordy(1)):
+        with pytest.raises(TypeError, match=r"is_complete gave .* gives True or False.* not `async def`"):
+            await told(listening(analyzer, (0.1, 0.2)), 1.0)
 
 
 def test_without_voice_activity_it_is_refused() -> None:

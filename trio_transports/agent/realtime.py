@@ -10,7 +10,8 @@ Rules
    What still comes of an utterance that was cut off, because the agent has not noticed yet, goes no further; of an
    agent that names none, see ``late.py``.
 4. The agent's hanging up, or its finishing in good order, ends the call. A lost connection to it is its exception.
-   The end of the caller's side ends the stage; the connection to the agent is its owner's.
+   So does an ``EndFrame`` of a stage before this one, behind what the agent has said; how loud it is to be, and the
+   like, takes the same way. The end of the caller's side ends the stage; the connection to the agent is its owner's.
 """
 
 from collections import deque
@@ -25,11 +26,14 @@ from ..frames import (
     AudioFrame,
     DTMFFrame,
     EndFrame,
+    FilterControlFrame,
     Frame,
     InterruptionFrame,
+    MixerControlFrame,
     Played,
     TextFrame,
     UserStoppedSpeakingFrame,
+    VolumeFrame,
 )
 from ..pipeline.stage import AsyncStage
 from ..pipeline.turns import heard_of, outlives_interruption, playback_of
@@ -97,6 +101,8 @@ class _Joined:
                     if can.interruption and not can.native_vad:
                         await agent.interrupt()
                     await self._truncate(heard)
+                case EndFrame() | VolumeFrame() | MixerControlFrame() | FilterControlFrame():
+                    self._add(frame)
         except AgentOutcome:
             return  # the other task tells the end, in order or not
 

@@ -17,6 +17,7 @@ from .output import Output
 from .settings import analyzer_for, turn_analyzer_for
 from .state import Life
 from .statistics import Counters
+from .turn_asking import TurnAsking
 from .turn_end import TurnEnd
 
 
@@ -75,7 +76,7 @@ class Parts:
         turn_end = None
         if judge is not None:
             watch = TurnWatch(max_pause_secs=params.turn_max_pause_secs)
-            turn_end = TurnEnd(judge, watch, inbound.tell_speech, outbound.is_speaking)
+            turn_end = TurnEnd(TurnAsking(judge), watch, inbound.tell_speech, outbound.is_speaking)
         inbound.hear_with(audio_filter, analyzer_for(params), turn_end)
         output = Output(life, outbound, closing, inbound.ear.control_filter)
         return cls(params, life, counters, serializer, inbox, outbound, closing, inbound, output)

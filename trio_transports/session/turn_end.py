@@ -2,7 +2,7 @@
 
 Rules
 1. It stands between voice activity and everybody who is told of it; ``vad.turn_watch`` says what is held and when.
-2. Only the question waits. Audio, and speech that goes on meanwhile, are heard as always.
+2. Only the question waits (``turn_asking``). Audio, and speech that goes on meanwhile, are heard as always.
 3. Speech while the bot speaks is no end of a pause: the held stop is told, and then the start, which may interrupt.
 4. A stop that is still held when no more audio comes is told then.
 """
@@ -16,7 +16,7 @@ from attrs import define, field
 from ..audio.format import AudioFormat
 from ..vad.analyzer import SpeechEvent, SpeechStarted, SpeechStopped
 from ..vad.turn_watch import TurnWatch
-from ..vad.turns import TurnAnalyzer
+from .turn_asking import TurnAsking
 
 
 @final
@@ -24,7 +24,7 @@ from ..vad.turns import TurnAnalyzer
 class TurnEnd:
     """Owned by one session; ``run`` is a task of its nursery."""
 
-    _analyzer: TurnAnalyzer
+    _asking: TurnAsking
     _watch: TurnWatch
     _tell: Callable[[SpeechEvent], None]
     _bot_speaks: Callable[[], bool]
@@ -62,8 +62,5 @@ class TurnEnd:
             if trio.current_time() < self._watch.asks_at:
                 continue
             question = self._watch.question(trio.current_time())
-            # Not abandoned on cancellation: the thread ends its answer, then this task ends.
-            if question is None or self._watch.answered(
-                question, await trio.to_thread.run_sync(question.ask, self._analyzer)
-            ):
+            if question is None or self._watch.answered(question, await self._asking.ask(question)):
                 self.let_go()

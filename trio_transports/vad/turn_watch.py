@@ -10,10 +10,12 @@ Rules
    What the analyzer says then of the pause before is too late, and ignored.
 """
 
+import inspect
 from collections import deque
 from math import inf
 from typing import Final, final
 
+import numpy as np
 from attrs import define, field, frozen
 from attrs.validators import gt
 
@@ -34,13 +36,23 @@ class TurnQuestion:
     pause: int
     pieces: tuple[tuple[bytes, AudioFormat], ...]
     silence_secs: float
+    overruled_at: float
+    """When the turn is over whatever the answer: rule 3."""
 
     def ask(self, analyzer: TurnAnalyzer) -> bool:
         rate = self.pieces[-1][1].sample_rate if self.pieces else _FALLBACK_RATE
         turn = b"".join(
             mix_channels(pcm, heard.num_channels, 1) for pcm, heard in self.pieces if heard.sample_rate == rate
         )
-        return analyzer.is_complete(turn, rate, self.silence_secs)
+        answer: object = analyzer.is_complete(turn, rate, self.silence_secs)
+        if isinstance(answer, bool | np.bool_):
+            return bool(answer)
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError(
+            f"{type(analyzer).__name__}.is_complete gave {answer!r}: it gives True or False, and is called in a worker "
+            "thread, so it is written `def`, not `async def`"
+        )
 
 
 @final
@@ -59,6 +71,8 @@ class TurnWatch:
     _ended_s: float = field(default=0.0, init=False)
     """Where in what was heard speech ended, and when that was noticed."""
     _noticed_at: float = field(default=0.0, init=False)
+    _over_at: float = field(default=inf, init=False)
+    """When rule 3 ends the turn, as far as is known: what is heard meanwhile may wait until a question is answered."""
     _is_turn: bool = field(default=False, init=False)
     _pauses: int = field(default=0, init=False)
 
@@ -84,16 +98,18 @@ class TurnWatch:
         """Speech has stopped, at a place in what was heard: hold that."""
         self._ended_s = self._heard_s if at_s is None else at_s
         self._noticed_at = self.asks_at = now_s
+        self._over_at = inf
         self._pauses += 1
 
     def question(self, now_s: float) -> TurnQuestion | None:
         """Say what to ask when ``asks_at`` has come; None: nothing more, the turn is over by rule 3."""
         silence_s = max(self._heard_s - self._ended_s, now_s - self._noticed_at)
-        if silence_s >= self.max_pause_secs - _ROUNDING_S:
+        left_s = min(self.max_pause_secs - silence_s, self._over_at - now_s)
+        if left_s <= _ROUNDING_S:
             self.over()
             return None
-        self.asks_at = now_s + min(self.ask_every_secs, self.max_pause_secs - silence_s)
-        return TurnQuestion(self._pauses, tuple(self._pieces), silence_s)
+        self.asks_at, self._over_at = now_s + min(self.ask_every_secs, left_s), now_s + left_s
+        return TurnQuestion(self._pauses, tuple(self._pieces), silence_s, self._over_at)
 
     def answered(self, question: TurnQuestion, is_complete: bool) -> bool:
         """Say whether the turn is over now."""

@@ -2,7 +2,8 @@
 
 import trio
 
-from ...frames import AudioFrame, Frame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
+from ...frames import AudioFrame, EndFrame, Frame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
+from ...session.turn_asking import TurnAsking
 from ...vad.turn_watch import TurnWatch
 from ...vad.turns import TurnAnalyzer
 from ..stage import AsyncStage
@@ -24,7 +25,7 @@ def turn_analyzer(
         raise ValueError(f"turn_analyzer: {ask_every_secs=}, {max_pause_secs=} and {max_turn_secs=} must be above 0")
 
     async def turn_analyzer_stage(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
-        watch = TurnWatch(ask_every_secs, max_pause_secs, max_turn_secs)
+        watch, asking = TurnWatch(ask_every_secs, max_pause_secs, max_turn_secs), TurnAsking(analyzer)
         held: UserStoppedSpeakingFrame | None = None
         while True:
             frame: Frame | None = None
@@ -40,11 +41,15 @@ def turn_analyzer(
                 held, frame = frame, None
             elif isinstance(frame, UserStartedSpeakingFrame) and not watch.started():
                 held = frame = None
+            elif isinstance(frame, EndFrame) and held is not None:
+                await output.send(held)  # nothing follows an EndFrame
+                held = None
+                watch.over()
             if frame is not None:
                 await output.send(frame)
             if held is not None and trio.current_time() >= watch.asks_at:
                 question = watch.question(trio.current_time())
-                if question is None or watch.answered(question, await trio.to_thread.run_sync(question.ask, analyzer)):
+                if question is None or watch.answered(question, await asking.ask(question)):
                     await output.send(held)
                     held = None
         if held is not None:
