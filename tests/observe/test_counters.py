@@ -14,6 +14,7 @@ from trio_transports.observe.figures import BOUNDS_S, Durations
 from trio_transports.observe.prometheus import metrics_text
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
+from trio_transports.session.statistics import Statistics
 from trio_transports.testing import memory_session
 from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
 
@@ -90,6 +91,12 @@ def test_figures_travel_and_add_up() -> None:
     assert again == one
     both = merged([one, again])
     assert (both.sessions, both.sessions_begun, both.sessions_ended) == (4, 10, {"local": 6})
+    slow, slower = (
+        ServerFigures(totals=Statistics(chunks_paced=10, pacing_error_s=1.0, pacing_error_max_s=each))
+        for each in (0.2, 0.3)
+    )
+    paced = merged([slow, slower]).totals
+    assert (paced.chunks_paced, paced.pacing_error_s, paced.pacing_error_max_s) == (20, 2.0, 0.3)
     assert both.turn_latency == Histogram(tuple(2 * count for count in histogram.counts), 2 * histogram.sum_s)
 
 
@@ -100,7 +107,12 @@ async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
     durations = Durations()
     for duration_s in (0.05, 0.35, 0.35, 99):
         durations.add(duration_s)
-    figures = ServerFigures(sessions=2, sessions_ended={"local": 3, "error": 1}, turn_latency=durations.histogram())
+    figures = ServerFigures(
+        sessions=2,
+        sessions_ended={"local": 3, "error": 1},
+        turn_latency=durations.histogram(),
+        totals=Statistics(chunks_paced=100, pacing_error_s=0.25, pacing_error_max_s=0.04),
+    )
     text = metrics_text(figures, [process_figures()]).decode()
     samples = {
         (sample.name, *sorted(sample.labels.items())): sample.value
@@ -110,6 +122,9 @@ async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
     assert samples["trio_transports_sessions",] == 2
     assert samples["trio_transports_sessions_ended_total", ("initiator", "error")] == 1
     assert samples["trio_transports_turn_latency_seconds_count",] == 4
+    assert samples["trio_transports_pacing_error_seconds_count",] == 100
+    assert samples["trio_transports_pacing_error_seconds_sum",] == 0.25
+    assert samples["trio_transports_pacing_error_max_seconds",] == 0.04
     buckets = [samples["trio_transports_turn_latency_seconds_bucket", ("le", str(bound))] for bound in BOUNDS_S]
     assert buckets == sorted(buckets)
     assert buckets[0] == 1

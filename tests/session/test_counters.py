@@ -169,6 +169,10 @@ async def test_all_counters(autojump_clock: MockClock) -> None:
                 "audio_in_late": 0,
                 "audio_in_reordered": 0,
                 "audio_out_dropped_s": pytest.approx(0.88 * round_number),
+                "chunks_paced": 11
+                * round_number,  # what an interruption cut off left, too; gaps are filled beside them
+                "pacing_error_s": 0.0,
+                "pacing_error_max_s": 0.0,
                 "malformed_messages": round_number,
                 "ignored_messages": round_number,
                 "unsupported_frames": 0,
@@ -210,6 +214,29 @@ async def test_late_resets_and_unsupported_frames(autojump_clock: MockClock) -> 
         for _ in range(2):
             await session.output.send_message({"a": 1})
         assert session.statistics().unsupported_frames == 0
+
+
+async def test_how_late_chunks_leave_is_counted(autojump_clock: MockClock) -> None:
+    """By how much all together and the largest: after one standstill of 0.1 s, one of 0.2 s, and a source's pause."""
+    async with memory_session(params(ping_interval=None)) as (session, _):
+        await session.output.send(seconds(2))
+        await trio.sleep(0.501)
+        assert session.statistics().pacing_error_s == 0
+        autojump_clock.jump(0.1)  # due 0.081, 0.061, 0.041, 0.021 and 0.001 s ago
+        await trio.sleep(0.001)
+        counted = session.statistics()
+        assert counted.pacing_error_s == pytest.approx(0.205, abs=0.005)
+        assert counted.pacing_error_max_s == pytest.approx(0.081, abs=0.001)
+        autojump_clock.jump(0.2)
+        await trio.sleep(3)
+        counted = session.statistics()
+        assert counted.pacing_error_max_s == pytest.approx(0.2, abs=0.02)
+        assert counted.pacing_error_s == pytest.approx(0.205 + 1.0, abs=0.1)
+        assert counted.chunks_paced == 100
+        await session.output.send(seconds(0.5))  # the source was late, not this side
+        await trio.sleep(1)
+        assert session.statistics().pacing_error_s == counted.pacing_error_s
+        assert session.statistics().chunks_paced == 125
 
 
 @pytest.mark.parametrize("stalls", [1, 2, 3])

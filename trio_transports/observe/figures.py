@@ -1,7 +1,8 @@
 """What a server's sessions have done, as values that can be added up and written down.
 
 Rules
-1. Everything but ``sessions`` only grows. Figures of several processes add up to those of all of them.
+1. Everything but ``sessions`` and what is queued only grows. Figures of several processes add up to those of all of
+   them; of the largest pacing error the larger counts.
 2. They are plain numbers under names, so that one process can tell them to another as JSON.
 """
 
@@ -102,9 +103,11 @@ def summed(statistics: Sequence[Statistics]) -> Statistics:
         kinds.update(each.dropped_by_kind)
     sums = {
         name: sum(getattr(each, name) for each in statistics)
-        for name in (each.name for each in attrs.fields(Statistics) if each.name != "dropped_by_kind")
+        for name in (each.name for each in attrs.fields(Statistics))
+        if name not in ("dropped_by_kind", "pacing_error_max_s")
     }
-    return Statistics(**sums, dropped_by_kind=dict(kinds))
+    largest_s = max((each.pacing_error_max_s for each in statistics), default=0.0)
+    return Statistics(**sums, pacing_error_max_s=largest_s, dropped_by_kind=dict(kinds))
 
 
 def merged(figures: Sequence[ServerFigures]) -> ServerFigures:

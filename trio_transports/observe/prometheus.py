@@ -17,6 +17,8 @@ name                                           what it is
 ``trio_transports_frames_dropped_total``       by ``kind`` of frame
 ``trio_transports_messages_refused_total``     by ``cause``: malformed, ignored, unsupported
 ``trio_transports_interruptions_total``        by the user's speech, or the bot's own wish
+``trio_transports_pacing_error_seconds``       summary: by how much chunks of the bot's audio left too late
+``trio_transports_pacing_error_max_seconds``   the largest of these so far
 ``trio_transports_late_resets_total``          how often the audio clock had to give up its schedule
 ``trio_transports_silence_chunks_total``       chunks of silence that filled gaps
 ``trio_transports_pictures_total``             by ``outcome``: sent, dropped
@@ -94,6 +96,13 @@ def _of_sessions(totals: Statistics) -> "Iterator[Metric]":
     }
     yield _counters("messages_refused", "What could not be understood, or said", "cause", refused)
     yield _counter("interruptions", "The bot was interrupted", totals.interruptions)
+    yield _core.SummaryMetricFamily(
+        f"{PREFIX}_pacing_error_seconds",
+        "By how much chunks of audio left too late",
+        count_value=totals.chunks_paced,
+        sum_value=totals.pacing_error_s,
+    )
+    yield _gauge("pacing_error_max_seconds", "The largest pacing error so far", totals.pacing_error_max_s)
     yield _counter("late_resets", "The audio clock gave up its schedule", totals.late_resets)
     yield _counter("silence_chunks", "Silence that filled gaps", totals.silence_chunks)
     pictures = {"sent": totals.pictures_sent, "dropped": totals.pictures_dropped}

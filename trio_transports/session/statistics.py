@@ -25,6 +25,9 @@ class Counters:
     audio_in_late: int = 0
     audio_in_reordered: int = 0
     audio_out_dropped_s: float = 0.0
+    chunks_paced: int = 0
+    pacing_error_s: float = 0.0
+    pacing_error_max_s: float = 0.0
     malformed_messages: int = 0
     ignored_messages: int = 0
     unsupported_frames: int = 0
@@ -75,6 +78,12 @@ class Statistics:
     audio_out_dropped_s: float = 0.0
     """Outbound audio dropped by an interruption, a reconnection or an end without draining, or left out after a
     stall of a live source, whose place silence had taken."""
+    chunks_paced: int = 0
+    """Chunks of the handler's audio that left, each at a time of its own: those that filled gaps are not among them."""
+    pacing_error_s: float = 0.0
+    """By how much all of them together left later than they were due and there; by ``chunks_paced``, the mean."""
+    pacing_error_max_s: float = 0.0
+    """The largest of these; past ``catch_up_ms`` the schedule moves instead (``late_resets``)."""
     malformed_messages: int = 0
     """Messages that could not be read and were skipped; see ``max_malformed``."""
     ignored_messages: int = 0

@@ -306,12 +306,19 @@ class Track:
 
     def _send_queued_chunk(self, due_s: float, now_s: float) -> None:
         queue = self.queue
+        wanted_at_s = due_s if due_s > queue.available_at_s else queue.available_at_s
         pcm = queue.chunker.pop() or b""
         if self.schedule.recovery.cut_s >= queue.chunk_s and is_quiet(pcm):
             queue.skip(pcm)
             self.intake.note_cut(queue.chunk_s)
             self._outbox.wrote_nothing()
             return
+        counters = self._counters
+        counters.chunks_paced += 1
+        if now_s > wanted_at_s:  # without a call: this is done for every chunk
+            counters.pacing_error_s += now_s - wanted_at_s
+            if now_s - wanted_at_s > counters.pacing_error_max_s:
+                counters.pacing_error_max_s = now_s - wanted_at_s
         place, size, pts = queue.taken, len(pcm), self.intake.stamps.at(queue.taken)
         self.speech.heard(place, now_s)
         is_kept = bool(queue.kept) and queue.is_kept(place, place + size)

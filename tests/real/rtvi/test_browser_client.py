@@ -11,7 +11,6 @@ import trio
 from attrs import define, evolve, field
 
 from tests.real.demo.chromium import Browser, Page, open_chromium
-from tests.real.rtvi import npm
 from tests.real.rtvi.bots import Bot, pitch
 from tests.tools import requires
 from trio_transports import Session
@@ -26,10 +25,9 @@ pytestmark = pytest.mark.alone
 PAGE = b"<!doctype html><title>A page</title><link rel=icon href='data:,'><script type=module src=/bundle.js></script>"
 
 
-@pytest.fixture(scope="module")
-def script(tmp_path_factory: pytest.TempPathFactory) -> str:
-    modules = npm.install(tmp_path_factory.mktemp("npm"), npm.CLIENT)
-    return npm.bundle(modules, Path(__file__).with_name("client.js"))
+@pytest.fixture(name="script", scope="module")
+def _script(npm_client: str) -> str:
+    return npm_client
 
 
 @pytest.fixture(scope="module")

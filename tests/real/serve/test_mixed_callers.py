@@ -3,6 +3,7 @@
 They are programs, telephones' providers, Pipecat's own npm client and the bot's page, the last two in a real browser.
 """
 
+import base64
 import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +18,6 @@ import trio
 from attrs import define, field
 
 from tests.real.demo.chromium import Page, open_chromium
-from tests.real.rtvi import npm
 from tests.real.rtvi.test_browser_client import PAGE, _given
 from tests.real.serve.command import Served, served
 from tests.tools import requires
@@ -25,6 +25,7 @@ from trio_transports import AudioFrame, Session, WebsocketClientParams, Websocke
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import read_wav, write_wav
 from trio_transports.playground import routed
+from trio_transports.playground.dialect import PCMFrameSerializer
 from trio_transports.playground.serving import serve_app
 from trio_transports.serializers import FrameSerializer, JSONFrameSerializer
 from trio_transports.serializers.packed import PackedFrameSerializer
@@ -35,6 +36,7 @@ from trio_transports.testing.phones import CallerSerializer, line_named
 pytestmark = pytest.mark.alone
 
 RATE: Final = 8000
+LOUD: Final = 300
 Signal: TypeAlias = npt.NDArray[np.float64]
 MakeSerializer: TypeAlias = Callable[[], FrameSerializer]
 
@@ -51,6 +53,30 @@ PROGRAMS: Final[Sequence[MakeSerializer]] = (
     *(4 * [partial(telephone, "genesys")]),
     *(2 * [partial(telephone, "telnyx")]),
 )
+
+COUNTING: Final = """(() => {
+  const copy = (data) => new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength).slice();
+  const kept = (data) => (typeof data === "string" ? null : data instanceof Blob ? data : copy(data));
+  const counted = (window.counted = { sent: [], received: [], isHushed: false, url: "" });
+  window.WebSocket = class extends window.WebSocket {
+    constructor(...given) {
+      super(...given);
+      counted.url = this.url;
+      this.addEventListener("message", ({ data }) => counted.received.push(kept(data)));
+    }
+    send(data) {
+      if (counted.isHushed) return;
+      counted.sent.push(kept(data));
+      super.send(data);
+    }
+  };
+  const text = async (data) => {
+    const bytes = new Uint8Array(await new Blob([data]).arrayBuffer());
+    return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  };
+  window.binary = (way) => Promise.all(counted[way].filter((each) => each !== null).map(text));
+})()"""
+"""Notes each message at the page's own socket. Once hushed, what the page would say stays unsaid: a quiet moment."""
 
 
 @define(eq=False)
@@ -75,11 +101,11 @@ class Caller:
             audio_out_enabled=True,
             audio_out_sample_rate=RATE,
             connect_timeout=60,
-            silence_max_secs=1.5,
+            silence_max_secs=1.0,
         )
         async with WebsocketClientTransport(url, params).session() as self.session, trio.open_nursery() as nursery:
             nursery.start_soon(self.listen, self.session)
-            quiet = AudioFormat(RATE).silence(RATE // 2)
+            quiet = AudioFormat(RATE).silence(RATE // 4)
             await self.session.output.send(AudioFrame(audio=quiet + self.said.audio + quiet, sample_rate=RATE))
             await over.wait()
             nursery.cancel_scope.cancel()
@@ -92,8 +118,31 @@ class Caller:
     @property
     def loud_s(self) -> float:
         """How much it has heard that is not silence."""
-        samples = np.abs(np.frombuffer(bytes(self.heard), "<i2").astype(int))
-        return float(np.count_nonzero(samples > 300)) / RATE
+        return float(np.count_nonzero(np.abs(signal_of(bytes(self.heard))) > LOUD)) / RATE
+
+
+@define(eq=False)
+class Visitor:
+    """A page's call, seen at the page's own socket."""
+
+    page: Page
+
+    async def counts(self) -> tuple[int, int]:
+        """How many messages it has sent, and received."""
+        sent, received = await self.page.evaluate("[counted.sent.length, counted.received.length]")
+        return sent, received
+
+    async def sound(self, way: str) -> AudioFrame:
+        """All the audio that went this way, ``sent`` or ``received``."""
+        messages = [base64.b64decode(each) for each in await self.page.evaluate(f"binary('{way}')")]
+        serializer = await self._serializer()
+        frames = [frame for each in messages for frame in serializer.decode(each) if isinstance(frame, AudioFrame)]
+        (rate,) = {frame.sample_rate for frame in frames}
+        return AudioFrame(audio=b"".join(frame.audio for frame in frames), sample_rate=rate)
+
+    async def _serializer(self) -> FrameSerializer:
+        _, is_pcm, rest = str(await self.page.evaluate("counted.url")).partition("pcm=")
+        return PCMFrameSerializer(AudioFormat(int(rest.partition("&")[0]))) if is_pcm else ProtobufFrameSerializer()
 
 
 def likeness(heard: Signal, said: Signal) -> float:
@@ -107,6 +156,19 @@ def likeness(heard: Signal, said: Signal) -> float:
 
 def signal_of(pcm: bytes) -> Signal:
     return np.frombuffer(pcm, "<i2").astype(float)
+
+
+def loud_part(signal: Signal) -> Signal:
+    """From the first to the last that is not silence."""
+    loud = np.flatnonzero(np.abs(signal) > LOUD)
+    return signal[loud[0] : loud[-1] + 1] if len(loud) else signal
+
+
+def at(rate: int, frame: AudioFrame) -> Signal:
+    """The sound at another rate: near enough to know it again."""
+    signal = signal_of(frame.audio)
+    times = np.arange(0, frame.duration_s, 1 / rate)
+    return np.interp(times, np.arange(len(signal)) / frame.sample_rate, signal)
 
 
 async def eventually(condition: Callable[[], bool], what: str) -> None:
@@ -125,7 +187,7 @@ async def browsing(tmp_path: Path, script: str) -> AsyncIterator[tuple[Page, Pag
     words = "Testing, one, two."
     subprocess.run([requires("espeak-ng"), "-v", "en-us", "-s", "160", "-w", speech, words], check=True)  # noqa: ASYNC221
     audio_format, pcm = read_wav(speech)
-    silence = audio_format.silence(audio_format.samples_in(2.0))
+    silence = audio_format.silence(audio_format.samples_in(1.5))
     write_wav(speech, audio_format, silence + pcm + silence)
     routes = {"/client.html": _given(b"text/html", PAGE), "/bundle.js": _given(b"text/javascript", script.encode())}
     async with (
@@ -134,74 +196,69 @@ async def browsing(tmp_path: Path, script: str) -> AsyncIterator[tuple[Page, Pag
         browser.open_page() as page,
         browser.open_page() as client,
     ):
+        for each in (page, client):
+            await each.call("Page.addScriptToEvaluateOnNewDocument", source=COUNTING)
         await client.goto(f"{origin}/client.html")
-        await client.wait_for("!!window.connect")
+        await client.wait_for("!!window.connect", timeout_s=60)
         yield page, client, origin
 
 
-async def agree(server: Served, callers: Sequence[Caller]) -> None:
-    """Ask for the figures until nothing moves: then they are what the callers counted, to the message."""
+async def agree(server: Served, callers: Sequence[Caller], visitors: Sequence[Visitor]) -> None:
+    """Ask for the figures until nothing moves: then they are what all callers counted, to the message."""
     told: tuple[float, float] = (-1, -1)
     counted: tuple[float, float] = (0, 0)
     with trio.move_on_after(60):
         while told != counted:
-            before = counts(callers)
+            before = await counts(callers, visitors)
             figures = await server.metrics()
-            counted = counts(callers)
+            counted = await counts(callers, visitors)
             if counted == before:
                 told = figures["messages_total", "in"], figures["messages_total", "out"]
-            await trio.sleep(0.2)
+            await trio.sleep(0.1)
     assert told == counted
 
 
-def counts(callers: Sequence[Caller]) -> tuple[float, float]:
+async def counts(callers: Sequence[Caller], visitors: Sequence[Visitor]) -> tuple[float, float]:
     """What all together have sent, and received."""
     each = [caller.session.statistics() for caller in callers if caller.session is not None]
-    return sum(one.messages_sent for one in each), sum(one.messages_received for one in each)
+    told = [await visitor.counts() for visitor in visitors]
+    told += [(one.messages_sent, one.messages_received) for one in each]
+    return sum(sent for sent, _ in told), sum(received for _, received in told)
 
 
-async def test_everybody_hears_itself_and_is_counted(tmp_path: Path) -> None:
-    """38 programs and two pages at once; then all hang up but those, and nobody is left when they have gone."""
-    script = npm.bundle(npm.install(tmp_path, npm.CLIENT), Path(npm.__file__).with_name("client.js"))
-    callers = [Caller(number, make()) for number, make in enumerate(PROGRAMS)]
-    over = trio.Event()
-    async with (
-        browsing(tmp_path, script) as (page, client, origin),
-        served("--allow-origin", origin, "--drain", "5") as server,
-        trio.open_nursery() as nursery,
-    ):
-        await page.goto(f"http://{server.host}/")
-        await page.wait_for("!!document.getElementById('control-delay_ms')")
-        for caller in callers:
-            nursery.start_soon(caller.call, server.ws_url, over)
-        await page.click("connect-mic")
-        await client.evaluate(f"window.connect('http://{server.host}/start')")
-        await eventually(lambda: all(caller.loud_s > 0.5 for caller in callers), "an answer to everybody")
-        await page.wait_for("window.demo.counters().answers > 0 || window.demo.seen.answers > 0", timeout_s=60)
-        await client.wait_for("window.of('BotStartedSpeaking').length > 0", timeout_s=60)
-        figures = await server.metrics()
-        assert (figures["sessions", ""], figures["sessions_begun_total", ""]) == (40, 40)
-        assert figures["turn_latency_seconds_count", ""] >= len(PROGRAMS)
-        assert figures["messages_refused_total", "malformed"] == 0
-        over.set()
-    voices = [signal_of(caller.said.audio) for caller in callers]
-    for caller in callers:
-        likenesses = [likeness(signal_of(bytes(caller.heard)), voice) for voice in voices]
-        assert int(np.argmax(likenesses)) == caller.number, likenesses
-        assert likenesses[caller.number] > 0.8
-
-
-async def test_the_figures_are_what_the_callers_counted() -> None:
-    """Every message of 38 callers, both ways, while they are there and after they have gone."""
+async def test_everybody_hears_itself_and_is_counted(tmp_path: Path, npm_client: str) -> None:
+    """38 programs and two pages at once, and every message of theirs, while they are there and when most have gone."""
     callers, over = [Caller(number, make()) for number, make in enumerate(PROGRAMS)], trio.Event()
-    async with served("--drain", "5") as server:
+    async with (
+        browsing(tmp_path, npm_client) as (page, client, origin),
+        served("--allow-origin", origin, "--drain", "5") as server,
+    ):
+        visitors = (Visitor(page), Visitor(client))
         async with trio.open_nursery() as nursery:
+            await page.goto(f"http://{server.host}/")
+            await page.wait_for("!!document.getElementById('control-delay_ms')", timeout_s=60)
             for caller in callers:
                 nursery.start_soon(caller.call, server.ws_url, over)
+            await page.click("connect-mic")
+            await client.evaluate(f"void window.connect('http://{server.host}/start')")
             await eventually(lambda: all(caller.loud_s > 0.5 for caller in callers), "an answer to everybody")
-            await agree(server, callers)
+            await page.wait_for("window.demo.seen.answers > 0", timeout_s=60)
+            await client.wait_for("window.of('BotStoppedSpeaking').length > 0", timeout_s=60)
+            for each in (page, client):
+                await each.evaluate("counted.isHushed = true")
+            await agree(server, callers, visitors)
+            figures = await server.metrics()
+            assert (figures["sessions", ""], figures["sessions_begun_total", ""]) == (40, 40)
+            assert figures["turn_latency_seconds_count", ""] >= len(PROGRAMS)
+            assert figures["messages_refused_total", "malformed"] == 0
             over.set()
-        await agree(server, callers)
-        figures = await server.metrics()
-        assert figures["sessions", ""] == 0
-        assert figures["sessions_ended_total", "remote"] == len(callers)
+        await agree(server, callers, visitors)
+        for visitor in visitors:
+            heard, said = await visitor.sound("received"), await visitor.sound("sent")
+            assert likeness(at(RATE, said), loud_part(at(RATE, heard))) > 0.8
+    voices = [signal_of(caller.said.audio) for caller in callers]
+    for caller in callers:
+        heard_by = loud_part(signal_of(bytes(caller.heard)))
+        likenesses = [likeness(heard_by, voice) for voice in voices]
+        assert int(np.argmax(likenesses)) == caller.number, likenesses
+        assert likenesses[caller.number] > 0.8
