@@ -64,7 +64,8 @@ async def supervise(
                 async with trio.open_nursery() as serving:
                     await serving.start(supervisor.run)
                     nursery.start_soon(_renew, supervisor, renewing)
-                    on_ready()
+                    if not supervisor.is_stopping:
+                        on_ready()
                 nursery.cancel_scope.cancel()
 
 

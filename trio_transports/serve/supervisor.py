@@ -5,10 +5,12 @@ Rules
    nobody is refused: new connections wait in the sockets' queue for whoever takes them next.
 2. A worker is ready when it says so on its control socket (``worker.py``). One that ends before, or needs longer than
    ``ready_timeout_s``, has failed to start. At the beginning that ends the supervisor: the program itself is wrong.
+   Whom the system does not start for now (too many processes, or open files) is tried again like one that died.
 3. A worker that dies later is started again: at once, and with a pause that doubles while the next ones die young.
 4. ``renew`` replaces the workers one after another. The old one is told to end (``retire_signal``) only when the new
    one is ready; it finishes its calls beside its successor. One that cannot be replaced goes on, and that is logged.
-5. ``stop`` tells all workers to end (SIGTERM). After ``grace_s``, or at ``kill``, whoever is left is killed.
+5. ``stop`` tells all workers to end (SIGTERM), those that are just being started too. After ``grace_s``, or at
+   ``kill``, whoever is left is killed.
 6. Workers are in a session of their own: Ctrl-C in a terminal is heard by the supervisor alone, and told to them once.
 7. A worker whose supervisor has gone sees the end of its control socket, and ends.
 """
@@ -18,7 +20,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final, final
 
 import trio
@@ -56,9 +58,10 @@ class WorkerProcess:
 
     async def until_ready(self, timeout_s: float) -> None:
         """Wait until it has said that it is ready, or raise WorkerFailed."""
-        with trio.move_on_after(timeout_s), suppress(trio.BrokenResourceError):
-            if await self._control.receive_some(1):
-                return
+        with trio.move_on_after(timeout_s):
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it has ended, and who saw it closed
+                if await self._control.receive_some(1):
+                    return
             await self.process.wait()
             raise WorkerFailed(f"worker {self.number} ended with {_told(self.process.returncode)} before it was ready")
         self.kill()
@@ -104,7 +107,6 @@ class Supervisor:
     restarts: int = field(default=0, init=False)
     """How many workers have died and were started again."""
     _alive: set[WorkerProcess] = field(factory=set, init=False)
-    _is_stopping: bool = field(default=False, init=False)
     _stopping: trio.Event = field(factory=trio.Event, init=False)
     _killing: trio.Event = field(factory=trio.Event, init=False)
     _renewals: dict[int, tuple[trio.Event, trio.Event]] = field(factory=dict, init=False)
@@ -115,10 +117,17 @@ class Supervisor:
         """The processes that are there now, those that are finishing their calls included."""
         return tuple(sorted(worker.pid for worker in self._alive))
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether all workers have been told to end."""
+        return self._stopping.is_set()
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start the workers, and keep them until ``stop``. Raises WorkerFailed when the first ones cannot start."""
+        is_begun = False
         try:
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._end, nursery.cancel_scope)
                 async with trio.open_nursery() as starting:
                     first: list[WorkerProcess] = []
                     for number in range(self.workers):
@@ -126,8 +135,10 @@ class Supervisor:
                 for worker in first:
                     self._renewals[worker.number] = (trio.Event(), trio.Event())
                     nursery.start_soon(self._keep, worker, nursery)
+                is_begun = True
                 task_status.started()
-                nursery.start_soon(self._end, nursery.cancel_scope)
+            if not is_begun:  # stopped while the first were starting
+                task_status.started()
         finally:
             for worker in tuple(self._alive):
                 worker.kill()
@@ -137,7 +148,6 @@ class Supervisor:
 
     def stop(self) -> None:
         """Tell every worker to end; ``run`` returns when they have."""
-        self._is_stopping = True
         self._stopping.set()
 
     def kill(self) -> None:
@@ -148,28 +158,42 @@ class Supervisor:
     async def renew(self) -> None:
         """Replace the workers one after another; old ones may still be finishing their calls when this returns."""
         for asked, done in list(self._renewals.values()):
-            if self._is_stopping:
+            if self.is_stopping:
                 return
             asked.set()
             await done.wait()
 
     async def _start_first(self, number: int, first: list[WorkerProcess]) -> None:
-        first.append(await self._start(number))
+        try:
+            first.append(await self._start(number))
+        except WorkerFailed:
+            if not self.is_stopping:
+                raise
+
+    async def _open(self, number: int) -> WorkerProcess:
+        with ExitStack() as kept:
+            ours, theirs = map(kept.enter_context, socket.socketpair())
+            with theirs:
+                theirs.set_inheritable(True)
+                descriptors = (theirs.fileno(), *(listening.fileno() for listening in self.listening))
+                process = await trio.lowlevel.open_process(
+                    list(self.command(theirs.fileno())),
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=descriptors,
+                    start_new_session=True,
+                )
+            kept.pop_all()
+        control = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+        return WorkerProcess(number, process, trio.current_time(), control)
 
     async def _start(self, number: int) -> WorkerProcess:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            theirs.set_inheritable(True)
-            descriptors = (theirs.fileno(), *(listening.fileno() for listening in self.listening))
-            process = await trio.lowlevel.open_process(
-                list(self.command(theirs.fileno())),
-                stdin=subprocess.DEVNULL,
-                pass_fds=descriptors,
-                start_new_session=True,
-            )
-        control = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
-        worker = WorkerProcess(number, process, trio.current_time(), control)
+        try:
+            worker = await self._open(number)
+        except OSError as exc:  # too many processes, or open files; the program is being exchanged
+            raise WorkerFailed(f"worker {number} could not be started: {exc}") from exc
         self._alive.add(worker)
+        if self.is_stopping:  # rule 5: said while the system was starting it
+            worker.tell()
         try:
             await worker.until_ready(self.ready_timeout_s)
         except WorkerFailed:
@@ -193,7 +217,7 @@ class Supervisor:
                 continue
             self._renewals[worker.number] = (trio.Event(), trio.Event())
             done.set()
-            if self._is_stopping:
+            if self.is_stopping:
                 return
             is_young = trio.current_time() - worker.started_at_s < YOUNG_S
             pause_s = min(MAX_PAUSE_S, max(FIRST_PAUSE_S, 2 * pause_s)) if is_young else 0.0
@@ -223,12 +247,13 @@ class Supervisor:
         try:
             return await self._start(number)
         except WorkerFailed as exc:
-            logger.error("worker %d is not replaced, it goes on as it is: %s", number, exc)  # noqa: TRY400 - it says all
+            if not self.is_stopping:
+                logger.error("worker %d is not replaced, it goes on as it is: %s", number, exc)  # noqa: TRY400 - it says all
             return None
 
     async def _again(self, number: int, pause_s: float) -> WorkerProcess | None:
         """Start a worker in the place of one that died; None when everything is to end."""
-        while not self._is_stopping:
+        while not self.is_stopping:
             with trio.move_on_after(pause_s):
                 await self._stopping.wait()
                 return None
@@ -236,6 +261,8 @@ class Supervisor:
             try:
                 return await self._start(number)
             except WorkerFailed as exc:
+                if self.is_stopping:
+                    return None
                 pause_s = min(MAX_PAUSE_S, max(FIRST_PAUSE_S, 2 * pause_s))
                 logger.error("%s: tried again in %g s", exc, pause_s)  # noqa: TRY400 - it says all
         return None

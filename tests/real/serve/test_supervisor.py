@@ -183,6 +183,75 @@ async def test_a_second_signal_need_not_wait() -> None:
         supervisor.kill()
 
 
+async def test_stopped_while_the_first_are_starting() -> None:
+    """Two workers that need a minute to be ready: told to stop before, all ends at once, without an error."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def command(control: int) -> Sequence[str]:
+            return [sys.executable, "-c", WORKER, str(control), str(listening.fileno()), "hangs"]
+
+        supervisor = Supervisor(command, [listening], 2, grace_s=1000)
+        with trio.fail_after(50):
+            async with trio.open_nursery() as nursery, trio.open_nursery() as serving:
+                nursery.start_soon(until_pids_then_stop, supervisor)
+                await serving.start(supervisor.run)
+    assert supervisor.is_stopping
+    assert not supervisor.pids
+
+
+async def until_pids_then_stop(supervisor: Supervisor) -> None:
+    await until(lambda: len(supervisor.pids) == 2)
+    supervisor.stop()
+
+
+@pytest.mark.parametrize("when", ["renewed", "started again"])
+async def test_stopped_while_a_worker_is_being_made(when: str) -> None:
+    """The word comes after all were told, and before the new one is there: it is told too, and nobody waits for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        made = 0
+
+        def command(control: int) -> Sequence[str]:
+            nonlocal made
+            made += 1
+            if made == 2:
+                supervisor.stop()
+            return [sys.executable, "-c", WORKER, str(control), str(listening.fileno())]
+
+        supervisor = Supervisor(command, [listening], 1, grace_s=1000)
+        with trio.fail_after(50):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(supervisor.run)
+                if when == "renewed":
+                    await supervisor.renew()
+                else:
+                    os.kill(supervisor.pids[0], signal.SIGKILL)
+    assert made == 2
+    assert not supervisor.pids
+
+
+async def test_who_cannot_be_started_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """The system refuses a process, twice: the supervisor goes on, and the third time it is there."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        programs = [sys.executable, "/there/is/none", "/there/is/none", sys.executable]
+
+        def command(control: int) -> Sequence[str]:
+            return [programs.pop(0), "-c", WORKER, str(control), str(listening.fileno())]
+
+        port = listening.getsockname()[1]
+        supervisor = Supervisor(command, [listening], 1, grace_s=5)
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(supervisor.run)
+                first = await who_answers(port)
+                await supervisor.renew()
+                assert await who_answers(port) == first
+                assert "it goes on as it is: worker 0 could not be started" in caplog.text
+                os.kill(first, signal.SIGKILL)
+                assert await who_answers(port) != first
+                supervisor.stop()
+    assert supervisor.restarts == 2
+
+
 async def test_workers_end_with_a_supervisor_that_was_killed() -> None:
     """Its control socket closed, a worker ends by itself."""
     async with supervised(1) as (supervisor, port):
