@@ -253,7 +253,7 @@ class Supervisor:
 
     async def _again(self, number: int, pause_s: float) -> WorkerProcess | None:
         """Start a worker in the place of one that died; None when everything is to end."""
-        while not self.is_stopping:
+        while True:
             with trio.move_on_after(pause_s):
                 await self._stopping.wait()
                 return None
@@ -265,7 +265,6 @@ class Supervisor:
                     return None
                 pause_s = min(MAX_PAUSE_S, max(FIRST_PAUSE_S, 2 * pause_s))
                 logger.error("%s: tried again in %g s", exc, pause_s)  # noqa: TRY400 - it says all
-        return None
 
     async def _retire(self, worker: WorkerProcess) -> None:
         """Let an old worker finish its calls, for as long as it takes itself."""

@@ -168,7 +168,8 @@ def at(rate: int, frame: AudioFrame) -> Signal:
     """The sound at another rate: near enough to know it again."""
     signal = signal_of(frame.audio)
     times = np.arange(0, frame.duration_s, 1 / rate)
-    return np.interp(times, np.arange(len(signal)) / frame.sample_rate, signal)
+    heard: Signal = np.interp(times, np.arange(len(signal)) / frame.sample_rate, signal)
+    return heard
 
 
 async def eventually(condition: Callable[[], bool], what: str) -> None:
