@@ -236,6 +236,28 @@ async def test_what_is_no_picture_costs_itself_only(frame: ImageFrame) -> None:
             assert session.statistics().malformed_messages == round_
 
 
+@pytest.mark.parametrize("good", [0, 1, 2])
+async def test_files_that_are_none_count_towards_the_most_malformed(good: int) -> None:
+    """Each is found in the thread only: so many in a row end the session, and a good one in between begins anew."""
+    whole = file("PNG", (40, 20))
+    bad = ImageFrame(image=whole.image[:-30], size=whole.size, format="PNG")
+    async with memory_session(seeing(video_in_color_format="RGB", max_malformed=4)) as (session, peer):
+        with trio.fail_after(10):
+            found = 0
+            for round_ in range(good + 1):
+                for _ in range(3 if round_ < good else 4):
+                    assert session.is_connected
+                    await peer.send(bad)
+                    found += 1
+                    while session.statistics().malformed_messages < found:
+                        await trio.sleep(0.001)
+                if round_ < good:
+                    await peer.send(whole)
+                    await session.input.receive()
+            closed = await peer.wait_closed()
+    assert (closed.code, closed.reason) == (1008, "4 malformed messages in a row")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["PNG", "JPEG", "WEBP"]), at=st.integers(0, 400), value=st.integers(0, 255))
 def test_any_byte_of_a_file_may_be_wrong(kind: str, at: int, value: int) -> None:

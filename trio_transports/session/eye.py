@@ -36,12 +36,13 @@ logger = logging.getLogger("trio_transports.session")
 @final
 @define(eq=False)
 class Eye:
-    """Owned by one session. ``_malformed`` is told of what turned out to be no picture."""
+    """Owned by one session. ``_malformed`` is told of what turned out to be no picture, ``_well_formed`` of others."""
 
     _params: TransportParams
     _inbox: Inbox
     _counters: Counters
     _malformed: Callable[[Exception | str], None]
+    _well_formed: Callable[[], None]
     _waiting: deque[ImageFrame | SpriteFrame] = field(factory=deque, init=False)
     _is_working: bool = field(default=False, init=False)
     _work: Sleeper = field(factory=Sleeper, init=False)
@@ -105,6 +106,7 @@ class Eye:
             except Exception as exc:  # the boundary to a decoder of files: what it cannot read is malformed
                 self._malformed(RemoteProtocolError(str(exc)) if isinstance(exc, ValueError) else exc)
             else:
+                self._well_formed()
                 self._inbox.put_picture(seen)
             finally:
                 self._is_working = False

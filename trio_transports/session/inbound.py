@@ -11,7 +11,8 @@ Rules
    announce hold for it too, and it is one of a few: a message of a thousand headers is malformed.
 4. Nothing here waits, with four exceptions: a slow filter, a format to be set up, audio longer than ``PIECE_S``,
    which is worked on piece by piece, and the end of the stream behind a picture that is being decoded.
-5. Pictures go by way of ``session.eye``. One that it finds to be none costs its own frame only, too.
+5. Pictures go by way of ``session.eye``. One that it finds to be none costs its own frame only, too, and counts in the
+   row of rule 1 when it is found.
 6. With ``audio_in_jitter_ms`` audio comes in its order and evenly spaced first: see ``session.jitter``.
 """
 
@@ -92,7 +93,7 @@ class Inbound:
         self, audio_filter: AudioFilter | None, analyzer: VADAnalyzer | None, turn_end: TurnEnd | None = None
     ) -> None:
         """Begin, with what is made for this session."""
-        self.eye = Eye(self._params, self._inbox, self._counters, partial(self._malformed, b""))
+        self.eye = Eye(self._params, self._inbox, self._counters, partial(self._malformed, b""), self._well_formed)
         params, listening, self.turn_end = self._params, None, turn_end
         if analyzer is not None:
             listening = Listening(analyzer, self.tell_speech if turn_end is None else turn_end.take, turn_end)
@@ -171,8 +172,8 @@ class Inbound:
             ear.use(heard, heard.audio if ear.filter is None else ear.filter.filter(heard.audio))
         if fault:
             self._malformed(message, fault)
-        else:
-            self._malformed_in_row = 0
+        elif self._malformed_in_row:
+            self._forgive(frames)
         return None
 
     def stop(self) -> None:
@@ -184,11 +185,19 @@ class Inbound:
 
     # Malformed messages
 
-    def _judge(self, message: Message, fault: str) -> None:
+    def _judge(self, message: Message, frames: Sequence[Frame], fault: str) -> None:
         if fault:
             self._malformed(message, fault)
         else:
-            self._malformed_in_row = 0
+            self._forgive(frames)
+
+    def _forgive(self, frames: Sequence[Frame]) -> None:
+        """A message was well formed, unless it is pictures that only their decoder can judge; rule 5."""
+        if not (self.eye.is_busy and all(isinstance(frame, ImageFrame | SpriteFrame) for frame in frames)):
+            self._well_formed()
+
+    def _well_formed(self) -> None:
+        self._malformed_in_row = 0
 
     def _malformed(self, message: Message, cause: Exception | str) -> None:
         if not self._counters.malformed_messages:
@@ -277,7 +286,7 @@ class Inbound:
                     await self._take_audio_slowly(heard)
             except RemoteProtocolError as exc:
                 fault = str(exc)  # the error itself would keep this call, and with it the message, alive
-        self._judge(message, fault)
+        self._judge(message, frames, fault)
 
     async def _take_audio_slowly(self, frame: AudioFrame) -> None:
         ear = self._ear_of(frame.destination)
