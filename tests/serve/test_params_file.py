@@ -6,6 +6,8 @@ import pytest
 
 from trio_transports.params import AsgiWebsocketParams, ReconnectPolicy, WebsocketClientParams, WebsocketServerParams
 from trio_transports.serializers.json import JSONFrameSerializer
+from trio_transports.serializers.packed import PackedFrameSerializer
+from trio_transports.serializers.protocol import per_session
 from trio_transports.serve.params_file import ParamsFileError, load_params
 from trio_transports.vad.energy import EnergyVADAnalyzer
 
@@ -61,6 +63,15 @@ def test_a_table_is_a_policy(tmp_path: Path) -> None:
         ('# x\n\nsession_timeout = "long"', "line 3: AsgiWebsocketParams.session_timeout must be a number"),
         ('session_timeout_action = "maybe"', "line 1: .*must be one of notify, close, not 'maybe'"),
         ('serializer = "xml"', "line 1: serializer must be one of json, protobuf"),
+        ('serializer = { name = "xml" }', "line 1: serializer must be one of json, protobuf"),
+        ('serializer = { encoding = "OPUS" }', "line 1: serializer must be one of json, protobuf"),
+        ('serializer = { name = "packed", coding = "OPUS" }', "line 1: serializer: coding is not a setting of pack"),
+        (
+            'serializer = { name = "json", rate = 1 }',
+            "line 1: serializer: rate is not a setting of json; it has binary",
+        ),
+        ('serializer = { name = "packed", encoding = "MP3" }', "line 1: 'encoding' must be in"),
+        ('\n[vad_analyzer]\nname = "energy"\nparams = {}', "line 2: vad_analyzer: params is set in code"),
         ('authorize = "me"', "line 1: authorize is set in code"),
         ("audio_in_enabled = \nx = 1", "not TOML: .*line 1"),
     ],
@@ -69,6 +80,23 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, text: str, said: str) -
     with pytest.raises(ParamsFileError, match=said) as caught:
         load_params(written(tmp_path, text), AsgiWebsocketParams)
     assert "bot.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'serializer = { name = "packed", encoding = "OPUS", opus_rate = 16000 }\naudio_out_bitrate = 32000\n',
+        'audio_out_bitrate = 32000\n[serializer]\nname = "packed"\nencoding = "OPUS"\nopus_rate = 16000\n',
+    ],
+)
+def test_a_serializer_has_its_settings(tmp_path: Path, text: str) -> None:
+    """The packed dialect with Opus, as a table of either spelling; each session has coders of its own."""
+    pytest.importorskip("av")
+    params = WebsocketServerParams(**load_params(written(tmp_path, text), WebsocketServerParams))
+    one, other = per_session(params.serializer), per_session(params.serializer)
+    assert isinstance(one, PackedFrameSerializer)
+    assert one is not other
+    assert (one.encoding, one.opus_rate) == ("OPUS", 16000)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

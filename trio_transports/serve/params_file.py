@@ -3,14 +3,17 @@
 Rules
 1. A key is a parameter's own name, with its own unit: ``audio_in_sample_rate = 16000``. Lists stand for sequences.
 2. What is an object in Python is named: ``serializer = "json"``, ``vad_analyzer = "silero"``; the tables below list the
-   names. What has no name (a hook, a context) is set in code, and a file that tries is told so.
+   names. One with settings of its own is a table: ``serializer = { name = "packed", encoding = "OPUS" }``. What has no
+   name (a hook, a context) is set in code, and a file that tries is told so.
 3. A key that is not known is an error that names the nearest one that is. All mistakes of a file are told at once.
 """
 
+import inspect
 import re
 import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +22,7 @@ import attrs
 
 from ..errors import TransportError
 from ..params import ReconnectPolicy, TransportParams
+from ..serializers.protocol import Fresh
 
 _NAMED: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "serializer": {
@@ -33,6 +37,7 @@ _NAMED: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "turn_analyzer": {"prosody": ("..vad.turns", "ProsodyTurnAnalyzer")},
 }
+_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLAIN: Final = (bool, int, float, str, list, dict)
 
 
@@ -59,7 +64,8 @@ def load_params(path: Path, kind: type[TransportParams], base: TransportParams |
         try:
             values[key] = _value(key, value, kind)
         except (TypeError, ValueError, ImportError) as exc:
-            mistakes.append(f"{path}, line {_line_of(key, text)}: {exc}")
+            said = exc.args[0] if exc.args else exc  # attrs' own have more arguments, which are for programs
+            mistakes.append(f"{path}, line {_line_of(key, text)}: {said}")
     if not mistakes:
         try:
             kind(**values) if base is None else attrs.evolve(base, **values)
@@ -98,13 +104,26 @@ def _takes_text(attribute: "attrs.Attribute[Any]", kind: type[TransportParams]) 
     )
 
 
-def _named(key: str, value: object) -> Callable[[], object]:
-    names = _NAMED[key]
+def _named(key: str, value: object) -> object:
+    names, settings = _NAMED[key], dict[str, object]()
+    if isinstance(value, dict) and "name" in value:
+        settings = {member: given for member, given in value.items() if member != "name"}
+        value = value["name"]
     if not isinstance(value, str) or value not in names:
         raise ValueError(f"{key} must be one of {', '.join(names)}, not {value!r}")
     module, name = names[value]
-    made: Callable[[], object] = getattr(import_module(module, __package__), name)
-    return made
+    made: Callable[..., object] = getattr(import_module(module, __package__), name)
+    if not settings:
+        return made
+    takes = [each.name for each in inspect.signature(made).parameters.values() if each.kind in _BY_NAME]
+    for member in settings:
+        if member not in takes:
+            known = ", ".join(takes) or "none"
+            raise ValueError(f"{key}: {member} is not a setting of {value}; it has {known}")
+        if isinstance(settings[member], dict | list):
+            raise TypeError(f"{key}: {member} is set in code, not in a file: it takes an object that no text can name")
+    one = made(**settings)  # a setting that cannot be is told here, with its line
+    return one if isinstance(one, Fresh) else partial(made, **settings)
 
 
 def _policy(value: object) -> ReconnectPolicy:
