@@ -1,12 +1,17 @@
 """Opus through a whole session: chunks and receipts as exact as those of bare PCM, in virtual time."""
 
+from collections.abc import Awaitable, Callable
+
+import numpy as np
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.session.hearing import everything
 from tests.session.helpers import audio, gaps, params, seconds
-from trio_transports import AudioFrame, TransportParams
+from trio_transports import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame, TransportParams
 from trio_transports.serializers.packed import PackedFrameSerializer
+from trio_transports.session.session import Session
 from trio_transports.testing import memory_session
 
 pytest.importorskip("av")
@@ -67,6 +72,55 @@ async def test_the_bitrate_of_each_destination_is_the_parameters(bitrate: int, a
         for name in (None, "left"):
             await session.output.send(AudioFrame(audio=voice.audio, sample_rate=RATE, destination=name))
         await session.output.drain()
-    assert len(peer.messages) == 200
+    assert len(peer.messages) == 202  # one more each, in which the end of the last comes out
     size = sum(len(message) - 30 for _, message in peer.messages)  # the rest of a message, about
     assert 8 * size / 4 == pytest.approx(bitrate, rel=0.25)
+
+
+async def _stopped(session: Session) -> None:
+    await session.output.send(BotStoppedSpeakingFrame())
+
+
+async def _drained(session: Session) -> None:
+    await session.output.drain()
+
+
+@pytest.mark.parametrize("over_ms", [0, 5, 15])
+@pytest.mark.parametrize("end", [_stopped, _drained])
+async def test_the_end_of_an_utterance_waits_for_no_other_audio(
+    end: Callable[[Session], Awaitable[None]], over_ms: int, autojump_clock: MockClock
+) -> None:
+    """The coder looks 6.5 ms ahead: silence follows, once, and does not count as speech. Done twice."""
+    wanted_ms = 100 + over_ms
+    async with memory_session(opus()) as (session, peer):
+        for round_ in (1, 2):
+            tone = np.sin(np.arange(RATE * wanted_ms // 1000) * 2 * np.pi * 440 / RATE) * 12000
+            frame = AudioFrame(audio=tone.astype("<i2").tobytes(), sample_rate=RATE)
+            assert await session.output.write_audio(frame)
+            for _ in range(3):
+                await end(session)
+                await trio.sleep(0.5)
+            got = peer.recorder.of(AudioFrame)
+            assert len(got) == (5 + (1 if over_ms < 13 else 2)) * round_
+            pcm = np.frombuffer(b"".join(one.audio for one in got), "<i2").astype(float)
+            pcm = pcm[len(pcm) // round_ * (round_ - 1) :]
+            heard_ms = np.flatnonzero(np.abs(pcm) > 3000)[-1] / 48
+            assert heard_ms == pytest.approx(wanted_ms + 6.5, abs=2.5)
+        told = [type(one) for one in await everything(session)]
+    assert told == [BotStartedSpeakingFrame, BotStoppedSpeakingFrame] * 2
+
+
+async def test_what_waits_for_nothing_is_followed_by_nothing(autojump_clock: MockClock) -> None:
+    """Neither a session that said nothing, nor one whose words were cut off or followed by silence already."""
+    async with memory_session(opus()) as (session, peer):
+        await session.output.drain()
+        assert await session.output.write_audio(seconds(0.1, rate=RATE))
+        await session.output.interrupt()
+        await session.output.drain()
+        assert len(peer.recorder.of(AudioFrame)) == 5
+    async with memory_session(opus(audio_out_auto_silence=True, silence_max_secs=0.1)) as (session, peer):
+        assert await session.output.write_audio(seconds(0.1, rate=RATE))
+        await trio.sleep(1)
+        before = len(peer.recorder.of(AudioFrame))
+        await session.output.drain()
+        assert len(peer.recorder.of(AudioFrame)) == before

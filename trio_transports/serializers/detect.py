@@ -29,6 +29,7 @@ from .protocol import (
     AwaitsStart,
     FixedChunk,
     FrameSerializer,
+    HoldsBack,
     KnowsStart,
     Message,
     Notices,
@@ -170,6 +171,11 @@ class DetectingFrameSerializer:
         if found is None:
             return _PACKET_MS
         return found.chunk_ms if isinstance(found, FixedChunk) else None
+
+    @property
+    def held_ms(self) -> float:
+        """How many milliseconds of the last audio come out only with what follows it, in the dialect that was found."""
+        return self._found.held_ms if isinstance(self._found, HoldsBack) else 0.0
 
     @property
     def start(self) -> StartFrame | None:

@@ -26,7 +26,7 @@ from attrs.validators import in_
 
 from .._documented import documented
 from .._extras import require
-from ..audio.codecs.codec import OPUS_RATES
+from ..audio.codecs.codec import OPUS_HELD_MS, OPUS_RATES
 from ..audio.format import AudioFormat
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import (
@@ -134,6 +134,11 @@ class PackedFrameSerializer:
     def chunk_ms(self) -> int | None:
         """As much as a packet of Opus has; None: as much as the session's own parameters say."""
         return None if self._opus_out is None else PACKET_MS
+
+    @property
+    def held_ms(self) -> float:
+        """How many milliseconds of the last audio come out only with what follows it."""
+        return 0.0 if self._opus_out is None else OPUS_HELD_MS
 
     def use_bitrate(self, bits_per_second: int) -> None:
         """Make Opus of about so many bits per second for each destination."""

@@ -70,6 +70,15 @@ class FixedChunk(Protocol):
 
 
 @runtime_checkable
+class HoldsBack(Protocol):
+    """A dialect whose code gives the end of some audio out only with what follows it."""
+
+    @property
+    def held_ms(self) -> float:
+        """So many milliseconds; a session has silence follow where an utterance ends."""
+
+
+@runtime_checkable
 class Replies(Protocol):
     """A dialect that owes its peer answers: a pong for each ping, ``bot-ready`` for ``client-ready``.
 

@@ -109,9 +109,12 @@ class AudioQueue:
             self.available_at_s = now_s
         return True
 
-    def pad(self, now_s: float) -> bool:
-        """Complete the last chunk with silence."""
+    def pad(self, now_s: float, least_bytes: int = 0) -> bool:
+        """Complete the last chunk with silence, of which there has to be so much."""
         had_chunk = self.chunker.has_chunk
+        if least_bytes:
+            self.chunker.push(bytes(least_bytes))
+            self.pushed += least_bytes
         self.pushed += self.chunker.pad()
         if self.chunker.has_chunk and not had_chunk:
             self.available_at_s = now_s

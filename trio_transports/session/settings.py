@@ -9,7 +9,7 @@ from attrs import frozen
 from ..audio.format import AudioFormat
 from ..audio.mixer import AudioMixer
 from ..params import MixerSource, TransportParams, WebsocketClientParams
-from ..serializers.protocol import FixedChunk, FrameSerializer, per_session
+from ..serializers.protocol import FixedChunk, FrameSerializer, HoldsBack, per_session
 from ..vad.analyzer import VADAnalyzer
 from ..vad.turns import TurnAnalyzer
 
@@ -29,6 +29,8 @@ class TrackSettings:
     silence_grace_s: float
     silence_max_s: float
     partial_flush_s: float
+    held_s: float = 0.0
+    """How much of the last audio the dialect's code gives out only with what follows."""
 
     @classmethod
     def of(cls, params: TransportParams, serializer: FrameSerializer) -> "TrackSettings":
@@ -45,6 +47,7 @@ class TrackSettings:
             silence_grace_s=params.silence_grace_ms / 1000,
             silence_max_s=inf if params.silence_max_secs is None else params.silence_max_secs,
             partial_flush_s=params.partial_flush_ms / 1000,
+            held_s=serializer.held_ms / 1000 if isinstance(serializer, HoldsBack) else 0.0,
         )
 
     @property

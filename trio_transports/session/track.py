@@ -6,7 +6,7 @@ Rules (the audio clock's, in the order in which ``next_time`` applies them)
 3. A whole chunk leaves when the schedule says; late ones at once (see ``audio.pacing``).
 4. With a mixer there is always audio: a chunk of silence is mixed when none is queued.
 5. A partial chunk is padded with silence when an utterance ends, when draining, and ``partial_flush`` after the last
-   audio.
+   audio. In the first two cases as much silence follows as the dialect's code needs to give out all of the audio.
 6. A gap longer than ``silence_grace`` is filled with silence on the schedule, for at most ``silence_max`` in a row.
    Nothing is taken for missing, here and in rules 4 and 5, before what waits to be read has been: see
    ``session.patience``.
@@ -75,6 +75,8 @@ class Track:
     _kept_until_s: float = field(default=-inf, init=False)
     """When the last that left of what is to be said to its end has been played."""
     _silence_s: float = field(default=0.0, init=False)
+    _followed: tuple[int, int] = field(default=(0, 0), init=False)
+    """Where the silence is that the code needs after the last audio; rule 5."""
     _patience: Patience = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -102,6 +104,10 @@ class Track:
         return self.settings.format
 
     @property
+    def _held_bytes(self) -> int:
+        return self.format.size_bytes(self.format.samples_in(self.settings.held_s))
+
+    @property
     def queued_s(self) -> float:
         return self.queue.queued_s
 
@@ -118,8 +124,11 @@ class Track:
 
     def push_silence(self, duration_s: float, now_s: float) -> bool:
         """Queue silence that does not count as speech: the end of all audio."""
-        self.speech.ends_at = self.queue.pushed
-        return self.intake.push_pcm(self.format.silence(self.format.samples_in(duration_s)), now_s)
+        self.speech.ends_at = begin = self.queue.pushed
+        ticks = self.intake.push_pcm(self.format.silence(self.format.samples_in(duration_s)), now_s)
+        if self._followed[1] == begin:
+            self._followed = (self._followed[0], self.queue.pushed)
+        return ticks
 
     def push_mark(
         self,
@@ -138,7 +147,12 @@ class Track:
     def flush(self, now_s: float) -> bool:
         """Bring out what a converter holds, and complete the last chunk with silence."""
         ticks = self.intake.release(now_s)
-        return self.queue.pad(now_s) or ticks
+        end, held_bytes = self.queue.pushed, self._held_bytes
+        if not held_bytes or end == self._followed[1]:
+            return self.queue.pad(now_s) or ticks
+        is_ready = self.queue.pad(now_s, held_bytes)
+        self._followed = (end, self.queue.pushed)
+        return is_ready or ticks
 
     # Dropping what is queued
 
@@ -166,6 +180,7 @@ class Track:
             chunks = sum(paced.written == queue.wrote and paced.covers != NO_AUDIO for paced in unsent)
             self.schedule.advance(-chunks * queue.chunk_samples)
         if not plays_on:
+            self._followed = (queue.pushed, queue.pushed)
             self._packer.clear()
             self.speech.stop()
             if next_pcm:
@@ -291,6 +306,8 @@ class Track:
             schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
         self._silence_s += queue.chunk_s
         schedule.recovery.filled(queue.chunk_s)
+        if queue.taken == queue.pushed:
+            self._followed = (queue.pushed, queue.pushed)
         self._send_chunk(queue.silence(), 0, now_s, now_s)
 
     def _complete_partial(self, now_s: float) -> None:
@@ -300,6 +317,8 @@ class Track:
             self.intake.release(now_s)
             missing = -queue.chunker.pending_bytes % queue.chunker.size_bytes
             queue.pad(now_s)
+            if missing >= self._held_bytes:
+                self._followed = (queue.pushed, queue.pushed)
             self.schedule.recovery.filled(missing / self.format.bytes_per_second)
         else:
             self._complete_packet()
@@ -320,7 +339,8 @@ class Track:
             if now_s - wanted_at_s > counters.pacing_error_max_s:
                 counters.pacing_error_max_s = now_s - wanted_at_s
         place, size, pts = queue.taken, len(pcm), self.intake.stamps.at(queue.taken)
-        self.speech.heard(place, now_s)
+        if not self._followed[0] <= place < self._followed[1]:
+            self.speech.heard(place, now_s)
         is_kept = bool(queue.kept) and queue.is_kept(place, place + size)
         if is_kept:
             self._kept_until_s = max(due_s, now_s) + self.schedule.lead_s + queue.chunk_s

@@ -48,6 +48,8 @@ ALIASES: Final[Mapping[str, str]] = {
 
 _WIDE_RATE: Final = 16000
 _OPUS_OUT_RATE: Final = 48000
+OPUS_HELD_MS: Final = 6.5
+"""How far an Opus encoder looks ahead (RFC 7845, 4.2, calls it the pre-skip)."""
 OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
 
 
@@ -71,6 +73,8 @@ class Encoder:
     format: AudioFormat
     encode: Callable[[bytes], bytes]
     frame_bytes: int | None = None
+    held_ms: float = 0.0
+    """How much of the last audio only comes out with what follows it."""
 
 
 def encoding_of(name: str) -> str | None:
@@ -131,6 +135,7 @@ def make_encoder(
         format=pcm,
         encode=encoded.encoder(encoding, pcm.sample_rate, channels, bitrate),
         frame_bytes=pcm.size_bytes(pcm.samples_in(0.02)),
+        held_ms=OPUS_HELD_MS if encoding == OPUS else 0.0,
     )
 
 

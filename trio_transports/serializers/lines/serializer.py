@@ -139,6 +139,11 @@ class LineSerializer:
         return self._encoder.format
 
     @property
+    def held_ms(self) -> float:
+        """How many milliseconds of the last audio come out only with what follows it, in this line's code."""
+        return self._encoder.held_ms
+
+    @property
     def is_ready(self) -> bool:
         """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
         return self._is_open
