@@ -1,5 +1,6 @@
 """Pictures through a whole session, in virtual time: their clock beside the audio's, and what each parameter does."""
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -11,6 +12,8 @@ from tests.session.test_failures import Line, on_a_line, reconnecting
 from trio_transports import AudioFrame, ImageFrame, LocalProtocolError, SpriteFrame, TransportParams
 from trio_transports.session.session import Session
 from trio_transports.testing import FrameRecorder, memory_session
+from trio_transports.wire.memory import MemoryWire
+from trio_transports.wire.protocol import BytesLike
 
 RATE = 30
 
@@ -277,3 +280,27 @@ async def test_a_peer_that_was_lost_is_shown_the_still_picture_again(autojump_cl
             await trio.sleep(1)
         await session.output.drain()
     assert [numbers(peer.recorder) for peer in line.peers] == [[9]] * 3
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+async def test_a_slow_wire_is_shared_among_the_tracks(
+    is_live: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four tracks want 120 pictures a second of a wire that takes 50: each has a quarter of it, and none starves."""
+    at_once = MemoryWire.send
+
+    async def slow(wire: MemoryWire, message: str | BytesLike) -> None:
+        await trio.sleep(0.02)
+        await at_once(wire, message)
+
+    monkeypatch.setattr(MemoryWire, "send", slow)
+    names = (None, "a", "b", "c")
+    settings = shown(video_out_destinations=names[1:], video_out_is_live=is_live)
+    async with memory_session(settings, sends_now=False) as (session, peer):
+        for number in range(3 * RATE):
+            for name in names:
+                await session.output.send(image(number, destination=name))
+            await trio.sleep(1 / RATE)
+    shares = Counter(frame.destination for frame in peer.recorder.of(ImageFrame))
+    assert sum(shares.values()) > 140
+    assert max(shares.values()) - min(shares[name] for name in names) <= 2

@@ -4,13 +4,15 @@ Rules
 1. ``run`` is a task of its own, beside the three that every session has: it brings one picture after another into shape
    and encodes it, in a worker thread where there is something to do. Audio never waits for it.
 2. The clock hands a picture over at its time, and only while nothing else waits to be written: a large picture holds up
-   the audio behind it for one write at most.
+   the audio behind it for one write at most. The track that has shown last comes last: where the wire is too slow for
+   all, each has its share.
 3. Senders wait while ``video_out_max_queue_bytes`` wait on one track. A picture larger than that is let in alone.
 4. Where the dialect has no message for pictures none is prepared, and that is told once, not for each.
 5. A picture with ``sync_with_audio`` is offered to its track when the audio that was queued before it has left.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import final
@@ -73,6 +75,8 @@ class Screens:
     _on_ready: Callable[[], None]
     _on_room: Callable[[], None]
     screens: Mapping[str | None, Screen] = field(init=False)
+    _turns: deque[Screen] = field(init=False)
+    """The tracks in the order in which they may show; rule 2."""
     tell_not_carried: Callable[[], None] | None = field(default=None, init=False)
     """Called once, with the first picture for which the dialect has no message."""
     _has_told: bool = field(default=False, init=False)
@@ -81,6 +85,7 @@ class Screens:
     def __attrs_post_init__(self) -> None:
         names = (None, *self._params.video_out_destinations) if self._params.video_out_enabled else ()
         self.screens = {name: make_screen(self._params) for name in names}
+        self._turns = deque(self.screens.values())
 
     # Queueing
 
@@ -182,11 +187,13 @@ class Screens:
         next_s = inf
         if not self.screens:
             return next_s
-        for screen in self.screens.values():
+        for screen in tuple(self._turns):
             while (due_s := screen.showing.next_time()) <= now_s:
                 if not self._outbox.is_empty:
                     return inf  # rule 2: the outbox says when it is empty
                 messages = screen.showing.show(now_s)
+                self._turns.remove(screen)
+                self._turns.append(screen)
                 if not messages:  # whoever waits for all to be shown has no write to be told by
                     self._outbox.wrote_nothing()
                 for message in messages:
