@@ -1,5 +1,6 @@
 """Raw pictures, held against Pillow."""
 
+import tracemalloc
 from io import BytesIO
 
 import numpy as np
@@ -110,3 +111,31 @@ def test_a_picture_of_the_wrong_length_is_refused(pixel_format: PixelFormat, off
     right = size_bytes(pixel_format, 4, 4)
     with pytest.raises(ValueError, match=f"has {right} bytes, not {right + off}"):
         recolour(bytes(right + off), 4, 4, pixel_format, "RGB")
+
+
+@pytest.mark.parametrize("target", PIXEL_FORMATS)
+@pytest.mark.parametrize("source", PIXEL_FORMATS)
+def test_a_large_picture_takes_little_memory_while_it_is_worked_on(source: PixelFormat, target: PixelFormat) -> None:
+    """Full HD in all pairs: what comes out, what is in between, and two megabytes for the arithmetic."""
+    width, height = 1920, 1080
+    image = bytes(size_bytes(source, width, height))
+    tracemalloc.start()
+    try:
+        out = recolour(image, width, height, source, target)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * len(out) + size_bytes("RGB", width, height) + 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize("size", [(3, 70_001), (70_001, 3), (257, 1023), (40_000, 5)])
+def test_bands_are_not_seen(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of several bands, odd ones too, comes out as it does in one."""
+    width, height = size
+    image = noise(width, height)
+    told = []
+    for pixels in (1 << 16, 1 << 30):
+        monkeypatch.setattr("trio_transports.video.pixels._BAND_PIXELS", pixels)
+        yuv = recolour(image, width, height, "RGB", "YUV420")
+        told.append((yuv, recolour(image, width, height, "RGB", "GRAY"), recolour(yuv, width, height, "YUV420", "RGB")))
+    assert told[0] == told[1]

@@ -8,9 +8,11 @@ Rules
 3. Between formats that hold the same thing nothing is lost: a grey picture's Y is the grey itself. All else goes by way
    of RGB. Alpha is dropped where the target has none, and is opaque where the source had none.
 4. A chroma sample is the mean of its four pixels, and is used for all four of them on the way back.
+5. Where the arithmetic needs more bits than a byte has, it goes band by band, each an even number of rows: a whole
+   picture would take ten times its memory while it is worked on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal, TypeAlias, cast, get_args
 
 import numpy as np
@@ -23,8 +25,10 @@ PIXEL_FORMATS: Final[tuple[PixelFormat, ...]] = get_args(PixelFormat)
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 """Height by width by channels."""
+Wide: TypeAlias = npt.NDArray[np.int32]
 
 _CHANNELS: Final[Mapping[PixelFormat, int]] = {"RGB": 3, "RGBA": 4, "BGR": 3, "GRAY": 1}
+_BAND_PIXELS: Final = 1 << 16
 _HALF: Final = 1 << 15  # of the fixed point with 16 bits behind it
 
 
@@ -94,17 +98,29 @@ def _write_rgba(pixels: Pixels) -> bytes:
 def _write_gray(pixels: Pixels) -> bytes:
     if pixels.shape[2] == 1:
         return pixels.tobytes()
-    red, green, blue = _channels(pixels)
-    return ((19595 * red + 38470 * green + 7471 * blue + _HALF) >> 16).astype(np.uint8).tobytes()
+    return b"".join(_luma(*_channels(pixels[band])).astype(np.uint8).tobytes() for band in _bands(*pixels.shape[:2]))
+
+
+def _luma(red: Wide, green: Wide, blue: Wide) -> Wide:
+    return (19595 * red + 38470 * green + 7471 * blue + _HALF) >> 16
 
 
 def _write_yuv(pixels: Pixels) -> bytes:
-    red, green, blue = _channels(_rgb(pixels))
-    luma = (19595 * red + 38470 * green + 7471 * blue + _HALF) >> 16
-    blueness = (-11058 * red - 21710 * green + 32768 * blue + _HALF >> 16) + 128
-    redness = (32768 * red - 27439 * green - 5329 * blue + _HALF >> 16) + 128
-    planes = (luma, _quartered(blueness), _quartered(redness))
-    return b"".join(np.clip(plane, 0, 255).astype(np.uint8).tobytes() for plane in planes)
+    planes: tuple[list[bytes], ...] = ([], [], [])
+    for band in _bands(*pixels.shape[:2]):
+        red, green, blue = _channels(_rgb(pixels[band]))
+        blueness = (-11058 * red - 21710 * green + 32768 * blue + _HALF >> 16) + 128
+        redness = (32768 * red - 27439 * green - 5329 * blue + _HALF >> 16) + 128
+        parts = (_luma(red, green, blue), _quartered(blueness), _quartered(redness))
+        for plane, part in zip(planes, parts, strict=True):
+            plane.append(np.clip(part, 0, 255).astype(np.uint8).tobytes())
+    return b"".join(part for plane in planes for part in plane)
+
+
+def _bands(height: int, width: int) -> Iterator[slice]:
+    """The rows of each band; rule 5."""
+    rows = max(2, _BAND_PIXELS // width // 2 * 2)
+    return (slice(at, min(at + rows, height)) for at in range(0, height, rows))
 
 
 _WRITERS: Final[Mapping[PixelFormat, Callable[[Pixels], bytes]]] = {
@@ -116,32 +132,34 @@ _WRITERS: Final[Mapping[PixelFormat, Callable[[Pixels], bytes]]] = {
 }
 
 
-def _channels(pixels: Pixels) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def _channels(pixels: Pixels) -> tuple[Wide, Wide, Wide]:
     wide = pixels.astype(np.int32)
     return wide[..., 0], wide[..., 1], wide[..., 2]
 
 
-def _quartered(plane: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def _quartered(plane: Wide) -> Wide:
     """The mean of each two by two; an odd last row or column counts twice."""
     height, width = plane.shape
     even = np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
     total = even[0::2, 0::2] + even[0::2, 1::2] + even[1::2, 0::2] + even[1::2, 1::2]
-    return cast("npt.NDArray[np.int32]", (total + 2) >> 2)
+    return cast("Wide", (total + 2) >> 2)
 
 
 def _rgb_of_yuv(planes: Pixels, width: int, height: int) -> Pixels:
     across, down = _half(width), _half(height)
-    luma = planes[: width * height].reshape(height, width).astype(np.int32)
-    blueness = _spread(planes[width * height :][: across * down], width, height)
-    redness = _spread(planes[width * height + across * down :], width, height)
+    bright = planes[: width * height].reshape(height, width)
+    blue, red = planes[width * height :].reshape(2, down, across)
     rgb = np.empty((height, width, 3), np.uint8)
-    rgb[..., 0] = np.clip(luma + (91881 * redness + _HALF >> 16), 0, 255)
-    rgb[..., 1] = np.clip(luma - (22554 * blueness + 46802 * redness + _HALF >> 16), 0, 255)
-    rgb[..., 2] = np.clip(luma + (116130 * blueness + _HALF >> 16), 0, 255)
+    for band in _bands(height, width):
+        luma = bright[band].astype(np.int32)
+        blueness, redness = _spread(blue, band, width), _spread(red, band, width)
+        rgb[band, :, 0] = np.clip(luma + (91881 * redness + _HALF >> 16), 0, 255)
+        rgb[band, :, 1] = np.clip(luma - (22554 * blueness + 46802 * redness + _HALF >> 16), 0, 255)
+        rgb[band, :, 2] = np.clip(luma + (116130 * blueness + _HALF >> 16), 0, 255)
     return rgb
 
 
-def _spread(plane: Pixels, width: int, height: int) -> npt.NDArray[np.int32]:
-    """A chroma plane at full size, around zero."""
-    small = plane.reshape(_half(height), _half(width)).astype(np.int32) - 128
-    return small.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+def _spread(plane: Pixels, band: slice, width: int) -> Wide:
+    """A chroma plane's part for a band, at full size, around zero."""
+    small = plane[band.start // 2 : _half(band.stop)].astype(np.int32) - 128
+    return small.repeat(2, axis=0).repeat(2, axis=1)[: band.stop - band.start, :width]
