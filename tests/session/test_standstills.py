@@ -103,6 +103,29 @@ async def test_a_gap_in_a_busy_time_is_filled_all_the_same(autojump_clock: MockC
     assert 0.08 <= filled_s <= 0.08 + 0.4 + 8 * 0.03  # it is written and read within some turns of such a loop
 
 
+@pytest.mark.parametrize("chunks_of_10ms", [1, 2, 4])
+@pytest.mark.parametrize(("bed", "least_s"), [(Bed(), 1.85), (None, 1.6)])
+async def test_a_busy_loop_fills_no_slower_than_time_goes(
+    chunks_of_10ms: int, bed: Bed | None, least_s: float, autojump_clock: MockClock
+) -> None:
+    """Each turn takes three milliseconds, as beside many calls: no chunk after another waits for turns again."""
+    params = defaults(audio_out_10ms_chunks=chunks_of_10ms, audio_out_mixer=bed)
+    async with memory_session(params) as (session, _), trio.open_nursery() as nursery:
+        await session.output.send(numbered(0))
+
+        @nursery.start_soon
+        async def be_busy() -> None:
+            while True:
+                await trio.lowlevel.checkpoint()
+                autojump_clock.jump(0.003)
+
+        await trio.sleep(2)
+        counters = session.statistics()
+        nursery.cancel_scope.cancel()
+    assert counters.audio_sent_s >= least_s
+    assert counters.late_resets == 0
+
+
 @pytest.mark.parametrize("seed", range(8))
 async def test_no_frame_of_delay_stays_where_a_cut_ended_amid_one(seed: int, autojump_clock: MockClock) -> None:
     """A live source of another rate, three milliseconds uneven, with two holes: it is as quick again after each."""
