@@ -1,31 +1,38 @@
 """The end of a call by a frame: what the peer hears, what the handler sees, and what cannot be said any more."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.session.helpers import CHUNK_BYTES, audio, is_silence, params, pcm, seconds
+from tests.session.hearing import Planned
+from tests.session.helpers import CHUNK_BYTES, RATE, audio, is_silence, params, pcm, seconds
 from tests.session.test_endings import the_end, watched
 from tests.session.test_telephony import call, lines
 from trio_transports import (
+    AudioFrame,
     BotStoppedSpeakingFrame,
     CancelFrame,
     ConnectionClosed,
     EndFrame,
     Frame,
+    InterruptionFrame,
     Session,
     TextFrame,
     TransportParams,
 )
 from trio_transports.pipeline import Pipeline
+from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.serializers.protocol import Message
 from trio_transports.testing import ScriptedPeer, memory_session
 from trio_transports.testing.phones import ScriptedLine
+from trio_transports.vad import SpeechStarted
 
 QUIET_END = {"audio_out_end_silence_secs": 0}
+PLAYS_2_S = {"audio_out_end_silence_secs": 2}
 
 
 def order(peer: ScriptedPeer) -> list[str]:
@@ -59,6 +66,39 @@ async def test_an_end_frame_ends_the_call(autojump_clock: MockClock) -> None:
     assert len(heard) == 151 * CHUNK_BYTES
     assert peer.recorder.of(EndFrame) == [EndFrame(reason="done")]
     assert the_end(told) == (1000, "done", "local")
+
+
+class Wordless:
+    """JSON without a word for an interruption, or for the end."""
+
+    audio_format = None
+
+    def __init__(self) -> None:
+        self.words = JSONFrameSerializer()
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        return () if isinstance(frame, InterruptionFrame | EndFrame) else self.words.encode(frame)
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        return self.words.decode(message)
+
+
+@pytest.mark.parametrize("sends_now", [False, True])
+async def test_a_caller_who_interrupts_the_last_of_it_brings_the_end_nearer(
+    sends_now: bool, autojump_clock: MockClock
+) -> None:
+    """Also where nothing is written for the interruption, and so no write tells that nothing is left."""
+    caller = Planned(((0.02, SpeechStarted(at_s=0.0)),))
+    settings = params(
+        serializer=Wordless(), vad_enabled=True, vad_analyzer=caller, allow_interruptions=True, **PLAYS_2_S
+    )
+    async with memory_session(settings, sends_now=sends_now) as (session, peer), trio.open_nursery() as nursery:
+        await session.output.send(seconds(1))
+        nursery.start_soon(session.output.send, EndFrame())
+        await trio.sleep(1.5)  # amid the silence after it
+        await peer.send(AudioFrame(audio=bytes(CHUNK_BYTES), sample_rate=RATE))
+        await trio.sleep(0.1)
+        assert not session.is_connected
 
 
 @lines

@@ -73,8 +73,19 @@ class Hall:
 
     tells: Sequence[Callable[[Event], object]] = ()
     sessions: dict[str, Session] = field(factory=dict, init=False)
+    callers: int = field(default=0, init=False)
+    """All who are connected, those too who have not said yet in which dialect they speak, and have no session."""
     notes: deque[Note] = field(factory=lambda: deque(maxlen=MAX_NOTES), init=False)
     _numbers: "count[int]" = field(factory=lambda: count(1), init=False)
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """Count a caller as connected while the block runs."""
+        self.callers += 1
+        try:
+            yield
+        finally:
+            self.callers -= 1
 
     @contextmanager
     def present(self, session: Session) -> Iterator[None]:

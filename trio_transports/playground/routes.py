@@ -192,13 +192,14 @@ async def _websocket(
         await answer(scope, send, 426, b"a WebSocket is here, for callers\n", headers=[(b"upgrade", b"websocket")])
         return
     serializer = _serializer(scope["query_string"].decode("ascii", "replace"), params.serializer)
-    if serializer is None or len(hall.sessions) >= max_sessions:
+    if serializer is None or hall.callers >= max_sessions:
         await refuse_websocket(receive, send)
         return
     transport = AsgiWebsocketTransport((scope, receive, send), _for_caller(params, scope, serializer, allowed_origins))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(hall.watch, transport.events())
-        await transport.serve(partial(_answer, handler, hall))
+    with hall.admitted():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hall.watch, transport.events())
+            await transport.serve(partial(_answer, handler, hall))
 
 
 async def _answer(handler: Handler, hall: Hall, session: Session) -> None:

@@ -7,12 +7,14 @@ Rules
 """
 
 import json
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape, quoteattr
 
 _NONE: Mapping[str, str] = MappingProxyType({})
+_UNSAYABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
@@ -24,13 +26,18 @@ def _checked(url: str) -> str:
 
 
 def _parameters(parameters: Mapping[str, str]) -> str:
-    return "".join(
-        f"<Parameter name={quoteattr(name)} value={quoteattr(value)}/>" for name, value in parameters.items()
-    )
+    return "".join(f"<Parameter name={_plain(name)} value={_plain(value)}/>" for name, value in parameters.items())
+
+
+def _plain(text: str) -> str:
+    """What XML can say: most control characters it cannot, and a provider would refuse the whole document."""
+    if _UNSAYABLE.search(text):
+        raise ValueError(f"{text!r} has characters that cannot stand in XML: leave them out, or encode them")
+    return quoteattr(text)
 
 
 def _attributes(**given: str | None) -> str:
-    return "".join(f" {name}={quoteattr(value)}" for name, value in given.items() if value is not None)
+    return "".join(f" {name}={_plain(value)}" for name, value in given.items() if value is not None)
 
 
 def twiml(url: str, parameters: Mapping[str, str] = _NONE) -> str:
