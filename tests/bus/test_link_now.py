@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from tests.bus.proxies import JSON, client, data, frame_message, received, running, server, wire_pair
-from trio_transports.bus import BusJobCancelMessage, BusMessage, LocalBus
+from trio_transports.bus import BusJobCancelMessage, BusMessage, LocalBus, ProxySettings
 from trio_transports.errors import ConnectionClosed
 from trio_transports.frames import TextFrame
 from trio_transports.params import ReconnectPolicy
@@ -244,3 +244,20 @@ async def test_a_message_too_large_within_a_batch_costs_itself(autojump_clock: t
         assert [JSON.decode(message).id for message in first_far._arrived] == [0, 1, 2, 3]
         assert numbers(await received(second_far)) == [5, 6, 7]
         assert proxy.statistics().sent == 8
+
+
+async def test_what_is_begun_takes_no_room(autojump_clock: trio.testing.MockClock) -> None:
+    """An outbox for one message keeps one, behind the one that the wire writes by itself; twice."""
+    near, far = wire_pair()
+    wire = Now(near)
+    proxy = server(wire, settings=ProxySettings(outbox_messages=1))
+    async with running(proxy) as bus:
+        for round_ in range(2):
+            wire.answers.append(None)
+            wire.may_flush = trio.Event()
+            await trio.sleep(0.02)
+            await bus.send(numbered(0))
+            await bus.send(numbered(1))
+            assert (proxy.statistics().waiting, proxy.statistics().dropped) == (1, 0), round_
+            wire.may_flush.set()
+            assert numbers(await received(far)) == [0, 1], round_

@@ -7,6 +7,7 @@ Rules
 3. Putting never waits and never fails.
 4. Messages are taken out by their writer, and put back if they were not written: a connection that comes back later
    begins with them.
+5. What the connection has begun and writes by itself takes no room here. Its writer is told to wait for that first.
 """
 
 from collections import deque
@@ -26,10 +27,7 @@ MAX_AUDIO_S: Final = 60.0
 @final
 @frozen
 class Waiting:
-    """One encoded message. ``audio_s`` is 0 for what is not audio; ``at_s`` is when it was put, where that matters.
-
-    One without data stands for what its writer has yet to wait for; it means nothing on another connection.
-    """
+    """One encoded message. ``audio_s`` is 0 for what is not audio; ``at_s`` is when it was put, where that matters."""
 
     data: bytes
     is_system: bool
@@ -52,6 +50,8 @@ class Outbox:
     _audio_s: float = field(default=0.0, init=False)
     _audio_count: int = field(default=0, init=False)
     _in_flight: deque[Waiting] = field(factory=deque, init=False)
+    is_begun: bool = field(default=False, init=False)
+    """Rule 5: something is written, but for its end."""
     _writer: ParkingLot = field(factory=ParkingLot, init=False)
     _emptied: ParkingLot = field(factory=ParkingLot, init=False)
 
@@ -74,19 +74,31 @@ class Outbox:
         if self._writer:
             self._writer.unpark()
 
+    def begun(self) -> None:
+        """The connection has begun one more, past this outbox."""
+        self.is_begun = True
+        self._writer.unpark()
+
+    def flushed(self) -> None:
+        """It has written that."""
+        self.is_begun = False
+        self._tell_emptied()
+
     def limit_audio(self, seconds: float) -> None:
         """Change the bound on audio, at once: what is older than a lost connection is not worth hearing."""
         self.max_audio_s = seconds
         self._trim()
 
     async def take(self, max_bytes: int) -> list[Waiting]:
-        """Wait for the next messages to write: one, and as many more as ``max_bytes`` hold.
+        """Wait for the next messages to write: one, and as many more as ``max_bytes`` hold; none, if one is begun.
 
         They stay this outbox's until ``written``; cancelling loses nothing.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        while not self:
+        while not (self or self.is_begun):
             await self._writer.park()
+        if self.is_begun:
+            return []
         taken: list[Waiting] = []
         while (lane := self._system or self._data) and (not taken or len(lane[0].data) <= max_bytes):
             waiting = lane.popleft()
@@ -109,8 +121,7 @@ class Outbox:
         """The first ``count`` messages of those taken are written."""
         for _ in range(count):
             self._in_flight.popleft()
-        if not self._in_flight and not self:
-            self._emptied.unpark_all()
+        self._tell_emptied()
 
     def put_back(self) -> None:
         """What was taken and is not written is first again."""
@@ -118,14 +129,17 @@ class Outbox:
             waiting = self._in_flight.pop()
             (self._system if waiting.is_system else self._data).appendleft(waiting)
             self._count(waiting)
-        if self._system and not self._system[0].data:
-            self._system.popleft()
+        self.is_begun = False  # that means nothing on another connection
         self._trim()
+
+    def _tell_emptied(self) -> None:
+        if not (self or self._in_flight or self.is_begun):
+            self._emptied.unpark_all()
 
     async def wait_empty(self) -> None:
         """Wait until everything was written."""
         await trio.lowlevel.checkpoint()
-        while self or self._in_flight:
+        while self or self._in_flight or self.is_begun:
             await self._emptied.park()
 
     def translate(self, change: Callable[[bytes], bytes]) -> None:

@@ -220,7 +220,14 @@ async def test_a_bridge_by_default_settings(carrier: str, redis_server: RedisSer
             await until(lambda: len(peer.told("heard")) == 2, within_s=90)
             assert heard == ["after 105", "after 10000"]
             assert [told["text"] for told in peer.told("heard")] == [f"you said: {text}" for text in heard]
-            if carrier == "ws":
+            if carrier == "redis":
+                from trio_transports.bus.redis import RedisBus
+
+                assert isinstance(runner.bus, RedisBus)
+                counted = runner.bus.statistics()
+                assert counted.unknown >= 10_105
+                assert (counted.malformed, counted.missed, counted.connections_lost) == (0, 0, 0)
+            else:
                 (proxy,) = (worker for worker in runner.workers if isinstance(worker, WebSocketProxyServer))
                 statistics = proxy.statistics()
                 assert statistics.unknown >= 10_105

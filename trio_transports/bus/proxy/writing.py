@@ -23,8 +23,6 @@ from .counters import Counters
 
 BATCH_BYTES: Final = 64 * 1024
 BURST_S: Final = 0.001
-BEGUN: Final = Waiting(b"", is_system=True)
-"""In the outbox it stands for what the wire has begun and writes by itself: wait for that before the next."""
 
 
 def _set_event() -> trio.Event:
@@ -65,7 +63,7 @@ class LinkWriter:
         self._last_put_s = float("-inf")
 
     def _write_now(self, waiting: Waiting) -> bool:
-        if self.outbox or self._is_ending or not self._idle.is_set() or self._now is None:
+        if self.outbox or self.outbox.is_begun or self._is_ending or not self._idle.is_set() or self._now is None:
             return False
         try:
             done = self._now.send_now(waiting.data)
@@ -75,7 +73,7 @@ class LinkWriter:
             return False
         self.counters.sent += 1
         if done is None:
-            self.outbox.put(BEGUN)
+            self.outbox.begun()
         return True
 
     async def write(self) -> None:
@@ -98,10 +96,9 @@ class LinkWriter:
                 self.outbox.put_back()
 
     async def _write_batch(self, batch: list[Waiting]) -> None:
-        if batch[0] is BEGUN:
+        if not batch:
             await self._flushed()
-            self.outbox.written(1)
-            del batch[0]
+            self.outbox.flushed()
         while batch and not self._is_ending and not (self.outbox.has_urgent and not batch[0].is_system):
             taken = self._batches.send_several_now([each.data for each in batch]) if self._batches is not None else 0
             if taken:
