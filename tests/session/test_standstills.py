@@ -34,16 +34,20 @@ class Bed:
         return Bed()
 
 
-async def echo(session: Session) -> None:
+async def echo(session: Session, thinks_s: float) -> None:
     async for frame in session.input:
         if isinstance(frame, AudioFrame):
+            if thinks_s:
+                await trio.sleep(thinks_s)
             await session.output.send(frame)
 
 
-async def echoed(params: TransportParams, clock: MockClock, began_s: float, blocked_s: float) -> list[bytes]:
+async def echoed(
+    params: TransportParams, clock: MockClock, began_s: float, blocked_s: float, *, thinks_s: float = 0.0
+) -> list[bytes]:
     """What a caller hears who talks for two seconds while this side stands still for so long, from then on."""
     async with memory_session(params) as (session, peer), trio.open_nursery() as nursery:
-        nursery.start_soon(echo, session)
+        nursery.start_soon(echo, session, thinks_s)
 
         @nursery.start_soon
         async def stand_still() -> None:
@@ -72,6 +76,12 @@ async def test_a_standstill_may_end_at_any_moment(past_ms: int, autojump_clock: 
     assert heard == [numbered(number).audio for number in range(100)]
 
 
+async def test_a_handler_that_takes_a_moment_has_it_after_a_standstill(autojump_clock: MockClock) -> None:
+    """What came meanwhile has been read, and is being worked on: it is not filled up for either."""
+    heard = await echoed(defaults(audio_out_10ms_chunks=2), autojump_clock, 1.011, 0.2, thinks_s=0.008)
+    assert heard == [numbered(number).audio for number in range(100)]
+
+
 @pytest.mark.parametrize("blocked_ms", [30, 50, 100, 200, 350])
 async def test_nor_does_a_bed_take_the_place_of_what_waits_to_be_read(
     blocked_ms: int, autojump_clock: MockClock
@@ -85,7 +95,8 @@ async def test_nor_does_a_bed_take_the_place_of_what_waits_to_be_read(
     assert heard[first : first + 100] == spoken  # no bed in between
 
 
-async def test_a_gap_in_a_busy_time_is_filled_all_the_same(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("turn_s", [0.03, 0.2])
+async def test_a_gap_in_a_busy_time_is_filled_all_the_same(turn_s: float, autojump_clock: MockClock) -> None:
     """Waiting ends: a loop that is never in time fills a gap before a burst could no longer take it back."""
     async with memory_session(defaults(audio_out_10ms_chunks=2)) as (session, peer), trio.open_nursery() as nursery:
         await session.output.send(numbered(0))
@@ -95,12 +106,12 @@ async def test_a_gap_in_a_busy_time_is_filled_all_the_same(autojump_clock: MockC
         async def be_busy() -> None:
             while True:
                 await trio.lowlevel.checkpoint()
-                autojump_clock.jump(0.03)
+                autojump_clock.jump(turn_s)
 
-        await trio.sleep(1)
+        await trio.sleep(5)
         filled_s = peer.recorder.heard[1].at_s - last_s
         nursery.cancel_scope.cancel()
-    assert 0.08 <= filled_s <= 0.08 + 0.4 + 8 * 0.03  # it is written and read within some turns of such a loop
+    assert 0.08 <= filled_s <= 0.08 + 0.4 + 8 * turn_s  # it is written and read within some turns of such a loop
 
 
 @pytest.mark.parametrize("chunks_of_10ms", [1, 2, 4])
