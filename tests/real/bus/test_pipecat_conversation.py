@@ -212,12 +212,12 @@ async def test_a_bridge_by_default_settings(carrier: str, redis_server: RedisSer
                 heard.append(frame.text)
                 await call.output.send(TextFrame(text=f"you said: {frame.text}"))
 
-    with trio.fail_after(120):
+    with trio.fail_after(240):
         async with (
             serving(carrier, redis_server, FrameWorker("far", answer)) as (url, runner),
             pipecat("bridge", carrier, url) as peer,
         ):
-            await until(lambda: len(peer.told("heard")) == 2, within_s=90)
+            await until(lambda: len(peer.told("heard")) == 2, within_s=200)
             assert heard == ["after 105", "after 10000"]
             assert [told["text"] for told in peer.told("heard")] == [f"you said: {text}" for text in heard]
             if carrier == "redis":
