@@ -4,12 +4,19 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 import trio
 
 from tests.real.cli.programs import PROGRAM, ROOT, run, serving
 from tests.real.hosting import hosted
-from trio_transports import BotStoppedSpeakingFrame, EndFrame, Frame, Session, TextFrame, TranscriptionFrame
+from trio_transports import (
+    BotStoppedSpeakingFrame,
+    Disconnected,
+    EndFrame,
+    Frame,
+    Session,
+    TextFrame,
+    TranscriptionFrame,
+)
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import parse_wav, read_wav, write_wav
 from trio_transports.serializers.detect import DetectingFrameSerializer
@@ -36,22 +43,25 @@ async def test_a_phone_from_the_command_line(tmp_path: Path) -> None:
     """Each is heard as a call of that provider, the echo comes back, and the call is ended in order."""
     speech = speech_like(0.6, sample_rate=8000)
     write_wav(tmp_path / "a.wav", AudioFormat(8000), speech.audio)
-    turns = trio.Semaphore(3)
+
+    async def echo(session: Session) -> None:
+        async for frame in session.input:
+            await session.output.send(frame)
 
     async def call(url: str, line: str) -> None:
         paths = ("--in", str(tmp_path / "a.wav"), "--out", str(tmp_path / f"{line}.wav"))
-        async with turns:
-            called = await run("call", url, *paths, "--serializer", line, "--tail", "2", "--json")
+        called = await run("call", url, *paths, "--serializer", line, "--tail", "2", "--json")
         assert called.code == 0, (line, called.err)
         assert json.loads(called.out)["ended_by"] == "local", line
 
-    async with serving("echo", "--port", "0", "--serializer", "telephone") as server:
-        url = (await server.next("ready"))["url"]
+    settings = {"serializer": DetectingFrameSerializer(), "audio_in_enabled": True, "audio_out_enabled": True}
+    async with hosted("direct", echo, **settings) as host:
         async with trio.open_nursery() as nursery:
             for line in LINES:
-                nursery.start_soon(call, url, line)
-        for _ in LINES:
-            assert (await server.next("disconnected"))["code"] == 1000
+                nursery.start_soon(call, host.url, line)
+        with trio.fail_after(20):
+            await host.until(Disconnected, len(LINES))
+        assert [end.code for end in host.ends] == [1000] * len(LINES)
     for line in LINES:
         _, heard = read_wav(tmp_path / f"{line}.wav")
         assert likeness(speech.audio, heard) > 0.9, line
@@ -126,14 +136,18 @@ async def test_what_is_no_wav_on_standard_input() -> None:
     assert b"standard input is not a WAV file" in done.stderr
 
 
-@pytest.mark.parametrize("quiet_ok", [False, True])
-async def test_a_call_that_hears_nothing_is_a_failure(quiet_ok: bool, tmp_path: Path) -> None:
+async def test_a_call_that_hears_nothing_is_a_failure(tmp_path: Path) -> None:
     """Silence that comes back is nothing heard, unless that is said to be all right."""
     write_wav(tmp_path / "a.wav", AudioFormat(16000), bytes(6400))
-    async with serving("echo", "--port", "0") as server:
-        url = (await server.next("ready"))["url"]
-        options = ("--quiet-ok",) if quiet_ok else ()
+
+    async def call(url: str, *options: str) -> None:
         called = await run("call", url, "--in", str(tmp_path / "a.wav"), "--tail", "0.5", "--json", *options)
-    assert called.code == (0 if quiet_ok else 1)
-    assert json.loads(called.out)["ok"] is quiet_ok
-    assert ("nothing was heard but silence" in called.err) is not quiet_ok
+        quiet_ok = bool(options)
+        assert called.code == (0 if quiet_ok else 1)
+        assert json.loads(called.out)["ok"] is quiet_ok
+        assert ("nothing was heard but silence" in called.err) is not quiet_ok
+
+    async with serving("echo", "--port", "0") as server, trio.open_nursery() as nursery:
+        url = (await server.next("ready"))["url"]
+        nursery.start_soon(call, url)
+        nursery.start_soon(call, url, "--quiet-ok")
