@@ -21,12 +21,12 @@ import trio
 from trio.testing import MockClock
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket, wrap_client_stream
 
-from tests.real.telephony.provider import Provider, listening
 from trio_transports import ServerReady, Session, TextFrame, WebsocketClientParams, WebsocketClientTransport
 from trio_transports.playground.routes import bot_params
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.telephony import TwilioHangUp, twilio_signature
 from trio_transports.testing import phone_call, speech_like
+from trio_transports.testing.phones import hang_up_api
 
 Driver: TypeAlias = Callable[[ModuleType], Awaitable[None]]
 
@@ -250,7 +250,7 @@ async def twilio(snippet: ModuleType) -> None:
     """A stranger is refused; a signed caller is greeted, and its call is ended."""
     token = "12345"
     with patch.dict(os.environ, TWILIO_ACCOUNT_SID="AC42", TWILIO_AUTH_TOKEN=token):
-        async with listening(Provider()) as provider:
+        async with hang_up_api() as provider:
             vars(snippet)["TwilioHangUp"] = partial(TwilioHangUp, base_url=provider.url)
             async with serving(snippet) as url:
                 signed = [(b"X-Twilio-Signature", twilio_signature(token, "wss://voice.example.com/").encode())]
@@ -273,5 +273,5 @@ async def twilio(snippet: ModuleType) -> None:
                         elif message["event"] == "mark":
                             await caller.send_message(json.dumps(message))
                 assert len(heard) >= 4000
-        (asked,) = provider.asked
+        (asked,) = provider.requests
         assert asked.target == "/2010-04-01/Accounts/AC42/Calls/CA7.json"

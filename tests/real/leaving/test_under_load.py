@@ -11,11 +11,11 @@ import trio
 
 from tests.real.leaving.programs import running, snippet
 from tests.real.leaving.test_signals import SETTINGS, call
-from tests.real.telephony.provider import Provider, listening
 from trio_transports import AudioFrame, TextFrame
 from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.telephony import twilio_signature
+from trio_transports.testing.phones import hang_up_api
 from trio_transports.wire.dialling import dial
 from trio_transports.wire.direct import connect_wire
 
@@ -133,7 +133,7 @@ async def test_the_twilio_program_ends_every_call_that_it_has_begun(tmp_path: Pa
                 else:
                     waiting.append(closed.code)
 
-    async with listening(Provider()) as provider:
+    async with hang_up_api() as provider:
         first = TWILIO.replace("PROVIDER", provider.url)
         async with running(snippet("twilio", tmp_path, first=first)) as program:
             with trio.fail_after(60):
@@ -146,4 +146,4 @@ async def test_the_twilio_program_ends_every_call_that_it_has_begun(tmp_path: Pa
             assert await program.ended() == 0
     assert waiting == [1001] * CALLERS
     assert greeted == [(4000, 1000)] * CALLERS
-    assert [asked.body for asked in provider.asked] == [b"Status=completed"] * CALLERS
+    assert [asked.body for asked in provider.requests] == [b"Status=completed"] * CALLERS

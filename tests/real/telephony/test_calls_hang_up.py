@@ -11,11 +11,10 @@ from attrs import frozen
 
 from tests.real.hosting import WAYS_IN, hosted
 from tests.real.telephony.phone import Phone, caller, calling, packets
-from tests.real.telephony.provider import Provider, listening
 from trio_transports import AudioFrame, Disconnected, Session
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.telephony import PlivoHangUp, TelnyxHangUp, TwilioHangUp
-from trio_transports.testing.phones import ScriptedLine
+from trio_transports.testing.phones import HangUpApi, ScriptedLine, hang_up_api
 
 pytestmark = pytest.mark.alone
 
@@ -77,7 +76,7 @@ def _all_logs(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
 
-def settings(account: Account, provider: Provider, **more: object) -> dict[str, object]:
+def settings(account: Account, provider: HangUpApi, **more: object) -> dict[str, object]:
     return {
         "serializer": DetectingFrameSerializer(),
         "audio_in_enabled": True,
@@ -149,7 +148,7 @@ async def test_each_call_is_hung_up_once(way_in: str, ending: str, caplog: pytes
             task_status.started(phone)
             await leave.wait()
 
-    async with listening(Provider()) as provider, trio.open_nursery() as nursery:
+    async with hang_up_api() as provider, trio.open_nursery() as nursery:
         hang_up = TWILIO.hang_up(provider.url)
 
         async def watched(session: Session) -> None:
@@ -167,11 +166,11 @@ async def test_each_call_is_hung_up_once(way_in: str, ending: str, caplog: pytes
                     case "the caller vanishes":
                         leave.set()
                 if ending == "the server shuts down":
-                    assert provider.asked == []
+                    assert provider.requests == []
                 else:
                     await host.until(Disconnected)
         leave.set()
-        asked = [(each.method, each.target, each.body) for each in provider.asked]
+        asked = [(each.method, each.target, each.body) for each in provider.requests]
     assert asked == [(*TWILIO.asked, b"Status=completed")]
     assert connected_when_asked == [False]
     assert session_errors(caplog) == []
@@ -181,10 +180,10 @@ async def test_each_call_is_hung_up_once(way_in: str, ending: str, caplog: pytes
 @accounts
 async def test_every_provider(account: Account, caplog: pytest.LogCaptureFixture) -> None:
     """The call that is ended is the one that the start message named, by each provider's own interface."""
-    async with listening(Provider()) as provider:
+    async with hang_up_api() as provider:
         async with hosted("direct", greet, **settings(account, provider)) as host:
             await call_to_the_end(host.url, account)
-        (asked,) = provider.asked
+        (asked,) = provider.requests
     assert (asked.method, asked.target) == account.asked
     assert asked.headers["authorization"].split()[1] == account.secrets[-1]
     assert session_errors(caplog) == []
@@ -195,7 +194,7 @@ async def test_every_provider(account: Account, caplog: pytest.LogCaptureFixture
 async def test_a_call_that_has_ended_already(account: Account, caplog: pytest.LogCaptureFixture) -> None:
     """The caller hung up first, and the provider says so: nothing is wrong, and nothing is logged as if it were."""
     status, body = account.ended
-    async with listening(Provider(status, body)) as provider:
+    async with hang_up_api(HangUpApi(status, body)) as provider:
         async with (
             hosted("direct", listen, **settings(account, provider)) as host,
             calling(host.url, account.line) as phone,
@@ -205,7 +204,7 @@ async def test_a_call_that_has_ended_already(account: Account, caplog: pytest.Lo
                 await phone.until(packets(1))
                 await phone.scripted.hang_up()
                 await host.until(Disconnected)
-        assert len(provider.asked) == 1
+        assert len(provider.requests) == 1
     assert session_errors(caplog) == []
     check_no_secret_was_logged(account, caplog)
 
@@ -213,13 +212,13 @@ async def test_a_call_that_has_ended_already(account: Account, caplog: pytest.Lo
 @accounts
 async def test_a_refusal(account: Account, caplog: pytest.LogCaptureFixture) -> None:
     """A provider that refuses is logged once, with the call and the answer but not what it repeats of the secrets."""
-    async with listening(Provider(401, f"who is {' '.join(account.secrets)}?".encode())) as provider:
+    async with hang_up_api(HangUpApi(401, f"who is {' '.join(account.secrets)}?".encode())) as provider:
         async with hosted("direct", greet, **settings(account, provider)) as host:
             for _ in range(2):
                 await call_to_the_end(host.url, account)
             with trio.fail_after(5):
                 await host.until(Disconnected, 2)
-        assert len(provider.asked) == 2
+        assert len(provider.requests) == 2
     assert session_errors(caplog) == [f"hanging up call {account.line.call_id!r} failed"] * 2
     assert "status 401" in caplog.text
     check_no_secret_was_logged(account, caplog)
@@ -231,7 +230,7 @@ async def test_a_refusal(account: Account, caplog: pytest.LogCaptureFixture) -> 
 async def test_a_slow_answer(account: Account, whose: str, caplog: pytest.LogCaptureFixture) -> None:
     """The shorter of two deadlines ends the wait for the provider; the caller is long gone by then."""
     is_sessions = whose == "the session's"
-    async with listening(Provider(delay_s=60)) as provider:
+    async with hang_up_api(HangUpApi(takes_s=60)) as provider:
         hang_up = account.hang_up(provider.url)
         hang_up.timeout_s = 4 if is_sessions else 0.3
         more = {"hang_up": hang_up, "hang_up_timeout": 0.3 if is_sessions else 5}
@@ -239,7 +238,7 @@ async def test_a_slow_answer(account: Account, whose: str, caplog: pytest.LogCap
             await call_to_the_end(host.url, account)
             ended_s = trio.current_time()
         took_s = trio.current_time() - ended_s
-        assert len(provider.asked) == 1
+        assert len(provider.requests) == 1
     assert 0.2 < took_s < 2
     logged = "took longer than hang_up_timeout" if is_sessions else "failed"
     assert session_errors(caplog) == [f"hanging up call {account.line.call_id!r} {logged}"]
@@ -249,24 +248,24 @@ async def test_a_slow_answer(account: Account, whose: str, caplog: pytest.LogCap
 
 async def test_other_calls_do_not_wait_for_a_slow_answer(caplog: pytest.LogCaptureFixture) -> None:
     """While one call's hang-up hangs, the server takes and ends others."""
-    async with listening(Provider(delay_s=60)) as provider:
+    async with hang_up_api(HangUpApi(takes_s=60)) as provider:
         async with hosted("direct", greet, **settings(TWILIO, provider, hang_up_timeout=0.5)) as host:
             began_s = trio.current_time()
             for _ in range(3):
                 await call_to_the_end(host.url, TWILIO)
             took_s = trio.current_time() - began_s
-        assert len(provider.asked) == 3
+        assert len(provider.requests) == 3
     assert took_s < 1.4
     assert len(session_errors(caplog)) == 3
 
 
 async def test_no_call_no_request() -> None:
     """A caller that never said start has no call to end: nothing is asked, and nothing is wrong."""
-    async with listening(Provider()) as provider:
+    async with hang_up_api() as provider:
         async with hosted("direct", listen, **settings(TWILIO, provider)) as host:
             async with calling(host.url, TWILIO.line) as phone:
                 await phone.say(phone.line.opening()[0])
                 await phone.scripted.hang_up()
             with trio.fail_after(5):
                 await host.until(Disconnected)
-        assert provider.asked == []
+        assert provider.requests == []

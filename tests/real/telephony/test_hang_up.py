@@ -13,10 +13,10 @@ import trio
 import trustme
 from attrs import frozen
 
-from tests.real.telephony.provider import Provider, listening
 from trio_transports.frames import StartFrame
 from trio_transports.telephony import AzureHangUp, HangUpFailed, PlivoHangUp, TelnyxHangUp, TwilioHangUp
 from trio_transports.telephony.hang_up import EndedCall
+from trio_transports.testing.phones import HangUpApi, hang_up_api
 from trio_transports.wire import Peer
 
 HangUp: TypeAlias = Callable[[EndedCall], Awaitable[None]]
@@ -58,9 +58,9 @@ def basic(user: str) -> str:
 
 async def test_twilio_completes_the_call() -> None:
     """A form post with basic credentials to the call's own address."""
-    async with listening(Provider(body=b'{"status": "completed"}')) as provider:
+    async with hang_up_api(HangUpApi(body=b'{"status": "completed"}')) as provider:
         await twilio(provider.url)(ended("CA7"))
-    (asked,) = provider.asked
+    (asked,) = provider.requests
     assert (asked.method, asked.target) == ("POST", "/2010-04-01/Accounts/AC42/Calls/CA7.json")
     assert asked.body == b"Status=completed"
     assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
@@ -69,9 +69,9 @@ async def test_twilio_completes_the_call() -> None:
 
 async def test_telnyx_hangs_up_the_call() -> None:
     """A post with the bearer key to the call control id's hang-up action."""
-    async with listening(Provider(body=b'{"data": {"result": "ok"}}')) as provider:
+    async with hang_up_api(HangUpApi(body=b'{"data": {"result": "ok"}}')) as provider:
         await telnyx(provider.url)(ended("v3:abc-_9"))
-    (asked,) = provider.asked
+    (asked,) = provider.requests
     assert (asked.method, asked.target) == ("POST", "/v2/calls/v3:abc-_9/actions/hangup")
     assert asked.headers["authorization"] == f"Bearer {SECRET}"
     assert asked.body == b"{}"
@@ -79,9 +79,9 @@ async def test_telnyx_hangs_up_the_call() -> None:
 
 async def test_plivo_deletes_the_call() -> None:
     """A delete with basic credentials; 204 is the provider's yes."""
-    async with listening(Provider(status=204)) as provider:
+    async with hang_up_api(HangUpApi(status=204)) as provider:
         await plivo(provider.url)(ended("11-22"))
-    (asked,) = provider.asked
+    (asked,) = provider.requests
     assert (asked.method, asked.target) == ("DELETE", "/v1/Account/MA42/Call/11-22/")
     assert asked.headers["authorization"] == basic("MA42")
     assert asked.body == b""
@@ -98,9 +98,9 @@ ENDED = [
 @pytest.mark.parametrize(("make", "status", "body"), ENDED)
 async def test_an_already_ended_call_is_a_success(make: Callable[[str], HangUp], status: int, body: bytes) -> None:
     """The provider's own way to say that the call is over raises nothing."""
-    async with listening(Provider(status, body)) as provider:
+    async with hang_up_api(HangUpApi(status, body)) as provider:
         await make(provider.url)(ended("CA7"))
-    assert len(provider.asked) == 1
+    assert len(provider.requests) == 1
 
 
 FAILED = [
@@ -120,17 +120,17 @@ FAILED = [
 @pytest.mark.parametrize(("make", "status", "body"), FAILED)
 async def test_any_other_answer_is_a_failure(make: Callable[[str], HangUp], status: int, body: bytes) -> None:
     """The error tells the call, the host, the status and the head of what the provider said; it is asked once."""
-    async with listening(Provider(status, body)) as provider:
+    async with hang_up_api(HangUpApi(status, body, headers={"Location": "http://127.0.0.1:9/elsewhere"})) as provider:
         with pytest.raises(HangUpFailed) as caught:
             await make(provider.url)(ended("CA7"))
     assert caught.value.status == status
     assert caught.value.call_id == "CA7"
     message = str(caught.value)
     assert "CA7" in message
-    assert f"127.0.0.1:{provider.port}" in message
+    assert provider.url.removeprefix("http://") in message
     assert f"status {status}" in message
     assert len(message) < 400
-    assert len(provider.asked) == 1
+    assert len(provider.requests) == 1
 
 
 @pytest.mark.parametrize("make", [twilio, telnyx, plivo])
@@ -138,7 +138,7 @@ async def test_credentials_are_told_nowhere(make: Callable[[str], HangUp], caplo
     """Not by the repr, not by a log at any level, and not by an error whose answer repeats them."""
     hidden = [SECRET, basic("AC42").split()[1], basic("MA42").split()[1]]
     caplog.set_level(logging.DEBUG)
-    async with listening(Provider(401, " ".join(hidden).encode())) as provider:
+    async with hang_up_api(HangUpApi(401, " ".join(hidden).encode())) as provider:
         hang_up = make(provider.url)
         with pytest.raises(HangUpFailed) as caught:
             await hang_up(ended("CA7"))
@@ -153,12 +153,12 @@ async def test_credentials_are_told_nowhere(make: Callable[[str], HangUp], caplo
 
 async def test_a_slow_provider_meets_the_deadline() -> None:
     """No answer in time is a failure that says how long it waited, and the connection is not left behind."""
-    async with listening(Provider(delay_s=60)) as provider:
+    async with hang_up_api(HangUpApi(takes_s=60)) as provider:
         began = trio.current_time()
         with pytest.raises(HangUpFailed, match=r"not answered within 0\.2 s"):
             await twilio(provider.url, timeout_s=0.2)(ended("CA7"))
         assert trio.current_time() - began < 1.5
-        assert len(provider.asked) == 1
+        assert len(provider.requests) == 1
 
 
 async def test_a_trickling_answer_meets_the_deadline() -> None:
@@ -170,7 +170,7 @@ async def test_a_trickling_answer_meets_the_deadline() -> None:
             await stream.send_all(b".")
             await trio.sleep(0.02)
 
-    async with listening(Provider(instead=trickle)) as provider:
+    async with hang_up_api(HangUpApi(instead=trickle)) as provider:
         with pytest.raises(HangUpFailed, match="not answered within"):
             await telnyx(provider.url, timeout_s=0.3)(ended("CA7"))
 
@@ -183,7 +183,7 @@ async def test_cancelling_leaves_nothing_open() -> None:
         assert await stream.receive_some() == b""
         left.set()
 
-    async with listening(Provider(instead=wait_for_the_end)) as provider:
+    async with hang_up_api(HangUpApi(instead=wait_for_the_end)) as provider:
         with trio.move_on_after(0.2) as scope:
             await plivo(provider.url)(ended("CA7"))
         assert scope.cancelled_caught
@@ -201,7 +201,7 @@ async def test_an_answer_that_is_not_http_is_a_failure() -> None:
         await stream.aclose()
 
     for behaviour in (garbage, nothing):
-        async with listening(Provider(instead=behaviour)) as provider:
+        async with hang_up_api(HangUpApi(instead=behaviour)) as provider:
             with pytest.raises(HangUpFailed, match="RemoteProtocolError") as caught:
                 await twilio(provider.url)(ended("CA7"))
         assert caught.value.status is None
@@ -209,7 +209,7 @@ async def test_an_answer_that_is_not_http_is_a_failure() -> None:
 
 async def test_no_provider_there_is_a_failure() -> None:
     """A refused connection is a HangUpFailed like any other."""
-    async with listening(Provider()) as provider:
+    async with hang_up_api() as provider:
         pass
     with pytest.raises(HangUpFailed, match="ConnectError"):
         await twilio(provider.url)(ended("CA7"))
@@ -219,10 +219,10 @@ async def test_a_certificate_that_is_not_trusted_gets_no_credentials() -> None:
     """TLS is verified, so somebody in between is not even asked."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
-    async with listening(Provider(), tls) as provider:
+    async with hang_up_api(ssl_context=tls) as provider:
         with pytest.raises(HangUpFailed, match="certificate"):
             await twilio(provider.url)(ended("CA7"))
-    assert provider.asked == []
+    assert provider.requests == []
 
 
 async def test_a_trusted_certificate_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,27 +233,27 @@ async def test_a_trusted_certificate_is_accepted(monkeypatch: pytest.MonkeyPatch
     with authority.cert_pem.tempfile() as path:
         monkeypatch.setenv("SSL_CERT_FILE", path)
         hang_up = twilio("https://127.0.0.1:1")
-    async with listening(Provider(), tls) as provider:
+    async with hang_up_api(ssl_context=tls) as provider:
         hang_up.base_url = provider.url
         await hang_up(ended("CA7"))
-    assert [asked.method for asked in provider.asked] == ["POST"]
+    assert [asked.method for asked in provider.requests] == ["POST"]
 
 
 async def test_a_stranger_cannot_choose_the_address() -> None:
     """A call id with path or query in it stays one segment of the path."""
-    async with listening(Provider()) as provider:
+    async with hang_up_api() as provider:
         await twilio(provider.url)(ended("../../Accounts/x?y#z %41"))
-    (asked,) = provider.asked
+    (asked,) = provider.requests
     assert asked.target == "/2010-04-01/Accounts/AC42/Calls/..%2F..%2FAccounts%2Fx%3Fy%23z%20%2541.json"
 
 
 @pytest.mark.parametrize("call_id", [".", "..", "a\r\nb", "x" * 257, "\u00e9"])
 async def test_an_impossible_call_id_is_not_asked_for(call_id: str) -> None:
     """What cannot be a call id is refused before anything is sent."""
-    async with listening(Provider()) as provider:
+    async with hang_up_api() as provider:
         with pytest.raises(HangUpFailed, match="impossible Telnyx call"):
             await telnyx(provider.url)(ended(call_id))
-    assert provider.asked == []
+    assert provider.requests == []
 
 
 @pytest.mark.parametrize(
@@ -269,9 +269,9 @@ async def test_no_call_id_is_a_clear_error(start: StartFrame | None, why: str) -
 
 async def test_twilio_by_an_api_key() -> None:
     """With an API key its id and secret are the credentials, and the path still names the account."""
-    async with listening(Provider(body=b"{}")) as provider:
+    async with hang_up_api(HangUpApi(body=b"{}")) as provider:
         await TwilioHangUp("AC42", SECRET, api_key="SK7", base_url=f"{provider.url}/api/laml")(ended("CA7"))
-    (asked,) = provider.asked
+    (asked,) = provider.requests
     assert asked.target == "/api/laml/2010-04-01/Accounts/AC42/Calls/CA7.json"
     assert asked.headers["authorization"] == basic("SK7")
 
@@ -295,13 +295,13 @@ def upgrade(connection: str) -> EndedUpgrade:
 async def test_azure_terminates_the_call() -> None:
     """A signed, empty POST for the call that the upgrade named; one that has ended is a success too."""
     for status in (204, 404):
-        async with listening(Provider(status=status)) as provider:
+        async with hang_up_api(HangUpApi(status=status)) as provider:
             await azure(provider.url)(upgrade("c-1"))
-        (asked,) = provider.asked
+        (asked,) = provider.requests
         assert (asked.method, asked.body) == ("POST", b"")
         assert asked.target == "/calling/callConnections/c-1:terminate?api-version=2024-09-15"
         empty = b64encode(sha256(b"").digest()).decode()
-        date, host = asked.headers["x-ms-date"], f"127.0.0.1:{provider.port}"
+        date, host = asked.headers["x-ms-date"], provider.url.removeprefix("http://")
         assert asked.headers["host"] == host
         signed = f"POST\n{asked.target}\n{date};{host};{empty}"
         signature = b64encode(hmac.digest(b"a key of Azure's", signed.encode(), "sha256")).decode()
@@ -312,7 +312,7 @@ async def test_azure_terminates_the_call() -> None:
 
 async def test_azure_failures() -> None:
     """Another answer, and an upgrade that named no call, are failures that say so and show no key."""
-    async with listening(Provider(403, AZURE_KEY.encode())) as provider:
+    async with hang_up_api(HangUpApi(403, AZURE_KEY.encode())) as provider:
         with pytest.raises(HangUpFailed, match="status 403") as caught:
             await azure(provider.url)(upgrade("c-1"))
         assert AZURE_KEY not in str(caught.value) + repr(azure(provider.url))

@@ -3,16 +3,19 @@
 Give its address to a ready hang-up: ``TwilioHangUp("AC...", "token", base_url=api.url)``.
 """
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import final
+from typing import Final, final
 
 import h11
 import trio
 from attrs import define, field, frozen
 
 from ..._documented import documented
+
+_WITHOUT_BODY: Final = (204, 304)
 
 
 @final
@@ -32,14 +35,18 @@ class ApiRequest:
 class HangUpApi:
     """``status`` and ``body`` are what it answers, after ``takes_s``; they can be changed while it runs."""
 
-    url: str
-    """Its address, for ``base_url``."""
     status: int = 200
     """The HTTP status of its answers."""
     body: bytes = b"{}"
-    """The body of its answers."""
+    """The body of its answers; a status that has none (204) goes without."""
     takes_s: float = 0.0
     """Seconds that it takes to answer."""
+    headers: Mapping[str, str] = field(factory=dict)
+    """Headers of its answers, beside those that HTTP needs."""
+    instead: Callable[[trio.abc.Stream], Awaitable[None]] | None = None
+    """What it does instead of answering, with the connection: say what is no HTTP, hang, close it."""
+    url: str = field(default="", init=False)
+    """Its address, for ``base_url``."""
     requests: list[ApiRequest] = field(factory=list, init=False)
     """What it was asked, in order."""
 
@@ -66,19 +73,30 @@ class HangUpApi:
         assert request is not None
         headers = {name.decode(): value.decode() for name, value in request.headers}
         self.requests.append(ApiRequest(request.method.decode(), request.target.decode(), headers, body))
+        if self.instead is not None:
+            await self.instead(stream)
+            return
         await trio.sleep(self.takes_s)
-        length = ("Content-Length", str(len(self.body)))
-        response = h11.Response(status_code=self.status, headers=[length, ("Connection", "close")])
-        for part in (response, h11.Data(data=self.body), h11.EndOfMessage()):
+        answer = b"" if self.status in _WITHOUT_BODY else self.body
+        own = {"Content-Length": str(len(answer)), "Connection": "close"}
+        response = h11.Response(status_code=self.status, headers=list({**own, **self.headers}.items()))
+        for part in (response, h11.Data(data=answer), h11.EndOfMessage()):
             await stream.send_all(connection.send(part) or b"")
 
 
 @asynccontextmanager
-async def hang_up_api() -> AsyncIterator[HangUpApi]:
-    """Run one until the block ends."""
+async def hang_up_api(
+    api: HangUpApi | None = None, *, ssl_context: ssl.SSLContext | None = None
+) -> AsyncIterator[HangUpApi]:
+    """Run one until the block ends: one that answers 200, or the given one; with TLS by ``ssl_context``."""
+    api = HangUpApi() if api is None else api
     async with trio.open_nursery() as nursery:
-        api = HangUpApi("")
-        listener = (await nursery.start(partial(trio.serve_tcp, api._serve, 0, host="127.0.0.1")))[0]
-        api.url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        if ssl_context is None:
+            listener = (await nursery.start(partial(trio.serve_tcp, api._serve, 0, host="127.0.0.1")))[0]
+        else:
+            serve = partial(trio.serve_ssl_over_tcp, api._serve, 0, ssl_context, host="127.0.0.1")
+            listener = (await nursery.start(serve))[0].transport_listener
+        scheme = "http" if ssl_context is None else "https"
+        api.url = f"{scheme}://127.0.0.1:{listener.socket.getsockname()[1]}"
         yield api
         nursery.cancel_scope.cancel()
