@@ -271,3 +271,21 @@ def test_the_least_lag_is_believed() -> None:
     for n in range(1000):
         player.marked(f"n{n}", 20.0)
     assert player.delay_s == pytest.approx(0.05)
+
+
+async def test_what_names_no_utterance_is_known_apart_on_two_destinations(autojump_clock: MockClock) -> None:
+    """Each run of speech has a name of its own, in the interruption and behind it, in two turns."""
+    params = TransportParams(
+        serializer=JSONFrameSerializer(), audio_out_enabled=True, audio_out_destinations=["here", "there"]
+    )
+    async with memory_session(params) as (session, _peer):
+        for _ in range(2):
+            before = set(session.output.playback)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(session.output.send, evolve(voice(3.0), destination="here"))
+                await trio.sleep(0.5)
+                nursery.start_soon(session.output.send, evolve(voice(3.0), destination="there"))
+                await trio.sleep(0.5)
+                await session.output.send(InterruptionFrame())
+            heard = [played.seconds for name, played in session.output.playback.items() if name not in before]
+            assert sorted(heard) == pytest.approx([0.5, 1.0], abs=0.06)

@@ -8,8 +8,9 @@ Rules
 3. Whoever waits here sees how the session stands whenever that changes, and raises once nothing can be sent any more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from typing import Final, final
 
 import trio
@@ -103,13 +104,14 @@ class Outbound:
         deadline = Deadline(params.send_timeout, params.close_timeout)
         numbers = serializer if isinstance(serializer, Numbers) else None
         self.outbox = Outbox(self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote, numbers=numbers)
-        self.tracks = {name: self._make_track(name) for name in (None, *params.audio_out_destinations)}
+        runs = count(1)
+        self.tracks = {name: self._make_track(name, runs) for name in (None, *params.audio_out_destinations)}
         self.screens = Screens(params, serializer, self.outbox, self.counters, self.clock.tick, self._made_room)
         self.clock.tracks = tuple(self.tracks.values())
         self.clock.screens = self.screens
         self.marks = DrainMarks(serializer, self.outbox, self._has_played)
 
-    def _make_track(self, name: str | None) -> Track:
+    def _make_track(self, name: str | None, runs: Iterator[int]) -> Track:
         params, settings = self.params, TrackSettings.of(self.params, self.serializer)
         out_filter = None
         if params.audio_out_filter is not None:
@@ -130,6 +132,7 @@ class Outbound:
             out_filter,
             self._place_mark if isinstance(self.serializer, PlaybackMarks) else None,
             self.taps.each,
+            runs,
         )
 
     def _place_mark(self, player: Player) -> Sequence[Message]:

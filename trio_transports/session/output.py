@@ -158,8 +158,9 @@ class Output(trio.abc.SendChannel[Frame]):
     def playback(self) -> Mapping[str, Played]:
         """What was heard of each of the latest utterances, by name: by the peer's word where it tells, else by time.
 
-        Frames name theirs (``utterance=``); what names none is ``speech-1`` and so on, one for each run of speech. It
-        is exact to a chunk where the line has marks, and never more than was written to the wire.
+        Frames name theirs (``utterance=``; one name goes to one destination); what names none is ``speech-1`` and so
+        on, one for each run of speech. It is exact to a chunk where the line has marks, and never more than was written
+        to the wire.
         """
         return self._outbound.heard()
 

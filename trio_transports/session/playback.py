@@ -2,7 +2,8 @@
 
 Rules
 1. Audio and text belong to the utterance that their frame names. What names none belongs to one for each run of
-   speech, called ``speech-1`` and so on; a run ends with the end of an utterance, a pause, or an interruption.
+   speech, called ``speech-1`` and so on, each name once in a session, whatever the destination; a run ends with the end
+   of an utterance, a pause, or an interruption.
 2. Places are bytes of the track's PCM. A piece that was sent joins its place to the line's timeline (``player``), so
    silence that fills gaps plays without counting as anybody's words.
 3. A text was heard when the audio has been played past the place where it was sent: its first audio, where text goes
@@ -12,7 +13,7 @@ Rules
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, final
 
 from attrs import define, evolve, field
@@ -67,9 +68,10 @@ class Playback:
     """One track's record. ``written`` is the place up to which audio is on the wire."""
 
     bytes_per_second: int
+    _runs: Iterator[int]
+    """Numbers for what names none: all tracks of a session take theirs from the same."""
     player: Player = field(factory=Player, init=False)
     _utterances: deque[Utterance] = field(factory=deque, init=False)
-    _runs: int = field(default=0, init=False)
     _pieces: deque[tuple[float, float, int, int]] = field(factory=deque, init=False)
     """Where on the timeline which places are, as (start_s, end_s, place, end place)."""
 
@@ -171,8 +173,7 @@ class Playback:
                 known.is_over = False
                 return known
         else:
-            self._runs += 1
-            name = f"speech-{self._runs}"
+            name = f"speech-{next(self._runs)}"
         if last is not None:
             last.is_over = True
         new = Utterance(name)

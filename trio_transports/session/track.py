@@ -18,7 +18,7 @@ What is queued is in ``session.queue``; how it gets there, in ``session.intake``
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Final, final
 
@@ -65,6 +65,8 @@ class Track:
     _place_mark: Callable[[Player], Sequence[Message]] | None
     """The messages by which the peer is asked to tell where its player is, in a dialect that has some."""
     _taps: Sequence[Tap]
+    _runs: Iterator[int]
+    """See ``Playback``."""
     queue: AudioQueue = field(init=False)
     playback: Playback = field(init=False)
     intake: Intake = field(init=False)
@@ -87,7 +89,7 @@ class Track:
         settings = self.settings
         self.queue = AudioQueue(settings.format, settings.chunk_samples)
         self.intake = Intake(self.queue, self.schedule, self._counters, self._filter)
-        self.playback = Playback(settings.format.bytes_per_second)
+        self.playback = Playback(settings.format.bytes_per_second, self._runs)
         self.schedule.sample_rate = settings.format.sample_rate
         self.blend.start(settings.format)
 
