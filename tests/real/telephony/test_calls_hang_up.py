@@ -232,14 +232,14 @@ async def test_a_slow_answer(account: Account, whose: str, caplog: pytest.LogCap
     is_sessions = whose == "the session's"
     async with hang_up_api(HangUpApi(takes_s=60)) as provider:
         hang_up = account.hang_up(provider.url)
-        hang_up.timeout_s = 4 if is_sessions else 0.3
-        more = {"hang_up": hang_up, "hang_up_timeout": 0.3 if is_sessions else 5}
+        hang_up.timeout_s = 30 if is_sessions else 0.8
+        more = {"hang_up": hang_up, "hang_up_timeout": 0.8 if is_sessions else 30}
         async with hosted("direct", greet, **settings(account, provider, **more)) as host:
             await call_to_the_end(host.url, account)
             ended_s = trio.current_time()
         took_s = trio.current_time() - ended_s
         assert len(provider.requests) == 1
-    assert 0.2 < took_s < 2
+    assert 0.5 < took_s < 15
     logged = "took longer than hang_up_timeout" if is_sessions else "failed"
     assert session_errors(caplog) == [f"hanging up call {account.line.call_id!r} {logged}"]
     check_no_secret_was_logged(account, caplog)
@@ -249,13 +249,13 @@ async def test_a_slow_answer(account: Account, whose: str, caplog: pytest.LogCap
 async def test_other_calls_do_not_wait_for_a_slow_answer(caplog: pytest.LogCaptureFixture) -> None:
     """While one call's hang-up hangs, the server takes and ends others."""
     async with hang_up_api(HangUpApi(takes_s=60)) as provider:
-        async with hosted("direct", greet, **settings(TWILIO, provider, hang_up_timeout=0.5)) as host:
+        async with hosted("direct", greet, **settings(TWILIO, provider, hang_up_timeout=2)) as host:
             began_s = trio.current_time()
             for _ in range(3):
                 await call_to_the_end(host.url, TWILIO)
             took_s = trio.current_time() - began_s
         assert len(provider.requests) == 3
-    assert took_s < 1.4
+    assert took_s < 4
     assert len(session_errors(caplog)) == 3
 
 

@@ -155,9 +155,9 @@ async def test_a_slow_provider_meets_the_deadline() -> None:
     """No answer in time is a failure that says how long it waited, and the connection is not left behind."""
     async with hang_up_api(HangUpApi(takes_s=60)) as provider:
         began = trio.current_time()
-        with pytest.raises(HangUpFailed, match=r"not answered within 0\.2 s"):
-            await twilio(provider.url, timeout_s=0.2)(ended("CA7"))
-        assert trio.current_time() - began < 1.5
+        with pytest.raises(HangUpFailed, match=r"not answered within 0\.8 s"):
+            await twilio(provider.url, timeout_s=0.8)(ended("CA7"))
+        assert trio.current_time() - began < 20
         assert len(provider.requests) == 1
 
 
@@ -177,17 +177,19 @@ async def test_a_trickling_answer_meets_the_deadline() -> None:
 
 async def test_cancelling_leaves_nothing_open() -> None:
     """The session's own deadline may cut a hang-up short: no error of its own, no socket kept."""
-    left = trio.Event()
+    asked, left = trio.Event(), trio.Event()
 
     async def wait_for_the_end(stream: trio.abc.Stream) -> None:
+        asked.set()
         assert await stream.receive_some() == b""
         left.set()
 
     async with hang_up_api(HangUpApi(instead=wait_for_the_end)) as provider:
-        with trio.move_on_after(0.2) as scope:
-            await plivo(provider.url)(ended("CA7"))
-        assert scope.cancelled_caught
-        with trio.fail_after(2):
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(plivo(provider.url, timeout_s=60), ended("CA7"))
+                await asked.wait()
+                nursery.cancel_scope.cancel()
             await left.wait()
 
 
