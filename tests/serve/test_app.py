@@ -1,12 +1,14 @@
 """The app of a bot: its documents, its health, its figures, wherever it is mounted."""
 
 import json
+from argparse import ArgumentTypeError
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from tests.playground.test_start import ask
 from trio_transports import Session
+from trio_transports.cli.kinds import public_url
 from trio_transports.serve import bot_app
 from trio_transports.serve.answers import DOCUMENTS
 
@@ -61,6 +63,15 @@ async def test_each_provider_is_sent_to_the_bot(provider: str, method: str) -> N
             assert ET.fromstring(answer.body).tag == "Response"
 
 
+@pytest.mark.parametrize("url", ["bot.example", "https://", "ftp://bot.example", "https://bot.example/?a", ""])
+def test_a_public_address_is_one(url: str) -> None:
+    """What nobody could call is refused where it is set, and on the command line."""
+    with pytest.raises(ValueError, match=r"write one such as https://bot\.example"):
+        bot_app(bot, public_url=url)
+    with pytest.raises(ArgumentTypeError, match=r"write one such as https://bot\.example"):
+        public_url(url)
+
+
 async def test_what_stands_in_the_query_goes_along() -> None:
     """Escaped, bounded, and refused in words where the provider cannot say it."""
     app = bot_app(bot)
@@ -70,6 +81,10 @@ async def test_what_stands_in_the_query_goes_along() -> None:
         {"name": "room", "value": "5"},
         {"name": "name", "value": '"<b>'},
     ]
+    for unsayable in ("%00", "%1b", "%ef%bf%bf"):
+        refused = await ask(app, "GET", f"/answer/twilio?room={unsayable}")
+        assert refused.status == 400
+        assert b"cannot stand in XML" in refused.body
     refused = await ask(app, "GET", "/answer/plivo?room=a-b")
     assert refused.status == 400
     assert b"letters and digits" in refused.body

@@ -12,6 +12,7 @@ from trio_transports.pipeline import Pipeline
 
 async def bot(session): ...
 async def other(session): ...
+async def stream(session): yield
 def slow(session): ...
 async def greedy(session, more): ...
 number = 5
@@ -26,7 +27,8 @@ desk = Desk()
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "shop_bots.py").write_text(BOTS, "utf-8")
+    for name in ("shop_bots.py", "shop-bots.py", "json.py", "shop.bots.py"):
+        (tmp_path / name).write_text(BOTS, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "shop_bots", raising=False)
@@ -41,6 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("shop_bots.py", "shop_bots:bot"),
         ("./shop_bots.py:other", "shop_bots:other"),
         ("shop_bots:desk.answer", "shop_bots:desk.answer"),
+        ("shop-bots.py", "shop-bots.py:bot"),
         ("shop_bots:piped", "shop_bots:piped"),
         ("trio_transports.examples.echo", "trio_transports.examples.echo:bot"),
     ],
@@ -57,6 +60,11 @@ def test_it_is_found(folder: Path, target: str, name: str) -> None:
         ("shop_bots:othr", "did you mean shop_bots:other?"),
         ("shop_bots:slow", "is not async: write 'async def' before it"),
         ("shop_bots:number", "is no function that takes a session"),
+        ("shop_bots:Desk", "is a class: name an async function"),
+        ("shop_bots:stream", "yields: send with session.output"),
+        (".shop_bots:bot", "is relative: name the module from the current folder"),
+        ("json.py", "Python has a module 'json' already"),
+        ("shop.bots.py", "a name without a dot before .py"),
         ("shop_bots:greedy", "does not take one argument, the session"),
         (":bot", "is not MODULE:HANDLER"),
     ],

@@ -133,6 +133,16 @@ def seconds(text: str) -> float:
     return seconds
 
 
+def public_url(text: str) -> str:
+    from ..playground.start import check_public_url
+
+    try:
+        check_public_url(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
+    return text
+
+
 def header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not _TOKEN.fullmatch(name.strip()) or not value.strip().isprintable():

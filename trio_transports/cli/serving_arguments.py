@@ -1,6 +1,6 @@
 """The arguments of ``serve`` and of what goes with it."""
 
-from .kinds import Commands, command, count, json_option, listen_options, seconds
+from .kinds import Commands, command, count, json_option, listen_options, public_url, seconds
 
 
 def serve(commands: Commands) -> None:
@@ -29,7 +29,9 @@ def serve(commands: Commands) -> None:
     made.add_argument(
         "--drain", type=seconds, default=20.0, metavar="SECONDS", help="how long calls may finish (%(default)g)"
     )
-    made.add_argument("--public-url", metavar="URL", help="what callers call this server, behind a proxy")
+    made.add_argument(
+        "--public-url", type=public_url, metavar="URL", help="what callers call this server, behind a proxy"
+    )
     made.add_argument(
         "--host-name",
         dest="host_names",

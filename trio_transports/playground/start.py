@@ -99,6 +99,7 @@ def start_route(
 
     ``on_start`` is given the body of each request before the answer.
     """
+    check_public_url(public_url)
 
     async def start(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -136,6 +137,15 @@ def start_route(
 
 def _body(body: bytes) -> JSONValue:
     return loads(body) if body.strip() else None
+
+
+def check_public_url(public_url: str | None) -> str | None:
+    """Give it back, or raise ValueError: nobody could call what has no scheme or no host."""
+    if public_url is not None:
+        parts = urlsplit(public_url)
+        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"{public_url!r} is not a server's address: write one such as https://bot.example")
+    return public_url
 
 
 def called_address(scope: Scope, ws_path: str, public_url: str | None) -> str:

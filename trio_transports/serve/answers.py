@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
 from ..playground.asgi import Receive, Route, Scope, Send, answer, header, refuse_websocket
-from ..playground.start import called_address
+from ..playground.start import called_address, check_public_url
 from ..telephony.answers import exoml, ncco, plivo_xml, relay_twiml, texml, twiml
 from ..wire.accepting.hosts import host_name
 
@@ -41,6 +41,7 @@ DOCUMENTS: Final[Mapping[str, tuple[Document, str]]] = {
 
 def answer_routes(*, ws_path: str = "/ws", public_url: str | None = None) -> Mapping[str, Route]:
     """Give path -> route for each provider that asks for a document."""
+    check_public_url(public_url)
     return {
         f"/answer/{provider}": partial(_answer, document, kind, ws_path, public_url)
         for provider, (document, kind) in DOCUMENTS.items()

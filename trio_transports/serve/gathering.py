@@ -5,6 +5,7 @@ Rules
    figures asks all others. One that does not answer within ``ASK_S`` is left out, and that is logged.
 2. A worker that ends adds what it counted to what ended ones did, in a file under a lock: sums never fall by a
    restart. One that was killed has no time for that, and its counts are lost.
+3. One that ends while it is asked is among neither the ended nor those who tell: then all are asked again.
 """
 
 import fcntl
@@ -27,6 +28,7 @@ from ..observe import ProcessFigures, ServerFigures, merged, process_figures
 logger = logging.getLogger("trio_transports.serve")
 
 ASK_S: Final = 1.0
+TRIES: Final = 5
 _ENDED: Final = "ended.json"
 _MAX_BYTES: Final = 1024 * 1024
 
@@ -60,19 +62,14 @@ class Gathering:
 
     async def gather(self) -> tuple[ServerFigures, list[ProcessFigures]]:
         """The sums, and each process's own."""
-        told = [(self.figures(), process_figures())]
-        ended, others = await trio.to_thread.run_sync(self._ended_and_others)
-
-        async def ask(path: Path) -> None:
-            try:
-                with trio.fail_after(ASK_S):
-                    told.append(await _ask(path))
-            except (OSError, trio.TooSlowError, trio.BrokenResourceError, ValueError) as exc:
-                logger.info("worker %s does not tell its figures: %s", path.stem, str(exc) or type(exc).__name__)
-
-        async with trio.open_nursery() as nursery:
-            for path in others:
-                nursery.start_soon(ask, path)
+        for _ in range(TRIES):
+            told, left = [(self.figures(), process_figures())], list[Path]()
+            ended, others = await trio.to_thread.run_sync(self._ended_and_others)
+            async with trio.open_nursery() as nursery:
+                for path in others:
+                    nursery.start_soon(_note, path, told, left)
+            if not left:  # rule 3
+                break
         return merged([ended, *(figures for figures, _ in told)]), [process for _, process in told]
 
     async def _answer(self, stream: trio.SocketStream) -> None:
@@ -108,6 +105,18 @@ class Gathering:
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+async def _note(path: Path, told: list[tuple[ServerFigures, ProcessFigures]], left: list[Path]) -> None:
+    """Ask one worker, and note what it told, or that it has left."""
+    try:
+        with trio.fail_after(ASK_S):
+            told.append(await _ask(path))
+    except (OSError, trio.TooSlowError, trio.BrokenResourceError, ValueError) as exc:
+        if await trio.Path(path).exists():
+            logger.info("worker %s does not tell its figures: %s", path.stem, str(exc) or type(exc).__name__)
+        else:
+            left.append(path)
 
 
 async def _ask(path: Path) -> tuple[ServerFigures, ProcessFigures]:

@@ -63,11 +63,17 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module of anybody's
         if not file.is_file():
             raise NoSuchBot(f"there is no file {name}")
         sys.path.insert(0, str(file.parent))
-        name = file.stem
-    elif "" not in sys.path and str(Path.cwd()) not in sys.path:
+        return _of_file(file)
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         return import_module(name)
+    except TypeError as exc:
+        if not name.startswith("."):
+            raise
+        raise NoSuchBot(
+            f"{name!r} is relative: name the module from the current folder, such as bots.first:bot"
+        ) from exc
     except ModuleNotFoundError as exc:
         if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
             raise NoSuchBot(f"there is no module {exc.name!r} in {Path.cwd()} or elsewhere on Python's path") from exc
@@ -76,11 +82,24 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module of anybody's
         raise NoSuchBot(f"{name!r} is not MODULE:HANDLER, such as bot:bot or bot.py") from exc
 
 
+def _of_file(file: Path) -> Any:  # noqa: ANN401 - a module of anybody's
+    if "." in file.stem:
+        raise NoSuchBot(f"{file.name} cannot be imported: give it a name without a dot before .py, such as my_bot.py")
+    module = import_module(file.stem)
+    if Path(getattr(module, "__file__", None) or "").resolve() != file:
+        raise NoSuchBot(f"Python has a module {file.stem!r} already, which is not {file}: give the file another name")
+    return module
+
+
 def _handler(found: object, name: str) -> Handler:
     if isinstance(found, Pipeline):
         return partial(_through, found)
+    if isinstance(found, type):
+        raise NoSuchBot(f"{name} is a class: name an async function that takes a session")
     if not callable(found):
         raise NoSuchBot(f"{name} is no function that takes a session")
+    if inspect.isasyncgenfunction(found):
+        raise NoSuchBot(f"{name} yields: send with session.output, and yield nothing")
     if not _is_async(found):
         raise NoSuchBot(f"{name} is not async: write 'async def' before it")
     try:
