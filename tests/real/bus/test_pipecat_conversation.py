@@ -201,6 +201,7 @@ async def test_we_ask_and_pipecat_answers(carrier: str, redis_server: RedisServe
             runner.cancel()
 
 
+@pytest.mark.timeout(300)  # Pipecat's start and its ten thousand frames: 80 s beside twenty busy processes
 @CARRIERS
 async def test_a_bridge_by_default_settings(carrier: str, redis_server: RedisServer) -> None:
     """105 and 10,000 frames of a kind not known here, in a row, end nothing: the text after each is answered."""
