@@ -108,7 +108,7 @@ class Sink(trio.abc.SendChannel[Frame]):
         await trio.sleep(0 if isinstance(value, InterruptionFrame) else self.takes_s)
         self.frames.append(value)
 
-    def count_dropped(self, frame: Frame) -> None:
+    def _count_dropped(self, frame: Frame) -> None:
         self.dropped.append(frame)
 
     async def aclose(self) -> None:

@@ -46,7 +46,7 @@ class Sink(trio.abc.SendChannel[Frame]):
         self.frames.append(value)
         self.times_s.append(trio.current_time())
 
-    def count_dropped(self, frame: Frame) -> None:
+    def _count_dropped(self, frame: Frame) -> None:
         self.dropped[type(frame).__name__] += 1
 
     async def aclose(self) -> None:

@@ -153,7 +153,7 @@ async def test_all_counters(autojump_clock: MockClock) -> None:
             await trio.sleep(0.11)  # six chunks
             await session.output.interrupt()
             await trio.sleep(0.01)
-            session.output.count_dropped(TextFrame(text="in a pipeline"))
+            session.output._count_dropped(TextFrame(text="in a pipeline"))
             counted = session.statistics()
             expected: Mapping[str, object] = {
                 "duration_s": pytest.approx(trio.current_time(), abs=1e-6),

@@ -7,8 +7,8 @@ from trio.testing import MockClock
 from tests.session.hearing import everything, joined
 from tests.session.helpers import CHUNK_BYTES, CHUNK_S, RATE, audio, params, pcm
 from trio_transports import AudioFrame, DTMFFrame, TextFrame
-from trio_transports.session.inbox import LEAST_S, MAX_FRAMES, Inbox
 from trio_transports.session.statistics import Counters
+from trio_transports.session.unread import LEAST_S, MAX_FRAMES, Unread
 from trio_transports.testing import memory_session
 
 
@@ -52,11 +52,11 @@ async def test_one_frame_longer_than_the_bound_is_kept(autojump_clock: MockClock
 def test_frames_with_next_to_nothing_in_them_are_bounded() -> None:
     """A flood of single samples is held to as many frames as there are milliseconds in the bound."""
     counters = Counters()
-    inbox = Inbox(2.0, counters, audio_is_on=True)
+    unread = Unread(2.0, counters, audio_is_on=True)
     for _ in range(5000):
-        inbox.put_audio(AudioFrame(audio=b"\x01\x00", sample_rate=768_000))
-    assert len(inbox._frames) <= 2.0 / LEAST_S
-    assert counters.audio_in_dropped_s == pytest.approx((5000 - len(inbox._frames)) / 768_000)
+        unread.put_audio(AudioFrame(audio=b"\x01\x00", sample_rate=768_000))
+    assert len(unread._frames) <= 2.0 / LEAST_S
+    assert counters.audio_in_dropped_s == pytest.approx((5000 - len(unread._frames)) / 768_000)
 
 
 async def test_too_many_unread_frames_end_the_session(autojump_clock: MockClock) -> None:

@@ -77,7 +77,7 @@ async def test_order_is_kept(gated: Gated) -> None:
         await session.output.send(TextFrame(text="the other way is free"))
         with trio.fail_after(5):
             await peer.recorder.wait_for(TextFrame)
-        assert not session.input._frames, "nothing overtakes the audio"
+        assert not session.input._unread._frames, "nothing overtakes the audio"
         gated.gate.release(3)
         frames = await read(session, 6)
     assert kinds(frames) == ["Audio", "Text"] * 3

@@ -36,6 +36,7 @@ from ..frames import (
 )
 from ..session.inbox import Inbox
 from ..session.statistics import Counters
+from ..session.unread import Unread
 from ..transports.server import is_normal_end
 from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .worker import Worker
@@ -101,12 +102,12 @@ class CallOutput(trio.abc.SendChannel[Frame]):
     async def aclose(self) -> None:
         await self.end()
 
-    async def say_goodbye(self, frame: Frame) -> None:
+    async def _say_goodbye(self, frame: Frame) -> None:
         """Tell the other side that the call is over, unless one of the two has."""
         if not self._ended and not self._gone:
             await self.send(frame)
 
-    def over(self) -> None:
+    def _over(self) -> None:
         """The other side has ended the call."""
         self._gone = True
 
@@ -121,7 +122,8 @@ class BridgedCall:
     """Its name on the bus."""
     start: StartFrame
     """What was told of the caller; empty where nothing was."""
-    input: Inbox
+    _unread: Unread
+    input: Inbox = field(init=False)
     """What the caller sends, as ``session.input`` is."""
     output: CallOutput
     """What is sent to the caller, as ``session.output`` is."""
@@ -129,6 +131,9 @@ class BridgedCall:
     """When something was heard of it last, in seconds of trio's clock."""
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     """What ends its handler."""
+
+    def __attrs_post_init__(self) -> None:
+        self.input = Inbox(self._unread)
 
     def __repr__(self) -> str:
         return f"<BridgedCall {self.id!r}>"
@@ -213,7 +218,7 @@ class FrameWorker(Worker):
         call = BridgedCall(
             id=message.source,
             start=frame if isinstance(frame, StartFrame) else StartFrame(stream_id=message.source),
-            input=Inbox(INBOX_AUDIO_S, Counters(), True),
+            unread=Unread(INBOX_AUDIO_S, Counters(), True),
             output=CallOutput(self, message.source, self._bridge, self._max_ahead_s),
             last_frame_s=trio.current_time(),
         )
@@ -227,8 +232,8 @@ class FrameWorker(Worker):
     def _to_call(self, call: BridgedCall, frame: Frame) -> None:
         call.last_frame_s = trio.current_time()
         if isinstance(frame, AudioFrame):
-            call.input.put_audio(frame)
-        elif call.input.put(frame):  # it says why it cannot
+            call._unread.put_audio(frame)
+        elif call._unread.put(frame):  # it says why it cannot
             log.warning("%s: the handler of %r reads nothing; its call is ended", self.name, call.id[:100])
             call.scope.cancel()
         if isinstance(frame, EndFrame | CancelFrame):
@@ -238,8 +243,8 @@ class FrameWorker(Worker):
         # From here on the name is free: the caller may come back with a call of the same name.
         if self._calls.get(call.id) is call:
             del self._calls[call.id]
-        call.output.over()
-        call.input.end()
+        call.output._over()
+        call._unread.end()
 
     async def _serve(self, call: BridgedCall) -> None:
         goodbye: Frame = CancelFrame(reason="the call was cancelled")
@@ -254,9 +259,9 @@ class FrameWorker(Worker):
                 goodbye = CancelFrame(reason="the handler failed")
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
-                await call.output.say_goodbye(goodbye)
+                await call.output._say_goodbye(goodbye)
             self._end_input(call)
-            call.input.shut()
+            call._unread.shut()
             self._handled.discard(call)
 
     async def _watch_idle(self) -> None:

@@ -243,7 +243,7 @@ class StageOutput(trio.abc.SendChannel[Frame]):
             return
         await self._link.put(value)
 
-    def count_dropped(self, frame: Frame) -> None:
+    def _count_dropped(self, frame: Frame) -> None:
         self._link.dropped(frame)
 
     @property

@@ -119,7 +119,7 @@ class Pipeline:
         Cancelling it cancels the stages; the frames inside the pipeline are lost.
         """
         first, segments, last = self._segments()
-        dropped = output.count_dropped if isinstance(output, CountsDropped) else _not_counted
+        dropped = output._count_dropped if isinstance(output, CountsDropped) else _not_counted
         chain: list[Link] = []
         for index in range(len(segments) + 1):
             chain.append(Link(index, self._max_queued_frames, chain[-1] if chain else None, dropped))

@@ -27,8 +27,8 @@ from ..audio.format import AudioFormat
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import AudioFrame, FilterControlFrame, checked_audio_frame
 from ..params import TransportParams
-from .inbox import Inbox
 from .listening import Listening
+from .unread import Unread
 
 PIECE_S: Final = 0.5
 FREE_CHANGES: Final = 8
@@ -66,7 +66,7 @@ class Ear:
     """Driven by the session's receive task: ``enter`` a format, then ``use`` what is of it."""
 
     _params: TransportParams
-    _inbox: Inbox
+    _unread: Unread
     _changes: FormatChanges
     _destination: str | None = None
     filter: AudioFilter | None = None
@@ -110,13 +110,13 @@ class Ear:
             pcm = converter.process(pcm)
             if pcm:
                 target = converter.target
-                self._inbox.put_audio(with_audio(frame, pcm, target.sample_rate, target.num_channels, pts=frame.pts))
+                self._unread.put_audio(with_audio(frame, pcm, target.sample_rate, target.num_channels, pts=frame.pts))
         elif not self._delivers:
             return
         elif pcm is frame.audio:
-            self._inbox.put_audio(frame)
+            self._unread.put_audio(frame)
         elif pcm:
-            self._inbox.put_audio(with_audio(frame, pcm, frame.sample_rate, frame.num_channels, pts=frame.pts))
+            self._unread.put_audio(with_audio(frame, pcm, frame.sample_rate, frame.num_channels, pts=frame.pts))
 
     async def use_slowly(self, frame: AudioFrame) -> None:
         """``use`` a frame of the format that was entered, however long it is and however slow the filter."""
@@ -196,7 +196,7 @@ class Ear:
         tail = b"" if converter is None else converter.flush()
         if converter is not None and tail:
             target = converter.target
-            self._inbox.put_audio(
+            self._unread.put_audio(
                 checked_audio_frame(tail, target.sample_rate, target.num_channels, None, self._destination)
             )
 

@@ -25,10 +25,10 @@ from ..frames import ImageFrame, SpriteFrame
 from ..params import TransportParams
 from ..video.pixels import is_pixel_format
 from ..video.shaping import as_pixels, check_image
-from .inbox import Inbox
 from .pictures import images_of
 from .sleeper import Sleeper
 from .statistics import Counters
+from .unread import Unread
 
 logger = logging.getLogger("trio_transports.session")
 
@@ -39,7 +39,7 @@ class Eye:
     """Owned by one session. ``_malformed`` is told of what turned out to be no picture, ``_well_formed`` of others."""
 
     _params: TransportParams
-    _inbox: Inbox
+    _unread: Unread
     _counters: Counters
     _malformed: Callable[[Exception | str], None]
     _well_formed: Callable[[], None]
@@ -67,7 +67,7 @@ class Eye:
         self._counters.pictures_received += len(images_of(frame))
         # One that needs no work waits all the same behind one that does: pictures stay in order.
         if not self.is_busy and not self._needs_work(frame):
-            self._inbox.put_picture(frame)
+            self._unread.put_picture(frame)
             return
         self._waiting.append(frame)
         if len(self._waiting) > self._params.video_in_max_queue_pictures:
@@ -107,7 +107,7 @@ class Eye:
                 self._malformed(RemoteProtocolError(str(exc)) if isinstance(exc, ValueError) else exc)
             else:
                 self._well_formed()
-                self._inbox.put_picture(seen)
+                self._unread.put_picture(seen)
             finally:
                 self._is_working = False
 

@@ -47,13 +47,13 @@ from ..serializers.protocol import FrameSerializer, Message, StartRefused
 from ..vad.analyzer import SpeechEvent, SpeechStarted, VADAnalyzer
 from .ear import Ear, FormatChanges
 from .eye import Eye
-from .inbox import Inbox
 from .jitter import JitterBuffers
 from .listening import Listening
 from .statistics import Counters
 from .taps import Tap
 from .turn import Turn
 from .turn_end import TurnEnd
+from .unread import Unread
 
 logger = logging.getLogger("trio_transports.session")
 
@@ -69,7 +69,7 @@ class Inbound:
 
     _params: TransportParams
     _serializer: FrameSerializer
-    _inbox: Inbox
+    _unread: Unread
     _counters: Counters
     _close: Callable[[int, str], None]
     _interrupt: Callable[[], tuple[Played, ...]]
@@ -93,11 +93,11 @@ class Inbound:
         self, audio_filter: AudioFilter | None, analyzer: VADAnalyzer | None, turn_end: TurnEnd | None = None
     ) -> None:
         """Begin, with what is made for this session."""
-        self.eye = Eye(self._params, self._inbox, self._counters, partial(self._malformed, b""), self._well_formed)
+        self.eye = Eye(self._params, self._unread, self._counters, partial(self._malformed, b""), self._well_formed)
         params, listening, self.turn_end = self._params, None, turn_end
         if analyzer is not None:
             listening = Listening(analyzer, self.tell_speech if turn_end is None else turn_end.take, turn_end)
-        self.ear = self._ears[None] = Ear(params, self._inbox, self._changes, None, audio_filter, listening)
+        self.ear = self._ears[None] = Ear(params, self._unread, self._changes, None, audio_filter, listening)
         if params.audio_in_jitter_ms:
             self.jitter = JitterBuffers(params.audio_in_jitter_ms / 1000, self._counters)
 
@@ -137,7 +137,7 @@ class Inbound:
         now_s = trio.current_time()
         for frame in frames:
             if isinstance(frame, AudioFrame):
-                if self._params.audio_in_enabled and self._inbox.audio_is_on:
+                if self._params.audio_in_enabled and self._unread.audio_is_on:
                     due += jitter.put(frame, now_s) if self._may_hear(frame.destination) else [frame]
             else:
                 due += jitter.flush() if isinstance(frame, EndFrame) else ()
@@ -234,10 +234,10 @@ class Inbound:
                 self._turn.user_stopped(trio.current_time())
         self._put(frame)
         if isinstance(frame, EndFrame):
-            self._inbox.end()  # whatever the peer does with its connection now, there is nothing more to wait for
+            self._unread.end()  # whatever the peer does with its connection now, there is nothing more to wait for
 
     def _put(self, frame: Frame) -> None:
-        refused = self._inbox.put(frame)
+        refused = self._unread.put(frame)
         if refused:
             self._close(1008, refused)
 
@@ -267,7 +267,7 @@ class Inbound:
 
     def _heard(self, frame: AudioFrame) -> AudioFrame | None:
         """The frame as bare PCM; None when there is nothing to hear."""
-        if not (self._params.audio_in_enabled and self._inbox.audio_is_on):
+        if not (self._params.audio_in_enabled and self._unread.audio_is_on):
             return None
         if frame.audio.startswith(b"RIFF"):
             frame = _without_wav_header(frame)
@@ -307,7 +307,7 @@ class Inbound:
 
     def _may_hear(self, destination: str | None) -> bool:
         if destination not in self._ears and len(self._ears) <= MAX_DESTINATIONS:
-            self._ears[destination] = Ear(self._params, self._inbox, self._changes, destination)
+            self._ears[destination] = Ear(self._params, self._unread, self._changes, destination)
         return destination in self._ears
 
 

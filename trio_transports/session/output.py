@@ -164,7 +164,7 @@ class Output(trio.abc.SendChannel[Frame]):
         """
         return self._outbound.heard()
 
-    def count_dropped(self, frame: Frame) -> None:
+    def _count_dropped(self, frame: Frame) -> None:
         """Count a frame that was dropped on its way here, as a pipeline does at an interruption."""
         self._outbound.counters.count_dropped(type(frame).__name__)
 

@@ -11,7 +11,6 @@ from ..vad.turn_watch import TurnWatch
 from .broadcast import Broadcast
 from .closing import Closing
 from .inbound import Inbound
-from .inbox import Inbox
 from .outbound import Outbound
 from .output import Output
 from .settings import analyzer_for, turn_analyzer_for
@@ -19,6 +18,7 @@ from .state import Life
 from .statistics import Counters
 from .turn_asking import TurnAsking
 from .turn_end import TurnEnd
+from .unread import Unread
 
 
 @final
@@ -30,7 +30,7 @@ class Parts:
     life: Life
     counters: Counters
     serializer: FrameSerializer
-    inbox: Inbox
+    unread: Unread
     outbound: Outbound
     closing: Closing
     inbound: Inbound
@@ -49,19 +49,19 @@ class Parts:
             audio_out_destinations=params.audio_out_destinations,
             video_out_destinations=params.video_out_destinations,
         )
-        inbox = Inbox(
+        unread = Unread(
             params.audio_in_max_queue_secs,
             counters,
             params.audio_in_stream_on_start,
             max_bytes=params.max_unread_bytes,
             max_pictures=params.video_in_max_queue_pictures,
         )
-        outbound = Outbound(params, serializer, counters, life, inbox.put_notice)
+        outbound = Outbound(params, serializer, counters, life, unread.put_notice)
         closing = Closing(life, outbound)
         inbound = Inbound(
             params,
             serializer,
-            inbox,
+            unread,
             counters,
             close=closing.now,
             interrupt=outbound.interrupt,
@@ -79,4 +79,4 @@ class Parts:
             turn_end = TurnEnd(TurnAsking(judge), watch, inbound.tell_speech, outbound.is_speaking)
         inbound.hear_with(audio_filter, analyzer_for(params), turn_end)
         output = Output(life, outbound, closing, inbound.ear.control_filter)
-        return cls(params, life, counters, serializer, inbox, outbound, closing, inbound, output)
+        return cls(params, life, counters, serializer, unread, outbound, closing, inbound, output)

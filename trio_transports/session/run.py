@@ -74,7 +74,7 @@ async def open_session(
             with nullcontext() if body is None else body:
                 try:
                     yield run.session
-                    parts.inbox.shut()
+                    parts.unread.shut()
                     await parts.closing.drain()
                 except BaseException as exc:
                     await (run.break_off() if services.has_failed else run.leave(exc))
@@ -82,7 +82,7 @@ async def open_session(
                 await parts.closing.at_once(1000, "")
     finally:
         run.finish(Ending(1006, "the session ended before its connection did", "local"))
-        parts.inbox.shut()  # nobody reads any more, and an event may keep the session alive: HAZARDS 44
+        parts.unread.shut()  # nobody reads any more, and an event may keep the session alive: HAZARDS 44
         await run.hang_up()
 
 
@@ -147,7 +147,7 @@ class Run:
             return
         parts.outbound.finish()
         parts.inbound.stop()
-        parts.inbox.end()
+        parts.unread.end()
         parts.messages.end()
         told = parts.life.told_ending
         self._events.emit(Disconnected(self.session, told.code, told.reason, told.initiator))

@@ -47,7 +47,7 @@ class Session:
     """What is sent to the peer: a trio channel of frames, with more."""
 
     def __attrs_post_init__(self) -> None:
-        self.input, self.output = self._parts.inbox, self._parts.output
+        self.input, self.output = Inbox(self._parts.unread), self._parts.output
 
     @property
     def serializer(self) -> FrameSerializer:
