@@ -413,9 +413,9 @@ def test_the_registry_is_bounded_and_speaks_for_itself_only() -> None:
     """A peer cannot fill the registry without limit, nor register a worker in this runner's name."""
     registry = WorkerRegistry("r")
     entries = [WorkerRegistryEntry(name=f"w{n}") for n in range(MAX_REMOTE + 5)]
-    assert registry.learn(BusWorkerRegistryMessage(source="x", runner="far", workers=entries))
+    assert registry._learn(BusWorkerRegistryMessage(source="x", runner="far", workers=entries))
     assert len(registry.remote_workers) == MAX_REMOTE
-    assert not registry.learn(BusWorkerRegistryMessage(source="x", runner="r", workers=entries[:2]))
+    assert not registry._learn(BusWorkerRegistryMessage(source="x", runner="r", workers=entries[:2]))
     assert registry.refused == 5 + 2
     assert registry.local_workers == ()
 

@@ -124,7 +124,7 @@ class JobRequest:
             await self._bus.send(kind(**self._head, status=status, response=response))
             self.is_answered = True
 
-    def respond_now(self, response: Payload | None) -> bool:
+    def _respond_now(self, response: Payload | None) -> bool:
         """Answer without a checkpoint, at the end of a task; False where that has to wait."""
         if self.is_answered:
             return True
@@ -136,7 +136,7 @@ class JobRequest:
         """Wait until the requester asks how far it is."""
         await self._update_wanted.park()
 
-    def want_update(self) -> None:
+    def _want_update(self) -> None:
         """Wake ``update_wanted``: the worker's own business."""
         self._update_wanted.unpark_all()
 
@@ -266,7 +266,7 @@ class DoneJobs:
         """Tell the job that its requester asks how far it is; False if it is not done here."""
         request = self._running.get((message.source, message.job_id))
         if request is not None:
-            request.want_update()
+            request._want_update()
         return request is not None
 
     def _has_room(self, request: JobRequest) -> bool:
@@ -295,7 +295,7 @@ class DoneJobs:
         try:
             try:
                 response = await handler(request)
-                if not request.respond_now(response):
+                if not request._respond_now(response):
                     await request.send_response(response)
             except JobError as exc:
                 await request.send_response({"error": exc.reason, **(exc.response or {})}, status="failed")

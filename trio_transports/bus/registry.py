@@ -98,23 +98,23 @@ class WorkerRegistry:
     def __contains__(self, name: str) -> bool:
         return self.find(name) is not None
 
-    def add_local(self, entry: WorkerRegistryEntry) -> None:
+    def _add_local(self, entry: WorkerRegistryEntry) -> None:
         """Put a worker that runs here into it. A name that is taken is an error."""
         if entry.name in self._local:
             raise LocalProtocolError(f"a worker named {entry.name!r} already runs here: give each a name of its own")
         self._local[entry.name] = entry
         self._tell(self.runner_name, entry)
 
-    def update_local(self, entry: WorkerRegistryEntry) -> None:
+    def _update_local(self, entry: WorkerRegistryEntry) -> None:
         """Change what is known of a local worker, for instance whether it is active."""
         self._local[entry.name] = entry
 
-    def remove_local(self, name: str) -> None:
+    def _remove_local(self, name: str) -> None:
         """Take a worker out that ran here."""
         if self._local.pop(name, None) is not None:
             self._tell_gone(name)
 
-    def learn(self, message: BusWorkerRegistryMessage) -> bool:
+    def _learn(self, message: BusWorkerRegistryMessage) -> bool:
         """Take in what another runner tells; True if that runner was not known before."""
         if message.runner == self.runner_name:
             self._refuse(len(message.workers), f"{message.source[:100]!r} speaks for this runner")
@@ -137,11 +137,11 @@ class WorkerRegistry:
             self._replace(message, known, named)
         return is_new and message.runner in self._remote
 
-    def vouch(self, connection: str, runner: str, name: str) -> None:
+    def _vouch(self, connection: str, runner: str, name: str) -> None:
         """Say that what is learned of ``name`` on ``runner`` was told over ``connection``."""
         self._vouchers.setdefault((runner, name), set()).add(connection)
 
-    def unvouch(self, connection: str) -> None:
+    def _unvouch(self, connection: str) -> None:
         """Forget what only ``connection``, which has ended, told of."""
         for runner, name in [key for key, connections in self._vouchers.items() if connection in connections]:
             connections = self._vouchers[runner, name]
@@ -181,11 +181,11 @@ class WorkerRegistry:
                 self._forget(runner)
 
     @property
-    def next_expiry_s(self) -> float:
+    def _next_expiry_s(self) -> float:
         """When the next runner has to have been heard of."""
         return min((alive.until_s for alive in self._alive.values()), default=float("inf"))
 
-    def expire(self) -> None:
+    def _expire(self) -> None:
         """Forget the runners that were not heard of in the time they promised."""
         now_s = trio.current_time()
         for runner, alive in [*self._alive.items()]:

@@ -331,9 +331,9 @@ class WorkerRunner:
 
     async def _watch_others(self) -> None:
         while True:
-            with trio.CancelScope(deadline=self.registry.next_expiry_s) as self._alarm:
+            with trio.CancelScope(deadline=self.registry._next_expiry_s) as self._alarm:
                 await trio.sleep_forever()
-            self.registry.expire()
+            self.registry._expire()
 
     async def _hear(self, message: BusMessage) -> None:
         match message:
@@ -348,8 +348,8 @@ class WorkerRunner:
                 if message.source in self._workers and message.parent is None:
                     await self._introduce()
             case BusWorkerRegistryMessage():
-                is_new = self.registry.learn(message)
-                self._alarm.deadline = self.registry.next_expiry_s
+                is_new = self.registry._learn(message)
+                self._alarm.deadline = self.registry._next_expiry_s
                 if is_new and self._workers:
                     await self._introduce()
 

@@ -214,7 +214,7 @@ class Worker:
             raise LocalProtocolError(f"{self!r} already runs: make another one")
         life = self._life = self._new_life(bus, registry, end_timeout)
         try:
-            life.registry.add_local(life.entry(self))
+            life.registry._add_local(life.entry(self))
             life.registry.on_gone(life.asked.lose)
             try:
                 await self._live(life, task_status)
@@ -223,7 +223,7 @@ class Worker:
                 raise
             finally:
                 life.registry.forget_gone(life.asked.lose)
-                life.registry.remove_local(self.name)
+                life.registry._remove_local(self.name)
         finally:
             life.registry.unwatch(life.seen)
             life.subscription.close()
@@ -331,7 +331,7 @@ class Worker:
 
     def _set_active(self, life: "_Life", *, active: bool) -> None:
         self._active = active
-        life.registry.update_local(life.entry(self))
+        life.registry._update_local(life.entry(self))
 
     async def _tell_failure(self, exc: Exception) -> None:
         error = f"{type(exc).__name__}: {exc}"

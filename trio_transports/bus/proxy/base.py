@@ -183,13 +183,13 @@ class Proxy(Worker):
 
     # The routing rules: two functions of a message and nothing else.
 
-    def goes_out(self, message: BusMessage) -> bool:
+    def _goes_out(self, message: BusMessage) -> bool:
         """Whether a message of this side crosses to the other."""
         if isinstance(message, BusLocalMessage) or message.source != self._local:
             return False
         return message.target == self._remote or isinstance(message, self._forward)
 
-    def comes_in(self, message: BusMessage) -> bool:
+    def _comes_in(self, message: BusMessage) -> bool:
         """Whether a message of the other side is let in here."""
         if isinstance(message, BusLocalMessage) or message.source == self._local:
             return False
@@ -204,7 +204,7 @@ class Proxy(Worker):
             return False
         return message.target == self._local or (message.target is None and isinstance(message, self._forward))
 
-    def believed(self, message: BusMessage) -> BusMessage:
+    def _believed(self, message: BusMessage) -> BusMessage:
         """What of ``message`` the peer is taken at its word for (rule 5)."""
         if not isinstance(message, BusWorkerRegistryMessage) or isinstance(message, self._forward):
             return message
@@ -217,7 +217,7 @@ class Proxy(Worker):
 
     def tap(self, message: BusMessage) -> bool:
         # From the sender's task straight into the outbox: nothing waits on the way, and the rules are asked once.
-        if not self.goes_out(message):
+        if not self._goes_out(message):
             return False
         self._put(message)
         return True
@@ -287,9 +287,9 @@ class Proxy(Worker):
             self._outbox.translate(lambda data: self._json.encode(self._binary.decode(data)))
 
     def _deliver(self, message: BusMessage) -> bool:
-        if self.comes_in(message):
+        if self._comes_in(message):
             self._counters.received += 1
-            return self.bus.send_now(self.believed(message))
+            return self.bus.send_now(self._believed(message))
         self._counters.refused += 1
         if self._counters.refused == 1:
             log.warning(
@@ -305,7 +305,7 @@ class Proxy(Worker):
         """Whatever ends with the connection is told to the registry here."""
 
     async def _deliver_later(self, message: BusMessage) -> None:
-        await self.send(self.believed(message))
+        await self.send(self._believed(message))
 
     def _put(self, message: BusMessage) -> None:
         try:

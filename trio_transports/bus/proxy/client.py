@@ -83,11 +83,11 @@ class WebSocketProxyClient(Proxy):
         if self.active:
             self._activated.set()
 
-    def comes_in(self, message: BusMessage) -> bool:
+    def _comes_in(self, message: BusMessage) -> bool:
         """Whether a message of the other side is let in here: what it tells of its workers, too."""
         if isinstance(message, BusWorkerRegistryMessage) and message.target is None:
             return message.source != self._local
-        return super().comes_in(message)
+        return super()._comes_in(message)
 
     async def on_activated(self, args: Payload | None) -> None:
         self._activated.set()

@@ -47,10 +47,10 @@ class WebSocketProxyServer(Proxy):
             except ConnectionClosed as exc:
                 log.info("%s: the client was gone before the handshake ended: %s", self.name, exc)
             finally:
-                self.registry.unvouch(self.name)
+                self.registry._unvouch(self.name)
 
     def _vouch(self, runner: str) -> None:
-        self.registry.vouch(self.name, runner, self._remote)
+        self.registry._vouch(self.name, runner, self._remote)
 
     async def shut_down(self) -> None:
         """The server that holds the connection shuts down: write what waits, say goodbye, and end.

@@ -156,7 +156,7 @@ class AsteriskFrameSerializer(LineSerializer):
     _frame_bytes: int = field(default=0, init=False)
     _owed: Sequence[Message] = field(default=(), init=False)
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         self._given_chunk_ms = self.chunk_ms
         return None, FORMATS["ulaw"]
 
@@ -164,7 +164,7 @@ class AsteriskFrameSerializer(LineSerializer):
         """One with the same settings for another call."""
         return evolve(self, chunk_ms=self._given_chunk_ms)
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a MediaStart
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a MediaStart
         coding = FORMATS.get(message.format)
         if coding is None:
             raise StartRefused(
@@ -215,7 +215,7 @@ class AsteriskFrameSerializer(LineSerializer):
             self._is_plain = is_plain
         return self._read(document)
 
-    def news(self, message: object, document: JSONValue) -> Sequence[Frame]:
+    def _news(self, message: object, document: JSONValue) -> Sequence[Frame]:
         match message:
             case DtmfEnd(digit=digit):
                 return (key_pressed(digit, path="digit"),)

@@ -98,10 +98,10 @@ class AzureFrameSerializer(LineSerializer):
     _participants: set[str] = field(factory=set, init=False)
     _began_at: datetime | None = field(default=None, init=False)
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         return None, Coding(encoding=self.line.default_media[0], rate=self.line.default_media[1])
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - an AudioMetadata
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - an AudioMetadata
         details: MetadataDetails = message.audio_metadata
         media = MediaFormat(encoding=details.encoding, sample_rate=details.sample_rate, channels=details.channels)
         coding = announced(self.line, media, at="audioMetadata", rate_at="sampleRate")
@@ -120,7 +120,7 @@ class AzureFrameSerializer(LineSerializer):
         """
         return self._read(loads(message))
 
-    def news(self, message: object, document: JSONValue) -> Sequence[Frame]:
+    def _news(self, message: object, document: JSONValue) -> Sequence[Frame]:
         if isinstance(message, DtmfData):
             return (key_pressed(message.dtmf_data.data, path="dtmfData.data"),)
         if not isinstance(message, AudioData):

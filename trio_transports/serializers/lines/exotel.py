@@ -87,11 +87,11 @@ class ExotelFrameSerializer(LineSerializer):
     """How many milliseconds of audio one message carries. Exotel takes multiples of 20 and wants 100 at least; None: as
     the session's parameters say."""
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, self.encoding, self.sample_rate)
         return (coding if self.stream_id is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - an ExotelStart
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - an ExotelStart
         details: ExotelStartDetails = message.start
         coding = given(
             self.line,

@@ -105,10 +105,10 @@ class JambonzFrameSerializer(LineSerializer):
     """None: there is one stream on a socket."""
     _stereo: bool = field(default=False, init=False)
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         return None, given(self.line, None, self.send_rate or self.sample_rate)
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - Metadata
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - Metadata
         told: dict[str, JSONValue] = document if isinstance(document, dict) else {"metadata": document}
         rate = self.sample_rate or known_rate(told.get("sampleRate"), RATES, RATES[0], path="sampleRate")
         self._stereo = (self.channels or (2 if told.get("mixType") == "stereo" else 1)) == 2

@@ -118,11 +118,11 @@ class PlivoFrameSerializer(LineSerializer):
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
     """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, self.encoding, self.sample_rate)
         return (coding if self.stream_id is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a PlivoStart
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a PlivoStart
         details: PlivoStartDetails = message.start
         check_tracks(details.tracks, self.tracks, path="start.tracks")
         announces = announced(self.line, details.media_format, at="start.mediaFormat", rate_at="sampleRate")
@@ -141,5 +141,5 @@ class PlivoFrameSerializer(LineSerializer):
             ),
         )
 
-    def news(self, message: object, document: JSONValue) -> tuple[Frame, ...]:
+    def _news(self, message: object, document: JSONValue) -> tuple[Frame, ...]:
         return (MarkFrame(mark=message.name),) if isinstance(message, PlayedStream) else ()

@@ -112,22 +112,22 @@ class LineSerializer:
     def __attrs_post_init__(self) -> None:
         self._given_stream_id = self.stream_id
         self._is_binary, self._hears_caller = self.line.packet is None, CALLER in self.tracks
-        receive, send = self.before_start()
+        receive, send = self._before_start()
         self._use(receive, send, path="")
         if self.stream_id is not None or (receive is not None and not self.line.names_streams):
             self._address(self.stream_id or "")
 
     # What a provider's class says
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         """What is received, and what is sent; None for what only a start message can tell."""
         raise NotImplementedError
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - its own start message
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - its own start message
         """What the start message says."""
         raise NotImplementedError
 
-    def news(self, message: object, document: JSONValue) -> Sequence[Frame]:
+    def _news(self, message: object, document: JSONValue) -> Sequence[Frame]:
         """The frames of a message that only this provider has."""
         return ()
 
@@ -291,7 +291,7 @@ class LineSerializer:
         return (
             self._started(incoming, document)
             if isinstance(incoming, self.line.start)
-            else self.news(incoming, document)
+            else self._news(incoming, document)
         )
 
     def _binary(self, data: bytes) -> Sequence[Frame]:
@@ -337,7 +337,7 @@ class LineSerializer:
         if self.start is not None:
             raise RemoteProtocolError("the stream has started already", path=self.line.incoming.tag)
         try:
-            announcement = self.announced(message, document)
+            announcement = self._announced(message, document)
         except ValueError as exc:  # what was given here and what is announced do not go together
             raise StartRefused(str(exc), path=self.line.incoming.tag) from exc
         if announcement.id_at:

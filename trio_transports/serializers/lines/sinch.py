@@ -62,10 +62,10 @@ class SinchFrameSerializer(LineSerializer):
     """None: Sinch names no streams."""
     _owed: tuple[Message, ...] = field(default=(), init=False)
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         return None, Coding(encoding=self.line.default_media[0], rate=self.line.default_media[1])
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Connect
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a Connect
         try:
             media = MediaFormat(encoding=message.codec, sample_rate=message.sample_rate)
             coding = announced(self.line, media, at="codec", rate_at="sampleRate")

@@ -116,7 +116,7 @@ class TelnyxFrameSerializer(LineSerializer):
     """Which byte of an L16 sample comes first. RTP has it ``big``, what was seen of Telnyx is ``little``. The wrong one
     is loud noise."""
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         if self.stream_id is not None and self.receive_encoding is None:
             raise ValueError(
                 "TelnyxFrameSerializer.receive_encoding must be given with stream_id: "
@@ -129,7 +129,7 @@ class TelnyxFrameSerializer(LineSerializer):
         usual = announces or Coding(encoding=PCMU, rate=TELEPHONE_RATE, byte_order=self.byte_order)
         return given(self.line, encoding, rate, usual)
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a TelnyxStart
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a TelnyxStart
         details: TelnyxStartDetails = message.start
         check_tracks(details.tracks, self.tracks, path="start.tracks")
         check_tracks(details.track, self.tracks, path="start.track")
@@ -158,5 +158,5 @@ class TelnyxFrameSerializer(LineSerializer):
             ),
         )
 
-    def news(self, message: object, document: JSONValue) -> tuple[Frame, ...]:
+    def _news(self, message: object, document: JSONValue) -> tuple[Frame, ...]:
         return (MessageFrame(message=document),) if isinstance(message, Error) else ()

@@ -80,11 +80,11 @@ class _TwilioShaped(LineSerializer):
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
     """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, self.encoding, self.sample_rate)
         return (coding if self.stream_id is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a TwilioStart
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a TwilioStart
         details: TwilioStartDetails = message.start
         check_tracks(details.tracks, self.tracks, path="start.tracks")
         announces = announced(self.line, details.media_format, at="start.mediaFormat", rate_at="sampleRate")

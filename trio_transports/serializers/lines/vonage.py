@@ -92,11 +92,11 @@ class VonageFrameSerializer(LineSerializer):
     stream_id: str | None = field(default=None, init=False)
     """None: Vonage names no streams."""
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, None, self.sample_rate)
         return (coding if self.sample_rate is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a VonageConnected
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a VonageConnected
         assert isinstance(document, dict)
         told = message.content_type
         if self.sample_rate is None or told is None:
@@ -110,7 +110,7 @@ class VonageFrameSerializer(LineSerializer):
             start=StartFrame(parameters={name: value for name, value in document.items() if name not in _OWN_MEMBERS}),
         )
 
-    def news(self, message: object, document: JSONValue) -> tuple[Frame, ...]:
+    def _news(self, message: object, document: JSONValue) -> tuple[Frame, ...]:
         match message:
             case VonageDtmf():
                 return (key_pressed(_digit(message), path="digit"),)

@@ -72,11 +72,11 @@ class WavixFrameSerializer(LineSerializer):
     sample_rate: int | None = field(default=None, validator=known_sample_rate)
     """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
 
-    def before_start(self) -> tuple[Coding | None, Coding]:
+    def _before_start(self) -> tuple[Coding | None, Coding]:
         coding = given(self.line, self.encoding, self.sample_rate)
         return (coding if self.stream_id is not None else None), coding
 
-    def announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a WavixStart
+    def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a WavixStart
         if message.channel not in (None, "both", *self.tracks):
             raise StartRefused(
                 f"the stream carries {message.channel[:20]!a} and tracks= asks for {', '.join(self.tracks)}",
