@@ -51,7 +51,7 @@ def run(function: object) -> None:
 
 @pytest.mark.parametrize(("guide", "number"), BLOCKS)
 def test_a_block_runs(guide: str, number: int, tmp_path: Path) -> None:
-    """As it stands: imported, and every test in it is run, twice where it can be."""
+    """As it stands: imported, and every test in it is run once, in virtual time."""
     module = imported(guide, number, tmp_path)
     for name, function in vars(module).copy().items():
         if name.startswith("test_"):

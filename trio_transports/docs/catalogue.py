@@ -88,6 +88,7 @@ MODULES: Final = (
 
 MADE_HERE: Final = frozenset(
     {
+        "BridgedCall",
         "BusSubscription",
         "ChunkChannel",
         "Control",

@@ -51,6 +51,23 @@ AsgiApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 ShutdownTrigger: TypeAlias = Callable[[], Awaitable[object]]
 
 
+# What it leans on of hypercorn, beyond its public API (``pyproject.toml`` pins the range, and
+# ``tests/real/asgi/test_asgi_hypercorn_names.py`` fails when one of them changes):
+#
+# - ``hypercorn.protocol.h11``: the two exceptions with which it asks for HTTP/2, and of ``H11Protocol``: ``stream``,
+#   ``connection``, ``_check_protocol``, ``_create_stream`` and ``_send_h11_event``
+# - that a task group is ``spawn_app`` and ``spawn``
+# - ``hypercorn.protocol.ws_stream``: ``Handshake``, ``ASGIWebsocketState``, and of ``WSStream``: ``scope``,
+#   ``handshake``, ``buffer`` with its ``max_length``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send``,
+#   and that ``app_send`` is a bound method (also ``HTTPStream``'s); that a ping is answered with its ``response()``
+# - ``hypercorn.protocol.h2``: ``StreamBuffer``, and of ``H2Protocol``: ``connection``, ``streams``,
+#   ``stream_buffers``, ``_handle_events`` and ``_flush``
+# - ``hypercorn.protocol.events.Data``; ``hypercorn.events``
+# - ``hypercorn.trio``: ``lifespan.Lifespan``, ``worker_context.WorkerContext``, ``statsd.StatsdLogger``
+# - ``hypercorn.utils``: ``wrap_app``, ``parse_socket_addr``, ``repr_socket_addr``
+# - ``hypercorn.config.Config``: ``create_sockets`` (and its frames' ``bind`` and sockets where it fails),
+#   ``create_ssl_context``, ``set_statsd_logger_class``
+# - of what comes with hypercorn: ``wsproto``'s connection and events, ``h2``'s errors, events and exceptions
 async def serve_asgi(
     app: AsgiApp,
     config: Config,
@@ -91,24 +108,6 @@ async def serve_asgi(
     Every field of hypercorn's ``Config`` that its trio worker reads works, but ``quic_bind``: HTTP/3 is refused with a
     ValueError. permessage-deflate is never agreed on. ``workers`` above 1 lets that many processes bind the same
     address; starting them is up to you (``demo.workers_app`` shows how).
-
-    What it leans on of hypercorn, beyond its public API (``pyproject.toml`` pins the range, and
-    ``tests/real/asgi/test_asgi_hypercorn_names.py`` fails when one of them changes):
-
-    - ``hypercorn.protocol.h11``: the two exceptions with which it asks for HTTP/2, and of ``H11Protocol``: ``stream``,
-      ``connection``, ``_check_protocol``, ``_create_stream`` and ``_send_h11_event``
-    - that a task group is ``spawn_app`` and ``spawn``
-    - ``hypercorn.protocol.ws_stream``: ``Handshake``, ``ASGIWebsocketState``, and of ``WSStream``: ``scope``,
-      ``handshake``, ``buffer`` with its ``max_length``, ``connection``, ``state``, ``closed``, ``stream_id``, ``send``,
-      and that ``app_send`` is a bound method (also ``HTTPStream``'s); that a ping is answered with its ``response()``
-    - ``hypercorn.protocol.h2``: ``StreamBuffer``, and of ``H2Protocol``: ``connection``, ``streams``,
-      ``stream_buffers``, ``_handle_events`` and ``_flush``
-    - ``hypercorn.protocol.events.Data``; ``hypercorn.events``
-    - ``hypercorn.trio``: ``lifespan.Lifespan``, ``worker_context.WorkerContext``, ``statsd.StatsdLogger``
-    - ``hypercorn.utils``: ``wrap_app``, ``parse_socket_addr``, ``repr_socket_addr``
-    - ``hypercorn.config.Config``: ``create_sockets`` (and its frames' ``bind`` and sockets where it fails),
-      ``create_ssl_context``, ``set_statsd_logger_class``
-    - of what comes with hypercorn: ``wsproto``'s connection and events, ``h2``'s errors, events and exceptions
     """
     _check(config)
     limits = {"write_timeout": write_timeout, "header_timeout": header_timeout, "body_timeout": body_timeout}
