@@ -6,7 +6,7 @@ What is public is told in ``docs.catalogue``: it stands in ``__all__`` of a modu
 import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import unescape
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 import trio_transports
 from tests.readme import snippets
 from trio_transports._documented import field_docs
-from trio_transports.docs import build_page
+from trio_transports.docs import build_page, signatures
 from trio_transports.docs.catalogue import MODULES, Entry, Member, Room, rooms
 from trio_transports.docs.markup import inline
 from trio_transports.params import ReconnectPolicy, TransportParams, WebsocketClientParams, WebsocketServerParams
@@ -86,6 +86,45 @@ def test_a_name_without_a_text_is_found() -> None:
         "m.Thing.reset",
         "m.Thing.count",
     ]
+
+
+def parameters_without_a_text(looked_at: list[Room]) -> Iterator[str]:
+    """Each one that a caller names or may leave out, and that the docstring does not name.
+
+    Errors are raised, not made, and ``task_status`` is trio's; a class says its fields in ``help()``.
+    """
+    for room in looked_at:
+        module = import_module(room.name)
+        for entry in room.entries:
+            value = getattr(module, entry.name)
+            if inspect.isroutine(value):
+                yield from (f"{entry.anchor}({name})" for name in unnamed(value, entry.text))
+            elif inspect.isclass(value) and entry.kind != "error":
+                whole = inspect.getdoc(value) or ""
+                for member in entry.members:
+                    if member.kind.endswith("method"):
+                        method = getattr(value, member.name)
+                        names = unnamed(method, f"{member.text} {whole}")
+                        yield from (f"{entry.anchor}.{member.name}({name})" for name in names)
+                if signatures.of_callable(value):
+                    yield from (f"{entry.anchor}({name})" for name in unnamed(value.__init__, whole))
+
+
+def unnamed(function: Callable[..., object], text: str) -> Iterator[str]:
+    for one in inspect.signature(function).parameters.values():
+        may_be_named = one.kind is one.KEYWORD_ONLY or one.default is not one.empty
+        if may_be_named and one.name != "task_status" and not re.search(rf"\b{one.name}\b", text):
+            yield one.name
+
+
+def test_every_parameter_of_a_function_is_named_in_its_text(looked_at: list[Room]) -> None:
+    assert list(parameters_without_a_text(looked_at)) == []
+
+
+def test_a_parameter_without_a_text_is_found() -> None:
+    def boil(water: float, *, lid: bool = True, whistle: bool = False) -> None: ...
+
+    assert list(unnamed(boil, "Boils it; with the ``lid`` on it takes less long.")) == ["whistle"]
 
 
 def test_everything_was_looked_at(looked_at: list[Room]) -> None:

@@ -55,6 +55,8 @@ class WebSocketAgentAdapter:
 
     Unread audio past ``max_unread_s`` is dropped, oldest first, and counted. ``params`` is for everything about the
     connection: headers, TLS, timeouts, pings.
+
+    ``record=True`` keeps both sides for ``recording``, up to ``max_recording_s`` seconds of them.
     """
 
     capabilities: ClassVar[AdapterCapabilities] = AdapterCapabilities(input_formats=PCM16_24K, output_formats=PCM16_24K)
@@ -243,7 +245,10 @@ class WebSocketAgentAdapter:
                 )
 
     async def send_message(self, message: Message, *, urgent: bool = False) -> None:
-        """Send a message of the application's own as it is, in order with the audio or ahead of it."""
+        """Send a message of the application's own as it is, in order with the audio or ahead of it.
+
+        ``urgent`` is ahead of it.
+        """
         await self._connection().sending.messages(message, "send_message", urgent=urgent)
 
     async def drain(self) -> None:
@@ -281,7 +286,11 @@ class WebSocketAgentAdapter:
         return ChunkChannel(self._connection())
 
     def events(self, buffer: int = 1024) -> Subscription[AgentEvent]:
-        """Subscribe to what the agent tells besides audio; the channel ends with the connection."""
+        """Subscribe to what the agent tells besides audio; the channel ends with the connection.
+
+        ``buffer`` is how many wait unread at most: past it the oldest are dropped, and an ``EventsLost`` in their
+        place says how many.
+        """
         return self._events.subscribe(buffer)
 
     async def call(
@@ -291,6 +300,8 @@ class WebSocketAgentAdapter:
 
         No answer is one of the outcomes that ``recv_audio`` raises, with what had come in its ``answer``. Cancelled,
         what had come of the answer can still be received.
+
+        ``rules`` None are those by default.
         """
         spoken = audio if isinstance(audio, AudioChunk) else self._chunk_of(audio)
         is_paced = self.paced if paced is None else paced

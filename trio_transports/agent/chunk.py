@@ -99,7 +99,10 @@ class AudioChunk:
 
 
 def silent_chunk(duration_seconds: float, audio_format: AudioFormat = AGENT_FORMAT) -> AudioChunk:
-    """Make a chunk of silence of that length."""
+    """Make a chunk of silence of that length.
+
+    ``audio_format`` is 24 kHz mono unless told otherwise.
+    """
     return AudioChunk(
         audio_format.silence(audio_format.samples_in(duration_seconds)),
         sample_rate=audio_format.sample_rate,

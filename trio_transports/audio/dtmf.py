@@ -68,6 +68,8 @@ def dtmf_tones(
     """Return the tones of ``digits`` one after another, each followed by a gap.
 
     ``level_dbfs`` is that of the higher frequency; the lower one is 2 dB below it, since lines weaken the higher more.
+
+    Each tone lasts ``tone_s`` seconds and each gap ``gap_s``: shorter ones than 0.04 are not heard by every line.
     """
     if tone_s <= 0 or gap_s < 0:
         raise ValueError(f"tone_s must be above 0 and gap_s not below it, not {tone_s} and {gap_s}")

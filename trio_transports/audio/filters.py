@@ -28,6 +28,8 @@ class AudioFilter(Protocol):
         """Change settings while it runs, and turn it on or off; None leaves that as it is.
 
         A wrong setting is a ValueError.
+
+        ``enabled`` is True for on, False for off.
         """
 
     def stop(self) -> None:

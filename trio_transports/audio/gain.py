@@ -70,7 +70,11 @@ class _GainKernel:
 @documented
 @final
 class Gain(KernelFilter):
-    """Make it louder or quieter by ``gain_db``, never louder than ``ceiling_dbfs``."""
+    """Make it louder or quieter by ``gain_db``, never louder than ``ceiling_dbfs``.
+
+    What would be louder is turned down at once, and comes up again in ``release_s`` seconds. ``enabled=False`` passes
+    audio on untouched until ``control`` turns it on.
+    """
 
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {
         "gain_db": (-120.0, 60.0),

@@ -80,7 +80,12 @@ class _GateKernel:
 @documented
 @final
 class NoiseGate(KernelFilter):
-    """Turn down what stays below ``threshold_dbfs``."""
+    """Turn down what stays below ``threshold_dbfs``.
+
+    It opens within ``attack_s`` seconds, closes ``hold_s`` after the last loud sound within ``release_s``, and turns
+    down by ``reduction_db`` decibels while closed. ``enabled=False`` passes audio on untouched until ``control``
+    turns it on.
+    """
 
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {
         "threshold_dbfs": (-90.0, 0.0),

@@ -101,7 +101,10 @@ def _flushed(newer: float, older: float) -> tuple[float, float]:
 @documented
 @final
 class HighPass(KernelFilter):
-    """Take out what is below ``cutoff_hz``."""
+    """Take out what is below ``cutoff_hz``.
+
+    ``enabled=False`` passes audio on untouched until ``control`` turns it on.
+    """
 
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"cutoff_hz": (1.0, 20_000.0)}
     """Its settings by name, each with the least and the most that it can be."""

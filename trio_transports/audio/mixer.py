@@ -49,6 +49,8 @@ class AudioMixer(Protocol):
         """Change settings while it runs, and turn it on or off; None leaves that as it is.
 
         A wrong setting is a ValueError.
+
+        ``enabled`` is True for on, False for off.
         """
 
     def stop(self) -> None:
@@ -207,7 +209,10 @@ class SoundMixer:
         return mixed.astype(_INT16).tobytes()
 
     def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None:
-        """Change what is given; all of it, or with an error none of it. Before ``start``, it begins so."""
+        """Change what is given; all of it, or with an error none of it. Before ``start``, it begins so.
+
+        ``enabled`` turns it on or off; None leaves that as it is.
+        """
         unknown = set(settings) - {"sound", "volume", "loop", "crossfade_s"}
         if unknown:
             raise ValueError(

@@ -82,6 +82,8 @@ class NoiseSuppression(KernelFilter):
 
     ``level`` is how much, from 0 (none) to 4. ``gain`` 1 makes a voice louder, by some 10 dB and never into clipping;
     0 leaves it as loud as it is.
+
+    ``enabled=False`` passes audio on untouched until ``control`` turns it on.
     """
 
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"level": (0, 4), "gain": (0, 1)}

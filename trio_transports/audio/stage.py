@@ -77,7 +77,10 @@ class KernelFilter(ABC):
         return result.astype(_INT16).tobytes()
 
     def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None:
-        """Change what is given; all of it, or with an error none of it. A filter that was off begins anew."""
+        """Change what is given; all of it, or with an error none of it. A filter that was off begins anew.
+
+        ``enabled`` turns it on or off; None leaves that as it is.
+        """
         merged = {**self._settings, **self._checked(settings)}
         on = self._enabled if enabled is None else self._flag(enabled)
         if self._kernel is not None and self._format is not None:

@@ -106,7 +106,11 @@ def strip_wav_header(data: bytes) -> bytes:
 
 
 def split_wav_header(data: bytes, *, max_chunks: int | None = None) -> tuple[AudioFormat | None, bytes]:
-    """Return the format that a header tells, None without one, and the 16-bit PCM after it."""
+    """Return the format that a header tells, None without one, and the 16-bit PCM after it.
+
+    ``max_chunks`` bounds how many chunks of the header are looked at; None looks at all, which is for files of one's
+    own.
+    """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None, data
     if data[12:22] == _PLAIN_FMT and data[34:40] == _PLAIN_DATA and len(data) >= _PLAIN_SIZE:

@@ -97,16 +97,25 @@ class JobRequest:
         return self.message.payload or {}
 
     async def send_update(self, update: Payload | None = None, *, urgent: bool = False) -> None:
-        """Tell how far it is. ``urgent`` overtakes the data that waits."""
+        """Tell how far it is. ``urgent`` overtakes the data that waits.
+
+        ``update`` is whatever the requester is to know, as JSON.
+        """
         kind = BusJobUpdateUrgentMessage if urgent else BusJobUpdateMessage
         await self._bus.send(kind(**self._head, update=update))
 
     async def send_stream_start(self, data: Payload | None = None) -> None:
-        """Say that results will come one after another."""
+        """Say that results will come one after another.
+
+        ``data`` is told with it, as JSON.
+        """
         await self._bus.send(BusJobStreamStartMessage(**self._head, data=data))
 
     async def send_stream_data(self, data: Payload | None = None) -> None:
-        """Send one of the results."""
+        """Send one of the results.
+
+        ``data`` is the result, as JSON.
+        """
         await self._bus.send(BusJobStreamDataMessage(**self._head, data=data))
 
     async def send_stream_end(self, data: Payload | None = None) -> None:
@@ -118,7 +127,11 @@ class JobRequest:
     async def send_response(
         self, response: Payload | None = None, *, status: JobStatus = "completed", urgent: bool = False
     ) -> None:
-        """Answer before the method returns. The first answer counts; further ones are not sent."""
+        """Answer before the method returns. The first answer counts; further ones are not sent.
+
+        ``response`` is the answer, as JSON; ``status`` other than "completed" is an error at the requester's;
+        ``urgent`` overtakes the data that waits.
+        """
         if not self.is_answered:
             kind = BusJobResponseUrgentMessage if urgent else BusJobResponseMessage
             await self._bus.send(kind(**self._head, status=status, response=response))

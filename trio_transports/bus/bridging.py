@@ -61,6 +61,8 @@ async def bridge(
 
     ``name`` must be the call's own: it is whom the worker answers. ``worker`` None is every worker that listens to
     ``bridge``, Pipecat's name for one of several bridges. ``start`` is what the worker is told of the caller.
+
+    Frames of the types ``exclude_frames`` do not cross.
     """
     ends = _Ends(session, bus, name, worker, bridge, tuple(exclude_frames))
     subscription = bus.subscribe(name, accepts=ends.accepts)

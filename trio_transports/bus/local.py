@@ -56,7 +56,10 @@ class LocalBus:
 
     @asynccontextmanager
     async def running(self, *, hold: bool = False) -> AsyncIterator["LocalBus"]:
-        """The bus's life, for whoever wants its subscriptions to end with it. It holds nothing back, ever."""
+        """The bus's life, for whoever wants its subscriptions to end with it. It holds nothing back, ever.
+
+        So ``hold``, which has other buses keep messages back until ``release``, changes nothing here.
+        """
         if self.is_running:
             raise LocalProtocolError("this bus is already running: enter running() once")
         self.is_running = True

@@ -219,13 +219,19 @@ class WorkerRunner:
             self._check_auto_end()
 
     def end(self, reason: str | None = None) -> None:
-        """Ask every worker to end; ``run`` returns when they have. It may be called at any time, also twice."""
+        """Ask every worker to end; ``run`` returns when they have. It may be called at any time, also twice.
+
+        ``reason`` is told to the workers.
+        """
         if not self._finish.is_set():
             self._reason = reason
             self._finish.set()
 
     def cancel(self, reason: str | None = None) -> None:
-        """Cancel every worker; ``run`` returns when they have ended. It also cuts short an ``end``."""
+        """Cancel every worker; ``run`` returns when they have ended. It also cuts short an ``end``.
+
+        ``reason`` is told to the workers.
+        """
         if not self._grace.cancel_called:
             self._reason = reason if reason is not None else self._reason
             self._finish.set()

@@ -170,6 +170,9 @@ class Worker:
 
         ``timeout`` is for all of it, from waiting until the worker is ready to its answer. ``wait_ready=False`` asks at
         once, for a worker that no registry tells of. See ``jobs`` for the rules, and for the errors.
+
+        ``name`` is the job's, of those that the worker has ``@job`` methods for (None: the one for all), and
+        ``payload`` what it is given, as JSON.
         """
         life = self._alive("job()")
         life.check_waits_for_another(worker_name, name)
@@ -185,7 +188,10 @@ class Worker:
         cancel_on_error: bool = True,
         wait_ready: bool = True,
     ) -> JobGroupContext:
-        """Ask several workers to do one job; with ``cancel_on_error`` the first that fails ends it for all."""
+        """Ask several workers to do one job; with ``cancel_on_error`` the first that fails ends it for all.
+
+        ``name``, ``payload``, ``timeout`` and ``wait_ready`` are as for ``job``, the same for all of them.
+        """
         life = self._alive("job_group()")
         if not worker_names or len(set(worker_names)) < len(worker_names):
             raise ValueError(f"a job group asks one or more workers, each once, not {worker_names!r}")
@@ -209,7 +215,11 @@ class Worker:
         end_timeout: float = END_TIMEOUT,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Live on ``bus`` until ``main`` returns or an end or cancel comes. It is ready when ``started`` is called."""
+        """Live on ``bus`` until ``main`` returns or an end or cancel comes. It is ready when ``started`` is called.
+
+        ``registry`` is where it finds other workers, the runner's; None makes one of its own. Told to end, it has
+        ``end_timeout`` seconds for it, then it is cancelled.
+        """
         if self._life is not None:
             raise LocalProtocolError(f"{self!r} already runs: make another one")
         life = self._life = self._new_life(bus, registry, end_timeout)

@@ -43,7 +43,10 @@ class RequestFrame:
     """What the answer is known by; empty for what is only told."""
 
     def answer(self, data: JSONValue = None) -> ResponseFrame:
-        """Make the frame that answers this request."""
+        """Make the frame that answers this request.
+
+        ``data`` is what the answer says, as JSON; None says nothing.
+        """
         return ResponseFrame(id=self.id, name=self.name, data=data)
 
     def refuse(self, error: str) -> ResponseFrame:

@@ -114,6 +114,9 @@ def checked_audio_frame(
     """Make an ``AudioFrame`` of values that were checked already: 0.2 microseconds instead of 0.9.
 
     For a decoder, which has to check what a peer sent anyway, in terms of the message.
+
+    ``num_channels``, ``pts``, ``destination``, ``id``, ``name``, ``utterance`` and ``interruptible`` are the frame's
+    own fields.
     """
     frame: Any = _Unfrozen()
     frame.audio = audio

@@ -71,7 +71,10 @@ class _Collector:
 
 
 def metrics_text(figures: ServerFigures, processes: Sequence[ProcessFigures] = ()) -> bytes:
-    """Write figures as Prometheus' text, ``CONTENT_TYPE``."""
+    """Write figures as Prometheus' text, ``CONTENT_TYPE``.
+
+    ``processes`` adds memory and CPU time of each, as ``process_figures`` gives them.
+    """
     registry = _prometheus.CollectorRegistry(auto_describe=False)
     registry.register(_Collector(figures, processes))
     text: bytes = _prometheus.generate_latest(registry)

@@ -124,6 +124,9 @@ async def recorder(
     """Record both sides of a session while the block runs: a stereo WAV, the peer left, this side right.
 
     A file that cannot be made raises OSError at once. Cancelled, what was said until then is in the file.
+
+    ``sample_rate`` is the file's, in Hz. Past ``max_waiting_bytes`` that a slow disk has not taken, audio is left out
+    as silence.
     """
     recording = Recording(trio.current_time(), max_waiting_bytes)
     file = await trio.to_thread.run_sync(StereoFile.create, path, sample_rate)

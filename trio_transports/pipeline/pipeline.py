@@ -61,6 +61,11 @@ class Pipeline:
     """Stages in order. It holds no state of a run: one pipeline may serve many sessions at once.
 
     ``run`` is itself an async stage, so a pipeline can be part of another: ``Pipeline([first, inner.run, last])``.
+
+    ``max_queued_frames`` wait in front of each stage before the sender waits. A first stage that falls more than
+    ``audio_max_queue_secs`` of audio behind loses the oldest; None loses nothing and is for input that is not live.
+    ``allow_interruptions=True`` has the user's speech interrupt, where the session does not already. A stage that
+    works on ``end_grace_secs`` seconds after an ``EndFrame`` is cancelled, and a warning names it.
     """
 
     def __init__(

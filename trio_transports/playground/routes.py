@@ -88,6 +88,10 @@ def bot_routes(
 
     Pages of other origins than this server's own need ``allowed_origins``; ``host_names`` are those it may be reached
     by, besides addresses and localhost.
+
+    ``title``, ``lede`` and ``controls`` are what the page says and offers; ``params``, ``shows_sessions``, ``tokens``
+    and ``public_url`` are as for ``serve.bot_app``. ``hall`` knows who is here: give several bots the same one. Past
+    ``max_sessions`` calls at once a further caller is refused.
     """
     place = Hall() if hall is None else hall
     settings = bot_params() if params is None else params

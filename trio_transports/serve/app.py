@@ -72,6 +72,9 @@ def bot_app(
     ``public_url`` is what callers call this server, where a proxy makes that another than they ask for here.
     ``shows_sessions`` lets anybody who opens the page see who else is here. ``tokens`` let in only who has been to
     ``/start``. ``counters`` are given to look at, and ``gather`` tells of other processes too.
+
+    ``title``, ``lede`` and ``controls`` are what the page says and offers. Past ``max_sessions`` calls at once a
+    further caller is refused.
     """
     counted = ServerCounters() if counters is None else counters
     hall = Hall(tells=(counted.note,))

@@ -74,7 +74,7 @@ class Session:
         """Take a snapshot of what was counted so far."""
         life, outbound = self._parts.life, self._parts.outbound
         until_s = life.ended_at_s if life.ended_at_s is not None else trio.current_time()
-        return Statistics.of(
+        return Statistics._of(
             self._parts.counters,
             duration_s=until_s - life.started_at_s,
             audio_queued_s=outbound.queued_s,
@@ -85,6 +85,9 @@ class Session:
         """Subscribe to the raw messages received from now on, before any decoding; it ends with the connection.
 
         Take it before the first wait in the handler to miss none: what came earlier is not given.
+
+        ``buffer`` is how many wait unread at most: past it the oldest are dropped, and an ``EventsLost`` in their
+        place says how many.
         """
         subscription = self._parts.messages.subscribe(buffer)
         if self._parts.life.state.is_over:
@@ -96,7 +99,10 @@ class Session:
         return self._parts.outbound.taps.open(tap)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Flush what is queued (for ``drain_timeout`` at most), then close. Cancelling it closes at once, unflushed."""
+        """Flush what is queued (for ``drain_timeout`` at most), then close. Cancelling it closes at once, unflushed.
+
+        ``code`` and ``reason`` are what the peer is told in the close frame.
+        """
         await self._parts.closing.politely(code, reason)
 
     def __repr__(self) -> str:

@@ -113,7 +113,7 @@ class Statistics:
     by an interruption, whose audio is counted in ``audio_out_dropped_s``."""
 
     @classmethod
-    def of(cls, counters: Counters, *, duration_s: float, audio_queued_s: float, late_resets: int) -> "Statistics":
+    def _of(cls, counters: Counters, *, duration_s: float, audio_queued_s: float, late_resets: int) -> "Statistics":
         """Take a snapshot of the session's counters."""
         return cls(
             duration_s=duration_s,

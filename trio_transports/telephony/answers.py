@@ -41,13 +41,20 @@ def _attributes(**given: str | None) -> str:
 
 
 def twiml(url: str, parameters: Mapping[str, str] = _NONE) -> str:
-    """For Twilio and SignalWire: both ways over ``<Connect><Stream>``."""
+    """For Twilio and SignalWire: both ways over ``<Connect><Stream>``.
+
+    ``parameters`` come back in ``session.start.parameters``.
+    """
     stream = f"<Stream url={quoteattr(_checked(url))}>{_parameters(parameters)}</Stream>"
     return f"{_HEAD}<Response><Connect>{stream}</Connect></Response>"
 
 
 def relay_twiml(url: str, parameters: Mapping[str, str] = _NONE, *, greeting: str | None = None) -> str:
-    """For Twilio's ConversationRelay."""
+    """For Twilio's ConversationRelay.
+
+    ``greeting`` is what Twilio says first, by itself; None lets the bot begin. ``parameters`` come back in
+    ``session.start.parameters``.
+    """
     head = f"<ConversationRelay url={quoteattr(_checked(url))}{_attributes(welcomeGreeting=greeting)}>"
     return f"{_HEAD}<Response><Connect>{head}{_parameters(parameters)}</ConversationRelay></Connect></Response>"
 
@@ -55,7 +62,10 @@ def relay_twiml(url: str, parameters: Mapping[str, str] = _NONE, *, greeting: st
 def texml(
     url: str, parameters: Mapping[str, str] = _NONE, *, codec: str | None = None, sample_rate: int | None = None
 ) -> str:
-    """For Telnyx; ``codec`` and ``sample_rate`` are those of what is sent, as ``TelnyxFrameSerializer`` has them."""
+    """For Telnyx; ``codec`` and ``sample_rate`` are those of what is sent, as ``TelnyxFrameSerializer`` has them.
+
+    ``parameters`` come back in ``session.start.parameters``.
+    """
     rate = None if sample_rate is None else str(sample_rate)
     shape = _attributes(bidirectionalMode="rtp", bidirectionalCodec=codec, bidirectionalSamplingRate=rate)
     stream = f"<Stream url={quoteattr(_checked(url))}{shape}>{_parameters(parameters)}</Stream>"
@@ -63,7 +73,11 @@ def texml(
 
 
 def plivo_xml(url: str, parameters: Mapping[str, str] = _NONE, *, content_type: str = "audio/x-mulaw;rate=8000") -> str:
-    """For Plivo, both ways; the parameters go as ``extraHeaders``, which have letters and digits only."""
+    """For Plivo, both ways; the parameters go as ``extraHeaders``, which have letters and digits only.
+
+    ``parameters`` are theirs, and come back in ``session.start.parameters``; ``content_type`` is the code of the
+    audio with its rate.
+    """
     for text in (*parameters, *parameters.values()):
         if not (text.isascii() and text.isalnum()):
             raise ValueError(f"Plivo's extra headers have letters and digits only, not {text!r}")
@@ -79,7 +93,10 @@ def exoml(url: str, *, content_type: str | None = None) -> str:
 
 
 def ncco(url: str, parameters: Mapping[str, str] = _NONE, *, sample_rate: int = 16000) -> str:
-    """For Vonage: the call is connected to the WebSocket, with audio at this rate."""
+    """For Vonage: the call is connected to the WebSocket, with audio at this rate.
+
+    ``sample_rate`` is 8000, 16000 or 24000 Hz. ``parameters`` come back in ``session.start.parameters``.
+    """
     endpoint = {
         "type": "websocket",
         "uri": _checked(url),

@@ -82,7 +82,10 @@ class ScriptedPeer:
         self._reading.set()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close in good order."""
+        """Close in good order.
+
+        ``code`` and ``reason`` are what the session is told in the close frame.
+        """
         await self.wire.aclose(code, reason)
 
     def drop(self) -> None:
@@ -107,6 +110,9 @@ async def memory_session(
     """Run a session in memory; the peer reads and records until the connection ends.
 
     ``sends_now``: the session writes as on the lean engine, without waking its send task.
+
+    ``events`` is where the session's events go, if you want to read them. ``buffer_messages`` may be under way each
+    way before a sender waits.
     """
     near, far = memory_wire_pair(
         buffer_messages=buffer_messages,

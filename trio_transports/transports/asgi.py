@@ -71,7 +71,11 @@ class AsgiWebsocketTransport:
             )
 
     def events(self, buffer: int = 1024) -> Subscription[Event]:
-        """Subscribe to what happens; the channel ends with the session."""
+        """Subscribe to what happens; the channel ends with the session.
+
+        ``buffer`` is how many wait unread at most: past it the oldest are dropped, and an ``EventsLost`` in their
+        place says how many.
+        """
         return self._events.subscribe(buffer)
 
     @asynccontextmanager

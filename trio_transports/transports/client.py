@@ -67,11 +67,19 @@ class WebsocketClientTransport:
             raise ValueError(f"WebsocketClientParams.ssl_context is given but {self._address} is not a wss:// address")
 
     def events(self, buffer: int = 1024) -> Subscription[Event]:
-        """Subscribe to what happens; the channel ends after the last session under way has ended."""
+        """Subscribe to what happens; the channel ends after the last session under way has ended.
+
+        ``buffer`` is how many wait unread at most: past it the oldest are dropped, and an ``EventsLost`` in their
+        place says how many.
+        """
         return self._events.subscribe(buffer)
 
     def messages(self, buffer: int = 1024) -> Subscription[Message]:
-        """Subscribe to the raw messages received, before any decoding; ends as ``events`` does."""
+        """Subscribe to the raw messages received, before any decoding; ends as ``events`` does.
+
+        ``buffer`` is how many wait unread at most: past it the oldest are dropped, and an ``EventsLost`` in their
+        place says how many.
+        """
         return self._messages.subscribe(buffer)
 
     @asynccontextmanager

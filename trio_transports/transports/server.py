@@ -67,7 +67,11 @@ class WebsocketServerTransport:
         self._door = Door(_rules(self.params), engine_named(self.engine), lambda: self._is_full)
 
     def events(self, buffer: int = 1024) -> Subscription[Event]:
-        """Subscribe to what happens; the channel ends when the server has ended."""
+        """Subscribe to what happens; the channel ends when the server has ended.
+
+        ``buffer`` is how many wait unread at most: past it the oldest are dropped, and an ``EventsLost`` in their
+        place says how many.
+        """
         return self._events.subscribe(buffer)
 
     async def serve(

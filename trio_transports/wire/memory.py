@@ -77,7 +77,10 @@ class MemoryWire:
         self._other._arrive(whole)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye and wait for the other end's."""
+        """Say goodbye and wait for the other end's.
+
+        ``code`` and ``reason`` are what the other end is told in the close frame.
+        """
         await self._flush()
         if self._is_open:
             self._goodbye = Ending(code, reason, "local")
@@ -195,7 +198,11 @@ def memory_wire_pair(
     max_message_bytes: int = 1024 * 1024,
     sends_now: bool = False,
 ) -> tuple[MemoryWire, MemoryWire]:
-    """Make two connected wires. ``near`` is what the first sees as its peer, ``far`` what the second does."""
+    """Make two connected wires. ``near`` is what the first sees as its peer, ``far`` what the second does.
+
+    ``buffer_messages`` may be under way each way before a sender waits; a message longer than ``max_message_bytes``
+    closes the connection. ``sends_now`` lets a session write as on the lean engine.
+    """
     kind = LeanMemoryWire if sends_now else MemoryWire
     first = kind(near or Peer(address="memory"), buffer_messages, max_message_bytes)
     second = kind(far or Peer(address="memory"), buffer_messages, max_message_bytes)

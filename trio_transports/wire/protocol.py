@@ -40,7 +40,10 @@ class Wire(Protocol):
         """Write one message: str as text, anything bytes-like as binary. Cancelled midway it aborts the connection."""
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
-        """Say goodbye and wait for the peer's answer. It has no deadline of its own; cancelling it aborts."""
+        """Say goodbye and wait for the peer's answer. It has no deadline of its own; cancelling it aborts.
+
+        ``code`` and ``reason`` are what the peer is told in the close frame.
+        """
 
     def abort(self) -> None:
         """End the connection at once, from any task, as often as you like."""

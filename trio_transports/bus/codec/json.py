@@ -141,7 +141,11 @@ class _Envelope:
 
 @final
 class JSONMessageSerializer:
-    """Writes and reads the messages of this package, and those given to ``register``."""
+    """Writes and reads the messages of this package, and those given to ``register``.
+
+    A message of more than ``max_message_bytes`` is refused, both ways. ``pass_unknown=True`` reads what is not known
+    here as a ``BusOpaqueMessage`` and writes it as it came: only between peers that trust each other.
+    """
 
     def __init__(self, *, max_message_bytes: int = 1024 * 1024, pass_unknown: bool = False) -> None:
         self._max_message_bytes = max_message_bytes

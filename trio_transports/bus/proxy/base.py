@@ -174,7 +174,11 @@ class Proxy(Worker):
         return self._link is not None
 
     def events(self, buffer: int = 1024) -> "Subscription[ProxyEvent]":
-        """Subscribe to ``ProxyConnected``, ``ProxyDisconnected``, ``Reconnecting``; the channel ends with the proxy."""
+        """Subscribe to ``ProxyConnected``, ``ProxyDisconnected``, ``Reconnecting``; the channel ends with the proxy.
+
+        ``buffer`` is how many wait unread at most: past it the oldest are dropped, and an ``EventsLost`` in their
+        place says how many.
+        """
         return self._events.subscribe(buffer)
 
     def statistics(self) -> ProxyStatistics:

@@ -70,6 +70,10 @@ async def serve_proxies(
     ``make_proxy`` is given each connection; ``wire.peer`` says who it is, by path, query, headers and address. The
     names of proxies that live at the same time must differ: ``f"gateway {wire.peer}"`` does. Proxies with a serializer
     of their own need ``subprotocols=()``.
+
+    It listens at ``host`` (None: at every address) and ``port`` (0: a free one), with TLS by ``ssl_context``.
+    Browsers are let in from ``allowed_origins`` only, and others as ``authorize`` says; ``max_connections`` at once.
+    ``settings`` are each connection's limits, and ``engine`` is "direct" or "trio-websocket".
     """
     settings = settings if settings is not None else ProxySettings()
     serving = _Serving(

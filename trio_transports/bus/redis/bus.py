@@ -105,6 +105,16 @@ class RedisBus:
 
     The server is at ``url``; or, as in coredis, where ``sentinels`` say that the master of ``service_name`` is, or at a
     node of the cluster that has ``startup_nodes``. With those ``url`` gives the scheme, the name and the password.
+
+    ``channel`` is the bus's name in Redis; processes with the same one hear each other, and all need the same
+    ``serializer``. ``durable`` names what may not be lost (True: everything), and needs a ``name`` that the process
+    keeps over a restart. Processes that share a ``group`` share the stored messages between them; the stream keeps
+    the latest ``stream_max_length``, and one that a reader left lying for ``claim_idle_s`` seconds goes to another of
+    its group.
+
+    A server has ``connect_timeout`` seconds to be there at the start, and ``reply_timeout`` for each answer; past
+    that the connection is made anew as ``reconnect`` says. Meanwhile ``outbox_messages`` and ``outbox_bytes`` bound
+    what waits: the oldest data goes first.
     """
 
     def __init__(
@@ -196,7 +206,11 @@ class RedisBus:
         )
 
     def events(self, buffer: int = 1024) -> Subscription[RedisEvent]:
-        """Subscribe to ``StoringPaused`` and ``StoringResumed``; the channel ends with the bus."""
+        """Subscribe to ``StoringPaused`` and ``StoringResumed``; the channel ends with the bus.
+
+        ``buffer`` is how many wait unread at most: past it the oldest are dropped, and an ``EventsLost`` in their
+        place says how many.
+        """
         return self._events.subscribe(buffer)
 
     async def send(self, message: BusMessage) -> None:

@@ -37,6 +37,8 @@ def play(
 
     Without ``when`` it is played once, first of all; with it, behind each frame for which ``when`` is true. The file is
     read here and not in the call. The output converts it to what its line speaks.
+
+    ``interruptible=False`` has it played to its end, whoever speaks.
     """
     frame_of_sound = sound_frame(sound, interruptible=interruptible)
 

@@ -276,7 +276,7 @@ class LineSerializer:
                     return ()
                 if media.track != OWN_VOICE and CALLER not in self.tracks:
                     return ()
-                return self.heard(
+                return self._heard(
                     media.payload,
                     pts=pts_of(media.timestamp),
                     place=number(media.chunk) or 0,
@@ -300,10 +300,10 @@ class LineSerializer:
             if pcm:
                 return (checked_audio_frame(pcm, self._rate_in),)
         except (TypeError, ValueError):
-            return self.heard(data, path=WHOLE)
+            return self._heard(data, path=WHOLE)
         return ()
 
-    def heard(
+    def _heard(
         self,
         data: bytes,
         *,

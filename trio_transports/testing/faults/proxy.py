@@ -125,7 +125,10 @@ class FaultProxy:
 
 @asynccontextmanager
 async def open_fault_proxy(target_port: int, faults: Faults = (), *, seed: int = 0) -> AsyncIterator[FaultProxy]:
-    """Put a proxy with these faults in front of the server at ``target_port`` of 127.0.0.1."""
+    """Put a proxy with these faults in front of the server at ``target_port`` of 127.0.0.1.
+
+    The same ``seed`` has the same luck again.
+    """
     if callable(faults):
         make = faults
 

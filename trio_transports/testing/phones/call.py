@@ -43,6 +43,11 @@ async def phone_call(
 
     ``params`` are those the bot is served with: audio both ways unless told otherwise, and the provider found out from
     its first message. ``hang_up`` stands in for the provider's interface. What the bot raises comes out.
+
+    ``line`` is a provider's name, or a line of your own. ``events`` is where the session's events go, if you want to
+    read them. ``tells_marks=False`` is a provider that tells of no mark, ``lag_s`` how many seconds late one tells,
+    ``buffer_s`` how long it holds audio back before it plays, and ``way_s`` how long a message of the bot's is under
+    way.
     """
     chosen = line_named(line) if isinstance(line, str) else line
     if params is None:

@@ -30,6 +30,9 @@ async def phone_at(
 
     Leaving drops the connection without a word, unless ``phone.hang_up()`` was there first. TransportError where nobody
     answers, HandshakeRejected where the caller is refused.
+
+    ``line`` is a provider's name, or a line of your own. ``headers`` go into the handshake. ``tells_marks=False`` is
+    a provider that tells of no mark, ``lag_s`` how late one tells.
     """
     chosen = line_named(line) if isinstance(line, str) else line
     dialler = Dialler(

@@ -214,7 +214,10 @@ class ScriptedPhone:
         return self.pieces[-1].end_s if self.pieces else -inf
 
     def played_s(self, at_s: float | None = None) -> float:
-        """How much audio, in seconds, has been played by then."""
+        """How much audio, in seconds, has been played by then.
+
+        ``at_s`` is a time of trio's clock; None is now.
+        """
         until_s = trio.current_time() if at_s is None else at_s
         return sum(max(0.0, min(piece.end_s, until_s) - piece.start_s) for piece in self.pieces)
 
@@ -254,6 +257,8 @@ class ScriptedPhone:
         """Wait until the bot has spoken and then been quiet for a while; give what was heard since the last time.
 
         Silence in front of it and behind it is left out. trio.TooSlowError if it says nothing, or never stops.
+
+        It has been quiet after ``quiet_s`` seconds without sound. ``timeout_s`` is for all of it.
         """
         began_s = self._listened_until_s
         with trio.fail_after(timeout_s):

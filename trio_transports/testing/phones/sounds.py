@@ -6,7 +6,10 @@ from ...frames import AudioFrame
 
 
 def speech_like(duration_s: float, *, sample_rate: int = 16000, pitch_hz: float = 140.0, seed: int = 0) -> AudioFrame:
-    """Make a voice without words: a pitch that wanders and its harmonics, in syllables, with some breath."""
+    """Make a voice without words: a pitch that wanders and its harmonics, in syllables, with some breath.
+
+    ``sample_rate`` is in Hz, ``pitch_hz`` how high the voice is; another ``seed`` is another sentence.
+    """
     count = round(duration_s * sample_rate)
     t = np.arange(count) / sample_rate
     pitch = pitch_hz * (1 + 0.08 * np.sin(2 * np.pi * 0.7 * t + seed))
