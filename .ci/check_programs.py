@@ -1,4 +1,4 @@
-"""Run every program of the README, the guides and the examples as it stands: ``check_programs.py TREE [WHEEL]``.
+"""Run the programs of the README, the guides and the examples as they stand: ``check_programs.py TREE [WHEEL]``.
 
 It is run by the Python of an environment that holds the wheel with all extras, and pytest, from outside of the tree.
 
@@ -6,7 +6,7 @@ Rules
 1. Programs are started as a reader starts them, from a file or by ``python -m``, on the ports that are written in them.
 2. A server has to listen, and to end with 0 when it is told SIGTERM. Any other program has to end by itself with 0;
    what it talks to is a small peer, or an example.
-3. A block of a guide is a module; its tests are run in virtual time.
+3. Blocks of the guides that are no programs, and have tests instead, are run by ``tests/docs`` alone.
 4. With the wheel named nothing is done but this: the first bot is timed, in an environment of its own with the wheel
    alone, from nothing to a caller that hears an answer.
 """
@@ -67,15 +67,6 @@ async def answer(request):
 trio.run(serve_websocket, answer, "127.0.0.1", 8765, None)
 """
 """It says back what it hears, and answers half a second of the agent protocol's speech with half a second of tone."""
-RUN_TESTS = """
-import inspect, runpy, sys
-import trio
-from trio.testing import MockClock
-
-for name, test in runpy.run_path(sys.argv[1]).items():
-    if name.startswith("test_"):
-        trio.run(test, clock=MockClock(autojump_threshold=0)) if inspect.iscoroutinefunction(test) else test()
-"""
 
 
 def fail(text: str) -> None:
@@ -135,9 +126,7 @@ def write_programs(tree: Path, folder: Path) -> list[Path]:
 
 def program(path: Path, folder: Path) -> None:
     command, name = [sys.executable, str(path)], path.stem.removeprefix("readme_")
-    if path.stem.startswith("guide_"):
-        finish([sys.executable, "-c", RUN_TESTS, str(path)], folder)
-    elif name == "bot":
+    if name == "bot":
         with serving([str(HERE / "trio-transports"), "serve", str(path)], 8765, folder):
             hear(HERE, folder)
     elif name in SERVERS:
@@ -219,7 +208,7 @@ def main() -> None:
         if wheel:
             told("from nothing to a bot that answers", lambda: first_bot(wheel[0], folder / "bot.py", folder))
             return
-        for path in paths:
+        for path in [path for path in paths if path.stem.startswith("readme_")]:
             told(path.stem, lambda path=path: program(path, folder))
         listed = {path.stem for path in (tree / "trio_transports" / "examples").glob("*.py") if path.stem[0] != "_"}
         known = {*EXAMPLES, "pipecat_client", "scaling_redis"}

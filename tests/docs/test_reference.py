@@ -10,7 +10,6 @@ from attrs import field, frozen
 import trio_transports
 from trio_transports.__main__ import main
 from trio_transports._documented import documented, field_docs
-from trio_transports.docs import build_page
 from trio_transports.docs.catalogue import rooms
 from trio_transports.docs.markup import inline, to_html
 
@@ -43,11 +42,6 @@ class _Reader(HTMLParser):
                 self.links.append(value)
             elif name == "src" and value:
                 self.sources.append(value)
-
-
-@pytest.fixture(scope="module")
-def page() -> str:
-    return build_page()
 
 
 def test_help_shows_what_is_written_under_the_fields() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trio_transports.docs.catalogue import MADE_HERE, Entry, rooms
+from trio_transports.docs.catalogue import MADE_HERE, Entry, Room
 
 VERBS = {
     "Inbox": "aclose audio_is_on receive start_audio stop_audio",
@@ -23,8 +23,8 @@ VERBS = {
 
 
 @pytest.fixture(scope="module")
-def entries() -> dict[str, Entry]:
-    return {entry.name: entry for room in rooms() for entry in room.entries}
+def entries(looked_at: list[Room]) -> dict[str, Entry]:
+    return {entry.name: entry for room in looked_at for entry in room.entries}
 
 
 @pytest.mark.parametrize("name", [name for name in VERBS if name != "LineSerializer"])
