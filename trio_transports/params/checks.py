@@ -24,11 +24,17 @@ def flag(instance: object, attribute: "Attribute[Any]", value: object) -> None:
 
 
 def number(
-    *, above: float | None = None, least: float | None = None, optional: bool = False, whole: bool = False
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    optional: bool = False,
+    whole: bool = False,
 ) -> Callable[[object, "Attribute[Any]", Any], None]:
-    """Check for a finite number; ``above`` is an exclusive lower bound, ``least`` an inclusive one."""
+    """Check for a finite number; ``above`` is an exclusive lower bound, ``least`` and ``most`` are inclusive."""
     kind = "a whole number" if whole else "a number"
     bound = f" above {above:g}" if above is not None else f" of at least {least:g}" if least is not None else ""
+    bound += "" if most is None else f" and at most {most:g}"
     wanted = f"{kind}{bound}" + (" or None" if optional else "")
 
     def check(instance: object, attribute: "Attribute[Any]", value: object) -> None:
@@ -36,7 +42,8 @@ def number(
             return
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
             raise TypeError(f"{named(instance, attribute)} must be {wanted}, not {value!r}")
-        if not math.isfinite(value) or (above is not None and value <= above) or (least is not None and value < least):
+        is_below = (above is not None and value <= above) or (least is not None and value < least)
+        if not math.isfinite(value) or is_below or (most is not None and value > most):
             raise ValueError(f"{named(instance, attribute)} must be {wanted}, not {value!r}")
 
     return check

@@ -14,7 +14,7 @@ from ..serializers.protocol import FrameSerializer, check_bitrate, check_destina
 from ..vad.analyzer import VADAnalyzer
 from ..vad.turns import TurnAnalyzer
 from ..video.pixels import PIXEL_FORMATS, PixelFormat
-from ..video.shaping import PictureFit
+from ..video.shaping import MAX_PIXELS, PictureFit
 from . import checks
 
 SerializerSource: TypeAlias = FrameSerializer | Callable[[], FrameSerializer]
@@ -164,14 +164,15 @@ class TransportParams:
     shows a picture once and leaves it there, and a sprite's in turn, at ``video_out_framerate``."""
     video_out_width: int = field(default=1024, validator=checks.number(least=1, whole=True))
     """Width in pixels of the pictures that leave; others are scaled to fit, as ``video_out_fit`` says. Twice the width
-    is four times the work and the bytes."""
+    at twice the height is four times the work and the bytes; 16 Mi pixels is the most."""
     video_out_height: int = field(default=768, validator=checks.number(least=1, whole=True))
     """Height in pixels of the pictures that leave; others are scaled to fit, as ``video_out_fit`` says."""
     video_out_bitrate: int | None = field(default=None, validator=checks.number(least=1, optional=True, whole=True))
     """Bits per second that the pictures may take: the quality follows. None encodes at a fixed quality. It needs a
     codec that can lose detail, JPEG or WEBP."""
-    video_out_framerate: int = field(default=30, validator=checks.number(least=1, whole=True))
-    """Pictures per second, each at its time on one clock. A rate that the encoder cannot keep drops live pictures,
+    video_out_framerate: int = field(default=30, validator=checks.number(least=1, most=1000, whole=True))
+    """Pictures per second, 1000 at most, each at its time on one clock. A rate that the encoder cannot keep drops live
+    pictures,
     which are counted, and costs a processor core all the same."""
     video_out_color_format: PixelFormat = field(default="RGB", validator=checks.one_of(*PIXEL_FORMATS))
     """How the pixels of raw pictures leave: RGB, RGBA, BGR, GRAY or YUV420 (half the bytes). Pictures in another format
@@ -302,6 +303,11 @@ class TransportParams:
             raise ValueError(
                 f"{where}.video_out_bitrate needs video_out_codec='JPEG' or 'WEBP': what loses nothing has no quality "
                 "that could follow a bitrate"
+            )
+        if self.video_out_width * self.video_out_height > MAX_PIXELS:
+            raise ValueError(
+                f"{where}.video_out_width times video_out_height must be {MAX_PIXELS} at most, not "
+                f"{self.video_out_width} x {self.video_out_height}"
             )
         if self.video_in_color_format is not None and not self.video_in_enabled:
             raise ValueError(f"{where}.video_in_color_format needs video_in_enabled=True: no picture is delivered")
