@@ -116,6 +116,25 @@ async def test_a_picture_can_wait_for_the_audio_before_it(autojump_clock: MockCl
             assert late_s == pytest.approx(begun_s + 1, abs=CHUNK_S + 0.006)
 
 
+@pytest.mark.parametrize("is_live", [True, False])
+async def test_a_picture_that_waits_for_audio_is_dropped_with_it(is_live: bool, autojump_clock: MockClock) -> None:
+    """It is never shown and counts as a picture, a sprite as its pictures; the next one is shown. Done twice."""
+    async with memory_session(shown(video_out_is_live=is_live)) as (session, peer):
+        for round_ in (1, 2):
+            await session.output.send(seconds(1))
+            await session.output.send(image(1, sync_with_audio=True))
+            await session.output.send(SpriteFrame(images=[image(2, sync_with_audio=True)] * 2))
+            await trio.sleep(0.5)
+            await session.output.interrupt()
+            await trio.sleep(1)
+            assert session.statistics().pictures_dropped == 3 * round_
+            assert session.statistics().frames_dropped == 0
+            await session.output.send(image(9, sync_with_audio=True))
+            await session.output.drain()
+            await trio.sleep(0.001)
+            assert numbers(peer.recorder) == [9] * round_
+
+
 async def test_an_interruption_drops_what_waits(autojump_clock: MockClock) -> None:
     """Queued live pictures and those that wait for audio are not shown after it; the next is. Done three times."""
     async with memory_session(shown()) as (session, peer):
@@ -130,7 +149,7 @@ async def test_an_interruption_drops_what_waits(autojump_clock: MockClock) -> No
             await session.output.send(image(200 + round_))
             await trio.sleep(1)
             assert numbers(peer.recorder)[count:] == [200 + round_]
-        assert session.statistics().pictures_dropped == pytest.approx(3 * 14, abs=3)
+        assert session.statistics().pictures_dropped == pytest.approx(3 * 15, abs=3)
     assert 100 not in numbers(peer.recorder)
 
 
@@ -254,6 +273,8 @@ async def test_what_is_no_picture_is_refused_at_the_door(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"video_out_framerate": 1001}, "video_out_framerate must be a whole number of at least 1 and at most 1000"),
+        ({"video_out_width": 10**8}, "video_out_width times video_out_height must be 16777216 at most, not"),
         ({"video_out_codec": "gif"}, "video_out_codec: 'gif' is not a picture codec"),
         ({"video_out_bitrate": 1000}, "video_out_bitrate needs video_out_codec"),
         ({"video_out_bitrate": 1000, "video_out_codec": "png"}, "video_out_bitrate needs video_out_codec"),

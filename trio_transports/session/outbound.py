@@ -227,7 +227,7 @@ class Outbound:
         if any(image.sync_with_audio for image in images):
             size_bytes = sum(len(image.image) for image in images)
             queue = self.tracks[None].queue  # as the peer's start has shaped it
-            queue.hold(partial(screens.offer, screen, frame), size_bytes)
+            queue.hold(partial(screens.offer, screen, frame), partial(screens.drop, screen, frame), size_bytes)
             self.clock.tick()
         else:
             screens.offer(screen, frame)

@@ -34,6 +34,8 @@ class Mark:
     """An interruption leaves it where it is; rule 3."""
     reached: Callable[[], None] | None = None
     """Called when its turn has come."""
+    dropped: Callable[[], None] | None = None
+    """Called when an interruption drops it."""
     holds_bytes: int = 0
     """The memory that waits with it."""
     kind: str = ""
@@ -147,9 +149,9 @@ class AudioQueue:
         self.marks.append(Mark(self.pushed, messages, ends_utterance, is_kept, kind=kind))
         self.message_bytes += sum(map(getsizeof, messages))
 
-    def hold(self, reached: Callable[[], None], holds_bytes: int) -> None:
-        """Have ``reached`` called when the turn of this place has come; an interruption forgets it."""
-        self.marks.append(Mark(self.pushed, (), False, reached=reached, holds_bytes=holds_bytes))
+    def hold(self, reached: Callable[[], None], dropped: Callable[[], None], holds_bytes: int) -> None:
+        """Have ``reached`` called when the turn of this place has come, or ``dropped`` at an interruption before."""
+        self.marks.append(Mark(self.pushed, (), False, reached=reached, dropped=dropped, holds_bytes=holds_bytes))
 
     @property
     def held_bytes(self) -> int:

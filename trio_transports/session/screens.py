@@ -134,6 +134,11 @@ class Screens:
         self._note()
         self._work.wake()
 
+    def drop(self, screen: Screen, frame: ImageFrame | SpriteFrame) -> None:
+        """Count what was held back for the audio's sake, and dropped with it."""
+        screen.showing.dropped += len(images_of(frame))
+        self._note()
+
     def interrupt(self) -> None:
         """Drop what waits."""
         for screen in self.screens.values():

@@ -171,6 +171,9 @@ class Track:
             next_pcm = queue.chunker.peek(self.format.size_bytes(self.format.samples_in(FADE_S)))
         heard = self.playback.interrupted(now_s, queue.written, queue.is_kept, plays_on=plays_on)
         for mark in queue.drop_marks():
+            if mark.dropped is not None:
+                mark.dropped()
+                continue
             self._counters.frames_dropped += 1
             if mark.kind:
                 self._counters.count_dropped(mark.kind)
