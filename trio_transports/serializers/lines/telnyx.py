@@ -6,7 +6,8 @@ Received: ``connected`` (no frame), ``start`` (StartFrame), ``media`` (AudioFram
 
 Telnyx announces the code it sends; the code it takes is what the call's ``stream_bidirectional_codec`` and
 ``stream_bidirectional_sampling_rate`` say, so those are given here. Packets need not come in order: their ``pts`` and
-``id`` say what it is.
+``id`` say what it is. With ``audio_in_jitter_ms`` they are put in order and what is lost is concealed, as PCM:
+Opus' own concealment is not used here, since packets are decoded as they come.
 """
 
 from collections.abc import Mapping
