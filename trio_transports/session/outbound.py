@@ -310,12 +310,12 @@ class Outbound:
             tap.interrupted(now_s)
         if not is_deaf:
             self.marks.settle()
-        self._room.unpark_all()
         self._drained.unpark_all()
         if self._ready.is_set():
             self.outbox.put_first(words)
             self.outbox.put_replies(replies_of(self.serializer))
         self.clock.tick()
+        self._wrote()  # where there is no word for it, no write tells those who wait that nothing is left
         return tuple(heard)
 
     # Ending
