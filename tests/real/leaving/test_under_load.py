@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests import readme
 from tests.real.leaving.programs import running, snippet
 from tests.real.leaving.test_signals import SETTINGS, call
 from trio_transports import AudioFrame, TextFrame
@@ -26,6 +27,7 @@ PCM = b"\1\2" * 320
 JSON_AUDIO = json.dumps({"type": "audio", "audio": b64encode(PCM).decode(), "sample_rate": 16000})
 PROTOBUF = ProtobufFrameSerializer()
 SAID: dict[str, tuple[str, str, list[str | bytes]]] = {
+    "first_server": ("main", "/", [JSON_AUDIO]),
     "server": ("main", "/", [JSON_AUDIO]),
     "fastapi": ("main", "/ws", [JSON_AUDIO]),
     "pipeline": (
@@ -36,6 +38,12 @@ SAID: dict[str, tuple[str, str, list[str | bytes]]] = {
     "serializer": ("main", "/", [PCM]),
     "proxy": ("serve", "/", []),
 }
+
+
+def test_every_program_that_is_told_by_signals_is_here() -> None:
+    """One that the README or a guide gains is put under load too."""
+    told = {name for name, text in readme.snippets().items() if "signals=True" in text}
+    assert told == {*SAID, "twilio"}
 
 
 @pytest.mark.parametrize("name", SAID)

@@ -7,7 +7,7 @@ import trio
 
 from tests.real.serve.command import Served, served
 from tests.real.serve.test_rolling_restart import BOT, PIECE, client
-from trio_transports import AudioFrame, HandshakeRejected, Session
+from trio_transports import AudioFrame, HandshakeRejected, Session, TextFrame
 
 
 async def is_heard(session: Session) -> None:
@@ -78,3 +78,15 @@ async def test_a_bot_that_cannot_be_loaded_is_told(capfd: pytest.CaptureFixture[
         told = capfd.readouterr().err
         assert "trio-transports: there is no module 'no_such_module'" in told
         assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "1")])
+async def test_what_was_imported_is_frozen(workers: tuple[str, ...]) -> None:
+    """Alone and as a worker, no collection goes through the whole program while calls wait."""
+    async with served("tests.real.serve.frozen:bot", *workers) as server, client(server.ws_url).session() as session:
+        await session.output.send(PIECE)  # the bot hears by it what the caller speaks
+        with trio.fail_after(60):
+            told = next(
+                frame.text for frame in [frame async for frame in session.input] if isinstance(frame, TextFrame)
+            )
+        assert int(told) > 10_000

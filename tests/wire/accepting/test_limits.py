@@ -43,6 +43,22 @@ async def test_handshakes_have_a_rate(autojump_clock: MockClock) -> None:
         assert dict(refusal.headers)["Retry-After"] == "10"
 
 
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.7, 3, 7])
+async def test_it_gets_in_when_it_was_told_to_come(rate: float, autojump_clock: MockClock) -> None:
+    """However often it has asked before that time: fractions of a turn add up to one."""
+    addresses = Addresses(Limits(max_handshakes_per_second=rate))
+    depth = max(1, int(rate))
+    for _ in range(3):
+        assert [come(addresses, "10.0.0.7") for _ in range(depth)] == [None] * depth
+        begun_s = trio.current_time()
+        for step in range(1, 10):
+            await trio.sleep_until(begun_s + step / 10 / rate)
+            assert come(addresses, "10.0.0.7") == 429
+        await trio.sleep_until(begun_s + 1 / rate)
+        assert come(addresses, "10.0.0.7") is None
+        await trio.sleep(100)
+
+
 @pytest.mark.parametrize(
     ("address", "network"),
     [

@@ -22,6 +22,8 @@ from attrs import define, field, frozen
 from ..refusal import Refusal
 
 MAX_ADDRESSES: Final = 10_000
+_ROUNDING: Final = 1e-6
+"""Who waits as long as it was told, and asks meanwhile, is not refused for what its fractions do not add up to."""
 
 
 @final
@@ -91,11 +93,11 @@ class Addresses:
         now_s = trio.current_time()
         known.tokens = min(self._depth, known.tokens + (now_s - known.filled_at_s) * rate)
         known.filled_at_s = now_s
-        if known.tokens < 1:
+        if known.tokens < 1 - _ROUNDING:
             return _too_many(
                 f"this address asks more often than {rate:g} times a second", ceil((1 - known.tokens) / rate)
             )
-        known.tokens -= 1
+        known.tokens = max(0.0, known.tokens - 1)
         return None
 
     def _maybe_forget(self, name: str, known: _Known) -> None:
