@@ -41,14 +41,14 @@ class Served:
             return await self.process.wait()
 
     async def get(self, path: str) -> tuple[int, bytes]:
-        """Fetch a page, with the plainest HTTP there is."""
+        """Fetch a page, with the plainest HTTP there is; the status is 0 where it went without an answer."""
         name, _, port = self.host.rpartition(":")
         async with await trio.open_tcp_stream(name, int(port)) as stream:
             request = f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\nConnection: close\r\n\r\n"
             await stream.send_all(request.encode())
             answer = b"".join([data async for data in stream])
         head, _, body = answer.partition(b"\r\n\r\n")
-        return int(head.split()[1]), body
+        return int(head.split()[1]) if head else 0, body
 
     async def metrics(self) -> dict[tuple[str, str], float]:
         """Each sample by its name, and the value of its label, if it has one."""

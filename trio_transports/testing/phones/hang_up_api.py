@@ -88,7 +88,7 @@ class HangUpApi:
 async def hang_up_api(
     api: HangUpApi | None = None, *, ssl_context: ssl.SSLContext | None = None
 ) -> AsyncIterator[HangUpApi]:
-    """Run one until the block ends: one that answers 200, or the given one; with TLS by ``ssl_context``."""
+    """Run one until the block ends: ``api``, or else one that answers 200; with TLS by ``ssl_context``."""
     api = HangUpApi() if api is None else api
     async with trio.open_nursery() as nursery:
         if ssl_context is None:
