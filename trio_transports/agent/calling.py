@@ -50,7 +50,7 @@ class Exchange:
             return await self._gather()
         except AgentOutcome:
             raise
-        except BaseException:
+        except BaseException:  # however it is left, the next call finds what came; then it is raised again
             conversation.inbox.put_back(self._taken)
             raise
         finally:

@@ -61,7 +61,7 @@ class Sending:
         self._waiting_s += frame.duration_s
         try:
             await self._send(frame)
-        except BaseException:
+        except BaseException:  # however it is left, this was not said; then it is raised again
             self.spoken_s -= frame.duration_s
             self._senders.remove(sender)
             if sender.fault is not None:

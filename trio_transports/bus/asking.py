@@ -10,6 +10,7 @@ Rules
 """
 
 import secrets
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from itertools import count
@@ -251,7 +252,7 @@ class AskedJobs:
 
 
 @define(eq=False)
-class _Context:
+class _Context(ABC):
     """What the two contexts share."""
 
     _asked: AskedJobs
@@ -326,8 +327,9 @@ class _Context:
         missing = ", ".join(self._begun.unanswered)
         raise JobTimeoutError(f"no answer from {missing} within {self._timeout:g} s", worker=missing)
 
+    @abstractmethod
     def _raise_errors(self, pending: Pending) -> None:
-        raise NotImplementedError
+        """Raise what the answers make of the job, if they are errors."""
 
 
 @final

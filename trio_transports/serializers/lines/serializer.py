@@ -13,6 +13,7 @@ Rules
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final, Self
 
@@ -68,7 +69,7 @@ def _known_tracks(instance: "LineSerializer", _attribute: object, tracks: tuple[
 
 @documented
 @define(eq=False, kw_only=True)
-class LineSerializer:
+class LineSerializer(ABC):
     """One stream of one call. A provider's class has its table, its settings, and reads its start message."""
 
     line: ClassVar[Line]
@@ -119,13 +120,13 @@ class LineSerializer:
 
     # What a provider's class says
 
+    @abstractmethod
     def _before_start(self) -> tuple[Coding | None, Coding]:
         """What is received, and what is sent; None for what only a start message can tell."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - its own start message
         """What the start message says."""
-        raise NotImplementedError
 
     def _news(self, message: object, document: JSONValue) -> Sequence[Frame]:
         """The frames of a message that only this provider has."""
