@@ -3,7 +3,8 @@
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.session.model import PROGRAMS, Program, Step, check
+from tests.session.model import check
+from tests.session.programs import PROGRAMS, Program, Step
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
