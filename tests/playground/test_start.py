@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from attrs import define, field
+import trio
+from attrs import define, evolve, field
+from trio.testing import MockClock
 
 from trio_transports import AsgiWebsocketParams, Session
 from trio_transports.frames import JSONValue
 from trio_transports.playground import StartTokens, bot_routes, routed
 from trio_transports.playground.asgi import MAX_BODY_BYTES, Route
+from trio_transports.playground.routes import bot_params
 from trio_transports.playground.start import start_route
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.wire.peer import Peer
@@ -159,6 +162,58 @@ async def test_a_websocket_is_refused_where_there_is_none() -> None:
         scope = {"type": "websocket", "path": path, "query_string": b"", "headers": [(b"host", b"127.0.0.1:80")]}
         await app(scope, receive, send)
         assert [event["type"] for event in sent] == ["websocket.close"]
+
+
+async def test_who_is_on_the_way_in_takes_a_place(autojump_clock: MockClock) -> None:
+    """Ten who come at once to a bot that takes two: two get in; as many do when these have gone, or never arrived."""
+    present: list[int] = [0]
+    most: list[int] = []
+    ends = trio.Event()
+
+    async def answered(_: Session) -> None:
+        present[0] += 1
+        most.append(present[0])
+        await ends.wait()
+        present[0] -= 1
+
+    async def is_slow(peer: Peer) -> bool:
+        await trio.sleep(1)
+        return not peer.query.get("wrong")
+
+    settings = evolve(bot_params(), authorize=is_slow)
+    app = routed(bot_routes(answered, settings, max_sessions=2))
+    told: list[str] = []
+
+    async def come(query: bytes = b"") -> None:
+        has_come, has_gone = False, trio.Event()
+
+        async def receive() -> dict[str, Any]:
+            nonlocal has_come
+            if has_come:
+                await has_gone.wait()
+                return {"type": "websocket.disconnect", "code": 1000}
+            has_come = True
+            return {"type": "websocket.connect"}
+
+        async def send(event: Any) -> None:  # noqa: ANN401 - what ASGI allows
+            await trio.lowlevel.checkpoint()
+            told.append(event["type"])
+            if event["type"] == "websocket.close":
+                has_gone.set()
+
+        head = [(b"host", b"127.0.0.1:80")]
+        await app({"type": "websocket", "path": "/ws", "query_string": query, "headers": head}, receive, send)
+
+    for _ in range(2):
+        ends, told[:], most[:] = trio.Event(), [], []
+        await come(b"wrong=1&pcm=16000")  # authorize turns it away: its place is free again
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(come, b"pcm=16000")
+            await trio.sleep(5)
+            assert most == [1, 2]
+            assert told.count("websocket.accept") == 2
+            ends.set()
 
 
 async def test_a_token_lets_in_until_it_is_old() -> None:
