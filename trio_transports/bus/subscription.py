@@ -11,6 +11,8 @@ Rules
    more than most messages do.
 5. ``tap`` is shown each message first, in the sender's task; what it takes is not queued. ``accepts`` is asked of the
    rest. If one of them raises, this subscription ends with that exception, and nobody else is touched.
+6. ``concerns`` is asked before both, and only once for each kind of message and each target: most messages are for one
+   subscriber among many, and the others cost nothing then.
 """
 
 from collections import deque
@@ -33,7 +35,11 @@ GAP_SOURCE: Final = "bus"
 TURN: Final = 16
 """So many messages in a row are sent, or read, before the other tasks have their turn."""
 
+MAX_ROUTES: Final = 4096
+"""Kinds and targets that are remembered; past it they are asked for anew."""
+
 Accepts: TypeAlias = Callable[[BusMessage], bool]
+Concerns: TypeAlias = Callable[[type[BusMessage], str | None], bool]
 
 
 class SubscribeOptions(TypedDict, total=False):
@@ -43,6 +49,8 @@ class SubscribeOptions(TypedDict, total=False):
     """Which messages are queued; it must be quick."""
     tap: Accepts | None
     """Takes messages at once, in the sender's task, and says which; it must be quicker."""
+    concerns: Concerns | None
+    """Which kinds of messages, with which target, either of them may want; the answer must not change."""
     data_buffer: int
     system_buffer: int
     max_bytes: int
@@ -163,6 +171,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     """Whose it is."""
     _accepts: Accepts | None = None
     _tap: Accepts | None = None
+    _concerns: Concerns | None = None
     data_buffer: int = field(default=DATA_BUFFER, validator=ge(1))
     """How many data messages may wait."""
     system_buffer: int = field(default=SYSTEM_BUFFER, validator=ge(1))
@@ -198,6 +207,10 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         )
 
     # What a bus uses.
+
+    def may_want(self, kind: type[BusMessage], target: str | None) -> bool:
+        """Whether messages of that kind and target have to be shown to it (rule 6)."""
+        return self._concerns is None or issubclass(kind, BusGapMessage) or self._concerns(kind, target)
 
     def wants(self, message: BusMessage) -> bool:
         """Show ``message`` to the tap, and ask ``accepts`` of it (rule 5). A gap is told to everyone."""
@@ -322,16 +335,27 @@ class Fanout:
 
     # A tuple, replaced whole: a reader may come or go while the others are served.
     subscriptions: tuple[BusSubscription, ...] = ()
+    _routes: dict[tuple[type[BusMessage], str | None], tuple[BusSubscription, ...]] = field(factory=dict, init=False)
 
     def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
         subscription = BusSubscription(name=name, forget=self._forget, **options)
-        self.subscriptions += (subscription,)
+        self._become((*self.subscriptions, subscription))
         return subscription
+
+    def concerned(self, message: BusMessage) -> tuple[BusSubscription, ...]:
+        """Those that ``message`` has to be shown to."""
+        route = (type(message), message.target)
+        concerned = self._routes.get(route)
+        if concerned is None:
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+            concerned = self._routes[route] = tuple(one for one in self.subscriptions if one.may_want(*route))
+        return concerned
 
     def deliver(self, message: BusMessage) -> bool:
         """Give it to all that want it; whether some of them ought to have their turn before more is sent."""
         is_crowded = False
-        for subscription in self.subscriptions:
+        for subscription in self.concerned(message):
             if subscription.wants(message):
                 is_crowded = subscription.put(message) or is_crowded
         return is_crowded
@@ -339,7 +363,11 @@ class Fanout:
     def end(self) -> None:
         for subscription in self.subscriptions:
             subscription.end()
-        self.subscriptions = ()
+        self._become(())
 
     def _forget(self, subscription: BusSubscription) -> None:
-        self.subscriptions = tuple(other for other in self.subscriptions if other is not subscription)
+        self._become(tuple(other for other in self.subscriptions if other is not subscription))
+
+    def _become(self, subscriptions: tuple[BusSubscription, ...]) -> None:
+        self.subscriptions = subscriptions
+        self._routes.clear()

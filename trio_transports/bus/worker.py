@@ -62,6 +62,9 @@ _ALWAYS: Final = (
 )
 """What an inactive worker takes too: it could neither be woken nor stopped otherwise."""
 
+_OF_OTHERS: Final = (BusWorkerErrorMessage, BusWorkerLocalErrorMessage)
+"""What ends a job that was asked of its sender, whomever it is told."""
+
 
 def _is_name(worker: object, _: object, name: str) -> None:
     if not isinstance(name, str) or not name:
@@ -250,7 +253,7 @@ class Worker:
             bus=bus,
             registry=registry,
             has_runner=has_runner,
-            subscription=bus.subscribe(self.name, accepts=self._takes, tap=self._tap),
+            subscription=bus.subscribe(self.name, accepts=self._takes, tap=self._tap, concerns=self._concerns),
             end_timeout=end_timeout,
             asked=AskedJobs(self.name, registry, bus),
             done=DoneJobs(self.name, handlers, None if by_itself else self.on_job_request, bus),
@@ -274,6 +277,12 @@ class Worker:
             task_status.started()
             with life.scope:
                 await self.main()
+
+    def _concerns(self, kind: type[BusMessage], target: str | None) -> bool:
+        """Whether such a message has to be shown to ``tap`` and ``accepts``: all of them, to those of a subclass."""
+        if target is None or target == self.name or issubclass(kind, _OF_OTHERS):
+            return True
+        return type(self).accepts is not Worker.accepts or type(self).tap is not Worker.tap
 
     def _tap(self, message: BusMessage) -> bool:
         life = self._life

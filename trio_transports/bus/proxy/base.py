@@ -219,6 +219,9 @@ class Proxy(Worker):
 
     # A worker's hooks.
 
+    def _concerns(self, kind: type[BusMessage], target: str | None) -> bool:
+        return target in (None, self.name, self._remote) or issubclass(kind, self._forward)
+
     def tap(self, message: BusMessage) -> bool:
         # From the sender's task straight into the outbox: nothing waits on the way, and the rules are asked once.
         if not self._goes_out(message):

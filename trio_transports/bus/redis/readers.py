@@ -245,7 +245,7 @@ class StreamReader:
         if message is None:
             settle()
             return
-        readers = [reader for reader in self.incoming.fanout.subscriptions if reader.wants(message)]
+        readers = [reader for reader in self.incoming.fanout.concerned(message) if reader.wants(message)]
         if not readers:
             settle()
             return
