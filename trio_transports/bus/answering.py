@@ -65,13 +65,11 @@ class JobRequest:
     _bus: Bus
     scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     """What cancels the job."""
-    turn: trio.Event = field(factory=trio.Event, init=False)
-    """Set when the jobs before it have begun: the worker's own business."""
     size_bytes: int = field(default=0, init=False)
     """How much memory it takes, in bytes."""
     is_answered: bool = field(default=False, init=False)
     """Whether the requester has its answer."""
-    _update_wanted: ParkingLot = field(factory=ParkingLot, init=False)
+    _update_wanted: ParkingLot | None = field(default=None, init=False)
 
     def __repr__(self) -> str:
         return f"<JobRequest {self.job_name!r} from {self.requester!r}>"
@@ -141,17 +139,22 @@ class JobRequest:
         """Answer without a checkpoint, at the end of a task; False where that has to wait."""
         if self.is_answered:
             return True
-        answer = BusJobResponseMessage(**self._head, status="completed", response=response)
+        answer = BusJobResponseMessage(
+            source=self._source, target=self.requester, job_id=self.job_id, status="completed", response=response
+        )
         self.is_answered = self._bus.send_now(answer)
         return self.is_answered
 
     async def update_wanted(self) -> None:
         """Wait until the requester asks how far it is."""
+        if self._update_wanted is None:
+            self._update_wanted = ParkingLot()
         await self._update_wanted.park()
 
     def _want_update(self) -> None:
         """Wake ``update_wanted``: the worker's own business."""
-        self._update_wanted.unpark_all()
+        if self._update_wanted is not None:
+            self._update_wanted.unpark_all()
 
     @property
     def _head(self) -> dict[str, Any]:
@@ -201,8 +204,8 @@ class DoneJobs:
     """What does the jobs that have no name, or none that is known."""
     _bus: Bus
     _running: dict[Key, JobRequest] = field(factory=dict, init=False)
-    _turns: dict[str, deque[JobRequest]] = field(factory=dict, init=False)
-    """Of each sequential job, the one that is done now and those that wait for it."""
+    _turns: dict[str, deque[trio.Event]] = field(factory=dict, init=False)
+    """Of each sequential job, the turn of the one that is done now, and of those that wait for it."""
     _early: OrderedDict[Key, None] = field(factory=OrderedDict, init=False)
     _bytes: int = field(default=0, init=False)
     _begin: Callable[..., None] | None = field(default=None, init=False)
@@ -234,10 +237,13 @@ class DoneJobs:
         handler, sequential = self._handlers.get(message.job_name or "", (self._otherwise, False))
         self._running[key] = request
         self._bytes += request.size_bytes
-        turns = self._turns.setdefault(message.job_name or "", deque()) if sequential else deque()
-        turns.append(request)
-        turns[0].turn.set()
-        self._context.run(self._begin, self._do, request, handler, turns)
+        if sequential:
+            turns = self._turns.setdefault(message.job_name or "", deque())
+            turns.append(trio.Event())
+            turns[0].set()
+            self._context.run(self._begin, self._do_in_turn, request, handler, turns, turns[-1])
+        else:
+            self._context.run(self._begin, self._do, request, handler)
         return True
 
     async def accept(self, message: BusMessage) -> bool:
@@ -288,19 +294,26 @@ class DoneJobs:
         request.size_bytes = weight(request.message)
         return len(self._running) < MAX_JOBS and self._bytes + request.size_bytes <= MAX_JOB_BYTES
 
-    async def _do(self, request: JobRequest, handler: JobHandler, turns: deque[JobRequest]) -> None:
+    async def _do_in_turn(
+        self, request: JobRequest, handler: JobHandler, turns: deque[trio.Event], turn: trio.Event
+    ) -> None:
+        try:
+            await self._do(request, handler, turn)
+        finally:
+            turns.remove(turn)
+            if turns:
+                turns[0].set()
+
+    async def _do(self, request: JobRequest, handler: JobHandler, turn: trio.Event | None = None) -> None:
         try:
             with request.scope:
-                if not request.turn.is_set():
-                    await request.turn.wait()
+                if turn is not None:
+                    await turn.wait()
                 await self._answer(request, handler)
         finally:
             if not request.is_answered:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
                     await request.send_response(status="cancelled")
-            turns.remove(request)
-            if turns:
-                turns[0].turn.set()
             del self._running[(request.requester, request.job_id)]
             self._bytes -= request.size_bytes
 

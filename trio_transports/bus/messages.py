@@ -12,8 +12,8 @@ Rules
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Protocol, TypeAlias
 
-from attrs import field, frozen
-from attrs.validators import in_, instance_of, optional
+from attrs import Attribute, field, frozen
+from attrs.validators import in_
 
 from .._documented import documented
 from ..frames import Frame
@@ -30,6 +30,17 @@ Payload: TypeAlias = Mapping[str, object]
 """JSON values, bytes, and instances of the classes registered with the serializer."""
 
 
+def _is_name(message: object, attribute: "Attribute[str]", value: object) -> None:
+    # By hand, and not with the validators of attrs: it runs twice for each message.
+    if type(value) is not str and not isinstance(value, str):
+        raise TypeError(f"{type(message).__name__}.{attribute.name} must be the name of a worker, not {value!r}")
+
+
+def _is_name_or_none(message: object, attribute: "Attribute[str | None]", value: object) -> None:
+    if value is not None and type(value) is not str and not isinstance(value, str):
+        raise TypeError(f"{type(message).__name__}.{attribute.name} must be a worker's name or None, not {value!r}")
+
+
 def _entries(value: "Iterable[WorkerRegistryEntry]") -> "tuple[WorkerRegistryEntry, ...]":
     return tuple(value)
 
@@ -39,10 +50,10 @@ def _entries(value: "Iterable[WorkerRegistryEntry]") -> "tuple[WorkerRegistryEnt
 class BusMessage:
     """What every message on the bus has."""
 
-    source: str = field(validator=instance_of(str))
+    source: str = field(validator=_is_name)
     """The name of the worker, or runner, that sends it. From a peer it is only believed where a proxy vouches for
     it."""
-    target: str | None = field(default=None, validator=optional(instance_of(str)))
+    target: str | None = field(default=None, validator=_is_name_or_none)
     """The name of the worker that it is for; None is everybody."""
     id: int = 0
     """A number that Pipecat gives its messages; nothing here goes by it."""

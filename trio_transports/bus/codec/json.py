@@ -74,11 +74,15 @@ def shared_serializer() -> "JSONMessageSerializer":
 
 def _may_be_deep(data: bytes) -> bool:
     """Whether there are enough brackets for more than ``MAX_DEPTH`` levels: only then is it worth to look."""
-    return data.count(b"{") + data.count(b"[") > MAX_DEPTH
+    return len(data) > 2 * MAX_DEPTH and data.count(b"{") + data.count(b"[") > MAX_DEPTH
+
+
+def _as_bytes(data: bytes | str) -> bytes:
+    return data if isinstance(data, bytes) else data.encode("utf-8", "replace")
 
 
 def _parse(data: bytes | str) -> object:
-    if _may_be_deep(data if isinstance(data, bytes) else data.encode("utf-8", "replace")):
+    if _may_be_deep(data if type(data) is bytes else _as_bytes(data)):
         return loads(data)
     return loads_of_any_depth(data)
 
@@ -207,12 +211,14 @@ class JSONMessageSerializer:
             data = _write(document, cls.__name__, was_looked_at=cls in self._looked_at)
         except RecursionError:
             raise LocalProtocolError(f"{cls.__name__} is nested deeper than {MAX_DEPTH} levels") from None
-        self.check_size(data, local=True)
+        if len(data) > self._max_message_bytes:
+            self.check_size(data, local=True)
         return data
 
     def decode(self, data: bytes | str) -> BusMessage:
         """The message in these bytes. What cannot be read raises ``RemoteProtocolError``."""
-        self.check_size(data)
+        if len(data) > self._max_message_bytes:
+            self.check_size(data)
         name, content = untag(_parse(data))
         quick = self._quick_readers.get(name)
         if quick is not None and is_untyped(data):

@@ -35,25 +35,25 @@ def _allowed(kind: Any) -> tuple[frozenset[type], frozenset[object] | None] | No
 
 def quick_reader(cls: type[BusMessage]) -> QuickReader | None:
     """A quick reader for ``cls``, if it is simple."""
-    members = []
+    members: dict[object, tuple[frozenset[type], frozenset[object] | None]] = {}
     for field in attrs.fields(cls):
         allowed = _allowed(field.type)
         if allowed is None or not field.init or field.alias != field.name or field.name.endswith("_"):
             return None
-        members.append((field.alias, *allowed))
+        members[field.alias] = allowed
 
     def read(content: object) -> BusMessage | None:
         if type(content) is not dict:
             return None
-        given = {}
-        for name, types, values in members:
-            if name in content:
-                value = content[name]
-                if type(value) not in types or (values is not None and value not in values):
-                    return None
-                given[name] = value
+        for name, value in content.items():
+            allowed = members.get(name)
+            if allowed is None:
+                return None  # a member that is not known here: the other reader leaves it out
+            types, values = allowed
+            if type(value) not in types or (values is not None and value not in values):
+                return None
         try:
-            return cls(**given)
+            return cls(**content)
         except (TypeError, ValueError):
             return None
 

@@ -296,7 +296,7 @@ class Proxy(Worker):
     def _deliver(self, message: BusMessage) -> bool:
         if self._comes_in(message):
             self._counters.received += 1
-            return self.bus.send_now(self._believed(message))
+            return self._alive("a connection").bus.send_now(self._believed(message))
         self._counters.refused += 1
         if self._counters.refused == 1:
             log.warning(
@@ -323,14 +323,12 @@ class Proxy(Worker):
             self._counters.unsendable += 1
             self._answer_for(message, str(exc))
             return
+        if self._link is not None and self._link.writer.put_now(data):
+            return
         audio_s = 0.0
         if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):
             audio_s = message.frame.duration_s
-        waiting = Waiting(data, isinstance(message, BusSystemMessage), audio_s)
-        if self._link is not None:
-            self._link.writer.put(waiting)
-        else:
-            self._outbox.put(waiting)
+        self._outbox.put(Waiting(data, isinstance(message, BusSystemMessage), audio_s))
 
     def _answer_for(self, message: BusMessage, why: str) -> None:
         """Whoever waits for a job that cannot cross is told now, not at the timeout."""

@@ -50,23 +50,22 @@ class LinkWriter:
         self._now = self.wire if isinstance(self.wire, SendsNow) else None
         self._batches = self.wire if isinstance(self.wire, Batches) else None
 
-    def put(self, waiting: Waiting) -> None:
-        """Write it at once if that needs no waiting, and rule 1 lets it; else it waits in the outbox."""
+    def put_now(self, data: bytes) -> bool:
+        """Write it at once if that needs no waiting, and rule 1 lets it; else it has to wait in the outbox."""
         now_s = trio.current_time()
         is_alone = now_s - self._last_put_s > BURST_S
         self._last_put_s = now_s
-        if not (is_alone and self._write_now(waiting)):
-            self.outbox.put(waiting)
+        return is_alone and self._write_now(data)
 
     def has_read(self) -> None:
         """Something came from the peer: what is put next may well be all that there is to say to it."""
         self._last_put_s = float("-inf")
 
-    def _write_now(self, waiting: Waiting) -> bool:
+    def _write_now(self, data: bytes) -> bool:
         if self.outbox or self.outbox.is_begun or self._is_ending or not self._idle.is_set() or self._now is None:
             return False
         try:
-            done = self._now.send_now(waiting.data)
+            done = self._now.send_now(data)
         except ConnectionClosed:
             return False  # the reader hears of it too; it waits for the next connection
         if done is False:
