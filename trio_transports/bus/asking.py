@@ -175,15 +175,17 @@ class AskedJobs:
                 await self._bus.send(request)
 
     async def leave(self, pending: Pending, reason: str) -> None:
-        """Nobody waits for ``pending`` any longer: cancel what is not answered."""
-        self._pending.pop(pending.job_id, None)
-        if not pending.unanswered:
-            return
+        """Cancel what is not answered: nobody waits for it any longer."""
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
             for worker in [*pending.unanswered]:
                 await self._bus.send(
                     BusJobCancelMessage(source=self._source, target=worker, job_id=pending.job_id, reason=reason)
                 )
+
+    def forget(self, pending: Pending) -> bool:
+        """Nobody waits for ``pending`` any longer; whether there is somebody to ``leave``."""
+        self._pending.pop(pending.job_id, None)
+        return bool(pending.unanswered)
 
     async def request_update(self, pending: Pending) -> None:
         for worker in [*pending.unanswered]:
@@ -286,7 +288,8 @@ class _Context(ABC):
         try:
             await self._within(self._asked.ask(self._pending, self._name, self._payload, wait_ready=self._wait_ready))
         except BaseException:  # however it is left, the job is cancelled there; then it is raised again
-            await self._asked.leave(self._pending, "the requester gave up")
+            if self._asked.forget(self._pending):
+                await self._asked.leave(self._pending, "the requester gave up")
             raise
         return self
 
@@ -299,7 +302,8 @@ class _Context(ABC):
             if kind is None:
                 await self._within(pending.wait())
         finally:
-            await self._asked.leave(pending, "the requester does not wait any longer")
+            if self._asked.forget(pending):
+                await self._asked.leave(pending, "the requester does not wait any longer")
         if kind is None:
             self._raise_errors(pending)
 

@@ -134,7 +134,9 @@ class WorkerRunner:
         if self._additions is not None or self._finish.is_set():
             raise LocalProtocolError(f"{self!r} runs once: make another one")
         self._additions, additions = trio.open_memory_channel[_Addition](0)
-        subscription = self.bus.subscribe(self.name, accepts=self._hears, concerns=lambda kind, _: issubclass(kind, _HEARD))
+        subscription = self.bus.subscribe(
+            self.name, accepts=self._hears, concerns=lambda kind, _: issubclass(kind, _HEARD)
+        )
         try:
             async with AsyncExitStack() as stack:
                 if not self.bus.is_running:
