@@ -93,7 +93,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, cls: type, name: str) -> Callable[[
 
 
 async def test_what_a_job_costs_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four steps: a read there, the job, a read here, who asked. Each bus shows a message to one, and queues it nowhere."""
+    """Four steps: a read there, the job, a read here, who asked. Each bus shows a message to one."""
     steps = Steps()
     with trio.fail_after(30):
         async with pair() as near:
