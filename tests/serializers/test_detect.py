@@ -18,6 +18,7 @@ from trio_transports.frames import (
     MarkFrame,
     MessageFrame,
     StartFrame,
+    TextFrame,
     UserStartedSpeakingFrame,
 )
 from trio_transports.params import TransportParams
@@ -146,6 +147,8 @@ TONE = AudioFrame(audio=b"\1\2" * 320, sample_rate=16000)
         ),
         ("protobuf", ProtobufFrameSerializer().encode(TONE)[0], TONE),
         ("protobuf", ProtobufFrameSerializer().encode(MessageFrame(message=[1]))[0], MessageFrame(message=[1])),
+        ("protobuf", ProtobufFrameSerializer().encode(TextFrame(text="said"))[0], TextFrame(text="said")),
+        ("json", b'\n{"type":"text","text":"said"}', TextFrame(text="said")),
         ("json", JSONFrameSerializer().encode(TONE)[0], TONE),
         ("json", JSONFrameSerializer(binary=True).encode(TONE)[0], TONE),
         ("json", '{"type":"start"}', StartFrame()),

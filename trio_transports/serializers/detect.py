@@ -98,12 +98,13 @@ def binary_dialect_of(message: bytes) -> str | None:
     """The dialect whose binary message this is; None when it is nobody's."""
     if message.startswith(_PACKED):
         return "packed"
-    if message[:1] in (b"{", b" ", b"\n"):
+    if message[:1] in (b"{", b" "):
         return provider_of(loads(message))
     try:
         frames = _protobuf().decode(message)
     except (RemoteProtocolError, ImportError):
-        return None
+        # A line feed begins a protobuf text too: it is its field's number.
+        return provider_of(loads(message)) if message[:1] == b"\n" else None
     if len(frames) != 1:
         return None
     told = frames[0]
