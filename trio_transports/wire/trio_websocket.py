@@ -17,6 +17,8 @@ Rules
    takes the goodbye from a peer that is talking.
 10. A write that fails does not say how the connection ended: the peer's Close may be waiting to be read. The engine,
     told of it, would read nothing more; so it is not told, and whoever writes waits for what its reader finds.
+11. The engine fails over a peer's ping, or its violation, that crosses this side's goodbye: it wants to answer, and may
+    not. What the peer says until its own goodbye is read here then.
 """
 
 import logging
@@ -29,6 +31,7 @@ import trio
 import trio_websocket
 from attrs import define, field
 from wsproto.connection import ConnectionState
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from .._nursery import open_services
 from ..errors import ConnectionClosed, Ending, HandshakeRejected, Initiator, TransportError
@@ -58,6 +61,8 @@ class TrioWebsocketWire:
     _ending: Ending | None = field(default=None, init=False)
     _closing: trio.Event | None = field(default=None, init=False)
     """Set when the goodbye that this side has begun is over."""
+    _awaiting_answer: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    """Of whoever has said goodbye; rule 11."""
 
     def __repr__(self) -> str:
         return f"<TrioWebsocketWire with {self.peer}>"
@@ -107,7 +112,7 @@ class TrioWebsocketWire:
             self._ending = Ending(code, reason, "local")
         if self._closing is None:
             self._closing = trio.Event()
-            goodbye: Callable[[], Awaitable[object]] = partial(self._connection.aclose, code, reason)
+            goodbye: Callable[[], Awaitable[object]] = partial(self._say_goodbye, code, reason)
         else:  # the engine would return at once, with the goodbye still on its way
             goodbye = self._closing.wait
         try:
@@ -116,6 +121,29 @@ class TrioWebsocketWire:
             # Also when the engine believes it has nothing to do: HAZARDS, "sockets left unclosed".
             self._stream.close()
             self._closing.set()
+
+    def is_crossed(self, failure: Exception) -> bool:
+        """Whether the engine has failed by rule 11."""
+        return self._closing is not None and isinstance(failure, LocalProtocolError)
+
+    async def hear_out(self) -> None:
+        """Rule 11: read, and drop, until the peer's goodbye or the end of the stream."""
+        protocol = self._connection._wsproto
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError):
+            while True:
+                for _ in protocol.events():  # by this it takes notice of a Close
+                    pass
+                data = (
+                    await self._stream.receive_some(65536) if protocol.state is ConnectionState.LOCAL_CLOSING else b""
+                )
+                if not data:
+                    break
+                protocol.receive_data(bytes(data))
+        self._awaiting_answer.cancel()
+
+    async def _say_goodbye(self, code: int, reason: str) -> None:
+        with self._awaiting_answer:
+            await self._connection.aclose(code, reason)
 
     def abort(self) -> None:
         if self._connection.closed is None:
@@ -330,6 +358,8 @@ async def _run_engine(
     except ExceptionGroup as group:
         if opening.wire is None:
             opening.fail(_handshake_error(group, owned, what))
+        elif opening.wire.is_crossed(_first_leaf(group)):
+            await opening.wire.hear_out()
         else:
             logger.exception("the WebSocket engine failed; its connection ends", exc_info=group)
             opening.wire.fail("the WebSocket engine failed")
