@@ -1,0 +1,32 @@
+"""Every kind of fault on every transport: ``python -m tests.real.faults [TIMES [SEED]]``.
+
+Each cell says how many calls were tried, and how many of them came through whole. All others ended as they must; what
+did not is told below, and makes the exit status 1.
+"""
+
+import logging
+import sys
+
+from tests.real.faults.kinds import KINDS
+from tests.real.faults.places import PLACES
+from tests.real.faults.trial import run, struck
+
+
+def main(times: int = 3, seed: int = 0) -> int:
+    logging.getLogger("trio_transports").setLevel(logging.ERROR)
+    trials = run(times, seed)
+    strikes = struck(trials)
+    print(f"{'':<20}" + "".join(f"{transport:>16}" for transport in PLACES) + f"{'struck':>10}")
+    for kind in KINDS:
+        cells = [f"{trial.tallies[kind].whole} whole of {trial.tallies[kind].calls}" for trial in trials]
+        print(f"{kind:<20}" + "".join(f"{cell:>16}" for cell in cells) + f"{strikes[kind]:>10}")
+    calls = sum(tally.calls for trial in trials for tally in trial.tallies.values())
+    mistakes = [mistake for trial in trials for mistake in trial.all_mistakes]
+    print(f"{calls} calls, {sum(trial.beside for trial in trials)} words of the calls beside, {len(mistakes)} mistakes")
+    for mistake in mistakes:
+        print("  " + mistake)
+    return 1 if mistakes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:])))

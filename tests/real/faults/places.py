@@ -1,0 +1,164 @@
+"""Where the far end of a call answers: each server of the library, with a handler that keeps a ledger and echoes."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any, Final, TypeAlias
+
+import trio
+from attrs import define, field
+
+from tests.real.asgi.apps import lifespan
+from tests.real.asgi.hosts import hosted
+from tests.real.faults.observer import Witness
+from trio_transports import (
+    AsgiWebsocketParams,
+    AsgiWebsocketTransport,
+    Session,
+    TextFrame,
+    WebsocketServerParams,
+    WebsocketServerTransport,
+)
+from trio_transports.bus import BusFrameMessage, BusMessage, ProxySettings, WebSocketProxyServer, Worker, WorkerRunner
+from trio_transports.bus.proxy.serving import serve_proxies
+from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.wire import Wire
+
+SHORT: Final[Mapping[str, Any]] = {
+    "audio_in_enabled": True,
+    "audio_out_enabled": True,
+    "audio_in_sample_rate": 16000,
+    "audio_out_sample_rate": 16000,
+    "audio_out_end_silence_secs": 0,
+    "connect_timeout": 1.5,
+    "send_timeout": 1,
+    "close_timeout": 0.5,
+    "ping_interval": 0.5,
+    "ping_timeout": 1.5,
+}
+PROXY: Final = ProxySettings(
+    send_timeout=1, close_timeout=0.5, connect_timeout=1.5, ping_interval=0.5, ping_timeout=1.5
+)
+
+
+@define(eq=False)
+class Place:
+    """A server, and what its far ends heard, by the name of the call."""
+
+    port: int = 0
+    witness: Witness = field(factory=Witness)
+    heard: dict[str, list[int]] = field(factory=dict)
+    session_of: dict[str, str] = field(factory=dict)
+    """The id of the last session in which a call was heard."""
+
+    async def echo(self, session: Session) -> None:
+        async for frame in session.input:
+            if isinstance(frame, TextFrame) and (said := parsed(frame.text)):
+                name, number = said
+                self.heard.setdefault(name, []).append(number)
+                self.session_of[name] = session.id
+            await session.output.send(frame)
+
+    def far_end(self, name: str) -> tuple[int, str] | None:
+        ends = self.witness.ended.get(self.session_of.get(name, ""))
+        return ends[0] if ends else None
+
+
+def parsed(text: str) -> tuple[str, int] | None:
+    """Which call said it, and which of its words it is; None for what bits were lost in."""
+    name, _, number = text.partition(":")
+    return (name, int(number)) if number.isascii() and number.isdecimal() and len(number) < 9 else None
+
+
+Open: TypeAlias = Callable[[], AbstractAsyncContextManager[Place]]
+
+
+@asynccontextmanager
+async def standalone(engine: str) -> AsyncIterator[Place]:
+    place = Place()
+    params = WebsocketServerParams(serializer=DetectingFrameSerializer(), **SHORT)
+    transport = WebsocketServerTransport(params, host="127.0.0.1", port=0, engine=engine)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(place.witness.follow, transport.events())
+        place.port = (await nursery.start(transport.serve, place.echo)).port
+        yield place
+        transport.shutdown()
+
+
+@asynccontextmanager
+async def under_asgi() -> AsyncIterator[Place]:
+    place = Place()
+    params = AsgiWebsocketParams(
+        serializer=DetectingFrameSerializer(),
+        idle_timeout=2,
+        **{
+            name: value
+            for name, value in SHORT.items()
+            if name not in ("connect_timeout", "ping_interval", "ping_timeout")
+        },
+    )
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+            return
+        transport = AsgiWebsocketTransport((scope, receive, send), params)
+        events = transport.events()
+        try:
+            await transport.serve(place.echo)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                await place.witness.follow(events)
+
+    async with hosted(app, write_timeout=1) as server:
+        place.port = server.port
+        yield place
+
+
+class BusEcho(Worker):
+    """Writes down what it hears, and sends it back to who said it."""
+
+    def __init__(self, name: str, place: Place) -> None:
+        super().__init__(name)
+        self._place = place
+
+    async def on_bus_message(self, message: BusMessage) -> None:
+        if isinstance(message, BusFrameMessage) and isinstance(frame := message.frame, TextFrame):
+            if said := parsed(frame.text):
+                self._place.heard.setdefault(said[0], []).append(said[1])
+            await self.send(BusFrameMessage(source=self.name, target=message.source, frame=frame))
+
+
+@asynccontextmanager
+async def proxies() -> AsyncIterator[Place]:
+    place, runner = Place(), WorkerRunner("far")
+    connections = 0
+
+    def make(wire: Wire) -> WebSocketProxyServer:
+        nonlocal connections
+        connections += 1
+        return WebSocketProxyServer(
+            f"gateway {connections}",
+            websocket=wire,
+            worker_name="far",
+            remote_worker_name=wire.peer.path.strip("/"),
+            settings=PROXY,
+        )
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runner.run, BusEcho("far", place))
+        serve = partial(serve_proxies, runner, make, host="127.0.0.1", settings=PROXY)
+        place.port = (await nursery.start(serve)).port
+        yield place
+        runner.cancel()
+
+
+PLACES: Final[Mapping[str, Open]] = {
+    "client": partial(standalone, "direct"),
+    "server": partial(standalone, "trio-websocket"),
+    "server, direct": partial(standalone, "direct"),
+    "serve_asgi": under_asgi,
+    "bus": proxies,
+    "agent": partial(standalone, "direct"),
+}
+"""By the transport that is tried there; of the client and the agent it is the near end that is watched first."""
