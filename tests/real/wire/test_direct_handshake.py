@@ -10,7 +10,7 @@ from trio_transports import ConnectionClosed, HandshakeRejected, TransportError
 from trio_transports.wire import Peer
 from trio_transports.wire.dialling import Address
 from trio_transports.wire.direct import accept_wire, connect_wire
-from trio_transports.wire.engines import ENGINES, engine_named
+from trio_transports.wire.engines import ENGINES
 from trio_transports.wire.refusal import Refusal
 from trio_transports.wire.settings import WireSettings
 
@@ -161,7 +161,7 @@ async def test_a_broken_frame_is_an_error(engine: str) -> None:
 
         @nursery.start_soon
         async def serve() -> None:
-            async with engine_named(engine).accept(far, admit=everybody, settings=WireSettings()) as wire:
+            async with ENGINES[engine].accept(far, admit=everybody, settings=WireSettings()) as wire:
                 with pytest.raises(ConnectionClosed) as caught:
                     await wire.receive()
                 assert (caught.value.code, caught.value.initiator) == (1002, "error")
