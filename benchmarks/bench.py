@@ -1,36 +1,34 @@
-"""One run of the suite: the servers it keeps, the loads it applies, and the judgement on what came back.
+"""One run of the suite: the servers it keeps, the loads it applies, and the values that come of them.
 
 Rules
 1. Repeats are interleaved: in each round every peer is measured once, in the same order (A B C A B C).
 2. A server stays up for the whole run and idles while others are measured, except one that serves a single client
    (its program is started for as many as will come) and where a scenario asks for a fresh one.
-3. A measurement during which the server had to wait for a core is repeated, a few times at most: what the neighbours of
-   this machine do is not the peer's doing. How long it waited stands beside the figures.
+3. What the machine spoiled or disturbed is measured again, a few times at most (``judging``), and counted.
 4. Altered or lost messages make a result wrong: it is reported and not timed, and the run fails. Slowness (chunks still
    on their way, calls that took too long, an overloaded load) makes it missing, says so, and fails nothing.
+5. What was measured before a run is cut short is kept.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol, final
 
 from attrs import define, field, frozen
 
 from .catalogue import Peer
-from .environment import NotInstalled, pipecat_python
+from .environment import ENVIRONMENTS, NotInstalled
+from .judging import CALM, disturbance, is_spoiled, judge
 from .load.jobs import Job, Outcome
 from .processes import DidNotStart, Server, apply_load, serving
-from .results import Better, Measurement, Results, Skipped, Wrong
+from .results import Better, Measurement, Noise, Results, Skipped, Wrong
 
-LOAD_LIMIT = 0.85
-"""The share of a core above which the load itself is no longer believed."""
-HOLE_MS = 40.0
-"""A chunk that was sent so late left a gap of sixty milliseconds: a transport may take that for a hole."""
-NO_CORE_S = 0.3
-"""A server that waited for a core for so long may have stood still for longer than a burst can make up for."""
-CALM = 0.03
-"""A server that had to wait for a core for more than this share of the window was disturbed by somebody else."""
+TRIES = 3
+"""How often a measurement that the machine disturbs is made."""
+SPOILED_TRIES = 2
+"""How many more there may be where the wall clock was set in one."""
 
 
 class Progress(Protocol):
@@ -54,6 +52,25 @@ class Case:
     def __str__(self) -> str:
         words = [] if self.sessions is None else [f"{self.sessions} sessions"]
         return ", ".join(words + ([self.name] if self.name else []))
+
+
+@final
+@frozen(kw_only=True)
+class Part:
+    """A part of a scenario: every peer of it in every round, and what one such measurement takes, all in all."""
+
+    peers: Sequence[Peer]
+    rounds: int
+    each_s: float
+    case: Case = Case()
+
+    @property
+    def steps(self) -> int:
+        return len(self.peers) * self.rounds
+
+    @property
+    def takes_s(self) -> float:
+        return self.steps * self.each_s
 
 
 @final
@@ -109,6 +126,10 @@ class Bench:
     results: Results
     progress: Progress
     rounds_override: int | None = None
+    named: bool = False
+    """Whether the peers were asked for by name."""
+    spare_s: float = 300.0
+    """How long it may measure again what was disturbed, in the whole run; after that it only says that it was."""
     _kept: dict[str, Server] = field(factory=dict, init=False)
     _absent: set[str] = field(factory=set, init=False)
     _stack: ExitStack = field(factory=ExitStack, init=False)
@@ -119,14 +140,49 @@ class Bench:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
-    def rounds(self, quick: int, full: int) -> range:
-        return range(self.rounds_override or (quick if self.quick else full))
+    def rounds(self, quick: int, full: int) -> int:
+        return self.rounds_override or (quick if self.quick else full)
 
     @contextmanager
     def collecting(self, scenario: str) -> Iterator[Rounds]:
         rounds = Rounds(scenario, self.results)
-        yield rounds
-        rounds.finish()
+        try:
+            yield rounds
+        finally:
+            rounds.finish()  # rule 5
+
+    def measure(
+        self,
+        scenario: str,
+        parts: Sequence[Part],
+        one: "Callable[[Rounds, Server, Part], None]",
+        *,
+        fresh: bool = False,
+        clients: int | None = None,
+        watched: str = "",
+    ) -> None:
+        """Go through the rounds of every part with ``one``, which makes and keeps a single measurement; rule 1.
+
+        ``clients`` come at once, where a case does not name how many.
+        """
+        self.progress.scenario(scenario, sum(part.steps for part in parts))
+        with self.collecting(scenario) as rounds:
+            for part in parts:
+                count = part.case.sessions or clients or 1
+                for _ in range(part.rounds):
+                    for peer in part.peers:
+                        self.progress.step(f"{peer.name}, {part.case}".rstrip(", "))
+                        if rounds.is_ruled_out(peer, part.case):
+                            continue
+                        with self.server(scenario, peer, clients=count, fresh=fresh, watched=watched) as server:
+                            if server is not None:
+                                one(rounds, server, part)
+
+    def peers_in(self, scenario: str) -> list[Peer]:
+        """Who is measured there: those that were named, as far as they can; else those that the catalogue says."""
+        if self.named:
+            return [peer for peer in self.peers if scenario not in peer.cannot]
+        return [peer for peer in self.peers if peer.is_in(scenario)]
 
     def skip(self, scenario: str, peer: Peer, why: str) -> None:
         known = Skipped(scenario=scenario, peer=peer.name, why=why)
@@ -136,11 +192,11 @@ class Bench:
         self.progress.say(f"{peer.name}: not measured in {scenario}: {why}")
 
     def _interpreter(self, peer: Peer) -> str:
-        if peer.interpreter == "pipecat":
-            return pipecat_python(make=not self.quick, say=self.progress.say)
-        return sys.executable
+        if peer.interpreter == "here":
+            return sys.executable
+        return ENVIRONMENTS[peer.interpreter].python(make=not self.quick, say=self.progress.say)
 
-    def _start(self, stack: ExitStack, scenario: str, peer: Peer, clients: int) -> Server | None:
+    def _start(self, stack: ExitStack, scenario: str, peer: Peer, clients: int, watched: str = "") -> Server | None:
         if peer.name in self._absent:
             return None
         if missing := peer.missing():
@@ -148,7 +204,7 @@ class Bench:
             self.skip(scenario, peer, f"it needs {', '.join(missing)}")
             return None
         try:
-            server = stack.enter_context(serving(peer, self._interpreter(peer), clients=clients))
+            server = stack.enter_context(serving(peer, self._interpreter(peer), clients=clients, watched=watched))
         except NotInstalled as exc:
             self._absent.add(peer.name)
             self.skip(scenario, peer, str(exc))
@@ -164,11 +220,13 @@ class Bench:
         return server
 
     @contextmanager
-    def server(self, scenario: str, peer: Peer, *, clients: int = 1, fresh: bool = False) -> Iterator[Server | None]:
+    def server(
+        self, scenario: str, peer: Peer, *, clients: int = 1, fresh: bool = False, watched: str = ""
+    ) -> Iterator[Server | None]:
         """The peer's server, kept for the whole run where it may be; None when it cannot be measured."""
         if fresh or peer.one_client:
             with ExitStack() as stack:
-                yield self._start(stack, scenario, peer, clients)
+                yield self._start(stack, scenario, peer, clients, watched)
             return
         kept = self._kept.get(peer.name)
         if kept is None or not kept.is_running:
@@ -195,84 +253,43 @@ class Bench:
         *,
         within_s: float,
         overload: bool = False,
+        tries: int | None = None,
     ) -> Outcome | None:
-        """Apply a load and judge it; None when its numbers must not be used.
+        """Apply a load until nobody disturbed it, a few times at most; the calmest outcome counts.
 
-        With ``overload`` the scenario seeks the point where a server fails, and lost messages are such a point.
+        None when there is nothing that may be used: a peer that was wrong, or slow each time, is ruled out. With
+        ``overload`` the scenario seeks the point where a server fails, and lost messages are such a point.
         """
-        outcome = apply_load(job, within_s=within_s)
-        verdict = judge(outcome, overload=overload)
-        if verdict.wrong:
-            died = "" if server.is_running else f" (the server ended: {server.last_words()})"
-            self.wrong(scenario, server.peer, case, verdict.wrong + died)
-        elif verdict.slow and not overload:
-            self.skip(scenario, server.peer, f"{case}: {verdict.slow}")
-        if verdict.wrong or (verdict.slow and not overload):
-            rounds.rule_out(server.peer, case)
-            return None
-        return outcome
-
-    def apply_calmly(
-        self,
-        rounds: Rounds,
-        scenario: str,
-        server: Server,
-        case: Case,
-        job: Job,
-        *,
-        within_s: float,
-        overload: bool = False,
-    ) -> Outcome | None:
-        """Apply a load until nobody else took the server's core, a few times at most; the calmest outcome counts."""
+        noise = self.results.noise.setdefault(scenario, Noise())
         calmest: Outcome | None = None
-        for _ in range(1 if self.quick else 3):
-            outcome = self.apply(rounds, scenario, server, case, job, within_s=within_s, overload=overload)
-            if outcome is None or disturbance(outcome) <= CALM:
-                return outcome
-            if calmest is None or disturbance(outcome) < disturbance(calmest):
+        slow = ""
+        tries = tries or (1 if self.quick or self.spare_s <= 0 else TRIES)
+        for attempt in range(tries + SPOILED_TRIES):
+            noise.repeated += attempt > 0
+            began = time.monotonic()
+            outcome = apply_load(job, within_s=within_s)
+            self.spare_s -= time.monotonic() - began if attempt else 0
+            if is_spoiled(outcome):
+                noise.spoiled += 1
+                continue
+            verdict = judge(outcome, overload=overload)
+            if verdict.wrong:
+                died = "" if server.is_running else f" (the server ended: {server.last_words()})"
+                self.wrong(scenario, server.peer, case, verdict.wrong + died)
+                rounds.rule_out(server.peer, case)
+                return None
+            if verdict.slow and not overload:
+                slow = verdict.slow
+            elif calmest is None or disturbance(outcome) < disturbance(calmest):
                 calmest = outcome
+            tries -= 1
+            if not tries or disturbance(outcome) <= CALM:
+                break
+        if calmest is not None:
+            noise.add(disturbance(calmest))
+        elif slow:
+            self.skip(scenario, server.peer, f"{case}: {slow}")
+            rounds.rule_out(server.peer, case)
+        else:
+            self.skip(scenario, server.peer, f"{case}: the clock of this machine was set in each try of a round")
         return calmest
-
-
-def disturbance(outcome: Outcome) -> float:
-    """The share of the window in which the server was ready to run and had no core."""
-    window_s = outcome.numbers.get("window_s", 0.0)
-    return outcome.numbers.get("server_waited_s", 0.0) / window_s if window_s else 0.0
-
-
-def stood_still(outcome: Outcome) -> bool:
-    """Whether the load was late enough for a hole, before anything was missing, or the server had no core."""
-    numbers = outcome.numbers
-    return numbers.get("load_late_before_loss_ms", 0.0) >= HOLE_MS or numbers.get("server_waited_s", 0.0) >= NO_CORE_S
-
-
-@final
-@frozen(kw_only=True)
-class Verdict:
-    wrong: str = ""
-    slow: str = ""
-
-
-def judge(outcome: Outcome, *, overload: bool) -> Verdict:
-    """Whether an outcome may be timed."""
-    if outcome.failure:
-        return Verdict(slow=outcome.failure) if outcome.slow or overload else Verdict(wrong=outcome.failure)
-    examples = "; ".join(outcome.examples)
-    shortened = outcome.numbers.get("shortened", 0)
-    if shortened and stood_still(outcome):
-        # There was a hole in what was sent, or the server had no core for longer than a burst can take back. Then a
-        # transport may leave audio out, and from there on nobody can tell what is right: it is not timed.
-        return Verdict(slow=f"{shortened:.0f} messages were shortened after a standstill: {examples}")
-    if outcome.altered:
-        return Verdict(wrong=f"{outcome.altered} messages altered: {examples}")
-    if outcome.lost and not overload:
-        return Verdict(wrong=f"{outcome.lost} messages lost: {examples}")
-    numbers = outcome.numbers
-    if numbers.get("slow_calls"):
-        return Verdict(slow=f"{numbers['slow_calls']:.0f} calls took too long: {examples}")
-    if numbers.get("behind"):
-        return Verdict(slow=f"{numbers['behind']:.0f} chunks were still on their way when time was up")
-    window_s = numbers.get("window_s", 0.0)
-    if window_s and numbers["load_cpu_s"] > LOAD_LIMIT * window_s:
-        return Verdict(slow=f"the load itself used {numbers['load_cpu_s'] / window_s:.0%} of a core")
-    return Verdict()

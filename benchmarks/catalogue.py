@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from attrs import frozen
 
@@ -18,12 +18,19 @@ def _is_installed(module: str) -> bool:
         return False
 
 
+EVERYWHERE = frozenset({"echo", "growth", "capacity", "pacing", "interruption", "churn", "memory", "stall", "hostile"})
+"""The scenarios that measure peers; the others measure programs of their own."""
+COMMANDS = frozenset({"pacing", "interruption", "stall", "hostile"})
+"""Those that ask for more than an echo of audio."""
+
+
 @final
 @frozen(kw_only=True)
 class Peer:
     """``decodes``: it makes frames of messages and messages of frames. ``paces``: the transport keeps the time.
 
-    What neither decodes nor paces is a floor, not a rival: it does less.
+    What neither decodes nor paces is a floor, not a rival: it does less. ``measured_in`` says where it is measured if
+    nobody is named; ``cannot`` where it cannot be.
     """
 
     name: str
@@ -32,14 +39,21 @@ class Peer:
     decodes: bool = False
     paces: bool = False
     ours: bool = False
-    interpreter: Literal["here", "pipecat"] = "here"
+    interpreter: Literal["here", "pipecat", "fastrtc"] = "here"
     one_client: bool = False
     quick: bool = False
     needs: tuple[str, ...] = ()
+    measured_in: frozenset[str] = EVERYWHERE
+    cannot: frozenset[str] = frozenset()
+    arguments: tuple[str, ...] = ()
+    """Of its program, after the number of clients."""
+
+    def is_in(self, scenario: str) -> bool:
+        return scenario in self.measured_in - self.cannot
 
     def missing(self) -> list[str]:
-        """What this interpreter lacks for it. Pipecat's own interpreter is only looked for when it is needed."""
-        return [] if self.interpreter == "pipecat" else [name for name in self.needs if not _is_installed(name)]
+        """What this interpreter lacks for it. A foreign interpreter is only looked for when it is needed."""
+        return [] if self.interpreter != "here" else [name for name in self.needs if not _is_installed(name)]
 
     def facts(self, python: str = "", versions: dict[str, str] | None = None) -> PeerFacts:
         return PeerFacts(
@@ -52,36 +66,46 @@ class Peer:
         )
 
 
+def _ours(name: str, title: str, program: str, *needs: str, **more: Any) -> Peer:  # noqa: ANN401 - fields of Peer
+    return Peer(
+        name=name,
+        title=f"trio_transports {title}",
+        program=program,
+        decodes=True,
+        paces=True,
+        ours=True,
+        needs=("google.protobuf", *needs),
+        **more,
+    )
+
+
+def _floor(name: str, title: str, program: str, *needs: str, **more: Any) -> Peer:  # noqa: ANN401 - fields of Peer
+    return Peer(name=name, title=title, program=program, needs=needs, **more)
+
+
+def _in(*scenarios: str) -> frozenset[str]:
+    assert EVERYWHERE.issuperset(scenarios), scenarios
+    return frozenset(scenarios)
+
+
 PEERS = (
-    Peer(
-        name="ours-server",
-        title="trio_transports WebsocketServerTransport",
-        program="ours_server",
-        decodes=True,
-        paces=True,
-        ours=True,
+    _ours("ours-server", "WebsocketServerTransport", "ours_server", quick=True),
+    _ours("ours-direct", "WebsocketServerTransport, engine=direct", "ours_direct", quick=True),
+    _ours(
+        "ours-functions",
+        "engine=direct, the bot a pipeline of functions",
+        "ours_functions",
         quick=True,
-        needs=("google.protobuf",),
+        measured_in=_in("echo", "growth", "capacity", "pacing"),
     ),
-    Peer(
-        name="ours-direct",
-        title="trio_transports WebsocketServerTransport, engine=direct",
-        program="ours_direct",
-        decodes=True,
-        paces=True,
-        ours=True,
-        quick=True,
-        needs=("google.protobuf",),
-    ),
-    Peer(
-        name="ours-asgi",
-        title="trio_transports AsgiWebsocketTransport, FastAPI on serve_asgi",
-        program="ours_asgi",
-        decodes=True,
-        paces=True,
-        ours=True,
-        quick=True,
-        needs=("google.protobuf", "fastapi"),
+    _ours("ours-asgi", "AsgiWebsocketTransport, FastAPI on serve_asgi", "ours_asgi", "fastapi", quick=True),
+    _ours(
+        "ours-anycorn",
+        "AsgiWebsocketTransport, FastAPI on anycorn (trio)",
+        "ours_anycorn",
+        "fastapi",
+        "anycorn",
+        measured_in=_in("echo", "churn"),
     ),
     Peer(
         name="pipecat-fastapi",
@@ -91,6 +115,7 @@ PEERS = (
         paces=True,
         interpreter="pipecat",
         quick=True,
+        measured_in=EVERYWHERE - {"hostile"},
     ),
     Peer(
         name="pipecat-fastapi-uvloop",
@@ -99,6 +124,7 @@ PEERS = (
         decodes=True,
         paces=True,
         interpreter="pipecat",
+        measured_in=_in("echo", "growth", "capacity", "pacing", "churn"),
     ),
     Peer(
         name="pipecat-server",
@@ -108,35 +134,56 @@ PEERS = (
         paces=True,
         interpreter="pipecat",
         one_client=True,
+        measured_in=_in("echo"),
+        cannot=_in("growth", "capacity", "stall", "hostile"),
     ),
     Peer(
-        name="trio-websocket",
-        title="trio-websocket alone",
-        program="trio_websocket_bare",
+        name="fastrtc",
+        title="FastRTC WebSocketHandler on uvicorn, mu-law as base64 in JSON (another dialect: other work)",
+        program="fastrtc_echo",
+        decodes=True,
+        paces=True,
+        interpreter="fastrtc",
+        measured_in=_in("echo", "growth", "capacity", "churn", "memory"),
+        cannot=COMMANDS,
+    ),
+    _floor(
+        "trio-websocket",
+        "trio-websocket alone",
+        "trio_websocket_bare",
         quick=True,
+        measured_in=EVERYWHERE - {"hostile", "stall"},
     ),
-    Peer(
-        name="hypercorn",
-        title="hypercorn (trio) alone, raw ASGI",
-        program="hypercorn_bare",
+    _floor("hypercorn", "hypercorn (trio) alone, raw ASGI", "hypercorn_bare", measured_in=_in("echo", "churn")),
+    _floor(
+        "websockets-trio",
+        "websockets alone, on trio",
+        "websockets_trio",
+        "websockets.trio",
+        measured_in=_in("echo", "churn"),
     ),
-    Peer(
-        name="websockets-trio",
-        title="websockets alone, on trio",
-        program="websockets_trio",
-        needs=("websockets.trio",),
+    _floor(
+        "websockets-asyncio",
+        "websockets alone, on asyncio",
+        "websockets_asyncio",
+        "websockets",
+        measured_in=_in("echo", "churn"),
     ),
-    Peer(
-        name="websockets-asyncio",
-        title="websockets alone, on asyncio",
-        program="websockets_asyncio",
-        needs=("websockets",),
+    _floor(
+        "fastapi-uvicorn",
+        "FastAPI on uvicorn alone",
+        "fastapi_uvicorn",
+        "fastapi",
+        "uvicorn",
+        "websockets",
+        measured_in=_in("echo", "churn"),
     ),
-    Peer(
-        name="fastapi-uvicorn",
-        title="FastAPI on uvicorn alone",
-        program="fastapi_uvicorn",
-        needs=("fastapi", "uvicorn", "websockets"),
+    _floor(
+        "picows",
+        "picows alone, on asyncio: the floor, a frame is a call into Cython",
+        "picows_echo",
+        "picows",
+        measured_in=_in("echo", "growth", "churn"),
     ),
 )
 """In the order of every table. The first one that is Pipecat's is what ratios are taken against."""

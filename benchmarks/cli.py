@@ -1,20 +1,18 @@
-"""The command line: ``python -m benchmarks list | run | compare | report | profile``."""
+"""The command line: ``python -m benchmarks list | plan | run | compare | report | profile``."""
 
 import argparse
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table as RichTable
 
 from . import catalogue, scenarios
-from .bench import Bench
+from .bench import Bench, Progress
 from .compare import comparison_table
 from .machine import contention, machine_facts
 from .profile import NoProfiler, profile_tables, run_profile, run_steps
@@ -22,55 +20,13 @@ from .report import write_report
 from .results import Results, load, save
 from .tables import Table, all_tables, does, trouble_tables
 from .targets import promise_table
+from .terminal import Terminal, clock, show
 
 RESULTS = Path(__file__).parent / "results"
 WRONG, BROKEN = 1, 2
 PLAIN_WIDTH = 150
-
-
-def show(console: Console, table: Table) -> None:
-    rich = RichTable(title=table.title, title_justify="left", header_style="bold")
-    for index, column in enumerate(table.columns):
-        rich.add_column(column, justify="left" if index < 2 else "right", overflow="fold")
-    for index, row in enumerate(table.rows):
-        rich.add_row(*row, style="cyan" if index in table.ours else "")
-    console.print(rich)
-
-
-@final
-class Terminal:
-    """How far a run is, on a terminal; plain lines where there is none."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = Progress(
-            TextColumn("[bold]{task.fields[scenario]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}"),
-            console=console,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None, scenario="starting")
-
-    def __enter__(self) -> "Terminal":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
-
-    def scenario(self, name: str, steps: int) -> None:
-        self._bar.reset(self._task, total=steps, scenario=name, description="")
-        if not self._console.is_terminal:
-            self._console.print(name)
-
-    def step(self, what: str) -> None:
-        self._bar.update(self._task, advance=1, description=what)
-
-    def say(self, what: str) -> None:
-        self._console.print(what, style="yellow", markup=False)
+STARTING_S = 3.0
+"""About what a peer's program takes to be ready, most of it in imports."""
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
@@ -86,28 +42,43 @@ def do_list(console: Console) -> int:
     return 0
 
 
+def _planned(bench: Bench, chosen: Sequence[scenarios.Scenario]) -> Table:
+    """What a run will do and about how long it takes on a machine with nothing else to do."""
+    starting_s = STARTING_S * sum(not peer.one_client for peer in bench.peers)
+    rows = [(one.name, str(one.steps(bench)), clock(one.takes_s(bench)), one.what) for one in chosen]
+    rows.append(("servers", str(len(bench.peers)), clock(starting_s), "each program is started once"))
+    whole_s = starting_s + sum(one.takes_s(bench) for one in chosen)
+    rows.append(("all", "", clock(whole_s), "what the machine disturbs is measured again, and takes longer"))
+    bench.results.planned_s = whole_s
+    return Table(title="the plan", columns=("scenario", "steps", "about", "what"), rows=tuple(rows))
+
+
+def _bench(arguments: argparse.Namespace, progress: Progress, started: datetime) -> Bench:
+    return Bench(
+        peers=catalogue.chosen(arguments.peers, quick=arguments.quick),
+        named=arguments.peers is not None,
+        quick=arguments.quick,
+        results=Results(started=started.strftime("%Y-%m-%d %H:%M UTC"), quick=arguments.quick, machine=machine_facts()),
+        progress=progress,
+        rounds_override=arguments.rounds,
+    )
+
+
+def do_plan(console: Console, arguments: argparse.Namespace) -> int:
+    bench = _bench(arguments, Terminal(console), datetime.now(UTC))
+    show(console, _planned(bench, scenarios.chosen(arguments.names)))
+    return 0
+
+
 def do_run(console: Console, arguments: argparse.Namespace) -> int:
     chosen = scenarios.chosen(arguments.names)
-    peers = catalogue.chosen(arguments.peers, quick=arguments.quick)
     started = datetime.now(UTC)
-    results = Results(started=started.strftime("%Y-%m-%d %H:%M UTC"), quick=arguments.quick, machine=machine_facts())
     out = arguments.out or RESULTS / f"local-{started:%Y%m%d-%H%M%S}.json"
-    clock, contended = time.monotonic(), contention()
-    with (
-        Terminal(console) as progress,
-        Bench(
-            peers=peers,
-            quick=arguments.quick,
-            results=results,
-            progress=progress,
-            rounds_override=arguments.rounds,
-        ) as bench,
-    ):
-        for scenario in chosen:
-            scenario.run(bench)
-    results.took_s = time.monotonic() - clock
-    results.machine["cores contended"] = f"{(contention() - contended) / results.took_s:.0%} of the time"
-    save(results, out)
+    with Terminal(console) as progress, _bench(arguments, progress, started) as bench:
+        show(console, _planned(bench, chosen))
+        progress.planned_s = bench.results.planned_s
+        go_through(bench, chosen, out)
+    results = bench.results
     promised = promise_table(results)
     for table in (*all_tables(results), *trouble_tables(results), *([promised] if promised else [])):
         show(console, table)
@@ -116,6 +87,29 @@ def do_run(console: Console, arguments: argparse.Namespace) -> int:
         console.print(f"{len(results.wrong)} results are WRONG and were not timed", style="bold red")
         return WRONG
     return 0
+
+
+def go_through(bench: Bench, chosen: Sequence[scenarios.Scenario], out: Path) -> None:
+    """Run each scenario, and write the results after each: whatever ends a run, what it has measured is kept."""
+    results = bench.results
+    results.unfinished = [scenario.name for scenario in chosen]
+    began, contended = time.monotonic(), contention()
+
+    def keep() -> None:
+        results.took_s = time.monotonic() - began
+        results.machine["cores contended"] = (
+            f"{(contention() - contended) / max(results.took_s, 0.001):.0%} of the time"
+        )
+        save(results, out)
+
+    try:
+        for scenario in chosen:
+            scenario.run(bench)
+            results.unfinished.remove(scenario.name)
+            results.scenarios.append(scenario.name)
+            keep()
+    finally:
+        keep()
 
 
 def _short(path: Path) -> str:
@@ -168,11 +162,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="what can be measured, and whom")
+    plan = commands.add_parser("plan", help="what a run would do, and how long it would take")
     run = commands.add_parser("run", help="measure")
-    run.add_argument("names", nargs="*", metavar="SCENARIO", help="default: all")
-    run.add_argument("--quick", action="store_true", help="under three minutes: fewer peers, levels and rounds")
-    run.add_argument("--peers", nargs="+", metavar="PEER", help='default: all, or a few with --quick; "all" is all')
-    run.add_argument("--rounds", type=int, help="repeats of every measurement")
+    for made in (plan, run):
+        made.add_argument("names", nargs="*", metavar="SCENARIO", help="default: all")
+        made.add_argument("--quick", action="store_true", help="some minutes: fewer peers, levels and rounds")
+        made.add_argument(
+            "--peers", nargs="+", metavar="PEER", help='default: all, or a few with --quick; "all" is all'
+        )
+        made.add_argument("--rounds", type=int, help="repeats of every measurement")
     run.add_argument("--out", type=Path, metavar="FILE", help="default: benchmarks/results/local-TIME.json")
     compare = commands.add_parser("compare", help="two files of results")
     compare.add_argument("before", type=Path)
@@ -199,6 +197,8 @@ def main(arguments: list[str] | None = None) -> int:
         match parsed.command:
             case "list":
                 return do_list(console)
+            case "plan":
+                return do_plan(console, parsed)
             case "run":
                 return do_run(console, parsed)
             case "compare":

@@ -136,14 +136,14 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 @contextmanager
-def serving(peer: Peer, interpreter: str, *, clients: int = 1, counting: bool = False) -> Iterator[Server]:
+def serving(peer: Peer, interpreter: str, *, clients: int = 1, watched: str = "") -> Iterator[Server]:
     """Run a peer's server program. ``clients`` matters to one whose transport serves a single client.
 
-    With ``counting`` a program on trio counts the steps of its tasks.
+    ``watched``: a program on trio counts the "steps" of its tasks, or says which was the "longest".
     """
-    variables = {"TT_BENCH_STEPS": "1"} if counting else {}
+    variables = {"TT_BENCH_STEPS": watched} if watched else {}
     program = f"benchmarks.peers.{peer.program}"
-    with _process(interpreter, program, str(clients), **variables) as (process, errors):
+    with _process(interpreter, program, str(clients), *peer.arguments, **variables) as (process, errors):
         assert process.stdout is not None
         lines = Lines(process.stdout)
         line = lines.read(START_S)
@@ -151,7 +151,7 @@ def serving(peer: Peer, interpreter: str, *, clients: int = 1, counting: bool = 
             process.poll()
             raise DidNotStart(_tail(errors))
         ready: dict[str, Any] = json.loads(line)
-        target = Target(ports=tuple(ready["ports"]), pid=ready["pid"])
+        target = Target(ports=ready["ports"], pid=ready["pid"], workers=ready["workers"], **ready["facts"])
         yield Server(peer, target, ready["python"], ready["versions"], process, errors, lines)
 
 

@@ -117,7 +117,7 @@ def run_steps(peer: Peer, *, sessions: int, seconds: float, arrivals: str) -> Ta
 
     The instrument itself costs a few microseconds a step; the counts are exact.
     """
-    with serving(peer, sys.executable, clients=sessions, counting=True) as server, ThreadPoolExecutor(1) as pool:
+    with serving(peer, sys.executable, clients=sessions, watched="steps") as server, ThreadPoolExecutor(1) as pool:
         job = EchoJob(target=server.target, sessions=sessions, warm_s=1.0, window_s=seconds + 3, arrivals=arrivals)
         load = pool.submit(apply_load, job, within_s=seconds + 60)
         time.sleep(UNDER_WAY_S)

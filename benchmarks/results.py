@@ -18,6 +18,8 @@ from cattrs.preconf.json import make_converter
 from .micro.timing import Figure
 
 FORMAT: Literal[1] = 1
+CALM = 0.03
+"""A server that had to wait for a core for more than this share of the time was disturbed by somebody else."""
 Better = Literal["lower", "higher", "neither"]
 
 
@@ -67,6 +69,28 @@ class Skipped:
 
 
 @final
+@define(kw_only=True)
+class Noise:
+    """What the machine did to the measurements of a scenario."""
+
+    measured: int = 0
+    repeated: int = 0
+    """Tries that were made because somebody else had the server's core in the one before, or the clock was set."""
+    spoiled: int = 0
+    """Tries in which the wall clock was set; they are never timed."""
+    disturbed: int = 0
+    """Measurements that were kept though the server waited for a core for more than a small share of the time."""
+    waited_most: float = 0.0
+    """The largest such share."""
+
+    def add(self, waited: float) -> None:
+        """Count a measurement that was kept, with the share of time for which its server waited for a core."""
+        self.measured += 1
+        self.disturbed += waited > CALM
+        self.waited_most = max(self.waited_most, waited)
+
+
+@final
 @frozen(kw_only=True)
 class PeerFacts:
     """Who was measured: its title, what it does for each frame, and the versions it ran on."""
@@ -91,6 +115,13 @@ class Results:
     figures: list[Figure] = Factory(list)
     wrong: list[Wrong] = Factory(list)
     skipped: list[Skipped] = Factory(list)
+    noise: dict[str, Noise] = Factory(dict)
+    """By scenario."""
+    scenarios: list[str] = Factory(list)
+    """Those that were gone through to their end."""
+    unfinished: list[str] = Factory(list)
+    """Those that were asked for and not gone through: the run was cut short."""
+    planned_s: float = 0.0
     took_s: float = 0.0
 
     def of(self, scenario: str, metric: str | None = None) -> list[Measurement]:
@@ -106,8 +137,11 @@ _CONVERTER = make_converter(forbid_extra_keys=True)
 
 
 def save(results: Results, path: Path) -> None:
+    """Write the file anew, whole or not at all: a run writes it after each scenario, and may be cut short."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_CONVERTER.unstructure(results), indent=1) + "\n")
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(json.dumps(_CONVERTER.unstructure(results), indent=1) + "\n")
+    beside.replace(path)
 
 
 def load(path: Path) -> Results:

@@ -8,9 +8,23 @@ import threading
 from attrs import asdict
 
 from .churn import churn
+from .clocks import wall_clock_offset_ns
 from .echo import echo
+from .flood import flood
 from .hold import hold
-from .jobs import JOBS, ChurnJob, EchoJob, HoldJob, InterruptionJob, Job, Outcome, PlaybackJob, StallJob, Target
+from .jobs import (
+    JOBS,
+    ChurnJob,
+    EchoJob,
+    FloodJob,
+    HoldJob,
+    InterruptionJob,
+    Job,
+    Outcome,
+    PlaybackJob,
+    StallJob,
+    Target,
+)
 from .playback import interruption, playback
 from .stall import stall
 from .websocket import BrokenServer, SlowServer
@@ -19,7 +33,7 @@ from .websocket import BrokenServer, SlowServer
 def read_job(line: str) -> Job:
     fields = json.loads(line)
     kind = JOBS[fields.pop("job")]
-    target = Target(ports=tuple(fields["target"]["ports"]), pid=fields["target"]["pid"])
+    target = Target(**fields["target"])
     return kind(**fields | {"target": target})
 
 
@@ -42,6 +56,8 @@ def do(job: Job) -> Outcome:
                 return hold(job)
             case StallJob():
                 return stall(job)
+            case FloodJob():
+                return flood(job)
     except (BrokenServer, OSError) as exc:
         return Outcome(failure=f"{type(exc).__name__}: {exc}", slow=isinstance(exc, SlowServer))
 
@@ -54,7 +70,10 @@ def _end_with_parent() -> None:
 def main() -> None:
     job = read_job(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    print(json.dumps(asdict(do(job))), flush=True)
+    before_ns = wall_clock_offset_ns()
+    outcome = do(job)
+    outcome.numbers["clock_moved_s"] = (wall_clock_offset_ns() - before_ns) / 1e9
+    print(json.dumps(asdict(outcome)), flush=True)
     os._exit(0)
 
 

@@ -13,11 +13,11 @@ import time
 from typing import final
 
 from ..messages import AUDIO_TAG
-from .clocks import process_cpu_ns
+from .dialects import DIALECTS, Check
 from .echo import percentile
 from .jobs import ChurnJob, Outcome
 from .sessions import READABLE
-from .verify import EchoCheck, Faults, echo_frames, ring
+from .verify import Faults
 from .websocket import SO_TIMESTAMPNS, BrokenServer, Connection, close_frame, handshake_request
 
 PATIENCE_S = 10.0
@@ -44,12 +44,10 @@ class Call:
 class Churn:
     def __init__(self, job: ChurnJob) -> None:
         self._job = job
-        self._chunks = ring()
-        self._frames = echo_frames(self._chunks)
-        self._positions = {chunk: at for at, chunk in enumerate(self._chunks)}
+        self._dialect = DIALECTS[job.target.dialect]()
         self._poll = select.epoll()
         self._calls: dict[int, Call] = {}
-        self._checks: dict[int, EchoCheck] = {}
+        self._checks: dict[int, Check] = {}
         self._close = close_frame()
         self.faults = Faults()
         self._stopping = False
@@ -83,10 +81,10 @@ class Churn:
             if b"\r\n\r\n" in call.answer:
                 call.connection = Connection(call.sock, call.worker)
                 call.connection.take_handshake(call.answer)
-                check = EchoCheck(self._chunks, self._positions, call.worker + self.done, self.faults)
+                check = self._dialect.check(call.worker + self.done, self.faults)
                 self._checks[fd] = check
                 check.sent = 1
-                call.connection.send(self._frames[check.slot(0)])
+                call.connection.send(self._dialect.greeting() + self._dialect.frames[check.slot(0)])
             return
         check = self._checks[fd]
         _, messages = call.connection.receive()
@@ -112,7 +110,7 @@ class Churn:
             call = self._calls[fd]
             try:
                 if event & select.EPOLLOUT:
-                    call.sock.sendall(handshake_request(call.port))
+                    call.sock.sendall(handshake_request(call.port, self._job.target.path))
                     self._poll.modify(fd, READABLE)
                 else:
                     self._step(fd, call)
@@ -133,7 +131,9 @@ class Churn:
         for moment in (start + job.warm_s, start + job.warm_s + job.window_s):
             while time.monotonic() < moment:
                 self._turn()
-            marks.append((time.monotonic(), process_cpu_ns(job.target.pid), time.process_time_ns(), self.done))
+            marks.append(
+                (time.monotonic(), job.target.cpu_ns(), time.process_time_ns(), job.target.waited_ns(), self.done)
+            )
             if len(marks) == 1:
                 self.took_ms.clear()
         took_ms = sorted(self.took_ms)
@@ -141,7 +141,7 @@ class Churn:
         deadline = time.monotonic() + PATIENCE_S
         while self._calls and time.monotonic() < deadline:
             self._turn()
-        wall_s, server_ns, load_ns, done = (b - a for a, b in zip(*marks, strict=True))
+        wall_s, server_ns, load_ns, waited, done = (b - a for a, b in zip(*marks, strict=True))
         return Outcome(
             numbers={
                 "window_s": wall_s,
@@ -149,6 +149,7 @@ class Churn:
                 "slow_calls": self.slow,
                 "server_cpu_s": server_ns / 1e9,
                 "load_cpu_s": load_ns / 1e9,
+                "server_waited_s": waited / 1e9,
                 "call_p50_ms": percentile(took_ms, 0.5),
                 "call_p99_ms": percentile(took_ms, 0.99),
             },

@@ -4,6 +4,7 @@ import ctypes
 import os
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, final
 
@@ -22,6 +23,22 @@ def process_cpu_ns(pid: int) -> int:
 def waited_ns(pid: int) -> int:
     """How long a process's main thread was ready to run and had to wait for a core, so far."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+
+
+def wall_clock_offset_ns(
+    monotonic_ns: Callable[[], int] = time.monotonic_ns, wall_ns: Callable[[], int] = time.time_ns
+) -> int:
+    """By how much the wall clock is ahead of the monotonic one: the same for ever, unless somebody sets it.
+
+    Of several readings the one counts that took least time: nothing came between its two clocks.
+    """
+    readings = []
+    for _ in range(9):
+        before_ns = monotonic_ns()
+        wall = wall_ns()
+        after_ns = monotonic_ns()
+        readings.append((after_ns - before_ns, wall - (before_ns + after_ns) // 2))
+    return min(readings)[1]
 
 
 def private_bytes(pid: int) -> int:

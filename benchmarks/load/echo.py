@@ -19,15 +19,15 @@ from array import array
 from typing import Final, final
 
 from ..messages import CHUNK_MS
-from .clocks import Alarm, process_cpu_ns, waited_ns
+from .clocks import Alarm
+from .dialects import DIALECTS
 from .jobs import EchoJob, Outcome
 from .sessions import Sessions, sessions
-from .verify import EchoCheck, Faults, echo_frames, ring
+from .verify import Faults
 from .websocket import Connection
 
 LEAD_NS: Final = 200_000_000
 STALL_S: Final = 1.0
-GRACE_S: Final = 8.0
 BUSY: Final = 0.5
 """A server that used this share of a core was working, not idle."""
 
@@ -52,11 +52,13 @@ class Echo:
     def __init__(self, job: EchoJob, held: Sessions) -> None:
         self._job = job
         self._held = held
-        chunks = ring()
-        positions = {chunk: at for at, chunk in enumerate(chunks)}
-        self._frames = echo_frames(chunks)
+        dialect = DIALECTS[job.target.dialect]()
+        self._frames = dialect.frames
         self.faults = Faults()
-        self._checks = [EchoCheck(chunks, positions, index, self.faults) for index in range(job.sessions)]
+        self._checks = [dialect.check(index, self.faults) for index in range(job.sessions)]
+        for connection in held.connections:
+            if greeting := dialect.greeting():
+                held.send(connection, greeting)
         self._sent_at = [array("q") for _ in range(job.sessions)]
         self._round_trips_ms: array[float] = array("d")
         self._counting_from_ns = self._counting_to_ns = 0
@@ -124,11 +126,12 @@ class Echo:
                     marks.append(
                         (
                             time.monotonic_ns(),
-                            process_cpu_ns(job.target.pid),
+                            job.target.cpu_ns(),
                             time.process_time_ns(),
-                            waited_ns(job.target.pid),
+                            job.target.waited_ns(),
                             self.sent,
                             self.received,
+                            *job.target.each_cpu_ns(),
                         )
                     )
                 alarm.set(min(due_ns, end_ns))
@@ -141,16 +144,16 @@ class Echo:
 
     def _wait_for_the_rest(self) -> tuple[int, bool]:
         """How many chunks never came back, and whether the server was idle when they were given up."""
-        deadline = time.monotonic() + GRACE_S
-        progress_at, cpu_ns = time.monotonic(), process_cpu_ns(self._job.target.pid)
+        deadline = time.monotonic() + self._job.grace_s
+        progress_at, cpu_ns = time.monotonic(), self._job.target.cpu_ns()
         while self._missing() and (now := time.monotonic()) < deadline:
             if now - progress_at > STALL_S:
-                used_s = (process_cpu_ns(self._job.target.pid) - cpu_ns) / 1e9
+                used_s = (self._job.target.cpu_ns() - cpu_ns) / 1e9
                 return self._missing(), used_s < BUSY * (now - progress_at)
             before = self.received
             self._turn(0.1)
             if self.received != before:
-                progress_at, cpu_ns = time.monotonic(), process_cpu_ns(self._job.target.pid)
+                progress_at, cpu_ns = time.monotonic(), self._job.target.cpu_ns()
         return self._missing(), False
 
     def _missing(self) -> int:
@@ -164,7 +167,8 @@ class Echo:
         *,
         idle: bool,
     ) -> Outcome:
-        wall_ns, server_ns, load_ns, waited, sent, received = (b - a for a, b in zip(first, last, strict=True))
+        differences = (b - a for a, b in zip(first, last, strict=True))
+        wall_ns, server_ns, load_ns, waited, sent, received, *each_ns = differences
         if missing and idle:
             self.faults.lost += missing
             self.faults.add(f"{missing} chunks at the end never came back, and the server had nothing to do")
@@ -175,6 +179,7 @@ class Echo:
             "sent": sent,
             "received": received,
             "server_cpu_s": server_ns / 1e9,
+            "busiest_cpu_s": max(each_ns) / 1e9,
             "load_cpu_s": load_ns / 1e9,
             "server_waited_s": waited / 1e9,
             "round_trip_p50_ms": percentile(trips, 0.5),

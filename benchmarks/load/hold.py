@@ -8,7 +8,6 @@ Rules
 
 import time
 
-from .clocks import private_bytes
 from .echo import Echo
 from .jobs import EchoJob, HoldJob, Outcome
 from .sessions import Sessions, sessions
@@ -24,13 +23,13 @@ def _settle(held: Sessions, seconds: float) -> None:
 def hold(job: HoldJob) -> Outcome:
     with sessions(job.target, job.few) as held:
         _settle(held, job.settle_s)
-        empty_bytes = private_bytes(job.target.pid)
+        empty_bytes = job.target.memory_bytes()
         held.open(job.target, job.many - job.few)
         _settle(held, job.settle_s)
-        idle_bytes = private_bytes(job.target.pid)
+        idle_bytes = job.target.memory_bytes()
         talk = Echo(EchoJob(target=job.target, sessions=job.many, warm_s=0.1, window_s=job.talk_s), held)
         heard = talk.run()
-        active_bytes = private_bytes(job.target.pid)
+        active_bytes = job.target.memory_bytes()
         more = job.many - job.few
         return Outcome(
             numbers={

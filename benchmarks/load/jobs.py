@@ -1,8 +1,16 @@
 """What the load is asked to do and what it answers: plain values that cross a pipe as one JSON line each."""
 
+from collections.abc import Iterable
 from typing import final
 
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
+
+from .clocks import private_bytes, process_cpu_ns, waited_ns
+
+
+def _numbers(given: Iterable[int]) -> tuple[int, ...]:
+    """They come as a list from JSON."""
+    return tuple(given)
 
 
 @final
@@ -10,8 +18,31 @@ from attrs import Factory, frozen
 class Target:
     """The server under load. One that takes a single client has a port for each session."""
 
-    ports: tuple[int, ...]
+    ports: tuple[int, ...] = field(converter=_numbers)
     pid: int
+    workers: tuple[int, ...] = field(default=(), converter=_numbers)
+    """The processes that do the work, where ``pid`` only looks after them."""
+    path: str = "/"
+    dialect: str = "protobuf"
+    """What its messages are written in: a name of ``dialects.DIALECTS``."""
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return self.workers or (self.pid,)
+
+    def each_cpu_ns(self) -> list[int]:
+        return [process_cpu_ns(pid) for pid in self.pids]
+
+    def cpu_ns(self) -> int:
+        """CPU time of all that does the work, so far."""
+        return sum(self.each_cpu_ns())
+
+    def waited_ns(self) -> int:
+        """How long any of it was ready to run and had to wait for a core, so far."""
+        return sum(map(waited_ns, self.pids))
+
+    def memory_bytes(self) -> int:
+        return sum(map(private_bytes, self.pids))
 
     def port(self, session: int) -> int:
         return self.ports[session % len(self.ports)]
@@ -49,6 +80,8 @@ class EchoJob:
     warm_s: float
     window_s: float
     arrivals: str = "random"
+    grace_s: float = 8.0
+    """How long chunks that are still on their way are waited for."""
 
 
 @final
@@ -107,7 +140,16 @@ class StallJob:
     holes: tuple[tuple[float, float], ...]
 
 
-Job = EchoJob | PlaybackJob | InterruptionJob | ChurnJob | HoldJob | StallJob
+@final
+@frozen(kw_only=True)
+class FloodJob:
+    """One hostile peer: all messages of one of ``flood.FLOODS``."""
+
+    target: Target
+    kind: str
+
+
+Job = EchoJob | PlaybackJob | InterruptionJob | ChurnJob | HoldJob | StallJob | FloodJob
 JOBS: dict[str, type[Job]] = {
-    job.__name__: job for job in (EchoJob, PlaybackJob, InterruptionJob, ChurnJob, HoldJob, StallJob)
+    job.__name__: job for job in (EchoJob, PlaybackJob, InterruptionJob, ChurnJob, HoldJob, StallJob, FloodJob)
 }

@@ -18,7 +18,6 @@ from statistics import median
 from typing import Final, final
 
 from ..messages import CHUNK_MS, CHUNK_S, chunks_in, command_message
-from .clocks import process_cpu_ns, waited_ns
 from .echo import BUSY, percentile
 from .jobs import InterruptionJob, Outcome, PlaybackJob
 from .sessions import Sessions, sessions
@@ -85,17 +84,17 @@ def playback(job: PlaybackJob) -> Outcome:
         wanted = chunks_in(job.seconds)
         listening.listen(time.monotonic() + 0.2)
         start = time.monotonic()
-        waited_before_ns = waited_ns(job.target.pid)
-        before_ns, load_before_ns = process_cpu_ns(job.target.pid), time.process_time_ns()
+        waited_before_ns = job.target.waited_ns()
+        before_ns, load_before_ns = job.target.cpu_ns(), time.process_time_ns()
         listening.command(spread_s=CHUNK_S, play=job.seconds)
         give_up = start + job.seconds * 1.5 + 3
         at_end_ns = 0
         while any(check.expected < wanted for check in listening.checks) and time.monotonic() < give_up:
             if not at_end_ns and time.monotonic() > give_up - 1:
-                at_end_ns = process_cpu_ns(job.target.pid)
+                at_end_ns = job.target.cpu_ns()
             listening.listen(min(give_up, time.monotonic() + 0.05))
         took_s = time.monotonic() - start
-        now_ns = process_cpu_ns(job.target.pid)
+        now_ns = job.target.cpu_ns()
         server_s = (now_ns - before_ns) / 1e9
         load_s = (time.process_time_ns() - load_before_ns) / 1e9
         missing = sum(wanted - check.expected for check in listening.checks)
@@ -110,7 +109,7 @@ def playback(job: PlaybackJob) -> Outcome:
         return Outcome(
             numbers={
                 "window_s": took_s,
-                "server_waited_s": (waited_ns(job.target.pid) - waited_before_ns) / 1e9,
+                "server_waited_s": (job.target.waited_ns() - waited_before_ns) / 1e9,
                 "server_cpu_s": server_s,
                 "load_cpu_s": load_s,
                 "chunks": played,

@@ -25,7 +25,7 @@ class Sessions:
         """Open ``count`` more sessions, one after another."""
         for _ in range(count):
             index = len(self.connections)
-            connection = Connection.open(target.port(index), index)
+            connection = Connection.open(target.port(index), index, path=target.path)
             self.connections.append(connection)
             self.by_fd[connection.fd] = connection
             self.poll.register(connection.fd, READABLE)

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Final, final
 
 from ..messages import CHUNK_BYTES, CHUNK_S, audio_message, read_audio
-from .clocks import Alarm, waited_ns
+from .clocks import Alarm
 from .echo import phases_ns
 from .jobs import Outcome, StallJob
 from .sessions import Sessions, sessions
@@ -86,7 +86,7 @@ class Stall:
             for number in range(len(self._frames))
         )
         at, end = 0, self._start + job.seconds + TAIL_S
-        waited_before_ns, before = waited_ns(job.target.pid), time.monotonic()
+        waited_before_ns, before = job.target.waited_ns(), time.monotonic()
         alarm = Alarm()
         held.poll.register(alarm.fd, select.EPOLLIN | select.EPOLLET)
         try:
@@ -107,7 +107,7 @@ class Stall:
         finally:
             held.poll.unregister(alarm.fd)
             alarm.close()
-        waited_s = (waited_ns(job.target.pid) - waited_before_ns) / 1e9
+        waited_s = (job.target.waited_ns() - waited_before_ns) / 1e9
         return self._outcome(waited_s, time.monotonic() - before)
 
     def _outcome(self, waited_s: float, window_s: float) -> Outcome:

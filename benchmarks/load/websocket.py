@@ -126,13 +126,13 @@ class Connection:
         self._backlog = b""
 
     @classmethod
-    def open(cls, port: int, index: int, *, timeout_s: float = 10.0) -> "Connection":
+    def open(cls, port: int, index: int, *, path: str = "/", timeout_s: float = 10.0) -> "Connection":
         """Connect and shake hands; a server that refuses or does not answer is a ``BrokenServer``."""
         sock = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-            sock.sendall(handshake_request(port))
+            sock.sendall(handshake_request(port, path))
             connection = cls(sock, index)
             connection.take_handshake(_handshake_answer(sock))
         except TimeoutError:
@@ -211,8 +211,8 @@ def _handshake_answer(sock: socket.socket) -> bytes:
     return answer
 
 
-def handshake_request(port: int) -> bytes:
+def handshake_request(port: int, path: str) -> bytes:
     return (
-        f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {_KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()

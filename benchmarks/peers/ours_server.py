@@ -1,8 +1,10 @@
 """Our standalone server on its default engine, one session for each caller."""
 
+from collections.abc import Awaitable, Callable
+
 import trio
 
-from trio_transports import ServerReady, WebsocketServerParams, WebsocketServerTransport
+from trio_transports import ServerReady, Session, WebsocketServerParams, WebsocketServerTransport
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 
 from ..messages import SAMPLE_RATE
@@ -10,7 +12,7 @@ from .ours import PACKAGES, handle
 from .program import announce
 
 
-async def main(engine: str = "trio-websocket") -> None:
+async def main(engine: str = "trio-websocket", handler: Callable[[Session], Awaitable[None]] = handle) -> None:
     params = WebsocketServerParams(
         audio_in_enabled=True,
         audio_in_sample_rate=SAMPLE_RATE,
@@ -21,7 +23,7 @@ async def main(engine: str = "trio-websocket") -> None:
     )
     transport = WebsocketServerTransport(params, host="127.0.0.1", port=0, engine=engine)
     async with trio.open_nursery() as nursery:
-        ready: ServerReady = await nursery.start(transport.serve, handle)
+        ready: ServerReady = await nursery.start(transport.serve, handler)
         announce(ready.port, packages=PACKAGES)
 
 

@@ -28,23 +28,41 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _obey_parent(report: Callable[[], object]) -> None:
+def _obey_parent(report: Callable[[], object], on_end: Callable[[], object]) -> None:
     # The suite holds the other end of stdin: however it ends, this server does not outlive it.
     for _ in sys.stdin:
         print(json.dumps(report()), flush=True)
+    on_end()
     os._exit(0)
 
 
-def announce(*ports: int, packages: tuple[str, ...], **facts: str) -> None:
-    """Tell the suite where this server listens and what it is made of; the last step before serving."""
+def announce(
+    *ports: int,
+    packages: tuple[str, ...],
+    workers: tuple[int, ...] = (),
+    on_end: Callable[[], object] = tuple,
+    **facts: str,
+) -> None:
+    """Tell the suite where this server listens and what it is made of; the last step before serving.
+
+    ``workers`` are the processes that do the work, where this one does not. ``facts`` are a path and a dialect that are
+    not what the suite takes for granted. ``on_end`` is called when the suite has ended.
+    """
     report: Callable[[], object] = dict
-    if os.environ.get("TT_BENCH_STEPS"):
+    if what := os.environ.get("TT_BENCH_STEPS"):
         from .steps import install
 
-        report = install().report
-    threading.Thread(target=_obey_parent, args=(report,), name="obey the suite", daemon=True).start()
-    ready = {"ports": ports, "pid": os.getpid(), "python": platform.python_version(), "versions": _versions(packages)}
-    print(json.dumps(ready | {"facts": facts}), flush=True)
+        report = install(what).report
+    threading.Thread(target=_obey_parent, args=(report, on_end), name="obey the suite", daemon=True).start()
+    ready = {
+        "ports": ports,
+        "pid": os.getpid(),
+        "workers": workers,
+        "python": platform.python_version(),
+        "versions": _versions(packages),
+        "facts": facts,
+    }
+    print(json.dumps(ready), flush=True)
 
 
 def clients() -> int:

@@ -40,8 +40,28 @@ class Steps(trio.abc.Instrument):
         return {name: [count, self._took_ns[name]] for name, count in [*self._count.items()]}
 
 
-def install() -> Steps:
-    """Count from now on; called inside ``trio.run``."""
-    steps = Steps()
-    trio.lowlevel.add_instrument(steps)
-    return steps
+@final
+class LongestStep(trio.abc.Instrument):
+    """The longest step of any task since the last answer, in CPU time, so that waiting for a core is not counted."""
+
+    def __init__(self) -> None:
+        self._longest_ns = 0
+        self._began_ns = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._began_ns = time.thread_time_ns()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self._began_ns:
+            self._longest_ns = max(self._longest_ns, time.thread_time_ns() - self._began_ns)
+
+    def report(self) -> dict[str, list[int]]:
+        longest_ns, self._longest_ns = self._longest_ns, 0
+        return {"longest step": [1, longest_ns]}
+
+
+def install(what: str) -> Steps | LongestStep:
+    """Watch from now on; called inside ``trio.run``."""
+    watching = LongestStep() if what == "longest" else Steps()
+    trio.lowlevel.add_instrument(watching)
+    return watching

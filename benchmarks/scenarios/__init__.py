@@ -1,19 +1,12 @@
-"""What is measured: one module for each scenario, each with ``run(bench)``."""
+"""What is measured: one module for each scenario, each with ``run(bench)`` and the ``plan(bench)`` that it follows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import final
 
 from attrs import frozen
 
-from ..bench import Bench
-from .bus import run as run_bus
-from .churn import run as run_churn
-from .echo import run_capacity, run_echo
-from .memory import run as run_memory
-from .micro import run as run_micro
-from .micro import run_pictures
-from .playback import run_interruption, run_pacing
-from .stall import run as run_stall
+from ..bench import Bench, Part
+from . import bus, capacity, churn, echo, hostile, imports, memory, micro, playback, serve, stall
 
 
 @final
@@ -22,20 +15,48 @@ class Scenario:
     name: str
     what: str
     run: Callable[[Bench], None]
+    plan: Callable[[Bench], Sequence[Part]]
+    """Who is measured how often, and about how long it takes."""
+
+    def takes_s(self, bench: Bench) -> float:
+        return sum(part.takes_s for part in self.plan(bench))
+
+    def steps(self, bench: Bench) -> int:
+        return sum(part.steps for part in self.plan(bench))
 
 
 SCENARIOS = (
-    Scenario("echo", "CPU per echoed 20 ms frame and round trip, by number of paced sessions", run_echo),
-    Scenario("capacity", "how many sessions one server process holds before it falls behind", run_capacity),
-    Scenario("pacing", "how exactly played audio keeps time, and what playing it costs", run_pacing),
-    Scenario("interruption", "from the caller's interruption to the last byte of what was playing", run_interruption),
-    Scenario("churn", "connect, one frame there and back, close: calls per second and CPU per call", run_churn),
-    Scenario("memory", "memory of an idle and of an active session", run_memory),
-    Scenario("stall", "how late a live source's echo is before, during and after holes in it", run_stall),
-    Scenario("bus", "jobs and messages through a proxy pair", run_bus),
-    Scenario("pictures", "a picture of 640x480, raw and as JPEG, and 20 ms of Opus, piece by piece", run_pictures),
-    Scenario("micro", "serializers, audio, telephony and bus, function by function", run_micro),
+    Scenario("echo", "CPU per echoed 20 ms frame and round trip, 50 paced sessions", echo.run_echo, echo.plan_echo),
+    Scenario(
+        "pacing",
+        "how exactly played audio keeps time, and what playing it costs",
+        playback.run_pacing,
+        playback.plan_pacing,
+    ),
+    Scenario("capacity", "how many sessions one server process holds, by bisection", capacity.run, capacity.plan),
+    Scenario("churn", "connect, one frame there and back, close: calls per second", churn.run, churn.plan),
+    Scenario("memory", "memory of an idle and of an active session", memory.run, memory.plan),
+    Scenario("stall", "how late a live source's echo is before, during and after holes in it", stall.run, stall.plan),
+    Scenario("bus", "jobs and messages through a proxy pair", bus.run, bus.plan),
+    Scenario("import", "what the first import takes", imports.run, imports.plan),
+    Scenario("hostile", "memory and time that one hostile peer can take", hostile.run, hostile.plan),
+    Scenario("micro", "serializers, audio, telephony and bus, function by function", micro.run, micro.plan),
+    Scenario(
+        "interruption",
+        "from the caller's interruption to the last byte of what was playing",
+        playback.run_interruption,
+        playback.plan_interruption,
+    ),
+    Scenario("growth", "the echo's CPU and round trip from 1 to 200 sessions", echo.run_growth, echo.plan_growth),
+    Scenario("serve", "the serve command with one worker and with two", serve.run, serve.plan),
+    Scenario(
+        "pictures",
+        "a picture of 640x480, raw and as JPEG, and 20 ms of Opus, piece by piece",
+        micro.run_pictures,
+        micro.plan_pictures,
+    ),
 )
+"""In the order of a run: what the promises are about comes first, should it be cut short."""
 
 
 def chosen(names: list[str]) -> list[Scenario]:

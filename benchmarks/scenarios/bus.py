@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 
-from ..bench import Bench, Case
+from ..bench import Bench, Case, Part
 from ..catalogue import Peer
 from ..environment import NotInstalled, pipecat_python
 from ..processes import ROOT
@@ -34,6 +34,10 @@ BUS_PEERS = (
 )
 
 
+def plan(bench: Bench) -> list[Part]:
+    return [Part(peers=BUS_PEERS, rounds=bench.rounds(3, 5), each_s=1.8 if bench.quick else 4.0)]
+
+
 def run(bench: Bench) -> None:
     commands = {peer: [sys.executable, "-m", f"benchmarks.peers.{peer.program}"] for peer in BUS_PEERS}
     for peer, command in [*commands.items()]:
@@ -44,9 +48,9 @@ def run(bench: Bench) -> None:
                 bench.results.skipped.append(Skipped(scenario="bus", peer=peer.name, why=str(exc)))
                 del commands[peer]
     with bench.collecting("bus") as rounds:
-        all_rounds = bench.rounds(7, 7)
-        bench.progress.scenario("bus", len(all_rounds) * len(commands))
-        for _ in all_rounds:
+        [part] = plan(bench)
+        bench.progress.scenario("bus", part.rounds * len(commands))
+        for _ in range(part.rounds):
             for peer, command in commands.items():
                 bench.progress.step(peer.name)
                 done = subprocess.run(

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from ..bench import Bench
+from ..bench import Bench, Part
+from ..catalogue import Peer
 from ..environment import NotInstalled, pipecat_python
 from ..micro import Figure
 from ..micro.__main__ import AREAS
@@ -29,6 +30,19 @@ PICTURES = "pictures"
 """The area that is a scenario of its own."""
 
 
+def _plan(bench: Bench, names: Iterable[str], each_s: float) -> list[Part]:
+    programs = [Peer(name=name, title=name, program="") for name in names]
+    return [Part(peers=programs, rounds=bench.rounds(2, 3), each_s=1.0 if bench.quick else each_s)]
+
+
+def plan_pictures(bench: Bench) -> list[Part]:
+    return _plan(bench, [PICTURES], 4.0)
+
+
+def plan(bench: Bench) -> list[Part]:
+    return _plan(bench, [*(area for area in AREAS if area != PICTURES), "pipecat"], 4.0)
+
+
 def run_pictures(bench: Bench) -> None:
     _measure(bench, PICTURES, [_program(PICTURES)])
 
@@ -49,7 +63,7 @@ def _program(area: str) -> tuple[str, list[str]]:
 
 def _measure(bench: Bench, scenario: str, programs: list[tuple[str, list[str]]]) -> None:
     """Run each program in several rounds, and keep the best of each figure."""
-    all_rounds = bench.rounds(2, 3)
+    all_rounds = range(bench.rounds(2, 3))
     bench.progress.scenario(scenario, len(programs) * len(all_rounds))
     figures: list[Figure] = []
     broken: set[str] = set()

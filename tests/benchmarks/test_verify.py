@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from benchmarks.bench import judge
+from benchmarks.judging import judge
 from benchmarks.load.jobs import Outcome
 from benchmarks.load.verify import EchoCheck, Faults, PlaybackCheck, ring
 from benchmarks.messages import CHUNK_BYTES, audio_message, playback_chunk
