@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +17,14 @@ from .bench import Bench, Progress
 from .compare import comparison_table
 from .machine import contention, machine_facts
 from .profile import NoProfiler, profile_tables, run_profile, run_steps
-from .report import write_report
-from .results import Results, load, save
-from .tables import Table, all_tables, does, trouble_tables
+from .report import figures_block, write_figures, write_report
+from .results import Results, Wrong, load, save
+from .tables import Table, all_tables, does, noise_table, trouble_tables
 from .targets import promise_table
 from .terminal import Terminal, clock, show
 
 RESULTS = Path(__file__).parent / "results"
+README = RESULTS.parent.parent / "README.md"
 WRONG, BROKEN = 1, 2
 PLAIN_WIDTH = 150
 STARTING_S = 3.0
@@ -79,8 +81,8 @@ def do_run(console: Console, arguments: argparse.Namespace) -> int:
         progress.planned_s = bench.results.planned_s
         go_through(bench, chosen, out)
     results = bench.results
-    promised = promise_table(results)
-    for table in (*all_tables(results), *trouble_tables(results), *([promised] if promised else [])):
+    last = [table for table in (noise_table(results), promise_table(results)) if table]
+    for table in (*all_tables(results), *trouble_tables(results), *last):
         show(console, table)
     console.print(f"{results.took_s:.0f} s; results in {_short(out)}")
     if results.wrong:
@@ -104,7 +106,13 @@ def go_through(bench: Bench, chosen: Sequence[scenarios.Scenario], out: Path) ->
 
     try:
         for scenario in chosen:
-            scenario.run(bench)
+            try:
+                scenario.run(bench)
+            except Exception as exc:  # of the suite itself: it costs its own scenario, and the run ends with 1
+                traceback.print_exc()
+                bench.progress.say(f"{scenario.name} broke off: {exc!r}")
+                results.wrong.append(Wrong(scenario=scenario.name, peer="", what=f"it broke off: {type(exc).__name__}"))
+                continue
             results.unfinished.remove(scenario.name)
             results.scenarios.append(scenario.name)
             keep()
@@ -133,8 +141,15 @@ def _newest() -> Path:
 
 def do_report(console: Console, arguments: argparse.Namespace) -> int:
     source = arguments.file or _newest()
-    for path in write_report(load(source), arguments.to, arguments.name or source.stem):
+    results = load(source)
+    for path in write_report(results, arguments.to, arguments.name or source.stem):
         console.print(_short(path))
+    block = figures_block(results, _short(source))
+    print(f"\n{block}" if block else "\nnone of the README's figures was measured")
+    # Only what is kept in the repository is worth a README's word.
+    is_kept = source.resolve().parent == RESULTS.resolve() and not source.name.startswith("local-")
+    if is_kept and arguments.to == RESULTS and write_figures(README, block):
+        console.print(f"written into {_short(README)}")
     return 0
 
 

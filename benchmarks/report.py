@@ -1,13 +1,16 @@
 """The report of a run: one Markdown file with every table, and the plots it shows, beside each other in one folder."""
 
+import re
 from pathlib import Path
+
+from attrs import evolve
 
 from . import svg
 from .catalogue import BASELINE, PEERS
 from .results import Measurement, Results
 from .summary import number
-from .tables import CURVE, HEADLINES, all_tables, markdown, trouble_tables
-from .targets import promise_table
+from .tables import CURVE, HEADLINES, all_tables, markdown, noise_table, trouble_tables
+from .targets import FIGURES, promise_table
 
 NOTES = {
     "echo": "Server CPU for one 20 ms frame, in and out (lower is better)",
@@ -15,6 +18,7 @@ NOTES = {
     "pacing": "Gap error, 99th percentile, while playing (lower is better)",
     "churn": "Calls per second: connect, one frame, close (higher is better)",
     "memory": "Memory of an idle session (lower is better)",
+    "serve": "Calls per second of the serve command, by workers (higher is better)",
     "stall": "Echo latency from one second after a 300 ms hole in a live source (lower is better)",
 }
 
@@ -54,7 +58,7 @@ def bar_plot(results: Results, scenario: str) -> str | None:
 def growth_plot(results: Results, metric: str, up: str) -> str | None:
     """How a figure of the echo grows with the number of sessions; None with fewer than two levels."""
     series: dict[str, dict[float, float]] = {}
-    for scenario in ("capacity", "echo"):
+    for scenario in ("capacity", "growth", "echo"):
         for measurement in results.of(scenario, metric):
             if measurement.sessions is not None and measurement.case in ("", "search"):
                 series.setdefault(measurement.peer, {})[measurement.sessions] = measurement.middle
@@ -105,6 +109,26 @@ def write_report(results: Results, folder: Path, name: str = "report") -> list[P
     return [path, *written]
 
 
+def figures_block(results: Results, file: str) -> str:
+    """What the README shows of this run, between the markers that name its file; "" where none of it was measured."""
+    table = promise_table(results)
+    rows = tuple(row for name in FIGURES for row in (table.rows if table else ()) if row[0] == name)
+    if table is None or not rows:
+        return ""
+    lines = markdown(evolve(table, rows=rows)).splitlines()[2:]
+    return "\n".join([f"<!-- figures: {file} -->", *lines, "<!-- /figures -->"])
+
+
+def write_figures(readme: Path, block: str) -> bool:
+    """Put the block where the README has one; False where it has none, or where nothing is to be put."""
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    whole = re.compile(r"<!-- figures: \S+ -->\n.*?<!-- /figures -->", re.DOTALL)
+    if not block or not whole.search(text):
+        return False
+    readme.write_text(whole.sub(lambda _found: block, text, count=1), encoding="utf-8")
+    return True
+
+
 def _document(results: Results, plots: list[str]) -> str:
     facts = "; ".join(f"{key} {value}" for key, value in results.machine.items())
     kind = "quick run" if results.quick else "full run"
@@ -115,14 +139,17 @@ def _document(results: Results, plots: list[str]) -> str:
         "",
         "Every ratio is between peers measured in the same run, round by round. Figures in microseconds are of that "
         "machine only. A peer that only moves bytes neither decodes nor paces: it is a floor, not a rival. Gaps and "
-        "round trips are timed by the kernel. `load CPU` is the load generator's own.",
+        "round trips are timed by the kernel. `load CPU` is the load generator's own. A measurement that the machine "
+        "disturbed was repeated; what it could not be spared stands under *noise*.",
         "",
     ]
     promised = promise_table(results)
     if promised:
         parts += [markdown(promised)]
     parts += [f"![{plot}]({plot})\n" for plot in plots]
-    parts += [markdown(table) for table in (*trouble_tables(results), *all_tables(results))]
+    noise = noise_table(results)
+    tables = (*trouble_tables(results), *([noise] if noise else []), *all_tables(results))
+    parts += [markdown(table) for table in tables]
     parts += ["### who was measured", ""]
     for name, peer in results.peers.items():
         versions = ", ".join(f"{package} {version}" for package, version in peer.versions.items())

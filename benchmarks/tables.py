@@ -24,9 +24,13 @@ HEADLINES = {
     "churn": "calls per second",
     "memory": "idle session",
     "stall": "a second after a hole",
+    "growth": "server CPU per frame",
+    "serve": "calls per second",
+    "import": "CPU",
+    "hostile": "memory taken",
 }
 """What the ratio of each scenario is taken of."""
-BASELINES = {"bus": "pipecat-bus"}
+BASELINES = {"bus": "pipecat-bus", "serve": "serve-1", "import": "parts-import", "hostile": "ours-server"}
 """What it is taken to, where that is another peer than ``BASELINE``."""
 
 
@@ -88,6 +92,7 @@ def _table(results: Results, scenario: str, found: Sequence[Measurement], sessio
     units = {measurement.metric: measurement.unit for measurement in here}
     by_key = {(measurement.peer, measurement.metric): measurement for measurement in here}
     headline = HEADLINES.get(scenario, metrics[0])
+    headline = headline if headline in metrics else metrics[0]
     baseline = BASELINES.get(scenario, BASELINE)
     base = by_key.get((baseline, headline))
     rows: list[tuple[str, ...]] = []
@@ -144,10 +149,30 @@ def trouble_tables(results: Results) -> list[Table]:
             (one.peer, f"{one.scenario} {case_title(one.sessions, '')}".strip(), one.what) for one in results.wrong
         )
         tables.append(Table(title="WRONG: reported, not timed", columns=("peer", "where", "what"), rows=rows))
+    if results.unfinished:
+        rows = tuple(("", scenario, "the run was cut short") for scenario in results.unfinished)
+        tables.append(Table(title="not gone through", columns=("peer", "where", "why"), rows=rows))
     if results.skipped:
         rows = tuple((one.peer, one.scenario, one.why) for one in results.skipped)
         tables.append(Table(title="not measured", columns=("peer", "where", "why"), rows=rows))
     return tables
+
+
+def noise_table(results: Results) -> Table | None:
+    """What the machine did to each scenario; None where nothing was counted."""
+    rows = [
+        (
+            scenario,
+            str(noise.measured),
+            str(noise.repeated),
+            str(noise.spoiled),
+            str(noise.disturbed),
+            f"{noise.waited_most:.1%}",
+        )
+        for scenario, noise in results.noise.items()
+    ]
+    columns = ("scenario", "kept", "repeated", "spoiled: the clock was set", "disturbed", "waited for a core, at most")
+    return Table(title="noise: what the machine did", columns=columns, rows=tuple(rows)) if rows else None
 
 
 def markdown(table: Table) -> str:

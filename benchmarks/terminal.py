@@ -54,7 +54,8 @@ class Terminal:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def scenario(self, name: str, steps: int) -> None:
         self._scenario, self._steps, self._at = name, steps, 0

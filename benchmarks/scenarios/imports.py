@@ -16,6 +16,7 @@ PEERS = (
     Peer(name="parts-import", title="import trio, numpy, trio_websocket", program=""),
 )
 _MEASURED = """
+import time
 began, cpu = time.perf_counter(), time.process_time()
 {statement}
 print(time.perf_counter() - began, time.process_time() - cpu)
