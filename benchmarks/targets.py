@@ -198,13 +198,16 @@ _BUS_CPU = Promise(
     base="pipecat-bus",
     limit=0.4,
 )
-_IMPORT = Promise(
-    what="import trio_transports, CPU",
-    peer="ours-import",
-    scenario="import",
-    metric="CPU",
-    base="parts-import",
-    limit=1.3,
+_IMPORTS = tuple(
+    Promise(
+        what=f"{what}, CPU",
+        peer=peer,
+        scenario="import",
+        metric="CPU",
+        base="parts-import",
+        limit=1.3,
+    )
+    for what, peer in (("import trio_transports", "ours-import"), ("import what a server needs", "ours-first-server"))
 )
 PROMISES = (
     *(_echo(peer, BASELINE, limit) for peer, limit in zip(OURS, (0.55, 0.35, 0.60), strict=True)),
@@ -225,7 +228,7 @@ PROMISES = (
     *(_calls(peer, limit) for peer, limit in zip(OURS, (4, 6, 3.5), strict=True)),
     _BUS,
     _BUS_CPU,
-    _IMPORT,
+    *_IMPORTS,
     *(promise for peer in OURS for promise in _hostile(peer)),
     *(_interruption(peer) for peer in OURS),
 )

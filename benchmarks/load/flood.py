@@ -8,6 +8,7 @@ Rules
 """
 
 import json
+import socket
 import struct
 import threading
 import time
@@ -95,12 +96,11 @@ def send_all(connection: Connection, messages: list[bytes], *, reads: bool) -> i
         for message in messages:
             connection.sock.sendall(masked_frame(message, BINARY))
             sent += 1
+        connection.sock.shutdown(socket.SHUT_WR)
     except OSError:
         return sent  # it was shown the door, or is no longer read
-    # What it was sent last takes effect once it was read: a server that has gone has read everything.
-    until = time.monotonic() + PATIENCE_S
-    while reads and reader.is_alive() and time.monotonic() < until:
-        time.sleep(0.02)
+    if reads:
+        reader.join(PATIENCE_S)  # a server that has gone has read everything
     return sent
 
 

@@ -24,7 +24,7 @@ def _kinds(bench: Bench) -> tuple[str, ...]:
 
 def plan(bench: Bench) -> list[Part]:
     peers = [peer for peer in bench.peers_in("hostile") if peer.ours]
-    each_s = STARTING_S + len(_kinds(bench)) * (0.9 + PATIENCE_S / 3)
+    each_s = STARTING_S + len(_kinds(bench)) * (0.9 + PATIENCE_S / 6)
     return [Part(peers=peers, rounds=bench.rounds(1, 1), each_s=each_s)]
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bench import Bench, Case
-from benchmarks.catalogue import Peer
-from benchmarks.load.jobs import ChurnJob, EchoJob, HoldJob, InterruptionJob, Job, PlaybackJob, Target
+from benchmarks.catalogue import PEERS, Peer
+from benchmarks.load.jobs import ChurnJob, EchoJob, FloodJob, HoldJob, InterruptionJob, Job, PlaybackJob, Target
 from benchmarks.processes import ROOT, DidNotStart, apply_load, serving
 from benchmarks.results import Results
+from benchmarks.scenarios.serve import PEERS as SERVED
 
 pytestmark = pytest.mark.alone
 
@@ -58,6 +59,39 @@ def test_every_job_against_an_honest_server() -> None:
     assert echo["received"] > 0
     assert echo["server_cpu_s"] > 0
     assert not is_alive(pid)
+
+
+@pytest.mark.parametrize("name", ["ours-functions", "ours-anycorn", "picows", "serve-2"])
+def test_peers_answer_as_the_suite_asks(name: str) -> None:
+    """Every chunk comes back as it was sent, a call closes with 1000, and the program ends with the suite."""
+    [peer] = [peer for peer in (*PEERS, *SERVED) if peer.name == name]
+    assert peer.missing() == []
+    with serving(peer, sys.executable, clients=2) as server:
+        pids = server.target.pids
+        assert len(pids) == (2 if name == "serve-2" else 1)
+        echo = apply_load(EchoJob(target=server.target, sessions=2, warm_s=0.1, window_s=0.3), within_s=30)
+        churn = apply_load(ChurnJob(target=server.target, workers=2, warm_s=0.1, window_s=0.2), within_s=30)
+    for outcome in (echo, churn):
+        assert (outcome.failure, outcome.altered, outcome.lost) == ("", 0, 0), outcome
+    assert echo.numbers["received"] > 0
+    assert abs(echo.numbers["clock_moved_s"]) < 1
+    until = time.monotonic() + 30
+    while any(map(is_alive, pids)) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not any(map(is_alive, pids))
+
+
+def test_a_flood_is_measured() -> None:
+    """What the server took at most while it lasted, and its longest step; the server lives on."""
+    [peer] = [peer for peer in PEERS if peer.name == "ours-direct"]
+    with serving(peer, sys.executable, watched="longest") as server:
+        for _ in range(2):
+            outcome = apply_load(FloodJob(target=server.target, kind="many parts"), within_s=60)
+            assert outcome.failure == ""
+            assert outcome.numbers["sent"] > 0
+            assert outcome.numbers["peak_bytes"] >= outcome.numbers["before_bytes"] > 0
+            assert server.ask()["longest step"][1] > 0
+        assert server.is_running
 
 
 @pytest.mark.parametrize("lie", ["shorten", "alter", "lose", "join"])
