@@ -16,7 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("frames",),
     ("serializers",),
     ("params",),
-    ("_nursery", "wire"),
+    ("_nursery", "_sleeper", "wire"),
     ("session",),
     ("transports", "hosting"),
     ("bus", "agent", "pipeline", "telephony", "observe"),

@@ -83,6 +83,10 @@ class WebsocketServerParams(_AcceptingParams):
     health_path: str | None = field(default="/health", validator=checks.path)
     """The path at which a plain GET is answered with 200, and with 503 once the server is leaving, for load balancers.
     None answers no path: then a probe gets the same page as any browser."""
+    share_wakes: bool = field(default=True, validator=checks.flag)
+    """Whether what comes from several callers within 2 ms is read at one waking of the process. It is done only while
+    more than 15 callers are heard in 20 ms: then a frame costs less CPU, and takes a millisecond longer on average.
+    With fewer nothing waits. TLS callers are read one by one, as all are where there is no epoll (it is Linux's)."""
 
 
 @documented

@@ -19,7 +19,7 @@ from typing import Protocol, final
 import trio
 from attrs import define, field
 
-from .sleeper import Sleeper
+from .._sleeper import Sleeper
 from .state import Life
 from .track import Track
 

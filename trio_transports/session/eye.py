@@ -20,13 +20,13 @@ import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
+from .._sleeper import Sleeper
 from ..errors import RemoteProtocolError
 from ..frames import ImageFrame, SpriteFrame
 from ..params import TransportParams
 from ..video.pixels import is_pixel_format
 from ..video.shaping import as_pixels, check_image
 from .pictures import images_of
-from .sleeper import Sleeper
 from .statistics import Counters
 from .unread import Unread
 

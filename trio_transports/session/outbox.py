@@ -14,12 +14,12 @@ from typing import final
 import trio
 from attrs import define, field
 
+from .._sleeper import Sleeper
 from ..errors import ConnectionClosed
 from ..serializers.protocol import Message, Numbers
 from ..wire.protocol import SendsNow, Wire
 from .deadline import Deadline
 from .lanes import PACED_LIMIT, REPLY_LIMIT, Lanes, Paced
-from .sleeper import Sleeper
 from .statistics import Counters
 
 

@@ -20,6 +20,7 @@ from typing import final
 import trio
 from attrs import define, evolve, field
 
+from .._sleeper import Sleeper
 from ..errors import LocalProtocolError
 from ..frames import ImageFrame, SpriteFrame
 from ..params import TransportParams
@@ -29,7 +30,6 @@ from ..video.codec import PictureEncoder, codec_named
 from ..video.shaping import PictureShape, check_image
 from .outbox import Outbox
 from .pictures import Job, LiveShowing, Showing, StillShowing, images_of
-from .sleeper import Sleeper
 from .statistics import Counters
 from .track import NO_AUDIO
 

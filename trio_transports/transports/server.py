@@ -205,6 +205,7 @@ def _rules(params: WebsocketServerParams) -> DoorRules:
         max_messages_per_second=params.max_messages_per_second,
         max_bytes_per_second=params.max_bytes_per_second,
         health_path=params.health_path,
+        shares_wakes=params.share_wakes,
     )
 
 

@@ -33,6 +33,7 @@ from .rfc6455 import Close, Opcode, Parser, Ping, Pong, Received, Violation, enc
 from .settings import WireSettings
 from .stream import OwnedStream, TCPStream, peer_address
 from .upgrade import upgrade_as_client
+from .wakes import SharedWakes
 
 _PIECE_BYTES: Final = 16 * 1024
 """Of a backlog, written at a time: that a peer takes it slowly is seen by the piece."""
@@ -394,6 +395,7 @@ async def accept_wire(
     subprotocols: Sequence[str] = (),
     plain: Plain = nothing,
     settings: WireSettings,
+    wakes: SharedWakes | None = None,
 ) -> AsyncIterator[Wire]:
     """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; else raise HandshakeRejected."""
     owned = OwnedStream(stream)
@@ -406,15 +408,17 @@ async def accept_wire(
         except _STREAM_ERRORS as exc:
             raise ConnectionClosed(1006, "the handshake was cut off", initiator="error") from exc
         wire = DirectWire(peer, owned, Parser(from_client=True, max_message_bytes=settings.max_message_bytes), False)
-        async with _kept(wire, owned, trailing, settings):
+        async with _kept(wire, owned, trailing, settings, wakes):
             yield wire
     finally:
         owned.close()
 
 
 @asynccontextmanager
-async def _kept(wire: DirectWire, owned: OwnedStream, trailing: bytes, settings: WireSettings) -> AsyncIterator[None]:
-    owned.opened()
+async def _kept(
+    wire: DirectWire, owned: OwnedStream, trailing: bytes, settings: WireSettings, wakes: SharedWakes | None = None
+) -> AsyncIterator[None]:
+    owned.opened(wakes)
     await wire.take_first(trailing)
     async with open_services() as services:
         services.start_soon(wire.keep, settings, name="keeper")

@@ -11,6 +11,7 @@ from .answering import Admit, Plain, nothing
 from .protocol import Wire
 from .settings import WireSettings
 from .stream import TCPStream
+from .wakes import SharedWakes
 
 
 class Connect(Protocol):
@@ -30,7 +31,10 @@ class Connect(Protocol):
 
 
 class Accept(Protocol):
-    """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; ``plain`` answers other requests."""
+    """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; ``plain`` answers other requests.
+
+    With ``wakes`` it is read at wakes that it shares with the server's others.
+    """
 
     def __call__(
         self,
@@ -40,6 +44,7 @@ class Accept(Protocol):
         subprotocols: Sequence[str] = (),
         plain: Plain = nothing,
         settings: WireSettings,
+        wakes: SharedWakes | None = None,
     ) -> AbstractAsyncContextManager[Wire]: ...
 
 

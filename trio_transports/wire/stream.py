@@ -14,14 +14,16 @@ Rules
 7. With ``tells_by_reading``, a write that fails on an open plain connection fails in silence, and so does each after:
    the peer's last words may be waiting to be read, and an engine that hears of a failed write never reads them. The
    reader gets what is there, and then the end.
+8. With a ``seat`` (``wire.wakes``) it is read at a waking that it shares with others. What fills a read whole is
+   followed by another at once: who has much to say is not held back.
 
 With ``write_timeout_s`` the stream guards writers that know no deadline, as a web server's:
 
-8. A piece of ``PIECE_BYTES`` that the peer does not take within that time resets the connection. A slow peer that goes
+9. A piece of ``PIECE_BYTES`` that the peer does not take within that time resets the connection. A slow peer that goes
    on reading is not a stalled one, however much is sent to it at once.
-9. A write that is cancelled, before it begins or midway, resets the connection: half a frame may be on the wire, and
+10. A write that is cancelled, before it begins or midway, resets the connection: half a frame may be on the wire, and
    nothing may follow it. A second writer meanwhile is a mistake, and told so.
-10. Others still get their turn: each write notices a cancellation, and every ``_WRITES_PER_TURN``-th lets them run. An
+11. Others still get their turn: each write notices a cancellation, and every ``_WRITES_PER_TURN``-th lets them run. An
    app that writes without end to a peer that reads as fast would otherwise have the whole process to itself.
 """
 
@@ -34,6 +36,8 @@ from typing import Final, TypeAlias, final
 
 import trio
 from attrs import define, field
+
+from .wakes import Seat, SharedWakes
 
 TCPStream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
 
@@ -82,6 +86,9 @@ class OwnedStream(trio.abc.Stream):
     _is_open: bool = field(default=False, init=False)
     _put_back: bytes = field(default=b"", init=False, repr=False)
     """Read before everything else."""
+    _seat: Seat | None = field(default=None, init=False)
+    _has_more: bool = field(default=False, init=False)
+    """The last read was filled whole: rule 8."""
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -96,10 +103,12 @@ class OwnedStream(trio.abc.Stream):
         """Have ``data`` read next."""
         self._put_back = data
 
-    def opened(self) -> None:
-        """The handshake is over: what arrives now is bounded by the message limit."""
+    def opened(self, wakes: SharedWakes | None = None) -> None:
+        """The handshake is over: what arrives now is bounded by the message limit, and read at shared wakes."""
         self._is_open = True
         self.handshake_data = b""
+        if wakes is not None and self._descriptor is not None and not self._is_closed:
+            self._seat = wakes.seat(self._descriptor)
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self._stream, trio.SocketStream):
@@ -161,7 +170,7 @@ class OwnedStream(trio.abc.Stream):
         if self._is_closed:
             raise trio.ClosedResourceError("this stream was closed by this side")
         if self._writing:
-            raise trio.BusyResourceError("another task is writing to this connection")  # rule 9
+            raise trio.BusyResourceError("another task is writing to this connection")  # rule 10
         self._writing = True
         try:
             self._writes += 1
@@ -181,7 +190,7 @@ class OwnedStream(trio.abc.Stream):
         with trio.move_on_after(timeout_s), memoryview(piece) as whole, whole[start:] as rest:
             await self._stream.send_all(rest)
             return
-        raise trio.BrokenResourceError(f"the peer did not read for {timeout_s:g} s")  # rule 8
+        raise trio.BrokenResourceError(f"the peer did not read for {timeout_s:g} s")  # rule 9
 
     def write_now(self, data: bytes | bytearray | memoryview) -> int:
         """Write what the kernel takes without waiting; return how many bytes that was. Not for TLS."""
@@ -220,11 +229,19 @@ class OwnedStream(trio.abc.Stream):
         while True:
             if self._is_closed:
                 raise trio.ClosedResourceError("this stream was closed by this side")
-            await trio.lowlevel.wait_readable(descriptor)
+            if self._has_more:
+                self._has_more = False
+                await trio.lowlevel.checkpoint()
+            elif self._seat is None:
+                await trio.lowlevel.wait_readable(descriptor)
+            else:
+                await self._seat.readable()
             if self._descriptor != descriptor:  # closed since it woke: the descriptor may be another's
                 continue
             try:
-                return os.read(descriptor, max_bytes)
+                data = os.read(descriptor, max_bytes)
+                self._has_more = len(data) == max_bytes and self._seat is not None
+                return data
             except BlockingIOError:
                 continue
             except OSError as exc:
@@ -248,6 +265,8 @@ class OwnedStream(trio.abc.Stream):
         self._is_closed = True
         if self._descriptor is not None:
             self._descriptor = -1
+        if self._seat is not None:
+            self._seat.leave()
         raw_socket(self._stream).close()
         self._end()
 

@@ -43,6 +43,7 @@ from .refusal import refusal_in
 from .rfc6455 import encode_close
 from .settings import WireSettings
 from .stream import OwnedStream, TCPStream, peer_address
+from .wakes import SharedWakes
 
 logger = logging.getLogger("trio_transports.wire")
 
@@ -247,6 +248,7 @@ async def accept_wire(
     subprotocols: Sequence[str] = (),
     plain: Plain = nothing,
     settings: WireSettings,
+    wakes: SharedWakes | None = None,
 ) -> AsyncIterator[Wire]:
     """Upgrade an accepted stream, as its server, if ``admit`` lets the caller in; else raise HandshakeRejected."""
     owned = OwnedStream(stream)
@@ -269,7 +271,7 @@ async def accept_wire(
             owned.outlives_engine = partial(_is_violated, connection)  # rule 8
             return TrioWebsocketWire(asked.peer, connection, owned)
 
-        async with _engine(open_wire, owned, settings, what=what) as wire:
+        async with _engine(open_wire, owned, settings, what=what, wakes=wakes) as wire:
             yield wire
     finally:
         owned.close()
@@ -302,12 +304,13 @@ async def _engine(
     settings: WireSettings,
     *,
     what: str,
+    wakes: SharedWakes | None = None,
 ) -> AsyncIterator[TrioWebsocketWire]:
     """Run the engine's tasks around the body, and close the stream however that ends."""
     opening = _Opening()
     try:
         async with open_services() as services:
-            services.start_soon(_run_engine, open_wire, owned, opening, what, name="websocket engine")
+            services.start_soon(_run_engine, open_wire, owned, opening, what, wakes, name="websocket engine")
             wire = await opening.outcome()
             if settings.ping_interval_s is not None:
                 services.start_soon(keep_alive, wire, settings.ping_interval_s, settings.ping_timeout_s, name="ping")
@@ -346,13 +349,14 @@ async def _run_engine(
     owned: OwnedStream,
     opening: _Opening,
     what: str,
+    wakes: SharedWakes | None,
 ) -> None:
     try:
         async with trio.open_nursery() as nursery:
             owned.on_end = nursery.cancel_scope.cancel  # rule 5
             wire = await open_wire(nursery)
             owned.on_end = None
-            owned.opened()
+            owned.opened(wakes)
             owned.tells_by_reading = True  # rule 10
             opening.succeed(wire)
     except ExceptionGroup as group:

@@ -32,6 +32,7 @@ from ..protocol import Wire
 from ..refusal import Page, Refusal
 from ..settings import WireSettings
 from ..stream import TCPStream, peer_address
+from ..wakes import SharedWakes, shared_wakes
 from .admission import Authorize, admit
 from .leaving import LEAVING, Leaving, serve_connections
 from .limits import Addresses, Limits
@@ -61,6 +62,8 @@ class DoorRules:
     max_messages_per_second: float | None = None
     max_bytes_per_second: float | None = None
     health_path: str | None = "/health"
+    shares_wakes: bool = False
+    """See ``wire.wakes``."""
 
 
 @final
@@ -114,19 +117,22 @@ class Door:
         """Listen, and have ``serve_wire`` called with the wire of each caller that gets in, until told to leave."""
         listeners = await open_listeners(host, port)
         addresses = tuple(listener_address(listener) for listener in listeners)
-        await serve_connections(
-            with_tls(listeners, ssl_context),
-            partial(self._serve_connection, serve_wire, leaving),
-            leaving,
-            close_timeout_s=self._rules.close_timeout_s,
-            on_listening=lambda: on_listening(addresses),
-        )
+        async with shared_wakes(self._rules.shares_wakes) as wakes:
+            await serve_connections(
+                with_tls(listeners, ssl_context),
+                partial(self._serve_connection, serve_wire, leaving, wakes),
+                leaving,
+                close_timeout_s=self._rules.close_timeout_s,
+                on_listening=lambda: on_listening(addresses),
+            )
 
-    async def _serve_connection(self, serve_wire: ServeWire, leaving: Leaving, stream: TCPStream) -> None:
+    async def _serve_connection(
+        self, serve_wire: ServeWire, leaving: Leaving, wakes: SharedWakes | None, stream: TCPStream
+    ) -> None:
         self._connections += 1
         try:
             with self._addresses.connection(peer_address(stream)[0]) as refusal:
-                async with self._upgraded(stream, _Visit(leaving, refusal)) as wire:
+                async with self._upgraded(stream, _Visit(leaving, refusal), wakes) as wire:
                     if self._is_full():
                         self._refused["full"] += 1
                         await self._turn_away(wire)
@@ -143,7 +149,7 @@ class Door:
             self._connections -= 1
 
     @asynccontextmanager
-    async def _upgraded(self, stream: TCPStream, visit: "_Visit") -> AsyncIterator[Wire]:
+    async def _upgraded(self, stream: TCPStream, visit: "_Visit", wakes: SharedWakes | None) -> AsyncIterator[Wire]:
         """Rules 1 and 6. Neither the time limit nor the counting reaches into the body."""
         rules, is_refused, is_open = self._rules, visit.refusal is not None, False
         if is_refused and self._refusing >= MAX_REFUSING:
@@ -160,6 +166,7 @@ class Door:
                     subprotocols=rules.subprotocols,
                     plain=partial(self._health, visit),
                     settings=rules.wires,
+                    wakes=wakes,
                 ) as wire:
                     limit.deadline, is_open = inf, True
                     yield wire
