@@ -6,9 +6,11 @@ Rules
 2. A connection that was lost is dialled again while the session is open, if the server did not mean to end the call.
    Each loss has a scope of its own, which whatever closes the session cancels.
 3. It returns how the last connection ended.
+4. A wire may hand a message over in another task, which reads for several: so what is done with it at once waits for
+   nothing, and what has to be waited for is waited for here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from math import inf
@@ -19,7 +21,7 @@ from attrs import define, field
 
 from ..errors import ConnectionClosed, Ending, TransportError
 from ..serializers.protocol import Message, Pausable, Replies
-from ..wire.protocol import Wire
+from ..wire.protocol import HandsOver, Wire
 from .broadcast import Broadcast
 from .parts import Parts
 from .state import State
@@ -93,10 +95,41 @@ class Receiving:
         outbound, life = parts.outbound, parts.life
         outbox, take = outbound.outbox, parts.inbound.take
         lanes, is_ready = outbox.lanes, outbound.is_ready
-        receive = wire.receive if parts.inbound.jitter is None else partial(self._receive_releasing, wire)
+        slow: Awaitable[None] | None = None
+
+        def taken(message: Message) -> bool:
+            """Take a message; whether there is something to wait for before the next. Rule 4."""
+            nonlocal slow
+            self.heard_at_s = trio.current_time()
+            counters.messages_received += 1
+            counters.bytes_received += len(message)
+            for hub in readers:
+                if hub.has_subscribers:
+                    hub.emit(message)
+            if life.state.is_ending:
+                return False
+            slow = take(message)
+            if self._pausable is not None:
+                outbound.clock.hold(self._pausable.is_paused)
+            if self._replies is not None:
+                self._reply()  # before the tracks may speak: what opens a stream goes ahead of its first audio
+            if parts.closing.awaits_answer:
+                parts.closing.heard()
+            if slow is not None:
+                return True
+            if not is_ready:
+                open_when_ready()
+            return bool(lanes.replies) and outbox.owes_much
+
+        def open_when_ready() -> None:
+            nonlocal is_ready
+            outbound.open_when_ready()
+            is_ready = outbound.is_ready
+
+        receive_each = self._each_from(wire)
         while True:
             try:
-                message = await receive()
+                await receive_each(taken)
             except ConnectionClosed as closed:
                 wire.abort()
                 rest = parts.inbound.release_all()
@@ -106,28 +139,19 @@ class Receiving:
                 if outbox.is_stuck:
                     return Ending(1006, f"a write took longer than send_timeout ({parts.params.send_timeout:g} s)")
                 return closed.ending
-            self.heard_at_s = trio.current_time()
-            counters.messages_received += 1
-            counters.bytes_received += len(message)
-            for hub in readers:
-                if hub.has_subscribers:
-                    hub.emit(message)
-            if life.state.is_ending:
-                continue
-            slow = take(message)
-            if self._pausable is not None:
-                outbound.clock.hold(self._pausable.is_paused)
-            if self._replies is not None:
-                self._reply()  # before the tracks may speak: what opens a stream goes ahead of its first audio
-            if parts.closing.awaits_answer:
-                parts.closing.heard()
             if slow is not None:
                 await slow
-            if not is_ready:
-                outbound.open_when_ready()
-                is_ready = outbound.is_ready
+                slow = None
+                if not is_ready:
+                    open_when_ready()
             if lanes.replies and outbox.owes_much:
                 await outbox.room_for_replies()
+
+    def _each_from(self, wire: Wire) -> Callable[[Callable[[Message], bool]], Awaitable[None]]:
+        """How messages are had one by one: as the wire hands them over, or asked for."""
+        if self._parts.inbound.jitter is not None:
+            return partial(_receive_each, partial(self._receive_releasing, wire))
+        return wire.receive_each if isinstance(wire, HandsOver) else partial(_receive_each, wire.receive)
 
     async def _receive_releasing(self, wire: Wire) -> Message:
         """Wait for the next message, and meanwhile give on the audio that becomes due."""
@@ -143,3 +167,8 @@ class Receiving:
     def _reply(self) -> None:
         if self._replies is not None:
             self._parts.outbound.outbox.put_replies(self._replies())
+
+
+async def _receive_each(receive: Callable[[], Awaitable[Message]], take: Callable[[Message], bool]) -> None:
+    while not take(await receive()):
+        pass

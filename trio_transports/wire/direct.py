@@ -11,10 +11,12 @@ Rules
 5. What came before a violation or a Close in the same bytes is delivered; what comes after it is not. Once this side
    has said goodbye, messages are dropped as they come.
 6. Before the end is told, the peer has a moment (``LINGER_S``) to be sent the Close, and after a violation to read it.
+7. ``receive_each`` hands messages over where they are read, at a wake that is shared with other connections. What takes
+   time is done in its own task all the same: many messages at once, an end, and whatever its caller has to wait for.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 from typing import Final, final
@@ -26,6 +28,7 @@ from trio.lowlevel import ParkingLot
 from .._nursery import open_services
 from ..errors import ConnectionClosed, Ending, Initiator
 from .answering import Admit, Plain, nothing, upgrade_as_server
+from .backlog import Backlog
 from .closing import LINGER_S, linger, sendable_close
 from .peer import Peer
 from .protocol import BytesLike, Wire
@@ -35,8 +38,8 @@ from .stream import OwnedStream, TCPStream, peer_address
 from .upgrade import upgrade_as_client
 from .wakes import SharedWakes
 
-_PIECE_BYTES: Final = 16 * 1024
-"""Of a backlog, written at a time: that a peer takes it slowly is seen by the piece."""
+_AT_ONCE: Final = 4
+"""How many messages of one read are handed over where they are read; the others wait for their reader (rule 7)."""
 _STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -49,21 +52,18 @@ class DirectWire:
     _stream: OwnedStream
     _parser: Parser
     _masks: bool
+    _backlog: Backlog = field(init=False)
     _arrived: deque[str | bytes] = field(factory=deque, init=False)
-    _backlog: deque[bytes] = field(factory=deque, init=False)
-    _waiting_pong: bytes | None = field(default=None, init=False)
-    _is_flushing: bool = field(default=False, init=False)
-    _flushed: ParkingLot = field(factory=ParkingLot, init=False)
     _keeper: ParkingLot = field(factory=ParkingLot, init=False)
     _is_reading: bool = field(default=False, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _goodbye: Ending | None = field(default=None, init=False)
     _ending: Ending | None = field(default=None, init=False)
     _awaits_pong: bool = field(default=False, init=False)
-    _patience: trio.CancelScope | None = field(default=None, init=False)
-    """The keeper's, while it waits for the backlog; each piece that the peer takes renews it."""
     _was_violated: bool = field(default=False, init=False)
-    _patience_s: float = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._backlog = Backlog(self._stream)
 
     def __repr__(self) -> str:
         return f"<DirectWire with {self.peer}>"
@@ -82,6 +82,14 @@ class DirectWire:
         several = [await self.receive(), *self._arrived]
         self._arrived.clear()
         return several
+
+    async def receive_each(self, take: Callable[[str | bytes], bool]) -> None:
+        while True:
+            if self._arrived or self._ending is not None or self._is_reading or not self._stream.shares_wakes:
+                if take(await self.receive()):
+                    return
+            elif await self._hear(take):
+                return
 
     async def send(self, message: str | BytesLike) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -131,6 +139,7 @@ class DirectWire:
         try:
             if self._ending is None and self._goodbye is None:
                 self._goodbye = Ending(code, reason, "local")
+                self._backlog.is_closing = True
                 self._arrived.clear()
                 await self._write(encode_close(code, reason, masked=self._masks))
                 while self._ending is None:
@@ -182,6 +191,42 @@ class DirectWire:
             if self._readers:
                 self._readers.unpark_all()
 
+    async def _hear(self, take: Callable[[str | bytes], bool]) -> bool:
+        """Have what arrives handed over; whether ``take`` was done. Rule 7."""
+        is_done = has_been_ended = False
+
+        def heard() -> bool:
+            nonlocal is_done, has_been_ended
+            data = self._stream.read_at_wake()
+            if data is None:
+                return False
+            if not data:
+                self._lost()
+                return True
+            self._take(data)
+            if self._ending is not None:
+                has_been_ended = True
+                return True
+            arrived = self._arrived
+            for _ in range(min(len(arrived), _AT_ONCE)):
+                if take(arrived.popleft()):
+                    is_done = True
+                    return True
+            return bool(arrived) or self._stream.has_more
+
+        self._is_reading = True
+        try:
+            await self._stream.hear(heard)
+            if has_been_ended:
+                await self._part()
+        except _STREAM_ERRORS:
+            self._lost()
+        finally:
+            self._is_reading = False
+            if self._readers:
+                self._readers.unpark_all()
+        return is_done
+
     def _take(self, data: bytes) -> None:
         violation: Violation | None = None
         try:
@@ -218,7 +263,7 @@ class DirectWire:
         """Rule 6, for a connection that a Close or a violation has just ended."""
         try:
             with trio.move_on_after(LINGER_S):
-                await self._flush()
+                await self._backlog.flush()
             if self._was_violated and not self._backlog:
                 await linger(self._stream)
         except _STREAM_ERRORS:
@@ -250,7 +295,7 @@ class DirectWire:
 
     async def _flush_or_abort(self) -> None:
         try:
-            await self._flush()
+            await self._backlog.flush()
         except _STREAM_ERRORS as exc:
             raise self._lost() from exc
         except trio.Cancelled:
@@ -272,38 +317,12 @@ class DirectWire:
         if not self._backlog:
             self._put(frame)
         else:
-            self._waiting_pong = frame
-
-    async def _flush(self) -> None:
-        """Write the backlog, or wait for the task that does."""
-        while self._backlog:
-            if self._is_flushing:
-                await self._flushed.park()
-                continue
-            self._is_flushing = True
-            try:
-                await self._write_first(self._backlog[0])
-                self._backlog.popleft()
-                if not self._backlog and self._waiting_pong is not None:
-                    if self._ending is None and self._goodbye is None:  # nothing follows a Close
-                        self._backlog.append(self._waiting_pong)
-                    self._waiting_pong = None
-            except trio.Cancelled:
-                self._stream.abort()  # whoever comes next must not begin anew what may be half written
-                raise
-            finally:
-                self._is_flushing = False
-                self._flushed.unpark_all()
-
-    async def _write_first(self, frame: bytes) -> None:
-        for start in range(0, len(frame), _PIECE_BYTES):
-            await self._stream.send_all(frame[start : start + _PIECE_BYTES])
-            if self._patience is not None:
-                self._patience.deadline = trio.current_time() + self._patience_s
+            self._backlog.waiting_pong = frame
 
     def _end(self, ending: Ending) -> None:
         if self._ending is None:
             self._ending = self._goodbye or ending
+            self._backlog.is_closing = True
             self._keeper.unpark_all()
 
     def _lost(self) -> ConnectionClosed:
@@ -344,18 +363,14 @@ class DirectWire:
 
     async def _flushed_in_time(self, limit_s: float) -> bool:
         """Write the backlog; a peer that takes none of it for that long, or has gone, ends the connection."""
-        self._patience_s = limit_s
         try:
-            with trio.move_on_after(limit_s) as self._patience:
-                await self._flush()
+            if await self._backlog.flush_within(limit_s):
                 return True
         except _STREAM_ERRORS:
             return False  # the next read tells the end
         except trio.Cancelled:
             self.abort()
             raise
-        finally:
-            self._patience = None
         self.fail(f"the peer took nothing for {limit_s:g} s")
         return False
 

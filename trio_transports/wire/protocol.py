@@ -14,7 +14,7 @@ Rules (``testing.check_wire`` shows each on every wire)
 6. A message over the size limit ends the connection with 1009 on both sides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from .peer import Peer
@@ -77,3 +77,15 @@ class Batches(SendsNow, Protocol):
 
     async def receive_several(self) -> list[str | bytes]:
         """All that has arrived, and one message at least; in everything else as ``receive``."""
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """What a wire may offer besides: messages handed over where they are read, without waking the task that waits."""
+
+    async def receive_each(self, take: Callable[[str | bytes], bool]) -> None:
+        """Call ``take`` with each message, in order, until it answers True; in everything else as ``receive``.
+
+        It is called in whatever task reads, in the context of this one, and must not wait; what it raises is raised
+        here. Cancelling this loses nothing: what was not handed over is there for the next call.
+        """

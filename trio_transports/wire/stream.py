@@ -87,7 +87,7 @@ class OwnedStream(trio.abc.Stream):
     _put_back: bytes = field(default=b"", init=False, repr=False)
     """Read before everything else."""
     _seat: Seat | None = field(default=None, init=False)
-    _has_more: bool = field(default=False, init=False)
+    has_more: bool = field(default=False, init=False)
     """The last read was filled whole: rule 8."""
 
     @property
@@ -102,6 +102,11 @@ class OwnedStream(trio.abc.Stream):
     def put_back(self, data: bytes) -> None:
         """Have ``data`` read next."""
         self._put_back = data
+
+    @property
+    def shares_wakes(self) -> bool:
+        """Whether ``hear`` may be called."""
+        return self._seat is not None and not self.has_more
 
     def opened(self, wakes: SharedWakes | None = None) -> None:
         """The handshake is over: what arrives now is bounded by the message limit, and read at shared wakes."""
@@ -225,12 +230,33 @@ class OwnedStream(trio.abc.Stream):
         except OSError:
             return b""
 
+    async def hear(self, take: Callable[[], bool]) -> None:
+        """Have ``take`` called at each wake with something to read, until it answers True; see ``wire.wakes``."""
+        if self._seat is None:
+            raise ValueError("this stream shares no wakes")
+        await self._seat.readable(take)
+
+    def read_at_wake(self) -> bytes | None:
+        """Read once, in ``hear``; nothing at the end, and None where there was nothing to read after all."""
+        if self._is_closed or self._descriptor is None:
+            return b""
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        if not data:
+            self._end()
+        self.has_more = len(data) == READ_BYTES
+        return data
+
     async def _read(self, descriptor: int, max_bytes: int) -> bytes:
         while True:
             if self._is_closed:
                 raise trio.ClosedResourceError("this stream was closed by this side")
-            if self._has_more:
-                self._has_more = False
+            if self.has_more:
+                self.has_more = False
                 await trio.lowlevel.checkpoint()
             elif self._seat is None:
                 await trio.lowlevel.wait_readable(descriptor)
@@ -240,7 +266,7 @@ class OwnedStream(trio.abc.Stream):
                 continue
             try:
                 data = os.read(descriptor, max_bytes)
-                self._has_more = len(data) == max_bytes and self._seat is not None
+                self.has_more = len(data) == max_bytes and self._seat is not None
                 return data
             except BlockingIOError:
                 continue

@@ -57,14 +57,15 @@ class Seat:
         """Wait until there is something to read; with ``take``, until it has answered True. Rules 3 and 4."""
         if self._reader is not None:
             raise trio.BusyResourceError("another task is reading from this connection")
-        if self._has_left:
-            raise trio.ClosedResourceError("this stream was closed by this side")
         wakes = self._wakes
-        if wakes.has_ended or (take is None and not wakes.is_held_back()):
+        while wakes.has_ended or (take is None and not wakes.is_held_back()):
+            self._check_seated()
             await trio.lowlevel.wait_readable(self._descriptor)
+            self._check_seated()
             wakes.count(self)
             if take is None or take():
                 return
+        self._check_seated()
         self._take = take
         if not self.is_watched:
             wakes.watch(self._descriptor, self)
@@ -73,6 +74,10 @@ class Seat:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+
+    def _check_seated(self) -> None:
+        if self._has_left:
+            raise trio.ClosedResourceError("this stream was closed by this side")
 
     def _abort(self, _raise_cancel: object) -> Abort:
         self._reader = self._take = None
@@ -168,7 +173,7 @@ class SharedWakes:
                     self._hear()
                     continue
                 await self._hold_back()
-                while self._hear() and self._is_busy:
+                while self._hear() and self.is_held_back():
                     await self._hold_back()
         finally:
             self._end()
