@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from ..errors import ConnectionClosed
-from ..wire.protocol import Batches, SendsNow, Wire
+from ..wire.protocol import Batches, HandsOver, SendsNow, Wire
 
 _LIMIT_S: Final = 10.0
 _MAX_BYTES: Final = 4096
@@ -196,6 +196,53 @@ async def _cancelled_flush_aborts(near: Wire, far: Wire) -> None:
     assert all(message == bytes(_MAX_BYTES) for message in messages), "flushed: half a message must not arrive"
 
 
+async def _each_is_handed_over(near: Wire, far: Wire) -> None:
+    if not isinstance(far, HandsOver):
+        return
+    got: list[str | bytes] = []
+    wanted = [str(number) for number in range(60)]
+
+    def take(message: str | bytes) -> bool:
+        got.append(message)
+        return len(got) % 7 == 0
+
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def write() -> None:
+            for number, message in enumerate(wanted):
+                await near.send(message)
+                if number % 3 == 0:
+                    await trio.sleep(0.001)
+
+        while len(got) < len(wanted):
+            before = len(got)
+            with trio.move_on_after(0.0005) as limit:
+                await far.receive_each(take)
+            if not limit.cancelled_caught:
+                assert len(got) > before, "receive_each: it returns when take answers True"
+                assert len(got) % 7 == 0, "receive_each: nothing is handed over after take has answered True"
+    assert got == wanted, "receive_each: in order, and cancelling it loses nothing"
+
+    def refuse(_message: str | bytes) -> bool:
+        raise LookupError("of take")
+
+    await near.send("refused")
+    try:
+        await far.receive_each(refuse)
+    except LookupError:
+        pass
+    else:
+        raise AssertionError("receive_each: what take raises is raised where it was called")
+    await near.send("last words")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(near.aclose, 4321, "bye")
+        got.clear()
+        closed = await _closed(lambda: far.receive_each(take), "receive_each: it raises at the end")
+    assert got == ["last words"], "receive_each: what arrived before the end is handed over before the end is told"
+    assert (closed.code, closed.initiator) == (4321, "remote"), f"receive_each: {closed!r}"
+
+
 async def _several_arrive_in_order(near: Wire, far: Wire) -> None:
     if not isinstance(near, Batches) or not isinstance(far, Batches):
         return
@@ -279,5 +326,6 @@ _CHECKS: Final = (
     _several_with_one_too_big,
     _what_is_sent_now_arrives,
     _cancelled_flush_aborts,
+    _each_is_handed_over,
     _several_arrive_in_order,
 )

@@ -137,6 +137,11 @@ class SharedWakes:
         """A place for this socket, which has to be left before the socket is closed."""
         return Seat(self, descriptor)
 
+    @property
+    def watched(self) -> int:
+        """How many sockets are watched for a reader."""
+        return len(self._seats)
+
     def watch(self, descriptor: int, seat: Seat) -> None:
         self._seats[descriptor] = seat
         seat.is_watched = True

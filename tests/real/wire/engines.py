@@ -11,6 +11,7 @@ from trio_transports.wire.engines import Engine
 from trio_transports.wire.refusal import Refusal
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.stream import TCPStream
+from trio_transports.wire.wakes import SharedWakes
 
 
 async def everybody(_peer: Peer) -> Refusal | None:
@@ -49,6 +50,7 @@ async def wire_pair(
     max_message_bytes: int,
     server_ssl: ssl.SSLContext | None = None,
     client_ssl: ssl.SSLContext | None = None,
+    wakes: SharedWakes | None = None,
 ) -> AsyncIterator[tuple[Wire, Wire]]:
     """A client's and a server's wire, connected; each lives in a task of its own, as in life."""
     settings = WireSettings(max_message_bytes=max_message_bytes)
@@ -57,7 +59,7 @@ async def wire_pair(
     async with stream_pair(server_ssl, client_ssl) as (near, far), trio.open_nursery() as nursery:
 
         async def serve(task_status: trio.TaskStatus[None]) -> None:
-            async with server.accept(far, admit=everybody, settings=settings) as wire:
+            async with server.accept(far, admit=everybody, settings=settings, wakes=wakes) as wire:
                 wires["server"] = wire
                 task_status.started()
                 await done.wait()

@@ -1,0 +1,399 @@
+"""Wakes that several sockets share: the contract of wires holds on them, and what they spare is counted."""
+
+import contextvars
+import select
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import final
+
+import pytest
+import trio
+from attrs import define
+
+from tests.real.wire.engines import wire_pair
+from trio_transports import ConnectionClosed
+from trio_transports.testing import check_wire
+from trio_transports.wire import Peer, Wire
+from trio_transports.wire.direct import DirectWire
+from trio_transports.wire.engines import ENGINES
+from trio_transports.wire.protocol import BytesLike, HandsOver
+from trio_transports.wire.rfc6455 import Opcode, encode_frame
+from trio_transports.wire.stream import READ_BYTES, OwnedStream
+from trio_transports.wire.wakes import BUSY_SOCKETS, SharedWakes, shared_wakes
+
+DIRECT = ENGINES["direct"]
+LIMIT = 1 << 22
+
+
+@pytest.fixture
+def held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under load, all the time."""
+    monkeypatch.setattr(SharedWakes, "is_held_back", lambda _self: True)
+
+
+@pytest.fixture(params=["alone", "held back"])
+def load(request: pytest.FixtureRequest) -> None:
+    if request.param == "held back":
+        request.getfixturevalue("held_back")
+
+
+@asynccontextmanager
+async def sharing(
+    engine: str = "direct", max_message_bytes: int = 4096
+) -> AsyncIterator[tuple[Wire, Wire, SharedWakes]]:
+    async with shared_wakes() as wakes:
+        assert wakes is not None
+        chosen = ENGINES[engine]
+        async with wire_pair(chosen, chosen, max_message_bytes=max_message_bytes, wakes=wakes) as (client, server):
+            yield client, server, wakes
+
+
+@final
+@define(eq=False)
+class Each:
+    """A wire that is received from by ``receive_each`` alone."""
+
+    wire: DirectWire
+
+    @property
+    def peer(self) -> Peer:
+        return self.wire.peer
+
+    async def receive(self) -> str | bytes:
+        box: list[str | bytes] = []
+
+        def take(message: str | bytes) -> bool:
+            box.append(message)
+            return True
+
+        await self.wire.receive_each(take)
+        [message] = box
+        return message
+
+    async def send(self, message: str | BytesLike) -> None:
+        await self.wire.send(message)
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        await self.wire.aclose(code, reason)
+
+    def abort(self) -> None:
+        self.wire.abort()
+
+
+@pytest.mark.usefixtures("load")
+@pytest.mark.parametrize("engine", list(ENGINES))
+async def test_the_contract_of_wires(engine: str) -> None:
+    """A wire whose reads share wakes keeps the contract."""
+
+    @asynccontextmanager
+    async def pair(*, max_message_bytes: int) -> AsyncIterator[tuple[Wire, Wire]]:
+        async with sharing(engine, max_message_bytes) as (client, server, _):
+            yield client, server
+
+    await check_wire(pair)
+
+
+@pytest.mark.usefixtures("load")
+async def test_the_contract_of_wires_that_hand_over() -> None:
+    """So does one whose messages are all handed over where they are read."""
+
+    @asynccontextmanager
+    async def pair(*, max_message_bytes: int) -> AsyncIterator[tuple[Wire, Wire]]:
+        async with sharing("direct", max_message_bytes) as (client, server, _):
+            assert isinstance(server, DirectWire)
+            yield client, Each(server)
+
+    await check_wire(pair)
+
+
+@pytest.mark.usefixtures("load")
+@pytest.mark.parametrize("hands_over", [False, True])
+async def test_cancelled_at_every_step(hands_over: bool) -> None:
+    """A reader that is cancelled after any number of steps loses nothing, and none of it comes twice."""
+    async with sharing() as (client, server, _):
+        assert isinstance(server, DirectWire)
+        wire: Wire = Each(server) if hands_over else server
+        got: list[str | bytes] = []
+        for number in range(40):
+            await client.send(str(number))
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+
+                    @nursery.start_soon
+                    async def cancel(steps: int = number % 20, scope: trio.CancelScope = scope) -> None:
+                        for _ in range(steps):
+                            await trio.lowlevel.checkpoint()
+                        scope.cancel()
+
+                    while True:
+                        got.append(await wire.receive())
+        with trio.fail_after(5):
+            while len(got) < 40:
+                got.append(await wire.receive())
+        assert got == [str(number) for number in range(40)]
+
+
+@pytest.mark.usefixtures("load")
+async def test_who_is_not_read_is_not_watched() -> None:
+    """Nothing is read for a wire that nobody receives from, its peer feels it, and no task goes round for it."""
+    async with sharing() as (client, server, wakes):
+        await client.send("first")
+        assert await server.receive() == "first"
+        with trio.move_on_after(0.3) as limit, steps_of("shared wakes") as steps:
+            while True:
+                await client.send(bytes(4096))
+        assert limit.cancelled_caught
+        assert steps["shared wakes"] < 12
+        assert wakes.watched <= 1
+        with pytest.raises(ConnectionClosed):  # noqa: PT012 - of a send that was cut off
+            for _ in range(10_000):
+                assert await server.receive() == bytes(4096)
+
+
+@pytest.mark.usefixtures("load")
+async def test_a_reader_wakes_when_the_sharing_ends() -> None:
+    """Whoever still reads when it ends goes on by himself."""
+    near, far = socket.socketpair()
+    with near, far:
+        got: list[bytes] = []
+        first = trio.Event()
+
+        def take() -> bool:
+            got.append(near.recv(100))
+            first.set()
+            return len(got) == 2
+
+        async with trio.open_nursery() as nursery:
+            async with shared_wakes() as wakes:
+                assert wakes is not None
+                seat = wakes.seat(near.fileno())
+
+                @nursery.start_soon
+                async def read() -> None:
+                    while len(got) < 2:
+                        await seat.readable(take)
+
+                far.send(b"one")
+                with trio.fail_after(5):
+                    await first.wait()
+            far.send(b"two")
+        assert got == [b"one", b"two"]
+        seat.leave()
+
+
+@pytest.mark.usefixtures("load")
+async def test_what_is_handed_over_is_in_its_readers_context() -> None:
+    """``take`` sees the context of the task that receives, and what it raises reaches that task alone."""
+    variable = contextvars.ContextVar("variable", default="nobody's")
+    async with (
+        shared_wakes() as wakes,
+        wire_pair(DIRECT, DIRECT, max_message_bytes=LIMIT, wakes=wakes) as (near, far),
+        wire_pair(DIRECT, DIRECT, max_message_bytes=LIMIT, wakes=wakes) as (other, another),
+    ):
+        seen: list[str] = []
+
+        def take(_message: str | bytes) -> bool:
+            seen.append(variable.get())
+            if len(seen) == 2:
+                raise LookupError("of one of them")
+            return False
+
+        assert isinstance(far, HandsOver)
+        variable.set("the reader's")
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def send() -> None:
+                for _ in range(2):
+                    await near.send("x")
+                    await trio.sleep(0.01)
+
+            with pytest.raises(LookupError), trio.fail_after(5):
+                await far.receive_each(take)
+        assert seen == ["the reader's"] * 2
+        await other.send("still there")
+        with trio.fail_after(5):
+            assert await another.receive() == "still there"
+
+
+@pytest.mark.usefixtures("held_back")
+async def test_who_has_much_to_say_is_not_held_back() -> None:
+    """What fills a read whole is read on at once, not after another wake that is held back."""
+    near, far = socket.socketpair()
+    far.setblocking(False)
+    async with shared_wakes() as wakes:
+        assert wakes is not None
+        stream = OwnedStream(trio.SocketStream(trio.socket.from_stdlib_socket(near)))
+        stream.opened(wakes)
+        try:
+            sent = far.send(bytes(8 * READ_BYTES))
+            assert sent > 4 * READ_BYTES
+            while sent:
+                sent -= len(await stream.receive_some())
+            assert wakes.held <= 2
+        finally:
+            stream.close()
+            far.close()
+
+
+@pytest.mark.usefixtures("held_back")
+async def test_many_at_once_are_handed_over_in_their_readers_steps() -> None:
+    """Of thousands of messages in one read only a few are handed over where they are read: others get their turn."""
+    async with sharing() as (client, server, _):
+        done: list[str] = []
+
+        def take(_message: str | bytes) -> bool:
+            done.append(trio.lowlevel.current_task().name)
+            return len(done) == 1500
+
+        await as_direct(client)._stream.send_all(
+            b"".join(encode_frame(Opcode.TEXT, b"x", masked=True) for _ in range(1500))
+        )
+        with trio.fail_after(5):
+            await as_direct(server).receive_each(take)
+        assert Counter(done)["shared wakes"] <= 4 * 2
+
+
+async def test_one_peer_alone_is_never_held_back() -> None:
+    """Asking and waiting for the answer, one after another, is as quick as ever: one socket is no load."""
+    async with sharing() as (client, server, wakes):
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def answer() -> None:
+                for _ in range(500):
+                    await server.send(await Each(as_direct(server)).receive())
+
+            for number in range(500):
+                await client.send(str(number))
+                assert await client.receive() == str(number)
+        assert wakes.held == 0
+
+
+async def test_load_is_seen_and_forgotten() -> None:
+    """With more sockets than ``BUSY_SOCKETS`` heard at a time several share a wake; a while later none waits."""
+    async with shared_wakes() as wakes:
+        assert wakes is not None
+        pairs = [socket.socketpair() for _ in range(2 * BUSY_SOCKETS)]
+        try:
+            seats = [wakes.seat(near.fileno()) for near, _ in pairs]
+            heard = 0
+
+            async def read(place: int) -> None:
+                def take() -> bool:
+                    nonlocal heard
+                    pairs[place][0].recv(100)
+                    heard += 1
+                    return False
+
+                await seats[place].readable(take)
+
+            async with trio.open_nursery() as nursery:
+                for place in range(len(pairs)):
+                    nursery.start_soon(read, place)
+                await trio.testing.wait_all_tasks_blocked()
+                sent = 0
+                with steps_of("shared wakes") as steps:
+                    for _ in range(20):
+                        for _near, far in pairs:
+                            far.send(b"x")
+                            sent += 1
+                            await trio.lowlevel.checkpoint()
+                        await trio.sleep(0.01)
+                with trio.fail_after(5):
+                    while heard < sent:
+                        await trio.lowlevel.checkpoint()
+                assert wakes.held > 5
+                assert steps["shared wakes"] < sent / 5
+                await trio.sleep(0.1)
+                assert not wakes.is_held_back()
+                held, before = wakes.held, heard
+                pairs[0][1].send(b"x")
+                with trio.fail_after(5):
+                    while heard == before:
+                        await trio.lowlevel.checkpoint()
+                assert wakes.held == held
+                nursery.cancel_scope.cancel()
+        finally:
+            for seat in seats:
+                seat.leave()
+            for near, far in pairs:
+                near.close()
+                far.close()
+
+
+async def test_only_one_task_reads() -> None:
+    """A second reader of the same socket is told so."""
+    async with shared_wakes() as wakes:
+        assert wakes is not None
+        near, far = socket.socketpair()
+        with near, far:
+            seat = wakes.seat(near.fileno())
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(seat.readable, lambda: True)
+                await trio.testing.wait_all_tasks_blocked()
+                with pytest.raises(trio.BusyResourceError):
+                    await seat.readable(lambda: True)
+                far.send(b"x")
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def read() -> None:
+                    with pytest.raises(trio.ClosedResourceError):
+                        await seat.readable(lambda: False)
+
+                near.recv(1)
+                await trio.testing.wait_all_tasks_blocked()
+                seat.leave()
+                seat.leave()
+            with pytest.raises(trio.ClosedResourceError):
+                await seat.readable(lambda: True)
+
+
+async def test_time_that_is_moved_by_hand(autojump_clock: object) -> None:
+    """In virtual time, and where there is no epoll or it is not wanted, nothing is shared."""
+    async with shared_wakes() as wakes:
+        assert wakes is None
+
+
+async def test_without_epoll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no epoll or no descriptor for it, or where it is not wanted, nothing is shared."""
+    async with shared_wakes(False) as wakes:
+        assert wakes is None
+
+    def refuse() -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(select, "epoll", refuse)
+        async with shared_wakes() as wakes:
+            assert wakes is None
+        patched.delattr(select, "epoll")
+        async with shared_wakes() as wakes:
+            assert wakes is None
+
+
+def as_direct(wire: Wire) -> DirectWire:
+    assert isinstance(wire, DirectWire)
+    return wire
+
+
+@contextmanager
+def steps_of(*names: str) -> Iterator["Counter[str]"]:
+    """Count the steps of the tasks of these names."""
+    counted: Counter[str] = Counter()
+
+    @final
+    class Steps(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            if task.name in names:
+                counted[task.name] += 1
+
+    steps = Steps()
+    trio.lowlevel.add_instrument(steps)
+    try:
+        yield counted
+    finally:
+        trio.lowlevel.remove_instrument(steps)
