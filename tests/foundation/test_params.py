@@ -118,6 +118,7 @@ OWN: Final[Mapping[type[TransportParams], Mapping[str, object]]] = {
         "max_connections_per_address": None,
         "max_handshakes_per_second": None,
         "health_path": "/health",
+        "share_wakes": True,
     },
     AsgiWebsocketParams: {
         "serializer": JSON,
@@ -214,6 +215,7 @@ BAD: Final[Mapping[str, tuple[object, ...]]] = {
     "max_connections_per_address": NO_COUNT,
     "max_handshakes_per_second": NO_DURATION,
     "health_path": ("health", "", 3, True),
+    "share_wakes": NO_FLAG,
 }
 
 every_class = pytest.mark.parametrize("kind", CLASSES)
