@@ -17,13 +17,13 @@ from trio_transports import ConnectionClosed
 from trio_transports.testing import check_wire
 from trio_transports.wire import Peer, Wire
 from trio_transports.wire.direct import DirectWire
-from trio_transports.wire.engines import ENGINES
+from trio_transports.wire.engines import ENGINES, engine_named
 from trio_transports.wire.protocol import BytesLike, HandsOver
 from trio_transports.wire.rfc6455 import Opcode, encode_frame
 from trio_transports.wire.stream import READ_BYTES, OwnedStream
 from trio_transports.wire.wakes import BUSY_SOCKETS, SharedWakes, shared_wakes
 
-DIRECT = ENGINES["direct"]
+DIRECT = engine_named("direct")
 LIMIT = 1 << 22
 
 
@@ -45,7 +45,7 @@ async def sharing(
 ) -> AsyncIterator[tuple[Wire, Wire, SharedWakes]]:
     async with shared_wakes() as wakes:
         assert wakes is not None
-        chosen = ENGINES[engine]
+        chosen = engine_named(engine)
         async with wire_pair(chosen, chosen, max_message_bytes=max_message_bytes, wakes=wakes) as (client, server):
             yield client, server, wakes
 
