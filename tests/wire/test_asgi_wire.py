@@ -95,6 +95,9 @@ class Guard:
     def limit_messages(self, max_bytes: int) -> None:
         self.limit_bytes = max_bytes
 
+    def short_way(self, _receive: object, _send: object) -> None:
+        """There is none: messages go ASGI's way."""
+
     def keep_alive(self, interval_s: float, timeout_s: float) -> None:
         raise AssertionError("the wire does not ask for keepalive by itself")
 

@@ -3,11 +3,13 @@
 Rules
 1. A full queue holds back the connection's reader, as hypercorn's does.
 2. Once the app has returned, what arrives for it is dropped: the reader is never stuck behind an app that is gone.
-3. The news that the peer is gone never waits for room. It comes after what was queued, and stays: every later
+3. A session that takes its messages by the short way (``short_way``) puts them here too, as they are: the order is one.
+4. The news that the peer is gone never waits for room. It comes after what was queued, and stays: every later
    ``receive`` gives it again, where hypercorn's own queue would wait for ever.
 """
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, final
 
 import trio
@@ -21,7 +23,9 @@ ASGIEvent: TypeAlias = dict[str, Any]
 @define(eq=False)
 class AppQueue:
     _limit: int
-    _events: deque[ASGIEvent] = field(factory=deque, init=False)
+    on_receive: Callable[[], None] | None = field(default=None, init=False)
+    """Called when the app waits for an event."""
+    _events: deque[ASGIEvent | str | bytes] = field(factory=deque, init=False)
     _disconnect: ASGIEvent | None = field(default=None, init=False)
     _app_returned: bool = field(default=False, init=False)
     _getters: ParkingLot = field(factory=ParkingLot, init=False)
@@ -42,9 +46,47 @@ class AppQueue:
         while not self._events:
             if self._disconnect is not None:
                 return self._disconnect
+            if self.on_receive is not None:
+                self.on_receive()
             await self._getters.park()
         self._putters.unpark()
-        return self._events.popleft()
+        event = self._events.popleft()
+        if isinstance(event, str):
+            return {"type": "websocket.receive", "bytes": None, "text": event}
+        if isinstance(event, bytes):
+            return {"type": "websocket.receive", "bytes": event, "text": None}
+        return event
+
+    # Rule 3. Of these, ``wait`` alone is a checkpoint.
+
+    @property
+    def has_something(self) -> bool:
+        return bool(self._events) or self._disconnect is not None
+
+    async def wait(self) -> None:
+        """Wait for an event, or to be woken."""
+        await self._getters.park()
+
+    def wake(self) -> None:
+        self._getters.unpark_all()
+
+    def put_messages(self, messages: Sequence[str | bytes]) -> None:
+        """Add what its receiver has read itself: it holds no reader back."""
+        if not self._is_over:
+            self._events += messages
+
+    def take_message(self) -> str | bytes | None:
+        """Give the first if it is a message; None where it is anything else, which ``receive`` gives."""
+        first = self._events[0] if self._events else None
+        if isinstance(first, dict):
+            if first["type"] != "websocket.receive":
+                return None
+            text: str | None = first.get("text")
+            first = first["bytes"] if text is None else text
+        if first is not None:
+            self._events.popleft()
+            self._putters.unpark()
+        return first
 
     def disconnect(self, event: ASGIEvent) -> None:
         if self._disconnect is None:

@@ -49,7 +49,7 @@ class AppRun:
     def __attrs_post_init__(self) -> None:
         self._queue = AppQueue(max(1, self._config.max_app_queue_size))
         if isinstance(self._stream, WSStream):
-            self.websocket = HostedWebsocket(self._stream, self._queue, self._abort, self._start_soon)
+            self.websocket = HostedWebsocket(self._stream, self._queue, self._abort, self._start_soon, self._send)
             cast(WebsocketScope, self._scope)["extensions"][EXTENSION] = {"connection": self.websocket}
 
     async def put(self, event: ASGIEvent) -> None:
@@ -74,19 +74,25 @@ class AppRun:
         with self._cancel:
             try:
                 await self._call_app()
-                self._queue.app_returned()
+                self._app_returned()
                 with trio.move_on_after(self._finish_timeout_s) as finishing:
                     await self._send(None)
                 if finishing.cancelled_caught:
                     self._abort()
             except trio.Cancelled:
+                self._app_returned()
                 with trio.move_on_after(_FAREWELL_S, shield=True):
                     if self.websocket is not None and self.websocket.is_open:
                         await self._send({"type": "websocket.close", "code": 1001, "reason": "server shutting down"})
                     await say_goodbye()
                 raise
             finally:
-                self._queue.app_returned()
+                self._app_returned()
+
+    def _app_returned(self) -> None:
+        self._queue.app_returned()
+        if self.websocket is not None:
+            self.websocket.app_left()
 
     async def _call_app(self) -> None:
         receive = cast(Callable[[], Awaitable[ASGIReceiveEvent]], self._queue.receive)

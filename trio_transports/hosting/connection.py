@@ -10,9 +10,10 @@ Rules
    the app ends with the connection: none of its sleeps is waited for.
 5. On HTTP/2, where streams share the socket, a cancelled write of one is not allowed to end the others: it is shielded,
    and bounded by the socket's deadline.
-6. What one read has brought is worked on in pieces of ``_PIECE_BYTES``, and the other connections have their turn
+6. What one read has brought is worked on in pieces of ``PIECE_BYTES``, and the other connections have their turn
    between them: the smallest frames, many to a read, cost a hundred times what one big one does. So have they while
    the runs of a connection that has ended are told.
+7. To a session that takes messages by the short way (``short_way``) the reader lends the socket between two reads.
 """
 
 import ssl
@@ -32,15 +33,17 @@ from hypercorn.utils import parse_socket_addr
 from trio.lowlevel import ParkingLot
 
 from ..wire.stream import OwnedStream
+from .app_queue import AppQueue
 from .app_run import AppRun, SendToPeer
 from .boundary import boundary
 from .counting import Counting
 from .leaving import Leaving
 from .patience import Patience
 from .protocols import Protocols, Setting
+from .short_way import PIECE_BYTES, READ_BYTES, Frames, ShortWay
+from .websocket import HostedWebsocket
+from .writing import Writing
 
-_RECEIVE_BYTES: Final = 64 * 1024
-_PIECE_BYTES: Final = 4 * 1024
 _LINGER_S: Final = 1.0
 
 _Put: TypeAlias = Callable[[ASGIReceiveEvent], Awaitable[None]]
@@ -92,7 +95,8 @@ class Connection:
     _start_soon: Callable[..., None] = field(init=False)
     _reader: trio.lowlevel.Task = field(init=False)
     _reading: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    _writing: trio.Lock = field(factory=trio.Lock, init=False)
+    _writing: Writing = field(init=False)
+    _short_way: ShortWay | None = field(default=None, init=False)
     _runs: set[AppRun] = field(factory=set, init=False)
     _runs_ended: ParkingLot = field(factory=ParkingLot, init=False)
     _is_idle: bool = field(default=True, init=False)
@@ -177,6 +181,7 @@ class Connection:
         socket = self._socket.socket
         async with trio.open_nursery() as nursery:
             self._start_soon = nursery.start_soon
+            self._writing = Writing(self._socket, self._stream, nursery.start_soon)
             setting = Setting(
                 app=self._host.app,
                 config=self._host.config,
@@ -217,14 +222,16 @@ class Connection:
             await protocol.initiate()
             is_patient = self._host.config.read_timeout is None
             while True:
+                if await self._lent():
+                    continue
                 try:
                     if is_patient and not protocol.is_reading_body:
-                        data = await self._stream.receive_some(_RECEIVE_BYTES)
+                        data = await self._stream.receive_some(READ_BYTES)
                     else:
                         data = await self._receive_in_time(protocol)
                 except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
                     break
-                if len(data) > _PIECE_BYTES:
+                if len(data) > PIECE_BYTES:
                     await self._take_in_pieces(protocol, bytes(data))
                 elif not self._is_closing:
                     await protocol.handle(RawData(bytes(data)))
@@ -238,20 +245,32 @@ class Connection:
             self._host.counting.refuse("time")
         await protocol.handle(Closed())
 
+    async def _lent(self) -> bool:
+        """Rule 7: whether the socket was with a session meanwhile."""
+        way = self._short_way
+        if way is None or self._is_closing or not await way.lend():
+            return False
+        await way.handle_rest()
+        return True
+
+    def _open_short_way(self, websocket: HostedWebsocket, queue: AppQueue, frames: Frames) -> ShortWay:
+        self._short_way = ShortWay(self._socket, self._writing, queue, frames, websocket.handle_rest)
+        return self._short_way
+
     async def _receive_in_time(self, protocol: Protocols) -> bytes:
         began = trio.current_time()
         with trio.fail_after(self._patience.limit_s(is_reading_body=protocol.is_reading_body)):
-            data = bytes(await self._stream.receive_some(_RECEIVE_BYTES))
+            data = bytes(await self._stream.receive_some(READ_BYTES))
         self._patience.has_read(len(data), trio.current_time() - began)
         return data
 
     async def _take_in_pieces(self, protocol: Protocols, data: bytes) -> None:
-        for start in range(0, len(data), _PIECE_BYTES):
+        for start in range(0, len(data), PIECE_BYTES):
             if start:
                 await trio.lowlevel.checkpoint()
             if self._is_closing:
                 return
-            await protocol.handle(RawData(data[start : start + _PIECE_BYTES]))
+            await protocol.handle(RawData(data[start : start + PIECE_BYTES]))
             if self._refused:
                 await self._end_refused()
 
@@ -274,7 +293,7 @@ class Connection:
         """Do what hypercorn's protocols ask of their server."""
         if isinstance(event, RawData):
             is_shared = self._protocol is not None and self._protocol.h2 is not None
-            if not await (self._write_shielded(event.data) if is_shared else self._write(event.data)):
+            if not await (self._write_shielded(event.data) if is_shared else self._writing.write(event.data)):
                 await self._handle_closed()
         elif isinstance(event, Closed):
             await self._begin_close()
@@ -284,26 +303,7 @@ class Connection:
 
     async def _write_shielded(self, data: bytes) -> bool:
         with trio.CancelScope(shield=True):  # rule 5
-            written = await self._write(data)
-        return written
-
-    async def _write(self, data: bytes) -> bool:
-        written = False
-        try:
-            try:
-                self._writing.acquire_nowait()
-            except trio.WouldBlock:
-                await self._writing.acquire()
-            try:
-                await self._stream.send_all(data)
-                written = True
-            finally:
-                self._writing.release()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-        finally:
-            if not written:
-                self._socket.abort()
+            written = await self._writing.write(data)
         return written
 
     async def _handle_closed(self) -> None:
@@ -333,7 +333,7 @@ class Connection:
         linger_s = 0 if is_silent and (websockets or self._is_secure) else _LINGER_S
         with trio.move_on_after(_LINGER_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             # Behind what is being written: the reader may be about to answer the peer's close, and is not cut short.
-            async with self._writing:
+            async with self._writing.finished():
                 if linger_s and not self._is_secure:
                     self._socket.shut_writing()
         self._reading.deadline = trio.current_time() + linger_s
@@ -357,6 +357,8 @@ class Connection:
         )
         if run.websocket is not None:
             run.websocket.on_accepted = self._host.counting.accept
+            if self._has_short_way:
+                run.websocket.open_short_way = partial(self._open_short_way, run.websocket)
             if self._is_shutting_down:
                 run.websocket.shut_down()
         if self._protocol is not None and self._protocol.h2 is not None:
@@ -364,6 +366,12 @@ class Connection:
         self._runs.add(run)
         self._start_soon(self._run, run)
         return cast(_Put, run.put)
+
+    @property
+    def _has_short_way(self) -> bool:
+        """Over TLS and HTTP/2 what is written is more than frames, and ``read_timeout`` is the reader's to see."""
+        is_h1 = self._protocol is not None and self._protocol.h2 is None
+        return is_h1 and not self._is_secure and self._host.config.read_timeout is None
 
     async def _run(self, run: AppRun) -> None:
         try:

@@ -10,6 +10,8 @@ Rules
    peer's close, which waits behind it.
 6. Frames are read and written here, by the parser of the direct engine: wsproto's way, made for clients and extensions
    too, costs many times as much.
+7. A session's own messages take the short way (``short_way``) where nothing of the app stands between it and the
+   server's ``receive`` and ``send``. Everything else that ASGI knows stays as it is.
 
 wsproto, imported here, comes with hypercorn.
 """
@@ -31,6 +33,7 @@ from ..errors import Ending
 from ..wire import rfc6455
 from ..wire.rfc6455 import Opcode, Parser, Received, Violation, encode_frame
 from .app_queue import AppQueue, ASGIEvent
+from .short_way import Frames, ShortWay
 
 
 class _Farewell(Ping):
@@ -50,6 +53,10 @@ class _WatchedConnection(Connection):
         self._violation: Violation | None = None
         super().__init__(ConnectionType.SERVER)  # last: it asks ``receive_data`` at once
 
+    @property
+    def may_send(self) -> bool:
+        return self.state is ConnectionState.OPEN
+
     def limit_messages(self, max_bytes: int) -> None:
         self._parser.max_message_bytes = min(self._parser.max_message_bytes, max_bytes)
 
@@ -62,6 +69,19 @@ class _WatchedConnection(Connection):
             except Violation as violation:
                 self._received += violation.received
                 self._violation = violation
+
+    def take_messages(self, data: bytes) -> list[str | bytes]:
+        """Take in bytes and give the messages that they complete, up to what is none: that stays for ``events``."""
+        self.receive_data(data)
+        messages: list[str | bytes] = []
+        while self._received and isinstance(self._received[0], str | bytes):
+            messages.append(self._received.popleft())  # type: ignore[arg-type]  # mypy narrows no item of a deque
+        return messages if self.state is ConnectionState.OPEN else []  # rule 4
+
+    @property
+    def has_rest(self) -> bool:
+        """Something is left for ``events``."""
+        return bool(self._received) or self._violation is not None
 
     def events(self) -> Generator[Event, None, None]:
         while self._received:
@@ -131,6 +151,10 @@ class HostedWebsocket:
     _queue: AppQueue
     _abort: Callable[[], None]
     _start_soon: Callable[[Callable[[], Awaitable[object]]], None]
+    _app_send: Callable[..., Awaitable[None]]
+    open_short_way: Callable[[AppQueue, Frames], ShortWay] | None = field(default=None, init=False)
+    """How the connection lends its socket, where it may."""
+    _short_way: ShortWay | None = field(default=None, init=False)
     ending: Ending | None = field(default=None, init=False)
     peer_said_goodbye: bool = field(default=False, init=False)
     """The peer sends nothing more: closing the socket cannot reset it under a frame that is still on its way."""
@@ -192,6 +216,19 @@ class HostedWebsocket:
         if self._connection is not None:
             self._connection.limit_messages(max_bytes)
 
+    def short_way(self, receive: Callable[..., object], send: Callable[..., object]) -> ShortWay | None:
+        """Messages without ASGI's events, for who would else call ``receive`` and ``send``: None unless these are ours.
+
+        An app's middleware that looks at the events still sees them all.
+        """
+        if self.open_short_way is None or self._short_way is not None or not self.is_open:
+            return None
+        if receive != self._queue.receive or send != self._app_send or self._connection is None:
+            return None
+        self._short_way = self.open_short_way(self._queue, self._connection)
+        self._queue.on_receive = self._short_way.decline
+        return self._short_way
+
     def keep_alive(self, interval_s: float, timeout_s: float) -> None:
         """Ping the peer from now on, and end the connection when it leaves one unanswered."""
         self._start_soon(lambda: self._ping(interval_s, timeout_s))
@@ -210,6 +247,16 @@ class HostedWebsocket:
             self.ending = ending
             self._queue.disconnect({"type": "websocket.disconnect", "code": ending.code, "reason": ending.reason})
             self._keepalive.cancel()
+            self.app_left()
+
+    def app_left(self) -> None:
+        """Nobody takes messages any more."""
+        if self._short_way is not None:
+            self._short_way.close()
+
+    async def handle_rest(self) -> None:
+        """Work on what the short way has read and is no message."""
+        await self._stream.handle(Data(stream_id=self._stream.stream_id, data=b""))
 
     def connect(self) -> Connection:
         self._connection = _WatchedConnection(self, self._stream.buffer.max_length)

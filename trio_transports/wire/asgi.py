@@ -11,6 +11,9 @@ Rules
    as that server tells it (hypercorn: always 1006). Writes then go through a task of their own (``asgi_writer``), which
    this side can leave behind.
 5. A message over ``max_message_bytes`` is answered with 1009.
+6. Where a guarding server offers it and nothing of the app's stands in between, messages go past ASGI
+   (``MessageWay``): one read and one write for each. Whatever is no message goes ASGI's way as ever, so the app and its
+   framework know what they always know of the connection.
 """
 
 from collections.abc import Awaitable, Callable
@@ -41,6 +44,19 @@ _TOO_BIG_CLOSE_S: Final = 2.0
 ASGIMessage: TypeAlias = dict[str, Any]
 
 
+class MessageWay(Protocol):
+    """Messages without ASGI's events."""
+
+    async def next_message(self) -> str | bytes | None:
+        """Give the next message, or None where ``receive`` has something else to tell."""
+
+    def send_now(self, message: str | bytes) -> bool | None:
+        """As a wire's; False as well where the connection is broken, which ``send`` finds and tells."""
+
+    async def flushed(self) -> bool:
+        """Wait until what was begun is written; False where the connection is broken. Cancelling it aborts."""
+
+
 class ServerConnection(Protocol):
     """What a guarding server tells of the connection beyond what ASGI has words for."""
 
@@ -55,6 +71,8 @@ class ServerConnection(Protocol):
     def on_shutdown(self, callback: Callable[[], Awaitable[object]]) -> Callable[[], None]: ...
 
     def limit_messages(self, max_bytes: int) -> None: ...
+
+    def short_way(self, receive: Callable[..., object], send: Callable[..., object]) -> MessageWay | None: ...
 
     def keep_alive(self, interval_s: float, timeout_s: float) -> None: ...
 
@@ -84,6 +102,8 @@ class AsgiWire:
     _source: Source
     _max_message_bytes: int
     _writer: Writer | None
+    _way: MessageWay | None = field(default=None, init=False)
+    """Rule 6."""
     _closing: Ending | None = field(default=None, init=False)
     """How this side has begun to end the connection."""
     _ending: Ending | None = field(default=None, init=False)
@@ -113,7 +133,13 @@ class AsgiWire:
         await self._connect()
         await self._write({"type": "websocket.accept", "subprotocol": subprotocol, "headers": []})
         self.is_accepted = True
+        self.find_short_way()
         self.peer = evolve(self.peer, subprotocol=subprotocol)
+
+    def find_short_way(self) -> None:
+        """Rule 6, once the connection is open."""
+        if self.server is not None and self._source.server_calls is not None:
+            self._way = self.server.short_way(*self._source.server_calls)
 
     async def refuse(self, refusal: Refusal) -> None:
         """Answer the upgrade request with an HTTP status; with 403 where the server knows no other."""
@@ -171,6 +197,10 @@ class AsgiWire:
     async def _next_message(self) -> str | bytes | None:
         """Give the next message, or None for one that is too big."""
         while True:
+            if self._way is not None and self._closing is None:
+                taken = await self._way.next_message()
+                if taken is not None and self._closing is None and self._ending is None:
+                    return taken  # the server looks at its size
             event = await self._next_event()
             if self._ending is not None:  # aborted meanwhile
                 raise self._closed()
@@ -193,6 +223,16 @@ class AsgiWire:
         else:
             await self._write({"type": "websocket.send", "bytes": bytes(message)})
         if self._ending is not None or self._ended_by_peer() is not None:
+            raise self._closed()
+
+    def send_now(self, message: str | bytes) -> bool | None:
+        if self._ending is not None or self._closing is not None or self._ended_by_peer() is not None:
+            raise self._closed()
+        return False if self._way is None else self._way.send_now(message)
+
+    async def flushed(self) -> None:
+        if self._way is not None and not await self._way.flushed():
+            self._break_off(self._closing or self._ended_by_peer() or Ending(1006, "the connection was lost"))
             raise self._closed()
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
@@ -333,7 +373,7 @@ def asgi_wire(source: AsgiSource, *, max_message_bytes: int = 1024 * 1024, is_ac
         server.limit_messages(max_message_bytes)
     if is_accepted is None:
         is_accepted = bool(found.is_accepted) if server is None else server.is_accepted
-    return AsgiWire(
+    wire = AsgiWire(
         peer=_peer_of(found.scope),
         server=server,
         is_accepted=is_accepted,
@@ -342,3 +382,6 @@ def asgi_wire(source: AsgiSource, *, max_message_bytes: int = 1024 * 1024, is_ac
         max_message_bytes=max_message_bytes,
         writer=None if server is not None else Writer(found.send),
     )
+    if is_accepted:
+        wire.find_short_way()
+    return wire

@@ -15,6 +15,7 @@ import trio
 from attrs import define, field, frozen
 
 from ..errors import LocalProtocolError
+from .asgi_layers import underneath
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
@@ -66,6 +67,8 @@ class Source:
     """What is to be read until the server says that it is over, once nobody else does: where the framework reads by
     itself, nothing."""
     send: Send
+    server_calls: tuple[Receive, Send] | None
+    """The server's own ``receive`` and ``send``, if nothing looks at messages in between (``asgi_layers``)."""
     is_accepted: bool | None
     """None: nobody knows."""
     is_connected: bool
@@ -83,6 +86,7 @@ def source_of(given: AsgiSource) -> Source:
             receive_rest=receive,
             receive_left=receive,
             send=send,
+            server_calls=underneath(None, receive, send),
             is_accepted=None,
             is_connected=False,
         )
@@ -119,6 +123,7 @@ def _of_framework(source: Any) -> Source:  # noqa: ANN401 - a class of one of th
         receive_rest=getattr(source, "_receive", source.receive),
         receive_left=source.receive,
         send=source.send,
+        server_calls=underneath(source, source.receive, source.send),
         is_accepted=is_accepted,
         is_connected=is_connected,
     )
@@ -140,6 +145,7 @@ def _of_quart(websocket: Any) -> Source:  # noqa: ANN401 - quart.wrappers.Websoc
         receive_rest=trio.sleep_forever,
         receive_left=events.receive_nothing,
         send=events.send,
+        server_calls=None,
         is_accepted=None,
         is_connected=False,
     )
