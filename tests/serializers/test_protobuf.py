@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from tests.serializers.strategies import audio_frames
 from trio_transports import frames as f
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
 from trio_transports.serializers import frames_pb2 as pb
+from trio_transports.serializers import protobuf
 from trio_transports.serializers.converters import MIN_SAMPLE_RATE
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 
@@ -143,3 +146,48 @@ def test_without_the_extra_the_error_says_so() -> None:
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "ProtobufFrameSerializer needs the 'protobuf' extra" in result.stdout
     assert "pip install 'trio-transports[protobuf]'" in result.stdout
+
+
+def told(message: bytes) -> Sequence[f.Frame] | str:
+    try:
+        return ProtobufFrameSerializer().decode(message)
+    except RemoteProtocolError as exc:
+        return str(exc)
+
+
+def test_audio_of_a_known_shape_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was read once is known by the bytes around its PCM; what has others is parsed."""
+    frame = f.AudioFrame(audio=bytes(range(256)), sample_rate=16000)
+    serializer = ProtobufFrameSerializer()
+    [message] = serializer.encode(frame)
+    assert serializer.decode(message) == (frame,)
+    monkeypatch.setattr(protobuf, "pb", None)
+    assert serializer.decode(message) == (frame,)
+    other = evolve(frame, audio=bytes(256))
+    assert serializer.decode(serializer.encode(other)[0]) == (other,)
+    with pytest.raises(AttributeError):
+        serializer.decode(serializer.encode(evolve(frame, sample_rate=24000))[0])
+
+
+def test_a_known_shape_changes_no_answer() -> None:
+    """Whatever byte of a known message is another, it is read as if nothing had been read before."""
+    serializer = ProtobufFrameSerializer()
+    [message] = serializer.encode(f.AudioFrame(audio=bytes(40), sample_rate=16000))
+    assert isinstance(message, bytes)
+    for place in range(len(message)):
+        for value in (0, 1, 0x12, 0x1A, 0x20, 0x28, 0x30, 0x7F, 0xFF):
+            changed = message[:place] + bytes((value,)) + message[place + 1 :]
+            protobuf._shapes.clear()
+            alone = told(changed)
+            protobuf._shapes.clear()
+            assert serializer.decode(message)
+            assert protobuf._shapes
+            assert told(changed) == alone, (place, value)
+
+
+def test_what_is_known_is_bounded() -> None:
+    """A peer whose messages all differ in length has nothing remembered without bound."""
+    serializer = ProtobufFrameSerializer()
+    for samples in range(1, 500):
+        serializer.decode(serializer.encode(f.AudioFrame(audio=bytes(2 * samples), sample_rate=16000))[0])
+        assert 0 < len(protobuf._shapes) <= protobuf.MAX_SHAPES
