@@ -128,8 +128,8 @@ class Bench:
     rounds_override: int | None = None
     named: bool = False
     """Whether the peers were asked for by name."""
-    spare_s: float = 300.0
-    """How long it may measure again what was disturbed, in the whole run; after that it only says that it was."""
+    spare_s: float = float("inf")
+    """How long it may measure again what was disturbed; after that it only says that it was."""
     _kept: dict[str, Server] = field(factory=dict, init=False)
     _absent: set[str] = field(factory=set, init=False)
     _stack: ExitStack = field(factory=ExitStack, init=False)

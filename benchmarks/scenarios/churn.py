@@ -18,10 +18,12 @@ def plan(bench: Bench) -> list[Part]:
     return [Part(case=CASE, peers=bench.peers_in("churn"), rounds=bench.rounds(2, 3), each_s=each_s)]
 
 
-def measure(bench: Bench, scenario: str, rounds: Rounds, server: Server, case: Case) -> None:
+def measure(
+    bench: Bench, scenario: str, rounds: Rounds, server: Server, case: Case, *, tries: int | None = None
+) -> None:
     """Keep what one window of calls costs."""
     job = ChurnJob(target=server.target, workers=WORKERS, warm_s=WARM_S, window_s=window_s(bench))
-    outcome = bench.apply(rounds, scenario, server, case, job, within_s=60)
+    outcome = bench.apply(rounds, scenario, server, case, job, within_s=60, tries=tries)
     if not outcome or not outcome.numbers["calls"]:
         return
     numbers, peer = outcome.numbers, server.peer

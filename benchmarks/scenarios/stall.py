@@ -8,7 +8,7 @@ from ..tables import CURVE
 CASE = Case(sessions=5)
 HOLES = ((1.5, 0.3), (3.5, 0.3))
 LASTING_S = 6.0
-MANY_HOLES = (*HOLES, (5.5, 0.15), (7.0, 0.6))
+MANY_HOLES = (*HOLES, (5.5, 0.15), (7.0, 0.3))
 MANY_LASTING_S = 9.5
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.load.websocket import CLOSE, PING, BrokenServer, FrameReader, close_frame, masked_frame
+from benchmarks.load.websocket import CLOSE, PING, BrokenServer, Connection, FrameReader, close_frame, masked_frame
 
 
 def unmasked(payload: bytes, first: int = 0x82) -> bytes:
@@ -63,3 +63,28 @@ def test_frames_to_the_server_are_masked() -> None:
     key, body = frame[4:8], frame[8:]
     assert bytes(byte ^ key[at % 4] for at, byte in enumerate(body)) == b"hello" * 40
     assert close_frame(1000)[0] == 0x88
+
+
+class Socket:
+    """Gives what it was given, one piece for each read."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self._pieces = [*pieces]
+
+    def fileno(self) -> int:
+        return 7
+
+    def recvmsg(self, _size: int, _ancillary: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, None]:
+        return self._pieces.pop(0), [], 0, None
+
+
+def test_what_comes_with_the_handshake_is_not_lost() -> None:
+    """A transport may play from the first moment on: whole messages and parts of one, before those of the next read."""
+    first, second = unmasked(b"a" * 200), unmasked(b"b" * 200)
+    answer = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: Bz3qJYTGdOe8gUSpLosEdiLKDrk=\r\n\r\n"
+    for cut in (0, 50, len(first), len(first) + 10):
+        whole = first + second
+        connection = Connection(Socket(whole[cut:], unmasked(b"c")), 0)  # type: ignore[arg-type]  # what is asked of it
+        connection.take_handshake(answer + whole[:cut])
+        assert connection.receive()[1] == [b"a" * 200, b"b" * 200]
+        assert connection.receive()[1] == [b"c"]

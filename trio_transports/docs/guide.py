@@ -32,6 +32,7 @@ ORDER: Final = (
     "agents",
     "workers",
     "performance",
+    "benchmarks",
     "design",
     "changelog",
 )
