@@ -15,6 +15,7 @@ import trio
 from hypercorn.logging import Logger
 
 from ..errors import ConnectionClosed, HandshakeRejected
+from ..wire.accepting.boundary import is_interrupt
 
 logger = logging.getLogger("trio_transports.hosting")
 
@@ -45,7 +46,7 @@ async def boundary(
         passing, failures = group.split(_PASSING)
     except BaseException as exc:
         failures = exc
-    if failures is not None and _is_interrupt(failures):
+    if failures is not None and is_interrupt(failures):
         await on_interrupt()
     elif failures is not None:
         await _tell(log, failures, is_over(), message, *args)
@@ -53,12 +54,6 @@ async def boundary(
         # Where a cancellation is all that is left, it leaves as the single Cancelled it was.
         await trio.lowlevel.checkpoint_if_cancelled()
         raise passing
-
-
-def _is_interrupt(exc: BaseException) -> bool:
-    if isinstance(exc, BaseExceptionGroup):
-        return exc.subgroup(KeyboardInterrupt) is not None
-    return isinstance(exc, KeyboardInterrupt)
 
 
 async def _tell(log: Logger, exc: BaseException, is_over: bool, message: str, *args: object) -> None:

@@ -33,6 +33,7 @@ from ..errors import Ending
 from ..frames import StartFrame
 from ..params import TransportParams
 from ..serializers.protocol import AwaitsStart, Message
+from ..wire.accepting.boundary import failures_end_here
 from ..wire.protocol import Wire
 from .broadcast import Broadcast
 from .clock import Timer
@@ -161,12 +162,11 @@ class Run:
         if call is None or self._has_hung_up or (isinstance(serializer, AwaitsStart) and not serializer.is_ready):
             return  # without a start there was no call
         self._has_hung_up = True
-        # Shielded: a cancelled server, too, has calls to end. The deadline bounds it.
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + params.hang_up_timeout) as limit:
-            try:
-                await call(self.session)
-            except Exception:  # the boundary to the user's callable: it must not hide how the session itself ended
-                logger.exception("hanging up call %s failed", _call_name(announced))
+        limit = trio.CancelScope(shield=True, deadline=trio.current_time() + params.hang_up_timeout)
+        # Shielded: a cancelled server, too, has calls to end. The deadline bounds it. And the boundary to the user's
+        # callable: it must not hide how the session itself ended.
+        with limit, failures_end_here(partial(_tell_not_hung_up, announced)):
+            await call(self.session)
         if limit.cancelled_caught:
             logger.error("hanging up call %s took longer than hang_up_timeout", _call_name(announced))
 
@@ -196,6 +196,10 @@ def _tell_not_carried(events: Broadcast[Event], session: Session, dialect: str) 
 
 def _tell_turn(events: Broadcast[Event], session: Session, latency_s: float) -> None:
     events.emit(TurnTaken(session, latency_s))
+
+
+def _tell_not_hung_up(announced: StartFrame | None, failure: BaseException) -> None:
+    logger.error("hanging up call %s failed", _call_name(announced), exc_info=failure)
 
 
 def _call_name(announced: StartFrame | None) -> str:

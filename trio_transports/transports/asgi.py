@@ -27,6 +27,7 @@ from ..session.events import Event, event_source
 from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.admission import admit
+from ..wire.accepting.boundary import closing_what_fails
 from ..wire.accepting.leaving import GOING_AWAY
 from ..wire.accepting.rates import rated
 from ..wire.answering import body_fault, doubled
@@ -145,7 +146,8 @@ class AsgiWebsocketTransport:
                 raise ConnectionClosed(1006, "the handshake took longer than connect_timeout", initiator="local")
             if wire.server is not None and params.ping_interval is not None and params.ping_timeout is not None:
                 wire.server.keep_alive(params.ping_interval, params.ping_timeout)
-            yield wire
+            async with closing_what_fails(wire, params.close_timeout):
+                yield wire
         finally:
             wire.abort()
 

@@ -25,6 +25,7 @@ from ..session.broadcast import Broadcast, Subscription
 from ..session.events import Event, ServerReady, event_source
 from ..session.run import open_session
 from ..session.session import Session
+from ..wire.accepting.boundary import failure_in, is_interrupt
 from ..wire.accepting.door import Callers, Door, DoorRules
 from ..wire.accepting.leaving import GOING_AWAY, Leaving
 from ..wire.accepting.limits import Limits
@@ -144,7 +145,7 @@ class WebsocketServerTransport:
                     try:
                         await call(handler, session)
                     except BaseException as exc:
-                        if not _ends_one_call(exc):
+                        if failure_in(exc) is None or is_interrupt(exc):
                             raise
                         if session.is_connected or not is_normal_end(exc):
                             raise _HandlerFailed from exc
@@ -211,13 +212,6 @@ def _rules(params: WebsocketServerParams) -> DoorRules:
 
 class _HandlerFailed(Exception):
     """Carries what a handler raised past its session, which it ends, to where it is logged."""
-
-
-def _ends_one_call(error: BaseException) -> bool:
-    """Whether what left a handler is that call's own affair: also a SystemExit, which ends no other caller's call."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_ends_one_call, error.exceptions))
-    return isinstance(error, Exception | SystemExit)
 
 
 def is_normal_end(error: BaseException) -> bool:

@@ -9,23 +9,26 @@ Rules
 3. With them, origins are compared by scheme, host and port, in any case, default ports filled in. ``"*"`` lets every
    origin in.
 4. ``authorize(peer)`` answers None or True to let the caller in, False for 401, an HTTP status, or a ``Refusal``.
-5. An ``authorize`` that crashes lets nobody in: it is logged, and the caller gets 500.
+5. An ``authorize`` that crashes, by SystemExit too, lets nobody in: it is logged, and the caller gets 500.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from ..._showing import shown_text
 from ..peer import Peer
 from ..refusal import Refusal
+from .boundary import failures_end_here
 from .hosts import host_name
 
 logger = logging.getLogger("trio_transports.server")
 
 Authorize: TypeAlias = Callable[[Peer], Awaitable["bool | int | Refusal | None"]]
 
+_FAILED = object()
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -40,10 +43,10 @@ async def admit(
             return refusal
     if authorize is None:
         return None
-    try:
+    answer: object = _FAILED
+    with failures_end_here(partial(_tell, peer)):  # rule 5
         answer = await authorize(peer)
-    except Exception:  # the boundary to the application's check: it ends this handshake, not the server
-        logger.exception("authorize failed for %s; the caller was refused", peer)
+    if answer is _FAILED:
         return Refusal(status=500, body="internal error")
     match answer:
         case None | True:
@@ -56,6 +59,10 @@ async def admit(
             return Refusal(status=answer)
     logger.error("authorize answered %r: answer None, True, False, a status from 300 to 599, or a Refusal", answer)
     return Refusal(status=500, body="internal error")
+
+
+def _tell(peer: Peer, failure: BaseException) -> None:
+    logger.error("authorize failed for %s; the caller was refused", peer, exc_info=failure)
 
 
 def _wrong_origin(origin: str, host: str | None, allowed: Collection[str] | None) -> Refusal | None:

@@ -6,7 +6,8 @@ Rules
 2. Who gets in is asked in this order: is the request right (400, 405, 426), is the server leaving (503), has its
    address taken too much (429), is its origin allowed (403), does ``authorize`` let it in (401, or its own status).
 3. A server that is full lets the caller in only to tell it 1013, as the servers did that this library replaces.
-4. What one connection does ends that connection; it is logged, once, and the server goes on.
+4. What one connection does, or a hook of the user's raises in it, ends that connection; it is logged, once, and the
+   server goes on (``boundary``).
 5. ``health_path`` is answered to anybody who asks for that page: 200, or 503 from the moment the server leaves.
 6. Everything that is refused is counted by its cause.
 """
@@ -34,6 +35,7 @@ from ..settings import WireSettings
 from ..stream import TCPStream, peer_address
 from ..wakes import SharedWakes, shared_wakes
 from .admission import Authorize, admit
+from .boundary import closing_what_fails, failures_end_here
 from .leaving import LEAVING, Leaving, serve_connections
 from .limits import Addresses, Limits
 from .listening import listener_address, open_listeners, with_tls
@@ -131,22 +133,23 @@ class Door:
     ) -> None:
         self._connections += 1
         try:
-            with self._addresses.connection(peer_address(stream)[0]) as refusal:
-                async with self._upgraded(stream, _Visit(leaving, refusal), wakes) as wire:
-                    if self._is_full():
-                        self._refused["full"] += 1
-                        await self._turn_away(wire)
-                    else:
-                        self._let_in += 1
-                        await serve_wire(self._rated(wire))
-        except ConnectionClosed as exc:
-            logger.debug("a connection ended: %s", exc)
-        except HandshakeRejected as exc:
-            logger.log(logging.INFO if exc.status >= 300 else logging.DEBUG, "a caller was answered: %s", exc)
-        except Exception:  # rule 4: the boundary between one connection and the server
-            logger.exception("a connection failed; the server goes on")
+            with failures_end_here(_tell_end):  # rule 4
+                await self._serve_caller(serve_wire, leaving, wakes, stream)
         finally:
             self._connections -= 1
+
+    async def _serve_caller(
+        self, serve_wire: ServeWire, leaving: Leaving, wakes: SharedWakes | None, stream: TCPStream
+    ) -> None:
+        with self._addresses.connection(peer_address(stream)[0]) as refusal:
+            async with self._upgraded(stream, _Visit(leaving, refusal), wakes) as wire:
+                if self._is_full():
+                    self._refused["full"] += 1
+                    await self._turn_away(wire)
+                else:
+                    self._let_in += 1
+                    async with closing_what_fails(wire, self._rules.close_timeout_s):
+                        await serve_wire(self._rated(wire))
 
     @asynccontextmanager
     async def _upgraded(self, stream: TCPStream, visit: "_Visit", wakes: SharedWakes | None) -> AsyncIterator[Wire]:
@@ -226,3 +229,13 @@ class _Visit:
     def refused(self, cause: str, refusal: Refusal) -> Refusal:
         self.cause = cause
         return refusal
+
+
+def _tell_end(how: BaseException) -> None:
+    match how:
+        case ConnectionClosed():
+            logger.debug("a connection ended: %s", how)
+        case HandshakeRejected(status=status):
+            logger.log(logging.INFO if status >= 300 else logging.DEBUG, "a caller was answered: %s", how)
+        case _:
+            logger.error("a connection failed; the server goes on", exc_info=how)

@@ -21,6 +21,7 @@ import trio
 from attrs import define, field
 
 from ..refusal import Refusal
+from .boundary import failures_end_here
 from .listening import accept_from
 
 logger = logging.getLogger("trio_transports.server")
@@ -111,8 +112,10 @@ async def serve_connections(
 
 
 async def _say(farewell: Farewell, close_timeout_s: float) -> None:
-    with trio.move_on_after(close_timeout_s):
-        try:
-            await farewell()
-        except Exception:  # the boundary between one caller's goodbye and the others'
-            logger.exception("a caller could not be told that the server is leaving")
+    # The boundary between one caller's goodbye and the others'.
+    with trio.move_on_after(close_timeout_s), failures_end_here(_tell_not_told):
+        await farewell()
+
+
+def _tell_not_told(failure: BaseException) -> None:
+    logger.error("a caller could not be told that the server is leaving", exc_info=failure)
