@@ -172,7 +172,12 @@ class Connection:
             config, limits = self._host.config, self._host.limits
             with trio.fail_after(min(config.ssl_handshake_timeout, limits.header_timeout_s)):
                 await secure.do_handshake()
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            if not self._is_shutting_down:
+                self._host.counting.refuse("tls")
+            return None
+        except trio.TooSlowError:
+            self._host.counting.refuse("time")
             return None
         self._stream = secure
         return secure.selected_alpn_protocol() or "http/1.1"
@@ -194,7 +199,7 @@ class Connection:
                 send=self._send,
                 count_runs=self._runs.__len__,
                 takes_h2c=self._host.limits.takes_h2c,
-                on_refused=partial(self._host.counting.refuse, "request"),
+                on_refused=self._host.counting.refuse,
             )
             self._protocol = Protocols.agreed(alpn_protocol, setting)
             try:
@@ -229,7 +234,11 @@ class Connection:
                         data = await self._stream.receive_some(READ_BYTES)
                     else:
                         data = await self._receive_in_time(protocol)
-                except (trio.ClosedResourceError, trio.BrokenResourceError, trio.TooSlowError):
+                except (trio.ClosedResourceError, trio.BrokenResourceError):
+                    break
+                except trio.TooSlowError:
+                    if protocol.is_reading_body:
+                        self._host.counting.refuse("time")
                     break
                 if len(data) > PIECE_BYTES:
                     await self._take_in_pieces(protocol, bytes(data))

@@ -15,6 +15,8 @@ Rules
 7. After each run started, or ended with its stream or connection, the other tasks of the process have their turn.
 8. Data for a stream that has ended is thrown away, and the connection's window is given back.
 9. Frames are read ``_PIECE_BYTES`` at a time: a hundred of the smallest take h2 several milliseconds.
+10. A frame that is longer than a frame may be is refused before it is here. h2 looks at its length when it has all of
+    it: 16 MB, if the peer likes.
 
 h2, imported here, comes with hypercorn.
 """
@@ -27,7 +29,7 @@ import h2.events
 import trio
 from attrs import define, field
 from h2.errors import ErrorCodes
-from h2.exceptions import ProtocolError
+from h2.exceptions import FrameTooLargeError, ProtocolError
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, BufferCompleteError, H2Protocol, StreamBuffer
 from hypercorn.protocol.http_stream import HTTPStream
@@ -36,6 +38,7 @@ from trio.lowlevel import ParkingLot
 
 _READER_LIMIT_BYTES: Final = 4 * BUFFER_HIGH_WATER
 _PIECE_BYTES: Final = 1024
+_FRAME_HEAD_BYTES: Final = 9
 _RESETS: Final = 200
 _RESETS_PER_S: Final = 20.0
 _NOTICES: Final = 1000
@@ -98,8 +101,14 @@ class _BoundedBuffer(StreamBuffer):
 class GuardedH2(H2Protocol):
     """Hypercorn's HTTP/2, with a bound on what one peer can have it do."""
 
-    def __init__(self, *args: Any, count_runs: Callable[[], int]) -> None:  # noqa: ANN401 - hypercorn's own nine
+    def __init__(  # hypercorn's own nine, and two
+        self,
+        *args: Any,  # noqa: ANN401
+        count_runs: Callable[[], int],
+        on_refused: Callable[[str], None],
+    ) -> None:
         super().__init__(*args)
+        self._on_refused = on_refused
         self._count_runs = count_runs
         self._resets = _Allowance(_RESETS, _RESETS_PER_S)
         self._notices = _Allowance(_NOTICES, _NOTICES_PER_S)
@@ -134,7 +143,25 @@ class GuardedH2(H2Protocol):
                 if start:
                     await trio.lowlevel.checkpoint()  # rule 9
                 if not self.closed:
-                    await super().handle(RawData(event.data[start : start + _PIECE_BYTES]))
+                    await self._take_in(event.data[start : start + _PIECE_BYTES])
+
+    async def _take_in(self, data: bytes) -> None:
+        try:
+            events = self.connection.receive_data(data)
+            self._check_size()
+        except ProtocolError:
+            self._on_refused("request")
+            await self._flush()
+            await self.send(Closed())
+        else:
+            await self._handle_events(events)
+
+    def _check_size(self) -> None:
+        """Rule 10."""
+        most = self.connection.max_inbound_frame_size + _FRAME_HEAD_BYTES
+        if len(self.connection.incoming_buffer._data) > most:
+            self.connection.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            raise FrameTooLargeError("a frame is longer than was agreed on")
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         """Take in what one read has brought."""
@@ -181,11 +208,13 @@ class GuardedH2(H2Protocol):
         if not self._resets.take(1):
             await self._send_away()
             return False
+        self._on_refused("stream")
         with suppress(ProtocolError):
             self.connection.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
         return True
 
     async def _send_away(self) -> None:
+        self._on_refused("flood")
         with suppress(ProtocolError):
             self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
         await self._flush()

@@ -1,6 +1,7 @@
 """Which of hypercorn's protocols speaks on a connection: HTTP/1.1, or HTTP/2 by ALPN, upgrade or prior knowledge."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import final
 
 from attrs import define, field, frozen
@@ -32,8 +33,8 @@ class Setting:
     """How many runs of the app are alive on this connection."""
 
     takes_h2c: bool
-    on_refused: Callable[[], None]
-    """Called for each request that is answered before the app has seen it."""
+    on_refused: Callable[[str], None]
+    """Called with the cause for each request that is answered before the app has seen it."""
 
     def h11(self) -> GuardedH11:
         return GuardedH11(
@@ -47,7 +48,7 @@ class Setting:
             self.server,
             self.send,
             takes_h2c=self.takes_h2c,
-            on_refused=self.on_refused,
+            on_refused=partial(self.on_refused, "request"),
         )
 
     def h2(self) -> GuardedH2:
@@ -62,6 +63,7 @@ class Setting:
             self.server,
             self.send,
             count_runs=self.count_runs,
+            on_refused=self.on_refused,
         )
 
 

@@ -67,7 +67,8 @@ ShutdownTrigger: TypeAlias = Callable[[], Awaitable[object]]
 # - ``hypercorn.utils``: ``wrap_app``, ``parse_socket_addr``, ``repr_socket_addr``
 # - ``hypercorn.config.Config``: ``create_sockets`` (and its frames' ``bind`` and sockets where it fails),
 #   ``create_ssl_context``, ``set_statsd_logger_class``
-# - of what comes with hypercorn: ``wsproto``'s connection and events, ``h2``'s errors, events and exceptions
+# - of what comes with hypercorn: ``wsproto``'s connection and events, ``h2``'s errors, events and exceptions, and
+#   of its connection ``incoming_buffer``, with the bytes of an unfinished frame as ``_data``
 async def serve_asgi(
     app: AsgiApp,
     config: Config,
@@ -139,7 +140,7 @@ async def serve_asgi(
     )
     told = trio.Event()
     with told_by_signals(told.set, is_on=signals), _bound_sockets(config) as sockets:
-        async with _lifespan(host.app, config, host.state), open_services() as services:
+        async with _lifespan(host.counting.announced(host.app), config, host.state), open_services() as services:
             taken = AddressLimits(
                 max_connections_per_address=max_connections_per_address,
                 max_handshakes_per_second=max_handshakes_per_second,

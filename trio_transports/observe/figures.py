@@ -1,8 +1,8 @@
 """What a server's sessions have done, as values that can be added up and written down.
 
 Rules
-1. Everything but ``sessions`` and what is queued only grows. Figures of several processes add up to those of all of
-   them; of the largest pacing error the larger counts.
+1. Everything but ``sessions``, ``connections`` and what is queued only grows. Figures of several processes add up to
+   those of all of them; of the largest pacing error the larger counts.
 2. They are plain numbers under names, so that one process can tell them to another as JSON.
 """
 
@@ -74,6 +74,12 @@ class ServerFigures:
     """Attempts of a reconnecting client."""
     timeouts: Mapping[str, int] = Factory(dict)
     """Limits that were passed: ``"session"``, ``"idle"``."""
+    connections: int = 0
+    """Connections at this moment, as far as the server tells."""
+    let_in: int = 0
+    """Callers that were let in so far."""
+    turned_away: Mapping[str, int] = Factory(dict)
+    """Those that were not, by cause: what ``hosting.callers`` or a server's ``callers()`` says."""
     turn_latency: Histogram = Factory(Histogram)
     """From the user's last word to the bot's first audio."""
     totals: Statistics = Factory(Statistics)
@@ -114,7 +120,9 @@ def merged(figures: Sequence[ServerFigures]) -> ServerFigures:
     """Add up what several processes of one server counted."""
     ended: Counter[str] = Counter()
     timeouts: Counter[str] = Counter()
+    turned_away: Counter[str] = Counter()
     for each in figures:
+        turned_away.update(each.turned_away)
         ended.update(each.sessions_ended)
         timeouts.update(each.timeouts)
     return ServerFigures(
@@ -123,6 +131,9 @@ def merged(figures: Sequence[ServerFigures]) -> ServerFigures:
         sessions_ended=dict(ended),
         reconnections_tried=sum(each.reconnections_tried for each in figures),
         timeouts=dict(timeouts),
+        connections=sum(each.connections for each in figures),
+        let_in=sum(each.let_in for each in figures),
+        turned_away=dict(turned_away),
         turn_latency=sum((each.turn_latency for each in figures), Histogram()),
         totals=summed([each.totals for each in figures]),
     )

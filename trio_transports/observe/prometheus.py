@@ -6,6 +6,9 @@ name                                           what it is
 ``trio_transports_sessions``                   calls at this moment
 ``trio_transports_sessions_begun_total``       calls so far
 ``trio_transports_sessions_ended_total``       by ``initiator``: local, remote, error
+``trio_transports_connections``                at this moment, those included that are no call
+``trio_transports_let_in_total``               WebSockets that were accepted
+``trio_transports_turned_away_total``          by ``cause``: what ``hosting.callers`` tells
 ``trio_transports_timeouts_total``             by ``limit``: session, idle
 ``trio_transports_reconnections_total``        attempts of a reconnecting client
 ``trio_transports_turn_latency_seconds``       histogram: from the user's last word to the bot's first audio
@@ -63,6 +66,9 @@ class _Collector:
         yield _gauge("sessions", "Calls at this moment", figures.sessions)
         yield _counter("sessions_begun", "Calls so far", figures.sessions_begun)
         yield _counters("sessions_ended", "Calls that have ended", "initiator", figures.sessions_ended)
+        yield _gauge("connections", "Connections at this moment", figures.connections)
+        yield _counter("let_in", "WebSockets that were accepted", figures.let_in)
+        yield _counters("turned_away", "Callers that were not let in", "cause", figures.turned_away)
         yield _counters("timeouts", "Limits that calls have passed", "limit", figures.timeouts)
         yield _counter("reconnections", "Attempts to connect again", figures.reconnections_tried)
         yield _histogram("turn_latency_seconds", "From the user's last word to the bot's first", figures.turn_latency)

@@ -20,7 +20,7 @@ from attrs import frozen
 from .._documented import documented
 from ..observe import ProcessFigures, ServerCounters, ServerFigures, process_figures
 from ..params import AsgiWebsocketParams
-from ..playground.asgi import Route
+from ..playground.asgi import Receive, Route, Scope, Send
 from ..playground.controls import Control
 from ..playground.hall import Hall
 from ..playground.routes import MAX_SESSIONS, Handler, bot_routes, guarded, routed
@@ -101,4 +101,10 @@ def bot_app(
         public_url=public_url,
         max_sessions=max_sessions,
     )
-    return routed({**routes, **{path: guarded(route, host_names) for path, route in beside.items()}})
+    app = routed({**routes, **{path: guarded(route, host_names) for path, route in beside.items()}})
+
+    async def counted_app(scope: Scope, receive: Receive, send: Send) -> None:
+        counted.found_in(scope)
+        await app(scope, receive, send)
+
+    return counted_app

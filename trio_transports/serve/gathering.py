@@ -57,7 +57,7 @@ class Gathering:
                     yield
                 finally:
                     with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
-                        now = attrs.evolve(self.figures(), sessions=0)
+                        now = attrs.evolve(self.figures(), sessions=0, connections=0)
                         await trio.to_thread.run_sync(self._leave, path, now, abandon_on_cancel=True)
 
     async def gather(self) -> tuple[ServerFigures, list[ProcessFigures]]:

