@@ -15,6 +15,7 @@ from typing import Any, final
 import trio
 from attrs import define, evolve, field
 
+from .._documented import documented
 from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, SessionTimeout, TurnTaken
 from ..session.session import Session
 from ..session.statistics import Statistics
@@ -22,6 +23,7 @@ from ..wire.accepting.callers import Callers, asking
 from .figures import Durations, ServerFigures, summed
 
 
+@documented
 @final
 @define(eq=False)
 class ServerCounters:
