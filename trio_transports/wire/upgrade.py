@@ -13,6 +13,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import h11
@@ -60,7 +61,8 @@ async def upgrade_as_client(
         raise TransportError(
             f"the handshake with {url} cannot be written: HTTP does not allow what {wrong!r} has in it"
         ) from None
-    await stream.send_all((request or b"") + (end or b""))
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # reading tells why, or that it was cut off
+        await stream.send_all((request or b"") + (end or b""))
     try:
         response = await next_event(http, stream)
         if isinstance(response, h11.InformationalResponse) and response.status_code == 101:

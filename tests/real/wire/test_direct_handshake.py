@@ -13,6 +13,7 @@ from trio_transports.wire.direct import accept_wire, connect_wire
 from trio_transports.wire.engines import ENGINES
 from trio_transports.wire.refusal import Refusal
 from trio_transports.wire.settings import WireSettings
+from trio_transports.wire.sockets import reset_socket
 
 HEADERS = (
     b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -172,3 +173,16 @@ async def test_a_broken_frame_is_an_error(engine: str) -> None:
         while await near.receive_some():
             pass
         await near.aclose()
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 503 Full\r\nContent-Length: 0\r\n\r\n"])
+async def test_a_server_that_has_gone_before_it_is_asked(engine: str, says: bytes) -> None:
+    """The request cannot be written: that is told as a connection that could not be made, also after a last word."""
+    async with stream_pair() as (near, far):
+        assert isinstance(far, trio.SocketStream)
+        await far.send_all(says)
+        reset_socket(far)
+        with trio.fail_after(5), pytest.raises(TransportError):
+            async with ENGINES[engine].connect(near, url="ws://x/", host="x", resource="/", settings=WireSettings()):
+                pass
