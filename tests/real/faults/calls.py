@@ -171,7 +171,7 @@ async def by_agent(place: Place, port: int, call: Call, witness: Witness, random
     del place, witness
     protocol = random.choice((TwilioMediaStreamProtocol, PipecatProtocol))()
     params = WebsocketClientParams(
-        connect_timeout=1.5, send_timeout=1, close_timeout=0.5, ping_interval=0.5, ping_timeout=1.5
+        connect_timeout=1.5, send_timeout=3, close_timeout=0.5, ping_interval=0.5, ping_timeout=4
     )
     adapter = WebSocketAgentAdapter(f"ws://127.0.0.1:{port}/call", protocol, params=params, paced=False)
     try:

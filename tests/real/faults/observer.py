@@ -25,7 +25,7 @@ from trio_transports import Connected, Disconnected, Session
 from trio_transports.session.events import Event
 
 LIMIT_S: Final = 15.0
-"""Every timeout in these calls is below 2 s; the rest is for a busy machine."""
+"""Every timeout in these calls is 4 s at most; the rest is for a busy machine."""
 
 
 def tasks(of: trio.lowlevel.Task | None = None) -> Iterator[trio.lowlevel.Task]:

@@ -31,14 +31,12 @@ SHORT: Final[Mapping[str, Any]] = {
     "audio_out_sample_rate": 16000,
     "audio_out_end_silence_secs": 0,
     "connect_timeout": 1.5,
-    "send_timeout": 1,
+    "send_timeout": 3,
     "close_timeout": 0.5,
     "ping_interval": 0.5,
-    "ping_timeout": 1.5,
+    "ping_timeout": 4,
 }
-PROXY: Final = ProxySettings(
-    send_timeout=1, close_timeout=0.5, connect_timeout=1.5, ping_interval=0.5, ping_timeout=1.5
-)
+PROXY: Final = ProxySettings(send_timeout=3, close_timeout=0.5, connect_timeout=1.5, ping_interval=0.5, ping_timeout=4)
 
 
 @define(eq=False)

@@ -13,7 +13,7 @@ from tests.real.faults.calls import CALLS, GOOD_END, PAUSE_S
 from tests.real.faults.kinds import CORRUPT, DROP, HARMLESS, KINDS
 from tests.real.faults.observer import LIMIT_S, Call, Leftovers, Witness, until
 from tests.real.faults.places import PLACES, SHORT, Place, parsed
-from trio_transports import TextFrame, WebsocketClientParams, WebsocketClientTransport
+from trio_transports import ConnectionClosed, TextFrame, WebsocketClientParams, WebsocketClientTransport
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.testing.faults import open_fault_proxy
 
@@ -132,14 +132,17 @@ class Trial:
                         if isinstance(frame, TextFrame) and (said := parsed(frame.text)):
                             back.append(said[1])
 
-                await session.output.send(TextFrame(text="beside:0"))
-                await until(lambda: back, LIMIT_S)
-                task_status.started(is_over)
-                while not is_over.is_set():
-                    self.beside += 1
-                    await session.output.send(TextFrame(text=f"beside:{self.beside}"))
-                    await trio.sleep(PAUSE_S)
-                await until(lambda: len(back) > self.beside, LIMIT_S)
+                try:
+                    await session.output.send(TextFrame(text="beside:0"))
+                    await until(lambda: back, LIMIT_S)
+                    task_status.started(is_over)
+                    while not is_over.is_set():
+                        self.beside += 1
+                        await session.output.send(TextFrame(text=f"beside:{self.beside}"))
+                        await trio.sleep(PAUSE_S)
+                    await until(lambda: len(back) > self.beside, LIMIT_S)
+                except ConnectionClosed as exc:
+                    self.mistakes.append(f"the call beside was ended: {exc!r}")
             if back != list(range(self.beside + 1)):
                 self.mistakes.append(
                     f"the call beside heard {len(back)} of its {self.beside + 1} words, or not in order"
