@@ -64,6 +64,7 @@ class TrioWebsocketWire:
     """Set when the goodbye that this side has begun is over."""
     _awaiting_answer: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     """Of whoever has said goodbye; rule 11."""
+    engine_has_ended: trio.Event = field(factory=trio.Event, init=False)
 
     def __repr__(self) -> str:
         return f"<TrioWebsocketWire with {self.peer}>"
@@ -187,17 +188,10 @@ class TrioWebsocketWire:
 
     async def _let_the_peer_read_the_close(self) -> None:
         """Read on for a moment: closing with unread bytes would reset the connection and take our Close with it."""
-        with trio.move_on_after(LINGER_S):
-            while True:
-                await trio.sleep(LINGER_S / 50)  # the engine makes one last read of its own, and must come first
-                try:
-                    while await self._stream.receive_some(65536):
-                        pass
-                except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    return
-                except trio.BusyResourceError:
-                    continue
-                return
+        with trio.move_on_after(LINGER_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.engine_has_ended.wait()  # until then it is the engine that reads
+            while await self._stream.receive_some(65536):
+                pass
 
 
 @asynccontextmanager
@@ -369,6 +363,9 @@ async def _run_engine(
             opening.wire.fail("the WebSocket engine failed")
     else:
         opening.fail(_cut_off(owned, what))
+    finally:
+        if opening.wire is not None:
+            opening.wire.engine_has_ended.set()
 
 
 def _handshake_error(group: ExceptionGroup[Exception], owned: OwnedStream, what: str) -> TransportError:

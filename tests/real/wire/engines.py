@@ -7,11 +7,16 @@ from contextlib import asynccontextmanager
 import trio
 
 from trio_transports.wire import Peer, Wire
-from trio_transports.wire.engines import Engine
+from trio_transports.wire.engines import ENGINES, Engine
 from trio_transports.wire.refusal import Refusal
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.stream import TCPStream
 from trio_transports.wire.wakes import SharedWakes
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 
 
 async def everybody(_peer: Peer) -> Refusal | None:
@@ -76,4 +81,27 @@ async def wire_pair(
             opening.start_soon(nursery.start, serve)
             opening.start_soon(nursery.start, connect)
         yield wires["client"], wires["server"]
+        done.set()
+
+
+@asynccontextmanager
+async def server_and_peer(engine: str) -> AsyncIterator[tuple[Wire, trio.SocketStream]]:
+    """A server's wire, and a client that has shaken hands and from then on says what bytes it likes."""
+    settings = WireSettings(max_message_bytes=1000, ping_interval_s=None)
+    async with stream_pair() as (near, far), trio.open_nursery() as nursery:
+        assert isinstance(near, trio.SocketStream)
+        done, wires = trio.Event(), list[Wire]()
+
+        async def serve(task_status: trio.TaskStatus[None]) -> None:
+            async with ENGINES[engine].accept(far, admit=everybody, settings=settings) as wire:
+                wires.append(wire)
+                task_status.started()
+                await done.wait()
+
+        nursery.start_soon(near.send_all, REQUEST)
+        await nursery.start(serve)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += await near.receive_some()
+        yield wires[0], near
         done.set()

@@ -1,47 +1,17 @@
 """A peer's ping that crosses this side's goodbye: the goodbye is finished all the same, and nothing is an error."""
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
-from tests.real.wire.engines import everybody, stream_pair
+from tests.real.wire.engines import server_and_peer
 from trio_transports.errors import ConnectionClosed
 from trio_transports.wire.engines import ENGINES
-from trio_transports.wire.protocol import Wire
 from trio_transports.wire.rfc6455 import Close, Parser, encode_close, encode_frame
-from trio_transports.wire.settings import WireSettings
 
-REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
 LATE = b"".join(encode_frame(opcode, b"late", masked=True) for opcode in (9, 2, 9))
 """Two pings and a message that were on their way when the goodbye was said."""
-
-
-@asynccontextmanager
-async def server_and_peer(engine: str) -> AsyncIterator[tuple[Wire, trio.SocketStream]]:
-    settings = WireSettings(max_message_bytes=1000, ping_interval_s=None)
-    async with stream_pair() as (near, far), trio.open_nursery() as nursery:
-        assert isinstance(near, trio.SocketStream)
-        done, wires = trio.Event(), list[Wire]()
-
-        async def serve(task_status: trio.TaskStatus[None]) -> None:
-            async with ENGINES[engine].accept(far, admit=everybody, settings=settings) as wire:
-                wires.append(wire)
-                task_status.started()
-                await done.wait()
-
-        nursery.start_soon(near.send_all, REQUEST)
-        await nursery.start(serve)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += await near.receive_some()
-        yield wires[0], near
-        done.set()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
