@@ -24,7 +24,7 @@ from attrs import define, field
 from trio_transports import Connected, Disconnected, Session
 from trio_transports.session.events import Event
 
-LIMIT_S: Final = 15.0
+LIMIT_S: Final = 30.0
 """Every timeout in these calls is 4 s at most; the rest is for a busy machine."""
 
 

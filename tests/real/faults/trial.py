@@ -17,7 +17,7 @@ from trio_transports import ConnectionClosed, TextFrame, WebsocketClientParams, 
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.testing.faults import open_fault_proxy
 
-AT_ONCE: Final = 24
+AT_ONCE: Final = 11
 
 
 @define(eq=False)
