@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.session.hearing import everything
 from tests.session.helpers import CHUNK_BYTES, audio, params
 from trio_transports import EndFrame, Frame, ImageFrame, SpriteFrame, TextFrame, TransportParams
+from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.session.session import Session
 from trio_transports.testing import ScriptedPeer, memory_session
 from trio_transports.video import PixelFormat
@@ -236,12 +237,18 @@ async def test_what_is_no_picture_costs_itself_only(frame: ImageFrame) -> None:
             assert session.statistics().malformed_messages == round_
 
 
+@pytest.mark.parametrize(("binary", "code"), [(False, 1007), (True, 1008)])
 @pytest.mark.parametrize("good", [0, 1, 2])
-async def test_files_that_are_none_count_towards_the_most_malformed(good: int) -> None:
-    """Each is found in the thread only: so many in a row end the session, and a good one in between begins anew."""
+async def test_files_that_are_none_count_towards_the_most_malformed(good: int, binary: bool, code: int) -> None:
+    """Each is found in the thread only: so many in a row end the session, and a good one in between begins anew.
+
+    The code is that of what brought them, text or bytes, as it is for what can be seen to be wrong at once.
+    """
     whole = file("PNG", (40, 20))
     bad = ImageFrame(image=whole.image[:-30], size=whole.size, format="PNG")
-    async with memory_session(seeing(video_in_color_format="RGB", max_malformed=4)) as (session, peer):
+    dialect = JSONFrameSerializer(binary=binary)
+    wanted = seeing(video_in_color_format="RGB", max_malformed=4, serializer=dialect)
+    async with memory_session(wanted) as (session, peer):
         with trio.fail_after(10):
             found = 0
             for round_ in range(good + 1):
@@ -255,7 +262,7 @@ async def test_files_that_are_none_count_towards_the_most_malformed(good: int) -
                     await peer.send(whole)
                     await session.input.receive()
             closed = await peer.wait_closed()
-    assert (closed.code, closed.reason) == (1008, "4 malformed messages in a row")
+    assert (closed.code, closed.reason) == (code, "4 malformed messages in a row")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

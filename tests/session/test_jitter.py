@@ -153,7 +153,7 @@ async def test_what_waits_when_the_connection_ends_is_read(autojump_clock: MockC
 
 def test_none_is_kept_for_ever() -> None:
     """A flood of frames for the future is bounded in number: past that the oldest are given on."""
-    jitter, counters = JitterBuffer(0.1, Counters()), Counters()
+    jitter, counters = JitterBuffer(0.1, Counters(), list[str]().append), Counters()
     frames = [AudioFrame(audio=bytes(2), sample_rate=RATE, pts=n * 1_100_000) for n in range(3000)]
     given = sum(len(jitter.put(frame, 0.0)) for frame in frames)
     assert given == 3000 - MAX_WAITING

@@ -21,6 +21,7 @@ from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
 from ..frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
 from .codec import WHOLE, loads
+from .coded import CodedAudio
 from .json import FRAME_TYPES, JSONFrameSerializer
 from .lines.detection import LINES, line_of, line_of_text
 from .lines.serializer import not_started
@@ -30,6 +31,7 @@ from .protocol import (
     FixedChunk,
     FrameSerializer,
     HoldsBack,
+    KeepsCoded,
     KnowsStart,
     Message,
     Notices,
@@ -139,6 +141,7 @@ class DetectingFrameSerializer:
     """Who is calling; None until the start message."""
     _found: FrameSerializer | None = field(default=None, init=False)
     _bitrate: int | None = field(default=None, init=False)
+    _keeps_coded: bool = field(default=False, init=False)
     _undecided: int = field(default=0, init=False)
     _owed: Sequence[Message] = field(default=(), init=False)
     """By a dialect that refused the start message."""
@@ -226,6 +229,8 @@ class DetectingFrameSerializer:
         candidate = per_session(self.providers[provider])
         if self._bitrate is not None and isinstance(candidate, TakesBitrate):
             candidate.use_bitrate(self._bitrate)
+        if self._keeps_coded and isinstance(candidate, KeepsCoded):
+            candidate.keep_coded()
         try:
             frames = candidate.decode(message)
         except RemoteProtocolError:
@@ -233,6 +238,14 @@ class DetectingFrameSerializer:
             raise
         self._found, self.provider = candidate, provider
         return frames
+
+    def keep_coded(self) -> None:
+        """Keep audio coded that the caller's dialect would decode at once."""
+        self._keeps_coded = True
+
+    def coded(self) -> Sequence[CodedAudio]:
+        """Give the caller's packets since the last call."""
+        return self._found.coded() if isinstance(self._found, KeepsCoded) else ()
 
     @property
     def is_paused(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Final, Protocol, Self, TypeAlias, TypeVar, final, runtime_che
 from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
 from ..frames import Frame, StartFrame
+from .coded import CodedAudio
 
 Message: TypeAlias = str | bytes
 """One WebSocket message: text or binary."""
@@ -108,6 +109,21 @@ class PlaybackMarks(Protocol):
     @property
     def has_marks(self) -> bool:
         """Whether the peer tells when a mark was played. Without, what was heard is reckoned by the clock."""
+
+
+@runtime_checkable
+class KeepsCoded(Protocol):
+    """A dialect whose code remembers what came before, and whose packets need not come in order.
+
+    A session that puts them in order asks for them before they are decoded: what was lost is made up by the decoder
+    then, where it was lost.
+    """
+
+    def keep_coded(self) -> None:
+        """Decode such audio no more: ``decode`` gives no frame for it, and ``coded`` the packets."""
+
+    def coded(self) -> Sequence[CodedAudio]:
+        """Give the packets since the last call."""
 
 
 @runtime_checkable

@@ -36,14 +36,14 @@ logger = logging.getLogger("trio_transports.session")
 @final
 @define(eq=False)
 class Eye:
-    """Owned by one session. ``_malformed`` is told of what turned out to be no picture, ``_well_formed`` of others."""
+    """Owned by one session. ``_malformed`` is told of what turned out to be no picture, and whether text brought it."""
 
     _params: TransportParams
     _unread: Unread
     _counters: Counters
-    _malformed: Callable[[Exception | str], None]
+    _malformed: Callable[[Exception | str, bool], None]
     _well_formed: Callable[[], None]
-    _waiting: deque[ImageFrame | SpriteFrame] = field(factory=deque, init=False)
+    _waiting: deque[tuple[ImageFrame | SpriteFrame, bool]] = field(factory=deque, init=False)
     _is_working: bool = field(default=False, init=False)
     _work: Sleeper = field(factory=Sleeper, init=False)
     _settled: ParkingLot = field(factory=ParkingLot, init=False)
@@ -58,7 +58,7 @@ class Eye:
         """Whether a picture was taken that the handler cannot read yet."""
         return self._is_working or bool(self._waiting)
 
-    def take(self, frame: ImageFrame | SpriteFrame) -> None:
+    def take(self, frame: ImageFrame | SpriteFrame, is_text: bool) -> None:
         """Take a picture from the peer; RemoteProtocolError when it can be seen to be none."""
         if not self._params.video_in_enabled:
             self._counters.ignored_messages += 1
@@ -69,9 +69,9 @@ class Eye:
         if not self.is_busy and not self._needs_work(frame):
             self._unread.put_picture(frame)
             return
-        self._waiting.append(frame)
+        self._waiting.append((frame, is_text))
         if len(self._waiting) > self._params.video_in_max_queue_pictures:
-            self._counters.pictures_in_dropped += len(images_of(self._waiting.popleft()))
+            self._counters.pictures_in_dropped += len(images_of(self._waiting.popleft()[0]))
         self._work.wake()
 
     def _check(self, frame: ImageFrame | SpriteFrame) -> None:
@@ -98,13 +98,13 @@ class Eye:
                 self._settled.unpark_all()
                 await self._work.sleep()
                 continue
-            frame = self._waiting.popleft()
+            frame, is_text = self._waiting.popleft()
             self._is_working = True
             try:
                 # Not abandoned on cancellation: the thread ends its picture, then this task ends.
                 seen = await trio.to_thread.run_sync(self._decoded, frame)
             except Exception as exc:  # the boundary to a decoder of files: what it cannot read is malformed
-                self._malformed(RemoteProtocolError(str(exc)) if isinstance(exc, ValueError) else exc)
+                self._malformed(RemoteProtocolError(str(exc)) if isinstance(exc, ValueError) else exc, is_text)
             else:
                 self._well_formed()
                 self._unread.put_picture(seen)

@@ -2,8 +2,8 @@
 
 Rules
 1. A malformed message is counted, logged once for each session, and skipped. ``max_malformed`` of them in a row end the
-   session: 1007 when the last was text, 1008 otherwise. A start that is refused ends it at once, with 1003. Audio that
-   cannot be used is malformed too, and costs its own frame only.
+   session: 1007 when text brought the last of them, 1008 otherwise. A start that is refused ends it at once, with 1003.
+   Audio that cannot be used is malformed too, and costs its own frame only.
 2. Each destination's audio goes its own way: see ``session.ear``. Speech frames take their place among the audio. A
    peer may name ``MAX_DESTINATIONS``; audio of others is malformed.
 3. A WAV header on a chunk is taken off: heard as audio it is a click. Where it says another rate or channel count than
@@ -18,7 +18,6 @@ Rules
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Final, final
 
 import trio
@@ -42,8 +41,9 @@ from ..frames import (
     UserStoppedSpeakingFrame,
 )
 from ..params import TransportParams
+from ..serializers.coded import CodedAudio
 from ..serializers.converters import audio_frame
-from ..serializers.protocol import FrameSerializer, Message, StartRefused
+from ..serializers.protocol import FrameSerializer, KeepsCoded, Message, StartRefused
 from ..vad.analyzer import SpeechEvent, SpeechStarted, VADAnalyzer
 from .ear import Ear, FormatChanges
 from .eye import Eye
@@ -88,21 +88,29 @@ class Inbound:
     jitter: JitterBuffers | None = field(default=None, init=False)
     turn_end: TurnEnd | None = field(default=None, init=False)
     eye: Eye = field(init=False)
+    _coded: Callable[[], Sequence[CodedAudio]] | None = field(default=None, init=False)
+    """Gives the packets that the dialect leaves undecoded; rule 6."""
+    _is_text: bool = field(default=False, init=False)
+    """What the last message was."""
 
     def hear_with(
         self, audio_filter: AudioFilter | None, analyzer: VADAnalyzer | None, turn_end: TurnEnd | None = None
     ) -> None:
         """Begin, with what is made for this session."""
-        self.eye = Eye(self._params, self._unread, self._counters, partial(self._malformed, b""), self._well_formed)
+        self.eye = Eye(self._params, self._unread, self._counters, self._malformed, self._well_formed)
         params, listening, self.turn_end = self._params, None, turn_end
         if analyzer is not None:
             listening = Listening(analyzer, self.tell_speech if turn_end is None else turn_end.take, turn_end)
         self.ear = self._ears[None] = Ear(params, self._unread, self._changes, None, audio_filter, listening)
         if params.audio_in_jitter_ms:
             self.jitter = JitterBuffers(params.audio_in_jitter_ms / 1000, self._counters)
+            if isinstance(self._serializer, KeepsCoded):
+                self._serializer.keep_coded()
+                self._coded = self._serializer.coded
 
     def take(self, message: Message) -> Awaitable[None] | None:
         """Put the frames of one message into the inbox. What is returned has to be awaited before the next message."""
+        self._is_text = isinstance(message, str)
         try:
             frames = self._serializer.decode(message)
         except StartRefused as exc:
@@ -111,46 +119,55 @@ class Inbound:
             self._close(1003, str(exc))
             return None
         except Exception as exc:  # the boundary to a serializer of anybody's: what it cannot decode is malformed
-            self._malformed(message, exc)
+            self._malformed(exc, self._is_text)
             return None
-        if not frames:
+        coded = () if self._coded is None else self._coded()
+        if not frames and not coded:
             self._counters.ignored_messages += 1
             self._malformed_in_row = 0
             return None
-        if self.jitter is not None:
-            frames = self._in_order(self.jitter, frames)
-        return self._take_frames(message, frames)
+        if self.jitter is None:
+            return self._take_frames(frames)
+        frames = self._in_order(self.jitter, (*frames, *coded))
+        # A packet that waits is not known to be well formed before it is decoded.
+        fault = self.jitter.take_fault()
+        return self._take_frames(frames, fault) if frames or fault or not coded else None
 
     def release(self) -> Awaitable[None] | None:
         """Put into the inbox what is due of the audio that waits for its time, as ``take`` does."""
-        frames = [] if self.jitter is None else self.jitter.ready(trio.current_time())
-        return self._take_frames("", frames) if frames else None
+        return None if self.jitter is None else self._release(self.jitter, self.jitter.ready(trio.current_time()))
 
     def release_all(self) -> Awaitable[None] | None:
         """Put the rest of it into the inbox: no more comes on this connection."""
-        frames = [] if self.jitter is None else self.jitter.flush()
-        return self._take_frames("", frames) if frames else None
+        return None if self.jitter is None else self._release(self.jitter, self.jitter.flush())
 
-    def _in_order(self, jitter: JitterBuffers, frames: Sequence[Frame]) -> Sequence[Frame]:
+    def _release(self, jitter: JitterBuffers, frames: Sequence[Frame]) -> Awaitable[None] | None:
+        fault = jitter.take_fault()
+        return self._take_frames(frames, fault) if frames or fault else None
+
+    def _in_order(self, jitter: JitterBuffers, frames: Sequence[Frame | CodedAudio]) -> Sequence[Frame]:
         """Rule 6: the frames that are due now, in the place of those that came."""
         due: list[Frame] = []
         now_s = trio.current_time()
         for frame in frames:
-            if isinstance(frame, AudioFrame):
-                if self._params.audio_in_enabled and self._unread.audio_is_on:
-                    due += jitter.put(frame, now_s) if self._may_hear(frame.destination) else [frame]
+            if isinstance(frame, AudioFrame | CodedAudio):
+                if not (self._params.audio_in_enabled and self._unread.audio_is_on):
+                    continue
+                if self._may_hear(frame.destination):
+                    due += jitter.put(frame, now_s)
+                elif isinstance(frame, AudioFrame):  # a line with a code has two tracks
+                    due.append(frame)
             else:
                 due += jitter.flush() if isinstance(frame, EndFrame) else ()
                 due.append(frame)
         return [*due, *jitter.ready(now_s)]
 
-    def _take_frames(self, message: Message, frames: Sequence[Frame]) -> Awaitable[None] | None:
-        fault = ""
+    def _take_frames(self, frames: Sequence[Frame], fault: str = "") -> Awaitable[None] | None:
         for place, frame in enumerate(frames):
             try:
                 if type(frame) is not AudioFrame:
                     if isinstance(frame, EndFrame) and self.eye.is_busy:
-                        return self._take_slowly(message, frames[place:], fault)
+                        return self._take_slowly(frames[place:], fault)
                     self._take_other(frame)
                     continue
                 heard = self._heard(frame)
@@ -165,13 +182,13 @@ class Inbound:
                 or heard.num_channels != ear.channels
                 or len(heard.audio) > ear.at_once_bytes
             ):
-                return self._take_slowly(message, frames[place:], fault)
+                return self._take_slowly(frames[place:], fault)
             self._counters.audio_received_s += len(heard.audio) / (2 * ear.channels * ear.rate)
             if self._taps:
                 self._tell_taps(heard)
             ear.use(heard, heard.audio if ear.filter is None else ear.filter.filter(heard.audio))
         if fault:
-            self._malformed(message, fault)
+            self._malformed(fault, self._is_text)
         elif self._malformed_in_row:
             self._forgive(frames)
         return None
@@ -185,9 +202,9 @@ class Inbound:
 
     # Malformed messages
 
-    def _judge(self, message: Message, frames: Sequence[Frame], fault: str) -> None:
+    def _judge(self, frames: Sequence[Frame], fault: str) -> None:
         if fault:
-            self._malformed(message, fault)
+            self._malformed(fault, self._is_text)
         else:
             self._forgive(frames)
 
@@ -199,14 +216,14 @@ class Inbound:
     def _well_formed(self) -> None:
         self._malformed_in_row = 0
 
-    def _malformed(self, message: Message, cause: Exception | str) -> None:
+    def _malformed(self, cause: Exception | str, is_text: bool) -> None:
         if not self._counters.malformed_messages:
             traceback = None if isinstance(cause, RemoteProtocolError | str) else cause
             logger.warning("malformed message skipped (later ones are only counted): %s", cause, exc_info=traceback)
         self._counters.malformed_messages += 1
         self._malformed_in_row += 1
         if self._malformed_in_row >= self._params.max_malformed:
-            code = 1007 if isinstance(message, str) else 1008
+            code = 1007 if is_text else 1008
             self._close(code, f"{self._malformed_in_row} malformed messages in a row")
 
     # Frames
@@ -217,7 +234,7 @@ class Inbound:
         if self._taps:
             self._tell_taps(frame)
         if isinstance(frame, ImageFrame | SpriteFrame):
-            self.eye.take(frame)
+            self.eye.take(frame, self._is_text)
             return
         if isinstance(frame, StartFrame):
             self.start = frame
@@ -273,7 +290,7 @@ class Inbound:
             frame = _without_wav_header(frame)
         return frame if frame.audio else None
 
-    async def _take_slowly(self, message: Message, frames: Sequence[Frame], fault: str) -> None:
+    async def _take_slowly(self, frames: Sequence[Frame], fault: str) -> None:
         for frame in frames:
             try:
                 if type(frame) is not AudioFrame:
@@ -286,7 +303,7 @@ class Inbound:
                     await self._take_audio_slowly(heard)
             except RemoteProtocolError as exc:
                 fault = str(exc)  # the error itself would keep this call, and with it the message, alive
-        self._judge(message, frames, fault)
+        self._judge(frames, fault)
 
     async def _take_audio_slowly(self, frame: AudioFrame) -> None:
         ear = self._ear_of(frame.destination)

@@ -4,12 +4,15 @@ Rules
 1. What is decoded is bounded before any pixel is: by the size that the file's header tells.
 2. Only these three kinds are opened, whatever else Pillow can: a peer does not choose the decoder.
 3. PNG loses nothing, so quality means nothing to it.
+4. Samples of 16 bits are scaled to 8, each to the nearest. Pillow would cut off at 255 what is brighter, where the
+   picture is grey.
 """
 
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final, Literal, TypeAlias, final, get_args
 
+import numpy as np
 from attrs import define, field
 
 from .._extras import require
@@ -21,6 +24,9 @@ DEFAULT_QUALITY: Final = 80
 
 # What Pillow calls the formats that it takes as they are. The others are brought to RGB, or with alpha to RGBA.
 _MODES: Final[Mapping[str, str]] = {"RGB": "RGB", "RGBA": "RGBA", "GRAY": "L"}
+
+_EIGHT_BITS: Final = np.rint(np.arange(1 << 16) / 257).astype(np.uint8)
+"""For each sample of 16 bits the one of 8; rule 4."""
 
 
 def codec_named(name: str) -> PictureCodec:
@@ -71,7 +77,8 @@ def decode(
             width, height = picture.size
             if width * height > max_pixels:
                 raise ValueError(f"a picture of {width}x{height} is over the limit of {max_pixels} pixels")
-            return picture.convert(kept).tobytes(), (width, height)
+            whole = picture if picture.mode[0] != "I" else pillow.fromarray(_EIGHT_BITS[np.asarray(picture)])
+            return whole.convert(kept).tobytes(), (width, height)
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as exc:
         raise ValueError(f"a picture is over the limit of {max_pixels} pixels: {exc}") from exc
     except (OSError, SyntaxError, EOFError) as exc:  # what Pillow raises about a file that is broken

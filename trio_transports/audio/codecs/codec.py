@@ -62,6 +62,8 @@ class Decoder:
     format: AudioFormat
     decode: Callable[[bytes], bytes]
     conceal: Callable[[], bytes] | None = None
+    duration_s: Callable[[bytes], float] | None = None
+    """How long a packet is, without decoding it, where the code can conceal; ValueError for what is no packet."""
 
 
 @final
@@ -111,6 +113,7 @@ def make_decoder(encoding: str, rate: int, channels: int = 1, *, byte_order: Byt
         format=AudioFormat(_OPUS_OUT_RATE if encoding == OPUS else _WIDE_RATE, channels),
         decode=decode,
         conceal=conceal,
+        duration_s=encoded.opus_duration_s if encoding == OPUS else None,
     )
 
 

@@ -27,6 +27,10 @@ OPUS_BITS_PER_SECOND: Final = 24000
 _OPUS_LEAST: Final = 500
 _OPUS_MOST_PER_CHANNEL: Final = 256_000
 
+_OPUS_FRAME_MS: Final = (10, 20, 40, 60) * 3 + (10, 20) * 2 + (2.5, 5, 10, 20) * 4
+"""By what the first five bits of a packet say."""
+_OPUS_MOST_S: Final = 0.12
+
 _AMR_FRAME_BYTES: Final = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5)
 """By frame type; what is above has no bytes (lost, or nothing to say)."""
 _NOTHING: Final = bytes(2 * 320)
@@ -68,6 +72,16 @@ def decoder(encoding: str, channels: int = 1) -> tuple[Callable[[bytes], bytes],
             return lambda payload: b"".join(decode(frame) if frame else _NOTHING for frame in amr_frames(payload)), None
         case _:
             return decode, None
+
+
+def opus_duration_s(packet: bytes) -> float:
+    """How long an Opus packet is, by its first two bytes (RFC 6716, 3.1 and 3.2); ValueError when they are missing."""
+    head = packet[0] if packet else 0
+    count = (1, 2, 2, packet[1] & 0x3F if len(packet) > 1 else 0)[head & 3]
+    duration_s = _OPUS_FRAME_MS[head >> 3] * count / 1000
+    if not packet or not 0 < duration_s <= _OPUS_MOST_S:
+        raise ValueError(f"{len(packet)} bytes are no OPUS")
+    return duration_s
 
 
 def _opus_bitrate(asked: int | None, channels: int) -> int:

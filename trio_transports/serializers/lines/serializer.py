@@ -10,6 +10,8 @@ Rules
    use for it. Where it takes none, the first one is told in the log.
 5. A start message that is refused changes nothing.
 6. ``pts`` and ``id`` of audio are the provider's timestamp, in nanoseconds, and its packet number, where it says them.
+7. Where the code can conceal, packets that the provider's numbers pass over are made up for by the decoder, in front
+   of the next one, and one that comes after its time is not heard. With ``keep_coded`` such audio is not decoded here.
 """
 
 import logging
@@ -39,6 +41,7 @@ from ...frames import (
     checked_audio_frame,
 )
 from ..codec import MAX_DEPTH, WHOLE, check_depth, dumps, loads_of_any_depth
+from ..coded import CodedAudio, Losses
 from ..converters import quick_base64, to_base64
 from ..protocol import Message, StartRefused
 from .line import Announcement, Coding, Line, check_id
@@ -98,6 +101,9 @@ class LineSerializer(ABC):
     _others: dict[str, Decoder] = field(factory=dict, init=False)
     _encoder: Encoder = field(init=False)
     _bitrate: int | None = field(default=None, init=False)
+    _losses: dict[str | None, Losses] = field(factory=dict, init=False)
+    _coded: list[CodedAudio] | None = field(default=None, init=False)
+    """What was not decoded; None: all is. Rule 7."""
     _is_open: bool = field(default=False, init=False)
     _has_told: bool = field(default=False, init=False)
     # What each packet needs, taken out of the above.
@@ -165,6 +171,17 @@ class LineSerializer(ABC):
         if self._encoder.encoding == OPUS:  # another code has one bitrate only
             rate = self._encoder.format.sample_rate
             self._encoder = Coding(encoding=OPUS, rate=rate).encoder(bits_per_second)
+
+    def keep_coded(self) -> None:
+        """Decode no audio that has to be in its order first; ``coded`` gives it."""
+        self._coded = []
+
+    def coded(self) -> Sequence[CodedAudio]:
+        """Give the packets since the last call."""
+        if not self._coded:
+            return ()
+        coded, self._coded = self._coded, []
+        return coded
 
     def fresh(self) -> Self:
         """One with the same settings for another call."""
@@ -318,6 +335,18 @@ class LineSerializer(ABC):
         if decoder is None:
             raise RemoteProtocolError("audio before a start message that says how it is coded", path=path)
         try:
+            if decoder.duration_s is not None and data:
+                duration_s = decoder.duration_s(data)
+                packet = CodedAudio(
+                    packet=data,
+                    decoder=decoder,
+                    duration_s=duration_s,
+                    pts=pts,
+                    destination=destination,
+                    id=place,
+                    path=path,
+                )
+                return self._concealed(packet)
             pcm = decoder.decode(data) if data else b""
         except ValueError as exc:
             raise RemoteProtocolError(str(exc), path=path) from None
@@ -325,6 +354,20 @@ class LineSerializer(ABC):
             return ()
         form = decoder.format
         return (checked_audio_frame(pcm, form.sample_rate, form.num_channels, pts, destination, place),)
+
+    def _concealed(self, packet: CodedAudio) -> Sequence[Frame]:
+        """A packet of a code that can conceal, behind what was lost before it; rule 7."""
+        if self._coded is not None:
+            self._coded.append(packet)
+            return ()
+        losses = self._losses.setdefault(packet.destination, Losses())
+        lost = losses.before(packet.id) if packet.id else 0  # without a number nothing is known of it
+        if lost is None:
+            return ()
+        frames = [packet.made_up(lost * packet.duration_s), packet.decoded()] if lost else [packet.decoded()]
+        if packet.id:
+            losses.took(packet.id)
+        return [frame for frame in frames if frame.audio]
 
     def _decoder_of(self, track: str) -> Decoder | None:
         """Each track has a decoder of its own, since most codes remember what came before."""
@@ -363,7 +406,8 @@ class LineSerializer(ABC):
                 raise
             raise StartRefused(str(exc), path=path) from exc
         self._receive, self._decoder, self._encoder = receive, decoder, encoder
-        self._to_pcm = None if decoder is None else decoder.decode
+        # Where packets can be made up for the short way is not gone: it would not look for those that are missing.
+        self._to_pcm = None if decoder is None or decoder.conceal is not None else decoder.decode
         self._rate_in = 0 if decoder is None else decoder.format.sample_rate
         self._rate_out = encoder.format.sample_rate
 

@@ -6,8 +6,8 @@ Received: ``connected`` (no frame), ``start`` (StartFrame), ``media`` (AudioFram
 
 Telnyx announces the code it sends; the code it takes is what the call's ``stream_bidirectional_codec`` and
 ``stream_bidirectional_sampling_rate`` say, so those are given here. Packets need not come in order: their ``pts`` and
-``id`` say what it is. With ``audio_in_jitter_ms`` they are put in order and what is lost is concealed, as PCM:
-Opus' own concealment is not used here, since packets are decoded as they come.
+``id`` say what it is. With ``audio_in_jitter_ms`` they are put in order and what is lost is concealed: by Opus' own
+decoder, where Opus is the code, and by a fading repeat otherwise. Without, only Opus is concealed, by its numbers.
 """
 
 from collections.abc import Mapping
