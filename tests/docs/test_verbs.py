@@ -17,7 +17,8 @@ VERBS = {
     "WorkerRegistry": "find forget_gone is_local local_workers on_gone remote_workers unwatch watch",
     "WebSocketProxyServer": "accepts events is_connected main on_bus_message on_end on_worker_ready shut_down"
     " statistics tap",
-    "LineSerializer": "audio_format decode encode fresh has_marks held_ms is_ready max_message_bytes use_bitrate",
+    "LineSerializer": "audio_format coded decode encode fresh has_marks held_ms is_ready keep_coded"
+    " max_message_bytes use_bitrate",
 }
 """What is made by the library, or is the base of what a user makes."""
 

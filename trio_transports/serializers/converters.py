@@ -15,6 +15,7 @@ import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import repeat
 from operator import eq
@@ -104,10 +105,16 @@ quick_base64: Final[Callable[[str], bytes]] = _stdlib_quick_base64 if pybase64 i
 libraries pybase64 is the stricter one about padding, and their verdicts are not to differ."""
 
 
+_QUICK_FROM: Final = 16 * 1024
+
+
 def from_base64(text: object, *, path: str = "") -> bytes:
     if type(text) is not str:
         raise mismatch("base64 text", text, path=path)
     try:
+        if len(text) > _QUICK_FROM:
+            with suppress(ValueError):
+                return quick_base64(text)
         return a2b_base64(text, strict_mode=True)
     except (Base64Error, ValueError) as exc:
         raise RemoteProtocolError(f"not base64: {exc}", path=path) from None

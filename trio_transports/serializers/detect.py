@@ -43,6 +43,7 @@ from .protocol import (
     message_bytes_needed,
     per_session,
     replies_of,
+    writes_anywhere,
 )
 
 __all__ = ["DetectingFrameSerializer"]
@@ -161,6 +162,11 @@ class DetectingFrameSerializer:
     def carries_pictures(self) -> bool:
         """Whether the caller's own dialect does."""
         return carries_pictures(self._found)
+
+    @property
+    def writes_anywhere(self) -> bool:
+        """Whether the caller's own dialect does."""
+        return writes_anywhere(self._found)
 
     @property
     def has_marks(self) -> bool:

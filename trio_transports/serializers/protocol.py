@@ -186,6 +186,23 @@ class CarriesPictures(Protocol):
         """Whether an ``ImageFrame`` becomes a message."""
 
 
+@runtime_checkable
+class WritesAnywhere(Protocol):
+    """A dialect that keeps nothing between two frames: ``encode`` may run in a worker thread beside itself.
+
+    A session has large pictures written there.
+    """
+
+    @property
+    def writes_anywhere(self) -> bool:
+        """Whether that is so."""
+
+
+def writes_anywhere(serializer: object) -> bool:
+    """Whether a worker thread may write this dialect."""
+    return isinstance(serializer, WritesAnywhere) and serializer.writes_anywhere
+
+
 def carries_pictures(serializer: object) -> bool:
     """Whether there is a point in making pictures for this dialect."""
     return not isinstance(serializer, CarriesPictures) or serializer.carries_pictures

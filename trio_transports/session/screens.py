@@ -2,7 +2,8 @@
 
 Rules
 1. ``run`` is a task of its own, beside the three that every session has: it brings one picture after another into shape
-   and encodes it, in a worker thread where there is something to do. Audio never waits for it.
+   and encodes it, in a worker thread where there is something to do; a large one is written as a message there too.
+   Audio never waits for it.
 2. The clock hands a picture over at its time, and only while nothing else waits to be written: a large picture holds up
    the audio behind it for one write at most. The track that has shown last comes last: where the wire is too slow for
    all, each has its share.
@@ -15,7 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import final
+from typing import Final, final
 
 import trio
 from attrs import define, evolve, field
@@ -24,7 +25,7 @@ from .._sleeper import Sleeper
 from ..errors import LocalProtocolError
 from ..frames import ImageFrame, SpriteFrame
 from ..params import TransportParams
-from ..serializers.protocol import FrameSerializer, Message, carries_pictures
+from ..serializers.protocol import FrameSerializer, Message, carries_pictures, writes_anywhere
 from ..video.bitrate import BitrateControl
 from ..video.codec import PictureEncoder, codec_named
 from ..video.shaping import PictureShape, check_image
@@ -32,6 +33,9 @@ from .outbox import Outbox
 from .pictures import Job, LiveShowing, Showing, StillShowing, images_of
 from .statistics import Counters
 from .track import NO_AUDIO
+
+LARGE_BYTES: Final = 256 * 1024
+"""A picture of more is written as a message in a worker thread too, where the dialect can."""
 
 logger = logging.getLogger("trio_transports.session")
 
@@ -178,7 +182,10 @@ class Screens:
                     logger.error("a picture cannot be shown: %s", exc)  # noqa: TRY400 - the reason says it all
                     screen.showing.dropped += 1
                     continue
-            messages = self._serializer.encode(image)
+            if len(image.image) > LARGE_BYTES and writes_anywhere(self._serializer):
+                messages = await trio.to_thread.run_sync(self._serializer.encode, image)
+            else:
+                messages = self._serializer.encode(image)
             if not messages:
                 self._not_carried()
             shots.append(messages)

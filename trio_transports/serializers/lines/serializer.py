@@ -364,10 +364,10 @@ class LineSerializer(ABC):
         lost = losses.before(packet.id) if packet.id else 0  # without a number nothing is known of it
         if lost is None:
             return ()
-        frames = [packet.made_up(lost * packet.duration_s), packet.decoded()] if lost else [packet.decoded()]
+        frames = (packet.made_up(lost * packet.duration_s), packet.decoded()) if lost else (packet.decoded(),)
         if packet.id:
             losses.took(packet.id)
-        return [frame for frame in frames if frame.audio]
+        return tuple(frame for frame in frames if frame.audio)
 
     def _decoder_of(self, track: str) -> Decoder | None:
         """Each track has a decoder of its own, since most codes remember what came before."""

@@ -1,0 +1,115 @@
+"""Large raw pictures as messages: written in a worker thread where the dialect can, in order, as they always were."""
+
+import json
+import threading
+from base64 import b64encode
+from collections.abc import Sequence
+
+import pytest
+import trio
+
+from tests.session.helpers import params
+from trio_transports import Frame, ImageFrame, TransportParams
+from trio_transports.serializers import JSONFrameSerializer, Message
+from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.session.screens import LARGE_BYTES
+from trio_transports.testing import memory_session
+
+WIDE = LARGE_BYTES // 3 + 1
+"""As RGB one pixel more than is written on the loop."""
+
+
+class Telling:
+    """JSON that writes down which thread has written which picture."""
+
+    audio_format = None
+
+    def __init__(self, anywhere: bool) -> None:
+        self.writes_anywhere = anywhere
+        self.wrote: list[tuple[int, bool]] = []
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        if isinstance(frame, ImageFrame):
+            self.wrote.append((frame.image[0], threading.current_thread() is threading.main_thread()))
+        return JSONFrameSerializer().encode(frame)
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        return JSONFrameSerializer().decode(message)
+
+
+def showing(serializer: object, width: int) -> TransportParams:
+    return params(
+        serializer=serializer,
+        video_out_enabled=True,
+        video_out_is_live=True,
+        video_out_framerate=50,
+        video_out_width=width,
+        video_out_height=1,
+    )
+
+
+def picture(number: int, width: int) -> ImageFrame:
+    return ImageFrame(image=bytes((number,)) * (3 * width), size=(width, 1))
+
+
+@pytest.mark.parametrize(("anywhere", "width"), [(True, WIDE), (True, WIDE - 1), (False, WIDE)])
+async def test_a_large_one_is_written_in_a_worker_thread(anywhere: bool, width: int) -> None:
+    """If the dialect keeps nothing between two frames; all that had their time are shown, in order, and the newest."""
+    dialect = Telling(anywhere)
+    with trio.fail_after(10):
+        async with memory_session(showing(dialect, width)) as (session, peer):
+            for number in range(5):
+                await session.output.send(picture(number, width))
+            await session.output.drain()
+    on_the_loop = not (anywhere and width == WIDE)
+    numbers = [frame.image[0] for frame in peer.recorder.of(ImageFrame)]
+    assert dialect.wrote == [(number, on_the_loop) for number in range(5) if (number, on_the_loop) in dialect.wrote]
+    assert numbers == sorted({*numbers, 0, 4})
+    assert set(numbers) <= {number for number, _ in dialect.wrote}
+
+
+async def test_nothing_else_waits_while_it_is_written() -> None:
+    """The loop goes on: what would end the writing is done by it."""
+    written, goes_on = threading.Event(), False
+
+    class Slow(Telling):
+        def encode(self, frame: Frame) -> Sequence[Message]:
+            if isinstance(frame, ImageFrame):
+                assert written.wait(10)
+            return super().encode(frame)
+
+    with trio.fail_after(20):
+        async with memory_session(showing(Slow(anywhere=True), WIDE)) as (session, peer):
+            await session.output.send(picture(1, WIDE))
+            for _ in range(3):
+                await trio.sleep(0.01)
+                goes_on = not peer.recorder.of(ImageFrame)
+            written.set()
+            await session.output.drain()
+    assert goes_on
+    assert len(peer.recorder.of(ImageFrame)) == 1
+
+
+def test_which_dialects_can() -> None:
+    """JSON can; a caller that is told apart can when it speaks JSON."""
+    assert JSONFrameSerializer().writes_anywhere
+    detecting = DetectingFrameSerializer(providers={"json": JSONFrameSerializer})
+    assert not detecting.writes_anywhere
+    detecting.decode('{"type":"text","text":"a"}')
+    assert detecting.writes_anywhere
+
+
+@pytest.mark.parametrize("size_bytes", [0, 3, 196_605, 196_607, 196_608, 196_609, 393_216, 393_217, 393_218, 900_001])
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_picture_of_any_size_is_the_same_document(size_bytes: int, binary: bool) -> None:
+    """Written in pieces or at once, it is read back as it was, with its other members."""
+    data = bytes(n * 7 % 251 for n in range(size_bytes))
+    for frame in (
+        ImageFrame(image=data, size=(3, 2)),
+        ImageFrame(image=data, size=(3, 2), format='a"b', destination="wall"),
+    ):
+        (message,) = JSONFrameSerializer(binary=binary).encode(frame)
+        assert isinstance(message, bytes if binary else str)
+        document = json.loads(message)
+        assert (document["type"], document["image"], document["size"]) == ("image", b64encode(data).decode(), [3, 2])
+        assert JSONFrameSerializer().decode(message) == (frame,)
