@@ -31,7 +31,7 @@ async def test_an_encoder_slower_than_real_time_costs_pictures_and_no_audio(
         await trio.sleep(0.1)  # as long as a worker thread would take, on the clock of the test
         return function(picture)
 
-    monkeypatch.setattr("trio_transports.session.screens.trio.to_thread.run_sync", slow)
+    monkeypatch.setattr("trio_transports.session.screens.in_thread", slow)
     settings = shown(video_out_color_format="GRAY", audio_out_max_queue_secs=100)
     async with memory_session(settings) as (session, peer):
         begun_s = trio.current_time()

@@ -80,7 +80,7 @@ async def test_nothing_is_prepared_for_nobody(autojump_clock: MockClock, monkeyp
     async def never(*_: object) -> None:
         raise AssertionError("a picture was prepared")
 
-    monkeypatch.setattr("trio_transports.session.screens.trio.to_thread.run_sync", never)
+    monkeypatch.setattr("trio_transports.session.screens.in_thread", never)
     settings = shown(serializer=ProtobufFrameSerializer(), video_out_width=64, video_out_codec="JPEG")
     async with memory_session(settings) as (session, _):
         for number in range(3):

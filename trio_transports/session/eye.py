@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import final
 
-import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
@@ -29,6 +28,7 @@ from ..video.shaping import as_pixels, check_image
 from .pictures import images_of
 from .statistics import Counters
 from .unread import Unread
+from .workers import in_thread
 
 logger = logging.getLogger("trio_transports.session")
 
@@ -102,7 +102,7 @@ class Eye:
             self._is_working = True
             try:
                 # Not abandoned on cancellation: the thread ends its picture, then this task ends.
-                seen = await trio.to_thread.run_sync(self._decoded, frame)
+                seen = await in_thread(self._decoded, frame)
             except Exception as exc:  # the boundary to a decoder of files: what it cannot read is malformed
                 self._malformed(RemoteProtocolError(str(exc)) if isinstance(exc, ValueError) else exc, is_text)
             else:

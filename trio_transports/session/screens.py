@@ -33,6 +33,7 @@ from .outbox import Outbox
 from .pictures import Job, LiveShowing, Showing, StillShowing, images_of
 from .statistics import Counters
 from .track import NO_AUDIO
+from .workers import in_thread
 
 LARGE_BYTES: Final = 256 * 1024
 """A picture of more is written as a message in a worker thread too, where the dialect can."""
@@ -177,13 +178,13 @@ class Screens:
             if screen.needs_work(image):
                 try:
                     # Not abandoned on cancellation: the thread ends its picture, then this task ends.
-                    image = await trio.to_thread.run_sync(screen.prepare, image)
+                    image = await in_thread(screen.prepare, image)
                 except ValueError as exc:  # a file is looked into only here
                     logger.error("a picture cannot be shown: %s", exc)  # noqa: TRY400 - the reason says it all
                     screen.showing.dropped += 1
                     continue
             if len(image.image) > LARGE_BYTES and writes_anywhere(self._serializer):
-                messages = await trio.to_thread.run_sync(self._serializer.encode, image)
+                messages = await in_thread(self._serializer.encode, image)
             else:
                 messages = self._serializer.encode(image)
             if not messages:

@@ -78,7 +78,8 @@ def decode(
             if width * height > max_pixels:
                 raise ValueError(f"a picture of {width}x{height} is over the limit of {max_pixels} pixels")
             whole = picture if picture.mode[0] != "I" else pillow.fromarray(_EIGHT_BITS[np.asarray(picture)])
-            return whole.convert(kept).tobytes(), (width, height)
+            whole.load()
+            return (whole if whole.mode == kept else whole.convert(kept)).tobytes(), (width, height)
     except (pillow.DecompressionBombError, pillow.DecompressionBombWarning) as exc:
         raise ValueError(f"a picture is over the limit of {max_pixels} pixels: {exc}") from exc
     except (OSError, SyntaxError, EOFError) as exc:  # what Pillow raises about a file that is broken

@@ -1,8 +1,9 @@
 """A server in a process of its own, which tells what a flood did to it: its one argument is the engine's name.
 
-It prints the ports of its two doors, JSON first and protobuf second. To each line it reads it answers with the most
-memory it had since the line before, what it has now, and the longest step of one task in CPU time, in one JSON line.
-The handler is the README's echo, which waits in ``send`` while much audio is queued.
+It prints the ports of its doors: JSON, protobuf, and two that have pictures decoded, as JSON and packed. To each line
+it reads it answers with the most memory it had since the line before, what it has now, the longest step of one task in
+CPU time, and how many sessions there are, in one JSON line.
+The handler is the README's echo, which waits in ``send`` while much audio is queued; pictures are looked at only.
 """
 
 import gc
@@ -19,22 +20,48 @@ from attrs import define
 from trio_transports import (
     AsgiWebsocketParams,
     AsgiWebsocketTransport,
+    ImageFrame,
     ServerReady,
     Session,
+    SpriteFrame,
     WebsocketServerParams,
     WebsocketServerTransport,
 )
 from trio_transports.hosting import serve_asgi
 from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.serializers.protocol import FrameSerializer
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
+PICTURES: dict[str, object] = {"video_in_enabled": True, "video_in_color_format": "RGB"}
+DOORS: list[tuple[FrameSerializer, dict[str, object]]] = [
+    (JSONFrameSerializer(), {}),
+    (ProtobufFrameSerializer(), {}),
+    (JSONFrameSerializer(), PICTURES),
+    (PackedFrameSerializer(), PICTURES),
+]
+
+
+sessions = 0
+"""How many there are now."""
+
+
+def settings(dialect: FrameSerializer, **more: object) -> dict[str, object]:
+    return {"serializer": dialect, "audio_in_enabled": True, "audio_out_enabled": True, **more}
+
+
 async def echo(session: Session) -> None:
-    async for frame in session.input:
-        await session.output.send(frame)
+    global sessions
+    sessions += 1
+    try:
+        async for frame in session.input:
+            if not isinstance(frame, ImageFrame | SpriteFrame):
+                await session.output.send(frame)
+    finally:
+        sessions -= 1
 
 
 def memory_bytes() -> int:
@@ -67,18 +94,18 @@ class LongestStep(trio.abc.Instrument):
         self.longest_s = max(self.longest_s, time.thread_time() - self._began_s)
 
 
-async def serve_server(engine: str, dialect: FrameSerializer, task_status: trio.TaskStatus[int]) -> None:
-    params = WebsocketServerParams(audio_in_enabled=True, audio_out_enabled=True, serializer=dialect)
+async def serve_server(engine: str, told: dict[str, object], task_status: trio.TaskStatus[int]) -> None:
+    params = WebsocketServerParams(**told)  # type: ignore[arg-type]
     transport = WebsocketServerTransport(params, host="127.0.0.1", port=0, engine=engine)
     async with trio.open_nursery() as nursery:
         ready: ServerReady = await nursery.start(transport.serve, echo)
         task_status.started(ready.port)
 
 
-async def serve_app(dialect: FrameSerializer, task_status: trio.TaskStatus[int]) -> None:
+async def serve_app(told: dict[str, object], task_status: trio.TaskStatus[int]) -> None:
     from hypercorn.config import Config
 
-    params = AsgiWebsocketParams(audio_in_enabled=True, audio_out_enabled=True, serializer=dialect)
+    params = AsgiWebsocketParams(**told)  # type: ignore[arg-type]
 
     async def app(scope: dict[str, object], receive: Callable[..., object], send: Callable[..., object]) -> None:
         async with AsgiWebsocketTransport((scope, receive, send), params).session() as session:  # type: ignore[arg-type]
@@ -104,7 +131,12 @@ async def answer(steps: LongestStep) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sample)
         while await trio.to_thread.run_sync(sys.stdin.readline):
-            told = {"most_bytes": most, "bytes": memory_bytes(), "longest_step_s": steps.longest_s}
+            told = {
+                "most_bytes": most,
+                "bytes": memory_bytes(),
+                "longest_step_s": steps.longest_s,
+                "sessions": sessions,
+            }
             print(json.dumps(told), flush=True)
             steps.longest_s = 0.0
             gc.collect()
@@ -116,8 +148,9 @@ async def main(engine: str) -> None:
     steps = LongestStep()
     async with trio.open_nursery() as nursery:
         ports = []
-        for dialect in (JSONFrameSerializer(), ProtobufFrameSerializer()):
-            starts = partial(serve_app, dialect) if engine == "asgi" else partial(serve_server, engine, dialect)
+        for dialect, more in DOORS:
+            told = settings(dialect, **more)
+            starts = partial(serve_app, told) if engine == "asgi" else partial(serve_server, engine, told)
             ports.append(await nursery.start(starts))
         trio.lowlevel.add_instrument(steps)
         gc.callbacks.append(steps.collects)

@@ -3,20 +3,24 @@
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from tests.session.test_inbound_bounds import wav
-from trio_transports import AudioFrame, Frame, ImageFrame, MessageFrame
+from tests.video.test_deep_files import GRAY, png
+from trio_transports import AudioFrame, Frame, ImageFrame, MessageFrame, SpriteFrame
 from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.serializers.protocol import Message
+from trio_transports.video.codec import PictureEncoder, codec_named
 
 pytestmark = pytest.mark.alone
 
@@ -29,7 +33,7 @@ HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-JSON, PROTOBUF = 0, 1
+JSON, PROTOBUF, PICTURES, PACKED_PICTURES = range(4)
 
 
 @define(eq=False)
@@ -183,9 +187,81 @@ PROTOBUF_FLOODS: dict[str, list[Message]] = {
 }
 
 
+def picture_floods(serializer: JSONFrameSerializer | PackedFrameSerializer) -> dict[str, list[Message]]:
+    """Pictures that the server decodes, in one dialect."""
+
+    def written(frame: Frame) -> Message:
+        return serializer.encode(frame)[0]
+
+    most = (1448, 1448)  # of a file: 6 MB of RGB
+    noise = np.random.default_rng(1).integers(0, 256, (900, 1200, 3), np.uint8)
+    tiny = file("PNG", np.zeros((1, 1, 3), np.uint8))
+    flat = np.zeros((*most, 3), np.uint8)
+    return {
+        "raw": [written(ImageFrame(image=bytes(3 * 512 * 500), size=(512, 500)))] * 15,
+        "raw in other colours": [written(ImageFrame(image=bytes(1000 * 700), size=(1000, 700), format="GRAY"))] * 15,
+        "small files of many pixels": [written(file(kind, flat)) for kind in ("PNG", "JPEG", "WEBP")] * 4,
+        "grey in 16 bits": [
+            written(ImageFrame(image=png(GRAY, flat[..., 0].astype(np.uint16)), size=(1, 1), format="PNG"))
+        ]
+        * 20,
+        "files of too many pixels": [written(deep(6000))] * 20,
+        "large files": [written(file("JPEG", noise))] * 20,
+        "sprites of files": [written(SpriteFrame(images=[tiny] * 900))] * 20,
+        "broken files": [written(evolve(tiny, image=tiny.image[:-20]))] * 90,
+    }
+
+
+def deep(side: int) -> ImageFrame:
+    return ImageFrame(image=png(GRAY, np.zeros((side, side), np.uint16)), size=(1, 1), format="PNG")
+
+
+def file(kind: str, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> ImageFrame:
+    height, width = pixels.shape[:2]
+    image = PictureEncoder(codec_named(kind)).encode(pixels.tobytes(), width, height, "RGB")
+    return ImageFrame(image=image, size=(width, height), format=kind)
+
+
+async def overrun(
+    server: FloodedServer, start_bytes: float, door: int, floods: Mapping[str, Sequence[Message]], report: list[str]
+) -> list[str]:
+    """Try each flood, a few times where the machine was busy; return those that took too much."""
+    wrong = []
+    for name, messages in floods.items():
+        spoken = SPEECH if name in ("empty lists", "documents within the bounds") and door == JSON else []
+        step_s = float("inf")
+        for _ in range(4):
+            await flood(server.ports[door], [*spoken, *messages])
+            told = await server.tells()
+            while told["sessions"]:  # each flood is one caller's, and begins when the last one's has been worked off
+                await trio.sleep(0.05)
+                later = await server.tells()
+                told = {key: max(told[key], later[key]) for key in told} | {"sessions": later["sessions"]}
+            step_s = min(step_s, told["longest_step_s"])
+            more_bytes = told["most_bytes"] - start_bytes
+            report.append(f"{name}: {more_bytes / MEGABYTE:.0f} MB, {told['longest_step_s'] * 1e3:.1f} ms")
+            if more_bytes >= MOST_BYTES:
+                wrong.append(report[-1])
+            if step_s < STEP_S:
+                break
+        else:
+            wrong.append(report[-1])
+    return wrong
+
+
 @pytest.mark.parametrize("engine", ENGINES)
-async def test_no_flood_takes_much_memory_nor_time(engine: str) -> None:
-    """Under each flood the server's memory stays below 64 MB above its start, and no step of a task takes 10 ms."""
+@pytest.mark.parametrize("pictures", [False, True], ids=["", "pictures"])
+async def test_no_flood_takes_much_memory_nor_time(engine: str, pictures: bool) -> None:
+    """Under each flood the server's memory stays below 64 MB above its start, and no step of a task takes 10 ms.
+
+    Also where the peer's pictures are decoded, which is done beside the loop.
+    """
+    doors: dict[int, Mapping[str, Sequence[Message]]] = {JSON: JSON_FLOODS, PROTOBUF: PROTOBUF_FLOODS}
+    if pictures:
+        doors = {
+            PICTURES: picture_floods(JSONFrameSerializer()),
+            PACKED_PICTURES: {"packed files": picture_floods(PackedFrameSerializer())["large files"]},
+        }
     report: list[str] = []
     wrong: list[str] = []
     with trio.fail_after(280):
@@ -193,21 +269,7 @@ async def test_no_flood_takes_much_memory_nor_time(engine: str) -> None:
             for port in server.ports:
                 await flood(port, ["{}"])
             start_bytes = (await server.tells())["bytes"]
-            for door, floods in ((JSON, JSON_FLOODS), (PROTOBUF, PROTOBUF_FLOODS)):
-                for name, messages in floods.items():
-                    spoken = SPEECH if name in ("empty lists", "documents within the bounds") and door == JSON else []
-                    step_s = float("inf")
-                    for _ in range(4):
-                        await flood(server.ports[door], [*spoken, *messages])
-                        told = await server.tells()
-                        step_s = min(step_s, told["longest_step_s"])
-                        more_bytes = told["most_bytes"] - start_bytes
-                        report.append(f"{name}: {more_bytes / MEGABYTE:.0f} MB, {told['longest_step_s'] * 1e3:.1f} ms")
-                        if more_bytes >= MOST_BYTES:
-                            wrong.append(report[-1])
-                        if step_s < STEP_S:
-                            break
-                    else:
-                        wrong.append(report[-1])
+            for door, floods in doors.items():
+                wrong += await overrun(server, start_bytes, door, floods, report)
     print("\n".join(report))
     assert wrong == []

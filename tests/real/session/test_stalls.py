@@ -13,7 +13,7 @@ from math import inf
 import pytest
 import trio
 
-from tests.real.session.flooded import serve_app
+from tests.real.session.flooded import serve_app, settings
 from tests.real.session.places import client_params, echo, serving
 from trio_transports import AudioFrame, WebsocketClientTransport
 from trio_transports.serializers import JSONFrameSerializer
@@ -69,7 +69,7 @@ async def echoing(engine: str) -> AsyncIterator[WebsocketClientTransport]:
             yield place.client()
         return
     async with trio.open_nursery() as nursery:
-        port = await nursery.start(partial(serve_app, JSONFrameSerializer()))
+        port = await nursery.start(partial(serve_app, settings(JSONFrameSerializer())))
         yield WebsocketClientTransport(f"ws://127.0.0.1:{port}/", client_params(serializer=JSONFrameSerializer()))
         nursery.cancel_scope.cancel()
 
