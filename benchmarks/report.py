@@ -96,6 +96,7 @@ def write_report(results: Results, folder: Path, name: str = "report") -> list[P
     folder.mkdir(parents=True, exist_ok=True)
     plots = {f"{scenario}.svg": bar_plot(results, scenario) for scenario in NOTES}
     plots["growth-cpu.svg"] = growth_plot(results, "server CPU", "% of a core")
+    plots["growth-cpu-per-frame.svg"] = growth_plot(results, "server CPU per frame", "us")
     plots["growth-round-trip.svg"] = growth_plot(results, "round trip p99", "ms")
     plots["stall-over-time.svg"] = stall_plot(results)
     written = []

@@ -5,6 +5,7 @@ from html import escape
 from math import ceil, floor, log10
 
 WIDTH = 760
+COLOURS = 14
 STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f; }
   .title { font-size: 15px; font-weight: 600; }
@@ -16,12 +17,14 @@ STYLE = """
   .s0 { stroke: #0969da; } .s1 { stroke: #54aeff; } .s2 { stroke: #0a3069; } .s3 { stroke: #cf7c00; }
   .s4 { stroke: #e8b25a; } .s5 { stroke: #953800; } .s6 { stroke: #6e7781; } .s7 { stroke: #8250df; }
   .s8 { stroke: #1a7f37; } .s9 { stroke: #57ab5a; } .s10 { stroke: #bf3989; }
+  .s11 { stroke: #9a6700; } .s12 { stroke: #0550ae; } .s13 { stroke: #116329; } .s14 { stroke: #cf222e; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; } .quiet { fill: #9198a1; }
     .ours { fill: #58a6ff; } .rival { fill: #f0a33a; }
     .s0 { stroke: #58a6ff; } .s1 { stroke: #a5d6ff; } .s2 { stroke: #388bfd; } .s3 { stroke: #f0a33a; }
     .s4 { stroke: #ffd58f; } .s5 { stroke: #db6d28; } .s6 { stroke: #9198a1; } .s7 { stroke: #bc8cff; }
     .s8 { stroke: #3fb950; } .s9 { stroke: #7ee787; } .s10 { stroke: #f778ba; }
+    .s11 { stroke: #d29922; } .s12 { stroke: #79c0ff; } .s13 { stroke: #56d364; } .s14 { stroke: #ff7b72; }
   }
 """
 
@@ -74,7 +77,7 @@ def lines(
     series: Mapping[str, Sequence[tuple[float, float]]],
     colours: Mapping[str, int],
 ) -> str:
-    """Lines through (x, y) points, one for each name in its own colour (0 to 10), with a legend below."""
+    """Lines through (x, y) points, one for each name in its own colour (0 to ``COLOURS``), with a legend below."""
     left, right, top, plot = 64, WIDTH - 16, 56, 300
     points = [point for one in series.values() for point in one]
     x_ticks = ticks(max((x for x, _ in points), default=1.0))

@@ -113,7 +113,9 @@ def _one(bench: Bench, rounds: Rounds, server: Server, _part: Part) -> None:
             return False
         best.append(sessions)
         share = numbers["server_cpu_s"] / numbers["window_s"] * 100
+        per_frame_us = numbers["server_cpu_s"] / max(1.0, numbers["received"]) * 1e6
         rounds.add(peer, case, "server CPU", share, unit="% core")
+        rounds.add(peer, case, "server CPU per frame", per_frame_us, unit="us")
         rounds.add(peer, case, "round trip p99", numbers["round_trip_p99_ms"], unit="ms")
         return True
 
