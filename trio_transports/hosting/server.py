@@ -41,6 +41,7 @@ from ..wire.accepting.signals import told_by_signals
 from ..wire.closing import linger
 from ..wire.refusal import Refusal
 from ..wire.stream import OwnedStream, peer_address
+from ..wire.wakes import SharedWakes, shared_wakes
 from .connection import Connection, Host, Limits
 from .counting import Counting
 from .leaving import Leaving
@@ -84,6 +85,7 @@ async def serve_asgi(
     write_timeout: float = 10.0,
     max_connections_per_address: int | None = None,
     max_handshakes_per_second: float | None = None,
+    share_wakes: bool = True,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` as ``hypercorn.trio.serve`` does, guarded against what that does not survive.
@@ -95,6 +97,9 @@ async def serve_asgi(
     ``h2c=True`` takes it on connections without TLS too. An address that has ``max_connections_per_address`` already
     gets 429 for a further one, and so does one that opens more than ``max_handshakes_per_second``, whatever it asks
     for on them; behind a proxy every caller has the proxy's.
+
+    While more than 15 connections are heard in 20 ms, what comes within 2 ms is read at one waking of the process:
+    less CPU for each, a millisecond more on the way. ``share_wakes=False`` turns that off.
 
     Returns when the server has been shut down: by the first SIGTERM or SIGINT (Ctrl-C) with ``signals=True``, by
     ``shutdown_trigger`` returning, by ``config.max_requests``. Calls under way then have ``drain`` seconds to finish;
@@ -140,12 +145,16 @@ async def serve_asgi(
     )
     told = trio.Event()
     with told_by_signals(told.set, is_on=signals), _bound_sockets(config) as sockets:
-        async with _lifespan(host.counting.announced(host.app), config, host.state), open_services() as services:
+        async with (
+            _lifespan(host.counting.announced(host.app), config, host.state),
+            shared_wakes(share_wakes) as wakes,
+            open_services() as services,
+        ):
             taken = AddressLimits(
                 max_connections_per_address=max_connections_per_address,
                 max_handshakes_per_second=max_handshakes_per_second,
             )
-            server = _Server(host, None if taken == AddressLimits() else Addresses(taken))
+            server = _Server(host, None if taken == AddressLimits() else Addresses(taken), wakes)
             listeners, addresses = _listen(sockets, config.backlog)
             services.start_soon(server.run, listeners, name="trio_transports.hosting connections")
             if retire_trigger is not None:
@@ -265,6 +274,7 @@ class _Server:
     _host: Host
     _addresses: Addresses | None
     """None: an address may have as many connections as it likes, and is not remembered."""
+    _wakes: SharedWakes | None
     _refusing: int = field(default=0, init=False)
     _connections: set[Connection] = field(factory=set, init=False)
     _accepting: trio.CancelScope = field(factory=trio.CancelScope, init=False)
@@ -331,7 +341,7 @@ class _Server:
 
     async def _serve_counted(self, is_secure: bool, stream: trio.SocketStream) -> None:
         guarded = OwnedStream(stream, write_timeout_s=self._host.limits.write_timeout_s)
-        guarded.opened()  # hypercorn bounds what a request's head may be
+        guarded.opened(self._wakes)  # hypercorn bounds what a request's head may be
         if self._addresses is None:
             await self._run(Connection(self._host, guarded, is_secure))
             return

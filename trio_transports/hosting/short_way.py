@@ -11,7 +11,8 @@ Rules
 3. Cancelling ``next_message`` loses nothing and leaves the socket lent: who asks next goes on. It is given back when
    the app returns, asks for an event in ASGI's way, or the connection ends.
 4. One read is worked on in pieces, and others have their turn between them (``connection``, rule 6).
-5. A write is one call of the kernel or goes the ordinary way; ``writing`` keeps both in order.
+5. Where connections share their wakes (``wire.wakes``), messages are handed over where they are read, a few at a time.
+6. A write is one call of the kernel or goes the ordinary way; ``writing`` keeps both in order.
 """
 
 from collections.abc import Awaitable, Callable
@@ -28,6 +29,8 @@ from .writing import Writing
 
 READ_BYTES: Final = 64 * 1024
 PIECE_BYTES: Final = 4 * 1024
+_AT_ONCE: Final = 4
+"""How many messages of one read are handed over where they are read; the others wait for their reader."""
 
 
 class Frames(Protocol):
@@ -76,6 +79,16 @@ class ShortWay:
                 await queue.wait()
         return queue.take_message()
 
+    async def receive_each(self, take: Callable[[str | bytes], bool]) -> bool:
+        """Hand messages over until ``take`` answers True; False where ASGI's ``receive`` has something else to tell."""
+        while True:
+            if not self._is_lent or self._queue.has_something or not self._socket.shares_wakes:
+                message = await self.next_message()
+                if message is None or take(message):
+                    return message is not None
+            elif await self._hear(take):
+                return True
+
     def send_now(self, message: str | bytes) -> bool | None:
         """As a wire's: True is all of it, None a beginning, False nothing."""
         if not self._frames.may_send:
@@ -93,6 +106,9 @@ class ShortWay:
             data = await self._socket.receive_some(READ_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
+        self._has_read(data)
+
+    def _has_read(self, data: bytes) -> None:
         if not data:
             self.close()  # the reader comes to the same end
             return
@@ -102,6 +118,31 @@ class ShortWay:
         self._queue.put_messages(self._frames.take_messages(data))
         if self._frames.has_rest:
             self.give_back()
+
+    async def _hear(self, take: Callable[[str | bytes], bool]) -> bool:
+        """Have messages handed over at shared wakes; whether ``take`` was done. Rule 5."""
+        is_done = False
+
+        def heard() -> bool:
+            nonlocal is_done
+            data = self._socket.read_at_wake()
+            if data is None:
+                return False
+            self._has_read(data)
+            for _ in range(_AT_ONCE):
+                message = self._queue.take_message()
+                if message is None:
+                    break
+                if take(message):
+                    is_done = True
+                    return True
+            return not self._is_lent or self._queue.has_something or not self._socket.shares_wakes
+
+        try:
+            await self._socket.hear(heard)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self.close()
+        return is_done
 
     # -- for the connection --------------------------------------------------------------------------------------
 

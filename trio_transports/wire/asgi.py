@@ -50,6 +50,9 @@ class MessageWay(Protocol):
     async def next_message(self) -> str | bytes | None:
         """Give the next message, or None where ``receive`` has something else to tell."""
 
+    async def receive_each(self, take: Callable[[str | bytes], bool]) -> bool:
+        """Hand messages over until ``take`` answers True; False where ``receive`` has something else to tell."""
+
     def send_now(self, message: str | bytes) -> bool | None:
         """As a wire's; False as well where the connection is broken, which ``send`` finds and tells."""
 
@@ -194,12 +197,29 @@ class AsgiWire:
             raise self._closed()
         return message
 
+    async def receive_each(self, take: Callable[[str | bytes], bool]) -> None:
+        while self._way is not None and self._is_open and not self._is_reading:
+            self._is_reading = True
+            try:
+                if await self._way.receive_each(lambda message: self._is_open and take(message)):
+                    return
+            finally:
+                self._stop_reading()
+            if take(await self.receive()):
+                return
+        while not take(await self.receive()):
+            pass
+
+    @property
+    def _is_open(self) -> bool:
+        return self._closing is None and self._ending is None
+
     async def _next_message(self) -> str | bytes | None:
         """Give the next message, or None for one that is too big."""
         while True:
             if self._way is not None and self._closing is None:
                 taken = await self._way.next_message()
-                if taken is not None and self._closing is None and self._ending is None:
+                if taken is not None and self._is_open:
                     return taken  # the server looks at its size
             event = await self._next_event()
             if self._ending is not None:  # aborted meanwhile

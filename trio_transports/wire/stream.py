@@ -119,7 +119,7 @@ class OwnedStream(trio.abc.Stream):
     @property
     def shares_wakes(self) -> bool:
         """Whether ``hear`` may be called."""
-        return self._seat is not None and not self.has_more
+        return self._seat is not None and not self.has_more and not self._put_back
 
     def opened(self, wakes: SharedWakes | None = None) -> None:
         """The handshake is over: what arrives now is bounded by the message limit, and read at shared wakes."""

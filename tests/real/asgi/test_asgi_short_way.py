@@ -1,18 +1,20 @@
 """Messages past ASGI under serve_asgi: fewer steps, counted, and everything else as it is on the ordinary way."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final, final
 
 import pytest
 import trio
-from attrs import define, field
+from attrs import define
 from fastapi import FastAPI, WebSocket
 
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, lifespan, read, session_params, until
 from tests.real.asgi.hosts import hosted
 from tests.real.asgi.raw_peer import BINARY, CLOSE, PING, PONG, TEXT, RawPeer, close_frame, frame, raw_peer
+from tests.real.wire.test_wakes import held_back as held_back
+from tests.real.wire.test_wakes import steps_of
 from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport, AudioFrame, Session
 from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers import JSONFrameSerializer
@@ -20,31 +22,11 @@ from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send, asgi_wire
 
 READER: Final = "trio._highlevel_serve_listeners._run_handler"
 SEND: Final = "send"
+WAKES: Final = "shared wakes"
 RECEIVE: Final = "receive"
 FRAMES: Final = 25
 CHUNK_S: Final = 0.02
 CHUNK: Final = str(JSONFrameSerializer().encode(AudioFrame(audio=b"\1\0" * 320, sample_rate=16000))[0]).encode()
-
-
-@final
-@define(eq=False)
-class StepsOfTasks(trio.abc.Instrument):
-    """How many steps the tasks of each name took: what no busy machine can change."""
-
-    count: Counter[str] = field(factory=Counter)
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.count[task.name] += 1
-
-
-@contextmanager
-def steps_counted() -> Iterator[Counter[str]]:
-    steps = StepsOfTasks()
-    trio.lowlevel.add_instrument(steps)
-    try:
-        yield steps.count
-    finally:
-        trio.lowlevel.remove_instrument(steps)
 
 
 def chunk_params() -> AsgiWebsocketParams:
@@ -92,7 +74,7 @@ async def test_a_frame_costs_no_step_of_the_servers_tasks(kind: str) -> None:
     app = fastapi_app() if kind == "fastapi" else SessionApp(echo_audio, chunk_params(), starlette=kind == "starlette")
     async with hosted(app) as server:
         await echoed(server.port, 2)
-        with steps_counted() as steps:
+        with steps_of(RECEIVE, READER, SEND) as steps:
             await echoed(server.port, FRAMES)
     assert steps[RECEIVE] <= 2 * FRAMES + 10
     # A connection's beginning and end have steps of their own: a dozen or so.
@@ -430,3 +412,49 @@ async def test_a_session_that_is_shut_down_says_1001_with_its_socket_lent() -> N
         await peer.wait_eof()
         await until(lambda: app.disconnected)
     assert [(end.code, end.initiator) for end in app.disconnected] == [(1001, "local")]
+
+
+async def steps_for_a_question(*, shares: bool) -> dict[str, float]:
+    """Of each task, while twenty callers ask at a time and each is answered."""
+
+    async def answer(session: Session) -> None:
+        async for heard in session.input:
+            if not isinstance(heard, AudioFrame):
+                await session.output.send(heard)
+
+    callers, rounds = 20, 30
+    names = (READER, RECEIVE, SEND, WAKES)
+    question = frame(TEXT, b'{"type":"text","text":"hello"}')
+    app = SessionApp(answer, chunk_params())
+    async with hosted(app, limits={"share_wakes": shares}) as server, AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(raw_peer(server.port)) for _ in range(callers)]
+        for peer in peers:
+            await peer.upgrade()
+
+        async def round_of_all() -> None:
+            for peer in peers:
+                await peer.send(question)
+            with trio.fail_after(5):
+                for peer in peers:
+                    assert b"hello" in (await next_of(peer))[1]
+
+        for _ in range(2):
+            await round_of_all()
+        with steps_of(*names) as steps:
+            for _ in range(rounds):
+                await round_of_all()
+        return {name: steps[name] / (callers * rounds) for name in names}
+
+
+@pytest.mark.usefixtures("held_back")
+async def test_a_wake_is_shared() -> None:
+    """Under load many messages are read at one wake, and their sessions' receive tasks sleep on."""
+    steps = await steps_for_a_question(shares=True)
+    assert {name: steps[name] for name in (READER, RECEIVE, SEND)} == {READER: 0, RECEIVE: 0, SEND: 0}
+    assert steps[WAKES] <= 0.3
+
+
+async def test_sharing_wakes_can_be_switched_off() -> None:
+    steps = await steps_for_a_question(shares=False)
+    assert steps[WAKES] == 0
+    assert steps[RECEIVE] >= 1
