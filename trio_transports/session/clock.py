@@ -3,7 +3,8 @@
 Rules
 1. ``tick`` does everything that is due, on every track and every timer, and says when to look again. It never waits.
 2. The clock task is the alarm that calls ``tick`` at that time. Whoever queues something that may be due at once calls
-   ``tick`` himself: that saves waking a task to decide the same thing.
+   ``tick`` himself: that saves waking a task to decide the same thing. A chunk that passes its track (``lets_pass``)
+   says itself when to ``look_again_at`` it.
 3. No track is looked at before ``open``: some dialects cannot say anything until the peer has announced its stream.
 4. An alarm that comes too early is harmless and cheaper than moving it, so only an earlier time re-arms the alarm.
 5. While a peer asks for a pause (``hold``) no track is looked at; afterwards each goes on from then.
@@ -56,17 +57,25 @@ class Clock:
     _ticking: bool = field(default=False, init=False)
     _is_open: bool = field(default=False, init=False)
     _is_held: bool = field(default=False, init=False)
+    lets_pass: bool = field(default=False, init=False)
+    """Whether a track may speak now, outside of a tick: open, not held, and not in the middle of one."""
 
     def tick(self) -> None:
         if self._ticking or self._life.state.is_ending:
             return
         self._ticking = True
+        self.lets_pass = False
         try:
             next_s = self._do_what_is_due(trio.current_time())
         finally:
             self._ticking = False
-        if next_s < self._alarm_s:
-            self._alarm_s = next_s
+            self.lets_pass = self._is_open and not self._is_held
+        self.look_again_at(next_s)
+
+    def look_again_at(self, time_s: float) -> None:
+        """Tick then at the latest; rule 4."""
+        if time_s < self._alarm_s:
+            self._alarm_s = time_s
             self._sleeper.wake()
 
     def open(self) -> None:
@@ -79,6 +88,7 @@ class Clock:
         if held is self._is_held:
             return
         self._is_held = held
+        self.lets_pass = self._is_open and not held
         if not held:
             now_s = trio.current_time()
             for track in self.tracks:

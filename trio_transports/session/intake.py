@@ -29,19 +29,28 @@ from .statistics import Counters
 class Intake:
     """Owned by one track. What answers True wants the clock to look at the track now."""
 
-    _queue: AudioQueue
     _schedule: Schedule
     _counters: Counters
     _filter: AudioFilter | None
+    _queue: AudioQueue = field(init=False)
     _converters: dict[AudioFormat, Converter] = field(factory=dict, init=False)
     holding: Converter | None = field(default=None, init=False)
     """The converter that holds back the last of the audio; the others hold nothing."""
     stamps: Stamps = field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self.stamps = Stamps(self._queue.format.bytes_per_second)
+    def start(self, queue: AudioQueue) -> None:
+        """Fill this queue from now on, after ``stop`` if there was another."""
+        self._queue = queue
+        self._converters.clear()
+        self.holding = None
+        self.stamps = Stamps(queue.form.bytes_per_second)
         if self._filter is not None:
-            self._filter.start(self._queue.format)
+            self._filter.start(queue.form.format)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether audio of the line's format is queued as it is, with nothing before it."""
+        return self._filter is None and self.holding is None
 
     def stop(self) -> None:
         if self._filter is not None:
@@ -56,7 +65,7 @@ class Intake:
         """Queue audio of any format."""
         queue = self._queue
         queue.push_began = queue.pushed
-        line = queue.format
+        line = queue.form.format
         differs = frame.sample_rate != line.sample_rate or frame.num_channels != line.num_channels
         if differs or self.holding is not None:
             ticks = self._push_converted(frame, now_s)
@@ -69,11 +78,11 @@ class Intake:
         return ticks
 
     def _push_converted(self, frame: AudioFrame, now_s: float) -> bool:
-        converter, line = self._converter(frame.format), self._queue.format
+        converter, line = self._converter(frame.format), self._queue.form.format
         begins = converter is not self.holding
         ticks = begins and self.release(now_s)
         pcm = converter.process(frame.audio)
-        if begins and len(pcm) > 2 * self._queue.chunker.size_bytes:
+        if begins and len(pcm) > 2 * self._queue.form.size_bytes:
             # Without the quiet in front of the first sample, which is the converter's delay, n seconds stay n seconds.
             # A live source's chunk keeps it, or each of its chunks would wait for the next one.
             pcm = pcm[line.size_bytes(line.samples_in(converter.delay_s)) :]
@@ -89,7 +98,7 @@ class Intake:
         """Forget what a converter holds back, unless it is the end of what is to be said to its end."""
         if self.holding is None:
             return
-        if self._queue.ends_kept:
+        if self._queue.kept.ends_at(self._queue.pushed):
             self._queue.push_began = self._queue.pushed
             self.release(now_s)
             self._queue.keep()
@@ -103,7 +112,7 @@ class Intake:
             pcm = self._filter.filter(pcm)
         queue, recovery = self._queue, self._schedule.recovery
         if now_s - queue.pushed_at_s > recovery.catch_up_s and not queue.chunker.has_chunk:
-            self._schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
+            self._schedule.ran_dry(queue.pushed_at_s, queue.form.samples)
         if not (recovery.owed_s or recovery.missed_s):
             return queue.push(pcm, now_s)
         kept = self._caught_up(pcm, now_s)
@@ -112,19 +121,19 @@ class Intake:
     def _caught_up(self, pcm: bytes, now_s: float) -> bytes:
         """The audio without what has to be left out to be as quick again as before a stall; rule 3."""
         queue, schedule = self._queue, self._schedule
-        sample, recovery = queue.format.bytes_per_sample, schedule.recovery
+        sample, recovery = queue.form.format.bytes_per_sample, schedule.recovery
         samples = len(pcm) // sample
-        schedule.heard(samples, queue.chunker.pending_bytes // sample, queue.chunk_samples, now_s)
+        schedule.heard(samples, queue.chunker.pending_bytes // sample, queue.form.samples, now_s)
         if not recovery.cut_s:
             return pcm
         if recovery.cuts_speech and recovery.cut_s > recovery.catch_up_s:
             dropped_s = queue.drop_oldest(recovery.cut_s - recovery.catch_up_s)
             self._counters.audio_out_dropped_s += dropped_s
             recovery.was_cut(dropped_s)
-        cut = recovery.samples_to_cut(samples, queue.format.sample_rate, quiet=is_quiet(pcm))
+        cut = recovery.samples_to_cut(samples, queue.form.format.sample_rate, quiet=is_quiet(pcm))
         if cut:
-            self.note_cut(cut / queue.format.sample_rate)
-            pcm = leave_out(pcm, cut, queue.format.num_channels)
+            self.note_cut(cut / queue.form.format.sample_rate)
+            pcm = leave_out(pcm, cut, queue.form.format.num_channels)
         return pcm
 
     def note_cut(self, duration_s: float) -> None:
@@ -133,5 +142,5 @@ class Intake:
 
     def _converter(self, source: AudioFormat) -> Converter:
         if source not in self._converters:
-            self._converters[source] = Converter(source, self._queue.format)
+            self._converters[source] = Converter(source, self._queue.form.format)
         return self._converters[source]

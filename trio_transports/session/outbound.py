@@ -54,10 +54,14 @@ from ..serializers.protocol import (
 from .blend import Blend
 from .clock import Clock
 from .deadline import Deadline
+from .departure import NO_AUDIO, Departure
+from .gap import Gap
+from .intake import Intake
 from .marks import DrainMarks
 from .outbox import Outbox
 from .packer import Packer
 from .pictures import images_of
+from .playback import Playback
 from .player import Player
 from .queue import AudioQueue
 from .screens import Screens
@@ -66,7 +70,7 @@ from .speech import Speech
 from .state import Life
 from .statistics import Counters
 from .taps import Taps
-from .track import NO_AUDIO, Track
+from .track import Track
 from .turn import Turn
 
 MAX_QUEUED_MESSAGES: Final = 1024
@@ -117,22 +121,26 @@ class Outbound:
         if params.audio_out_filter is not None:
             out_filter = per_session(params.audio_out_filter)
             check_quick(out_filter, type(params).__name__)  # of what a factory makes it was not known before
-        return Track(
-            settings,
-            Schedule(
-                settings.format.sample_rate,
-                lead_s=params.audio_out_lead_ms / 1000,
-                catch_up_s=params.catch_up_ms / 1000,
-            ),
-            Blend(mixer_for(name, params.audio_out_mixer), Volume(params.audio_out_volume)),
+        schedule = Schedule(
+            settings.format.sample_rate, lead_s=params.audio_out_lead_ms / 1000, catch_up_s=params.catch_up_ms / 1000
+        )
+        mixer = mixer_for(name, params.audio_out_mixer)
+        departure = Departure(
+            name,
+            Blend(mixer, Volume(params.audio_out_volume)),
             Packer(self.serializer, name, settings.add_wav_header, settings.packet_bytes),
             self.outbox,
-            self.counters,
-            Speech(name, self._noticed_speech),
-            out_filter,
             self._place_mark if isinstance(self.serializer, PlaybackMarks) else None,
             self.taps.each,
-            runs,
+        )
+        return Track(
+            schedule,
+            departure,
+            Intake(schedule, self.counters, out_filter),
+            Playback(runs),
+            Speech(name, self._noticed_speech),
+            Gap(settings, schedule, mixer is not None),
+            self.counters,
         )
 
     def _place_mark(self, player: Player) -> Sequence[Message]:
@@ -179,6 +187,17 @@ class Outbound:
                 f"destination {destination!r} is not one of audio_out_destinations ({known})"
             ) from None
 
+    def pass_on(self, frame: AudioFrame) -> bool:
+        """Let a chunk that is due leave at once; False: it is to be queued."""
+        clock, track = self.clock, self.tracks.get(frame.destination)
+        if track is None or not clock.lets_pass:
+            return False
+        again_s = track.pass_on(frame, trio.current_time())
+        if again_s is None:
+            return False
+        clock.look_again_at(again_s)
+        return True
+
     async def queue_audio(self, frame: AudioFrame, check: Callable[[], None], *, tick: bool = True) -> Track | None:
         """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
         track = self.tracks.get(frame.destination) or self.track(frame.destination)
@@ -221,7 +240,7 @@ class Outbound:
         """Queue a picture, or a sprite's, for its own time."""
         screens, screen = self.screens, self.screens.screen(frame)
         images = images_of(frame)
-        await self._wait_for_room(lambda: screens.has_room(screen, self.tracks[None].queue.held_bytes), check)
+        await self._wait_for_room(lambda: screens.has_room(screen, self.tracks[None].queue.marks.held_bytes), check)
         if not screens.can_be_carried():  # known once the peer has announced itself
             return
         if any(image.sync_with_audio for image in images):
@@ -277,7 +296,7 @@ class Outbound:
         self.notice(frame)
 
     def _has_room_for_messages(self, queue: AudioQueue) -> bool:
-        fits = len(queue.marks) < MAX_QUEUED_MESSAGES and queue.message_bytes < self.params.max_unread_bytes
+        fits = len(queue.marks.each) < MAX_QUEUED_MESSAGES and queue.marks.message_bytes < self.params.max_unread_bytes
         return fits and not self.outbox.owes_much
 
     async def _wait_for_room(self, has_room: Callable[[], bool], check: Callable[[], None]) -> None:
@@ -332,7 +351,7 @@ class Outbound:
     def stop_filling(self) -> None:
         """Nothing more will be queued."""
         for track in self.tracks.values():
-            track.is_ending = True
+            track.gap.is_last = True
         self.clock.tick()
 
     async def drain(self) -> None:

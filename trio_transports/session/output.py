@@ -66,6 +66,8 @@ class Output(trio.abc.SendChannel[Frame]):
         await trio.lowlevel.checkpoint_if_cancelled()
         if type(frame) is AudioFrame:
             self._check_audio()
+            if self._outbound.pass_on(frame):
+                return
             track = await self._outbound.queue_audio(frame, self._check_open)
             if track is None or track.queue.chunker.pending_bytes:
                 await trio.lowlevel.cancel_shielded_checkpoint()
@@ -216,7 +218,7 @@ class Output(trio.abc.SendChannel[Frame]):
                 await self._control_filter(frame)
             case VolumeFrame():
                 track = outbound.track(frame.destination)
-                track.blend.volume.go(frame.volume, track.format.sample_rate)
+                track.departure.blend.volume.go(frame.volume, track.format.sample_rate)
             case DTMFFrame():
                 await self._press(frame)
             case ImageFrame() | SpriteFrame():
@@ -240,7 +242,7 @@ class Output(trio.abc.SendChannel[Frame]):
         await outbound.queue_audio(tones, self._check_open)
 
     def _control_mixer(self, frame: MixerControlFrame) -> None:
-        mixer = self._outbound.track(frame.destination).blend.mixer
+        mixer = self._outbound.track(frame.destination).departure.blend.mixer
         if mixer is None:
             raise LocalProtocolError(f"destination {frame.destination!r} has no mixer: set audio_out_mixer")
         mixer.control(frame.settings, frame.enabled)

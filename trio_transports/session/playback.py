@@ -67,9 +67,9 @@ class Utterance:
 class Playback:
     """One track's record. ``written`` is the place up to which audio is on the wire."""
 
-    bytes_per_second: int
     _runs: Iterator[int]
     """Numbers for what names none: all tracks of a session take theirs from the same."""
+    bytes_per_second: int = field(default=1, init=False)
     player: Player = field(factory=Player, init=False)
     _utterances: deque[Utterance] = field(factory=deque, init=False)
     _pieces: deque[tuple[float, float, int, int]] = field(factory=deque, init=False)
@@ -85,6 +85,11 @@ class Playback:
         if last is None or last.is_over or (name is not None and name != last.name):
             last = self._current(name)
         last.add(start, end)
+
+    def passed(self, name: str | None, start: int, end: int, duration_s: float, now: float) -> None:
+        """Audio of an utterance left as it came: ``audio`` and ``sent`` in one."""
+        self.audio(name, start, end)
+        self.sent(end, end - start, duration_s, now)
 
     def text(self, frame: TextFrame, place: int) -> None:
         texts = self._current(frame.utterance).texts

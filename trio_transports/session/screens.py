@@ -29,10 +29,10 @@ from ..serializers.protocol import FrameSerializer, Message, carries_pictures, w
 from ..video.bitrate import BitrateControl
 from ..video.codec import PictureEncoder, codec_named
 from ..video.shaping import PictureShape, check_image
+from .departure import NO_AUDIO
 from .outbox import Outbox
 from .pictures import Job, LiveShowing, Showing, StillShowing, images_of
 from .statistics import Counters
-from .track import NO_AUDIO
 from .workers import in_thread
 
 LARGE_BYTES: Final = 256 * 1024

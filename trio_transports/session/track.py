@@ -1,52 +1,46 @@
 """One output destination: the decision what leaves when.
 
 Rules (the audio clock's, in the order in which ``next_time`` applies them)
-1. The parts of a chunk that became several messages leave evenly spread over the chunk's duration.
+1. The parts of a chunk that became several messages leave evenly spread over the chunk's duration: see
+   ``session.departure``, which says how audio leaves.
 2. A frame that is not audio leaves when the last byte of audio queued before it has left.
 3. A whole chunk leaves when the schedule says; late ones at once (see ``audio.pacing``).
 4. With a mixer there is always audio: a chunk of silence is mixed when none is queued.
 5. A partial chunk is padded with silence when an utterance ends, when draining, and ``partial_flush`` after the last
    audio. In the first two cases as much silence follows as the dialect's code needs to give out all of the audio.
-6. A gap longer than ``silence_grace`` is filled with silence on the schedule, for at most ``silence_max`` in a row.
-   Nothing is taken for missing, here and in rules 4 and 5, before what waits to be read has been: see
-   ``session.patience``.
+6. When that is, and when silence takes the place of missing audio (as in rule 4), is in ``session.gap``.
 7. Bytes leave in the order in which they came; an interruption drops all of them that have not left, and the anchor;
    but not what is to be said to its end. While that plays, the anchor and the bot's speech go on.
+8. A whole chunk of the line's own format that is due when it comes, with nothing before it, passes: it leaves as it
+   came, without having been queued. That is every chunk of a live source that is on time.
 
 What is queued is in ``session.queue``; how it gets there, in ``session.intake``; and what of it is the bot's speech, in
 ``session.speech``.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
-from typing import Final, final
+from typing import final
 
 from attrs import define, field
 
-from ..audio.filters import AudioFilter
 from ..audio.format import AudioFormat
 from ..audio.leave_out import is_quiet
 from ..audio.loudness import FADE_S, fade_out
 from ..audio.pacing import Schedule
-from ..frames import Played
+from ..audio.recovery import EARLY_S
+from ..frames import AudioFrame, Played
 from ..serializers.protocol import Message
-from .blend import Blend
+from .chunk_form import ChunkForm
+from .departure import NO_AUDIO, Departure
+from .gap import Gap
 from .intake import Intake
 from .lanes import Paced
-from .outbox import Outbox
-from .packer import Packer
-from .patience import Patience
 from .playback import Playback
-from .player import Player
 from .queue import AudioQueue
 from .settings import TrackSettings
 from .speech import Speech
 from .statistics import Counters
-from .taps import Tap
-
-NO_AUDIO: Final = -1
-"""What a message covers that is not audio, or does not end a chunk."""
 
 
 @final
@@ -54,60 +48,41 @@ NO_AUDIO: Final = -1
 class Track:
     """``next_time`` does all that is due and tells when to look again."""
 
-    settings: TrackSettings
     schedule: Schedule
-    blend: Blend
-    _packer: Packer
-    _outbox: Outbox
-    _counters: Counters
+    departure: Departure
+    intake: Intake
+    playback: Playback
     speech: Speech
-    _filter: AudioFilter | None
-    _place_mark: Callable[[Player], Sequence[Message]] | None
-    """The messages by which the peer is asked to tell where its player is, in a dialect that has some."""
-    _taps: Sequence[Tap]
-    _runs: Iterator[int]
-    """See ``Playback``."""
+    gap: Gap
+    _counters: Counters
     queue: AudioQueue = field(init=False)
-    playback: Playback = field(init=False)
-    intake: Intake = field(init=False)
-    is_ending: bool = field(default=False, init=False)
-    """Nothing more will be queued: no gap is filled, and a partial chunk waits for nothing."""
-    _parts: deque[tuple[float, Message, int, bool]] = field(factory=deque, init=False)
-    """What is left of a chunk that became several messages: when each leaves, what it covers, whether it is kept."""
-    _kept_until_s: float = field(default=-inf, init=False)
-    """When the last that left of what is to be said to its end has been played."""
-    _silence_s: float = field(default=0.0, init=False)
-    _followed: tuple[int, int] = field(default=(0, 0), init=False)
-    """Where the silence is that the code needs after the last audio; rule 5."""
-    _patience: Patience = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._patience = Patience(self.schedule.catch_up_s)
         self._shape()
 
     def _shape(self) -> None:
-        settings = self.settings
-        self.queue = AudioQueue(settings.format, settings.chunk_samples)
-        self.intake = Intake(self.queue, self.schedule, self._counters, self._filter)
-        self.playback = Playback(settings.format.bytes_per_second, self._runs)
+        settings = self.gap.settings
+        self.queue = AudioQueue(ChunkForm(settings.format, settings.chunk_samples))
+        self.intake.start(self.queue)
+        self.departure.start(settings.format, self.queue.wrote)
+        self.playback.bytes_per_second = settings.format.bytes_per_second
         self.schedule.sample_rate = settings.format.sample_rate
-        self.blend.start(settings.format)
 
     def reshape(self, settings: TrackSettings) -> None:
         """Take the form that the dialect learned from the peer's start message, before anything was queued."""
-        if settings != self.settings:
-            self.blend.stop()
+        if settings != self.gap.settings:
+            self.departure.blend.stop()
             self.intake.stop()
-            self.settings = settings
+            self.gap.settings = settings
             self._shape()
 
     @property
     def format(self) -> AudioFormat:
-        return self.settings.format
+        return self.queue.form.format
 
     @property
     def _held_bytes(self) -> int:
-        return self.format.size_bytes(self.format.samples_in(self.settings.held_s))
+        return self.format.size_bytes(self.format.samples_in(self.gap.settings.held_s))
 
     @property
     def queued_s(self) -> float:
@@ -120,7 +95,7 @@ class Track:
     @property
     def is_empty(self) -> bool:
         queue = self.queue
-        return not (queue.chunker.pending_bytes or queue.marks or self._parts or self._packer.holds_audio)
+        return not (queue.chunker.pending_bytes or queue.marks.each or self.departure.holds_audio)
 
     # Filling the queue. What answers True wants the clock to look at the track now.
 
@@ -128,8 +103,7 @@ class Track:
         """Queue silence that does not count as speech: the end of all audio."""
         self.speech.ends_at = begin = self.queue.pushed
         ticks = self.intake.push_pcm(self.format.silence(self.format.samples_in(duration_s)), now_s)
-        if self._followed[1] == begin:
-            self._followed = (self._followed[0], self.queue.pushed)
+        self.speech.silence_goes_on(begin, self.queue.pushed)
         return ticks
 
     def push_mark(
@@ -150,10 +124,10 @@ class Track:
         """Bring out what a converter holds, and complete the last chunk with silence."""
         ticks = self.intake.release(now_s)
         end, held_bytes = self.queue.pushed, self._held_bytes
-        if not held_bytes or end == self._followed[1]:
+        if not held_bytes or end == self.speech.followed[1]:
             return self.queue.pad(now_s) or ticks
         is_ready = self.queue.pad(now_s, held_bytes)
-        self._followed = (end, self.queue.pushed)
+        self.speech.followed = (end, self.queue.pushed)
         return is_ready or ticks
 
     # Dropping what is queued
@@ -169,8 +143,8 @@ class Track:
         next_pcm = b""
         if fades and not plays_on and self.speech.is_on and not any(paced.written == queue.wrote for paced in unsent):
             next_pcm = queue.chunker.peek(self.format.size_bytes(self.format.samples_in(FADE_S)))
-        heard = self.playback.interrupted(now_s, queue.written, queue.is_kept, plays_on=plays_on)
-        for mark in queue.drop_marks():
+        heard = self.playback.interrupted(now_s, queue.written, queue.kept.touches, plays_on=plays_on)
+        for mark in queue.marks.drop():
             if mark.dropped is not None:
                 mark.dropped()
                 continue
@@ -179,42 +153,40 @@ class Track:
                 self._counters.count_dropped(mark.kind)
         self.intake.interrupt(now_s)
         self._counters.audio_out_dropped_s += queue.interrupt()
-        self._parts = deque(part for part in self._parts if part[3])
-        self._silence_s = 0.0
-        if self.blend.mixer is not None:
+        departure, blend = self.departure, self.departure.blend
+        departure.interrupt()
+        self.gap.filled_s = 0.0
+        if blend.mixer is not None:
             chunks = sum(paced.written == queue.wrote and paced.covers != NO_AUDIO for paced in unsent)
-            self.schedule.advance(-chunks * queue.chunk_samples)
+            self.schedule.advance(-chunks * queue.form.samples)
         if not plays_on:
-            self._followed = (queue.pushed, queue.pushed)
-            self._packer.clear()
+            self.speech.followed = (queue.pushed, queue.pushed)
+            departure.packer.clear()
             self.speech.stop()
             if next_pcm:
-                faded = self.blend.volume.apply(fade_out(next_pcm, self.format.num_channels), self.format.num_channels)
+                faded = blend.volume.apply(fade_out(next_pcm, self.format.num_channels), self.format.num_channels)
                 self._send_chunk(faded.ljust(queue.chunker.size_bytes, b"\0"), 0, now_s, now_s)
-            if self.blend.mixer is None:
+            if blend.mixer is None:
                 self.schedule.forget()
         return heard
 
     def is_saying_to_its_end(self, now_s: float) -> bool:
         """Whether the peer is hearing, right now, what no interruption may cut off."""
-        return now_s < self._kept_until_s or self.queue.is_amid_kept
+        return now_s < self.queue.kept.plays_until_s or self.queue.kept.is_amid(self.queue.taken)
 
     def drop_older_than(self, keep_s: float) -> None:
         """Keep only the newest ``keep_s`` of queued audio: what is older is stale after a reconnection."""
         queue = self.queue
-        self._parts.clear()
+        self.departure.parts.clear()
         self._counters.audio_out_dropped_s += queue.drop_oldest(queue.queued_s - keep_s)
-        queue.settle(queue.taken, delivered=False)
+        queue.not_delivered(queue.taken)
         self.schedule.forget()
 
     def stop(self) -> None:
         """Give up what is queued and let go of the mixer: the session is over."""
-        self._drop_queue()
-        self.blend.stop()
-        self.intake.stop()
-
-    def _drop_queue(self) -> None:
         self._counters.audio_out_dropped_s += self.queue.drop()
+        self.departure.blend.stop()
+        self.intake.stop()
 
     # Emptying it
 
@@ -223,17 +195,16 @@ class Track:
 
         ``turn`` counts how often the loop has gone round; not later than now means that it has to once more.
         """
-        queue = self.queue
-        while self._outbox.has_room():
-            if self._parts:  # rule 1
-                part_s, message, covers, is_kept = self._parts[0]
+        queue, departure = self.queue, self.departure
+        while departure.outbox.has_room():
+            if departure.parts:  # rule 1
+                part_s = departure.parts[0][0]
                 if part_s > now_s:
                     return part_s
-                self._parts.popleft()
-                self._hand_over(message, covers, is_kept)
-            elif queue.marks and queue.marks[0].place <= queue.taken:  # rule 2
+                departure.next_part()
+            elif queue.marks.each and queue.marks.each[0].place <= queue.taken:  # rule 2
                 self._pass_mark()
-            elif queue.chunker.pending_bytes >= queue.chunker.size_bytes:  # rule 3
+            elif queue.chunker.pending_bytes >= queue.form.size_bytes:  # rule 3
                 due_s = self.schedule.due_s(queue.available_at_s, now_s)
                 if self.schedule.is_early(due_s, now_s):
                     return due_s
@@ -246,96 +217,74 @@ class Track:
 
     def _next_time_without_chunk(self, now_s: float, turn: int) -> float | None:
         """Decide about a missing chunk; None when something was done and there may be more to do."""
-        stop_at_s = self.speech.stops_at_s
-        flush_at_s = self._flush_at_s()
-        fill_at_s = self._fill_at_s()
+        gap, stop_at_s = self.gap, self.speech.stops_at_s
         if now_s >= stop_at_s:
             self.speech.stop()
             return None
+        flush_at_s = gap.flush_at_s(self.queue.pushed_at_s) if self._has_partial else inf
+        fill_at_s = gap.fill_at_s()
         gap_at_s = min(flush_at_s, fill_at_s)
-        if now_s >= gap_at_s and not self.is_ending:
-            again_s = self._patience.again_s(gap_at_s, now_s, turn, is_first=not self._silence_s)
-            if again_s is not None:
-                return again_s
+        if now_s < gap_at_s:
+            return min(stop_at_s, gap_at_s)
+        again_s = gap.again_s(gap_at_s, now_s, turn)
+        if again_s is not None:
+            return again_s
         if now_s >= flush_at_s:
             self._complete_partial(now_s)
-        elif now_s >= fill_at_s:
-            self._fill(now_s)
         else:
-            return min(stop_at_s, flush_at_s, fill_at_s)
+            self._fill(now_s)
         return None
 
-    def _flush_at_s(self) -> float:
-        """When a partial chunk (or packet) is completed; rule 5. A gap that is about to be filled is filled with it."""
-        if not (self.queue.chunker.pending_bytes or self._packer.holds_audio or self.intake.holding is not None):
-            return inf
-        if self.is_ending:
-            return -inf
-        flush_at_s = self.queue.pushed_at_s + self.settings.partial_flush_s
-        if self._fills_gaps:
-            return min(flush_at_s, self._silence_at_s)
-        return flush_at_s
-
-    def _fill_at_s(self) -> float:
-        """When silence (or the mixer's bed alone) takes the place of missing audio; rules 4 and 6."""
-        if self.is_ending:
-            return inf
-        if self.blend.mixer is not None:
-            return self.schedule.plays_at_s - self.schedule.lead_s if self.schedule.is_running else -inf
-        return self._silence_at_s if self.settings.auto_silence and self.schedule.is_running else inf
-
     @property
-    def _silence_at_s(self) -> float:
-        """When a gap is filled: after the grace, then chunk by chunk, without a lead, which silence does not need."""
-        return self.schedule.plays_at_s + (0.0 if self._silence_s else self.settings.silence_grace_s)
-
-    @property
-    def _fills_gaps(self) -> bool:
-        return (
-            self.blend.mixer is None and self.settings.auto_silence and self.schedule.is_running and not self.is_ending
+    def _has_partial(self) -> bool:
+        """Whether some audio waits for more, here or in the converter or a packet."""
+        return bool(
+            self.queue.chunker.pending_bytes or self.departure.packer.holds_audio or self.intake.holding is not None
         )
 
     def _fill(self, now_s: float) -> None:
-        queue, schedule = self.queue, self.schedule
-        if self.blend.mixer is None:
-            if self._silence_s >= self.settings.silence_max_s:
+        queue, schedule, gap = self.queue, self.schedule, self.gap
+        form = queue.form
+        if self.departure.blend.mixer is None:
+            if gap.is_over_long:
                 schedule.park()
-                self._silence_s = 0.0
+                gap.filled_s = 0.0
                 return
-            if not self._silence_s:
-                schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
+            if not gap.filled_s:
+                schedule.ran_dry(queue.pushed_at_s, form.samples)
                 schedule.fill_from(now_s)
             self._counters.silence_chunks += 1
         else:
             schedule.due_s(-inf, now_s)
-            schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
-        self._silence_s += queue.chunk_s
-        schedule.recovery.filled(queue.chunk_s)
+            schedule.ran_dry(queue.pushed_at_s, form.samples)
+        gap.filled_s += form.duration_s
+        schedule.recovery.filled(form.duration_s)
         if queue.taken == queue.pushed:
-            self._followed = (queue.pushed, queue.pushed)
-        self._send_chunk(queue.silence(), 0, now_s, now_s)
+            self.speech.followed = (queue.pushed, queue.pushed)
+        self._send_chunk(form.silence(), 0, now_s, now_s)
 
     def _complete_partial(self, now_s: float) -> None:
         queue = self.queue
         if queue.chunker.pending_bytes or self.intake.holding is not None:
-            self.schedule.ran_dry(queue.pushed_at_s, queue.chunk_samples)
+            self.schedule.ran_dry(queue.pushed_at_s, queue.form.samples)
             self.intake.release(now_s)
-            missing = -queue.chunker.pending_bytes % queue.chunker.size_bytes
+            missing = -queue.chunker.pending_bytes % queue.form.size_bytes
             queue.pad(now_s)
             if missing >= self._held_bytes:
-                self._followed = (queue.pushed, queue.pushed)
-            self.schedule.recovery.filled(missing / self.format.bytes_per_second)
+                self.speech.followed = (queue.pushed, queue.pushed)
+            self.schedule.recovery.filled(missing / queue.form.bytes_per_second)
         else:
             self._complete_packet()
 
     def _send_queued_chunk(self, due_s: float, now_s: float) -> None:
-        queue = self.queue
+        queue, schedule = self.queue, self.schedule
+        duration_s = queue.form.duration_s
         wanted_at_s = due_s if due_s > queue.available_at_s else queue.available_at_s
         pcm = queue.chunker.pop() or b""
-        if self.schedule.recovery.cut_s >= queue.chunk_s and is_quiet(pcm):
+        if schedule.recovery.cut_s >= duration_s and is_quiet(pcm):
             queue.skip(pcm)
-            self.intake.note_cut(queue.chunk_s)
-            self._outbox.wrote_nothing()
+            self.intake.note_cut(duration_s)
+            self.departure.outbox.wrote_nothing()
             return
         counters = self._counters
         counters.chunks_paced += 1
@@ -344,15 +293,15 @@ class Track:
             if now_s - wanted_at_s > counters.pacing_error_max_s:
                 counters.pacing_error_max_s = now_s - wanted_at_s
         place, size, pts = queue.taken, len(pcm), self.intake.stamps.at(queue.taken)
-        if not self._followed[0] <= place < self._followed[1]:
-            self.speech.heard(place, now_s)
-        is_kept = bool(queue.kept) and queue.is_kept(place, place + size)
+        self.speech.heard(place, now_s)
+        is_kept = bool(queue.kept.spans) and queue.kept.touches(place, place + size)
         if is_kept:
-            self._kept_until_s = max(due_s, now_s) + self.schedule.lead_s + queue.chunk_s
+            queue.kept.plays_until_s = max(due_s, now_s) + schedule.lead_s + duration_s
         queue.take(pcm)
-        self._silence_s = 0.0
-        if not self.blend.volume.is_one:
-            pcm = self.blend.volume.apply(pcm, self.settings.format.num_channels)
+        self.gap.filled_s = 0.0
+        volume = self.departure.blend.volume
+        if not volume.is_one:
+            pcm = volume.apply(pcm, queue.form.format.num_channels)
         self._send_chunk(pcm, size, due_s, now_s, place + size, is_kept=is_kept, pts=pts)
 
     def _send_chunk(
@@ -367,55 +316,92 @@ class Track:
         pts: int | None = None,
     ) -> None:
         """Send a chunk; where it comes from the queue, it is the ``size`` bytes before this place."""
-        queue, player = self.queue, self.playback.player
-        asks = self._place_mark is not None
-        if asks and player.is_idle(now_s):
-            self._ask_where()
-        self.playback.sent(place, size, queue.chunk_s, now_s)
-        self.schedule.advance(queue.chunk_samples)
-        self._counters.audio_sent_s += queue.chunk_s
-        mixer = self.blend.mixer
-        if mixer is not None:
-            pcm = mixer.mix(pcm)
-        for tap in self._taps:
-            tap.left(pcm, self.settings.format, self.speech.destination, now_s)
-        messages = self._packer.pack(pcm, self.settings.format, pts)
+        departure, playback, form = self.departure, self.playback, self.queue.form
+        asks = departure.asks
+        if asks and playback.player.is_idle(now_s):
+            departure.ask_where(playback.player)
+        playback.sent(place, size, form.duration_s, now_s)
+        self.schedule.advance(form.samples)
+        self._counters.audio_sent_s += form.duration_s
+        self._leave(departure.messages(pcm, form.format, pts, now_s), due_s, is_kept)
+        if asks and playback.player.wants_mark and not departure.parts:
+            departure.ask_where(playback.player)
+
+    def _leave(self, messages: Sequence[Message], due_s: float, is_kept: bool) -> None:
+        """Hand over what a chunk has become."""
+        queue, departure = self.queue, self.departure
         # While some of this chunk waits for its packet to fill, none of it counts as delivered.
-        covers = queue.written if self._packer.holds_audio else queue.taken
+        covers = queue.written if departure.packer.holds_audio else queue.taken
         if len(messages) == 1:
-            self._hand_over(messages[0], covers, is_kept)
+            departure.hand_over(messages[0], covers, is_kept)
         elif messages:
-            step_s, last = queue.chunk_s / len(messages), len(messages) - 1
-            for i, message in enumerate(messages):
-                self._parts.append((due_s + i * step_s, message, covers if i == last else NO_AUDIO, is_kept))
-        elif not self._packer.holds_audio:
+            departure.spread(messages, covers, due_s, queue.form.duration_s, is_kept)
+        elif not departure.packer.holds_audio:
             # The dialect has no message for audio, or keeps it back: nothing was delivered that could be told.
             self._counters.unsupported_frames += 1
-            queue.settle(queue.taken, delivered=False)
-            self._outbox.wrote_nothing()
-        if asks and player.wants_mark and not self._parts:
-            self._ask_where()
-
-    def _ask_where(self) -> None:
-        for message in () if self._place_mark is None else self._place_mark(self.playback.player):
-            self._hand_over(message, NO_AUDIO)
+            queue.not_delivered(queue.taken)
+            departure.outbox.wrote_nothing()
 
     def _complete_packet(self) -> None:
-        self._hand_over(self._packer.complete(self.queue.silence(), self.format), self.queue.taken)
+        form = self.queue.form
+        self.departure.complete_packet(form.silence(), form.format, self.queue.taken)
 
     def _pass_mark(self) -> None:
-        queue = self.queue
-        if queue.marks[0].ends_utterance and self._packer.holds_audio:
+        queue, departure = self.queue, self.departure
+        if queue.marks.each[0].ends_utterance and departure.packer.holds_audio:
             self._complete_packet()
-        mark = queue.take_mark()
+        mark = queue.marks.take()
         for message in mark.messages:
-            self._hand_over(message, NO_AUDIO, mark.is_kept)
+            departure.hand_over(message, NO_AUDIO, mark.is_kept)
         if mark.ends_utterance:
             self.speech.stop()
         if mark.reached is not None:
             mark.reached()
         if not mark.messages:
-            self._outbox.wrote_nothing()
+            departure.outbox.wrote_nothing()
 
-    def _hand_over(self, message: Message, covers: int, is_kept: bool = False) -> None:
-        self._outbox.put(message, self.queue.wrote, covers, is_kept)
+    # Past the queue
+
+    def pass_on(self, frame: AudioFrame, now_s: float) -> float | None:
+        """Let a chunk pass, and return when to look again; None: it cannot, and nothing was done; rule 8.
+
+        Done for every chunk of a call that echoes or bridges, so here little is asked of others.
+        """
+        queue, departure, schedule, gap = self.queue, self.departure, self.schedule, self.gap
+        form, recovery = queue.form, schedule.recovery
+        if (
+            len(frame.audio) != form.size_bytes
+            or frame.sample_rate != form.format.sample_rate
+            or frame.num_channels != form.format.num_channels
+            or frame.pts is not None
+            or not frame.interruptible
+            or queue.chunker.pending_bytes
+            or queue.marks.each
+            or departure.parts
+            or gap.is_last
+            or recovery.missed_s
+            or now_s - queue.pushed_at_s > recovery.catch_up_s
+            or not self.intake.is_plain
+            or not departure.is_plain
+            or not departure.outbox.has_room()
+            or not schedule.is_running
+        ):
+            return None
+        plays_at_s = schedule.plays_at_s
+        if schedule.is_early(plays_at_s - schedule.lead_s, now_s):
+            return None
+        if recovery.owed_s > EARLY_S or now_s > plays_at_s + EARLY_S:
+            schedule.heard(form.samples, 0, form.samples, now_s)
+        due_s = schedule.due_s(now_s, now_s)
+        place = queue.pass_chunk(now_s)
+        self._counters.chunks_paced += 1
+        self.speech.heard(place, now_s)
+        gap.filled_s = 0.0
+        self.playback.passed(frame.utterance, place, queue.taken, form.duration_s, now_s)
+        schedule.advance(form.samples)
+        self._counters.audio_sent_s += form.duration_s
+        self._leave(departure.messages(frame.audio, form.format, None, now_s), due_s, False)
+        settings, stops_at_s = gap.settings, self.speech.stops_at_s
+        if not settings.auto_silence:
+            return stops_at_s
+        return min(stops_at_s, due_s + schedule.lead_s + form.duration_s + settings.silence_grace_s)
