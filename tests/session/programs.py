@@ -260,7 +260,7 @@ class Player:
 
     async def _end(self, code: int, initiator: str, verb: Callable[[], Awaitable[None]]) -> None:
         self._resume()
-        if self.story.ending is None and self.session.is_connected:
+        if self.story.ending is None and (self.session.is_connected or self.story.reconnects):  # it may be redialling
             self.story.ending = (code, initiator)
         await self._try(verb)
 

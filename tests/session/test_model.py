@@ -11,5 +11,7 @@ from tests.session.programs import PROGRAMS, Program, Step
 @given(PROGRAMS, st.booleans(), st.booleans())
 @example([Step("audio", 0.04), Step("end")], True, False)
 @example([Step("peer stalls"), Step("peer stalls")], False, False)
+@example([Step("close soon", 0.0), Step("drop")], False, True)
+@example([Step("close soon", 0.001), Step("drop")], False, True)
 def test_any_program_keeps_the_rules(program: Program, sends_now: bool, reconnects: bool) -> None:
     check(program, sends_now=sends_now, reconnects=reconnects)

@@ -20,6 +20,7 @@ from trio_transports import (
     TextFrame,
 )
 from trio_transports.audio import AudioFormat
+from trio_transports.session.chunk_form import ChunkForm
 from trio_transports.session.queue import AudioQueue
 from trio_transports.testing import memory_session
 
@@ -240,6 +241,7 @@ async def test_speech_is_told_as_it_is_heard(autojump_clock: MockClock) -> None:
         st.one_of(
             st.tuples(st.just("push"), st.integers(1, 60), st.booleans()),
             st.tuples(st.just("take"), st.integers(1, 6), st.booleans()),
+            st.tuples(st.just("pass"), st.just(0), st.booleans()),
             st.tuples(st.just("interrupt"), st.just(0), st.just(False)),
         ),
         max_size=40,
@@ -247,8 +249,11 @@ async def test_speech_is_told_as_it_is_heard(autojump_clock: MockClock) -> None:
 )
 @settings(max_examples=200)
 def test_what_is_left_is_what_is_kept(steps: list[tuple[str, int, bool]]) -> None:
-    """Whatever is pushed, taken and interrupted: kept bytes leave in order, others until the next interruption."""
-    queue = AudioQueue(AudioFormat(1000, 1), 5)
+    """Whatever is pushed, taken and interrupted: kept bytes leave in order, others until the next interruption.
+
+    What passes an empty queue only moves its places.
+    """
+    queue = AudioQueue(ChunkForm(AudioFormat(1000, 1), 5))
     model: list[tuple[int, bool]] = []
     number = 0
     for step, count, flag in steps:
@@ -260,6 +265,12 @@ def test_what_is_left_is_what_is_kept(steps: list[tuple[str, int, bool]]) -> Non
             if flag:
                 queue.keep()
             model += [(sample, flag) for sample in samples]
+        elif step == "pass":
+            if not model:
+                place = queue.pass_chunk(0.0)
+                assert place + 10 == queue.taken == queue.pushed
+                if flag:
+                    queue.wrote(queue.taken)
         elif step == "take":
             for _ in range(count):
                 pcm_chunk = queue.chunker.pop()
