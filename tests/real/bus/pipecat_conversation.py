@@ -10,13 +10,14 @@
 import asyncio
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 from pipecat.audio.dtmf.types import KeypadEntry
 from pipecat.bus import BusFrameMessage, BusMessage
 from pipecat.bus.ui import BusUICommandMessage, BusUIEventMessage
 from pipecat.frames.frames import BotSpeakingFrame, OutputDTMFFrame, TextFrame
-from pipecat.pipeline.job_context import JobError, JobGroupParams, JobParams, JobStatus
+from pipecat.pipeline.job_context import JobError, JobGroupError, JobGroupParams, JobParams, JobStatus
 from pipecat.pipeline.job_decorator import job
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.base_worker import BaseWorker
@@ -25,6 +26,9 @@ from pipecat.workers.runner import WorkerRunner
 
 def tell(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON
     print(json.dumps({"event": event} | fields), flush=True)
+
+
+FAR_BEGAN = asyncio.Event()
 
 
 class Doing(BaseWorker):
@@ -50,9 +54,18 @@ class Doing(BaseWorker):
     async def refuse(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
         await self.send_job_response(message.job_id, {"error": "no"}, status=JobStatus.FAILED)
 
+    @job(name="mixed")
+    async def mixed(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
+        if message.payload["fails"] == self.name:
+            if self.name == "beside":
+                await FAR_BEGAN.wait()  # a cancellation that overtakes its job is ignored by Pipecat
+            await self.refuse(message)
+        else:
+            await self.slow(message)
+
     @job(name="slow")
     async def slow(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
-        tell("slow began")
+        await self.send_job_update(message.job_id, {"began": True})
         await asyncio.sleep(60)
 
     async def on_job_cancelled(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
@@ -78,6 +91,10 @@ class Near(Doing):
         tell("updates", events=events, response=one.response)
         await self.fail("refuse", 30)
         await self.fail("slow", 0.5)
+        await self.leave_by_cancelling()
+        await self.leave_by_an_exception()
+        for fails in ("beside", "far"):
+            await self.fail_together(fails)
         await self.send_bus_message(
             BusUICommandMessage(source=self.name, target="far", command_name="show", payload={"x": [1, None]})
         )
@@ -92,6 +109,36 @@ class Near(Doing):
                 pass
         except JobError as exc:
             tell("failed", name=name, why=str(exc))
+
+    async def leave_by_cancelling(self) -> None:
+        """As a tool does whose caller has interrupted it."""
+
+        async def ask() -> None:
+            async with self.job("far", params=JobParams(name="slow")) as asked:
+                async for event in asked:
+                    tell("left", after=event.type)
+                    leaving.cancel()
+
+        leaving = asyncio.ensure_future(ask())
+        await asyncio.wait([leaving])
+        assert leaving.cancelled()
+
+    async def leave_by_an_exception(self) -> None:
+        with suppress(KeyError):
+            async with self.job("far", params=JobParams(name="slow")) as asked:
+                async for event in asked:
+                    tell("left", after=event.type)
+                    raise KeyError
+
+    async def fail_together(self, fails: str) -> None:
+        params = JobGroupParams(name="mixed", payload={"fails": fails}, timeout=30)
+        try:
+            async with self.job_group("far", "beside", params=params) as group:
+                async for event in group:
+                    if event.worker_name == "far":
+                        FAR_BEGAN.set()
+        except JobGroupError as exc:
+            tell("group failed", fails=fails, why=str(exc))
 
     async def on_bus_message(self, message: BusMessage) -> None:
         await super().on_bus_message(message)

@@ -22,6 +22,7 @@ from trio_transports.bus import (
     FrameWorker,
     JobError,
     JobEvent,
+    JobGroupError,
     JobRequest,
     JobTimeoutError,
     LocalBus,
@@ -50,7 +51,7 @@ class Doing(Worker):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.seen: list[object] = []
-        self.proxies: list[WebSocketProxyServer] = []
+        self.far_began = trio.Event()
 
     @job("double")
     async def double(self, request: JobRequest) -> Payload:
@@ -74,9 +75,18 @@ class Doing(Worker):
     async def refuse(self, request: JobRequest) -> None:
         raise JobError("no")
 
+    @job("mixed")
+    async def mixed(self, request: JobRequest) -> None:
+        if request.payload["fails"] == self.name:
+            if self.name == "beside":
+                await self.far_began.wait()  # a cancellation that overtakes its job is ignored by Pipecat
+            raise JobError("no")
+        await self.slow(request)
+
     @job("slow")
     async def slow(self, request: JobRequest) -> None:
         try:
+            await request.send_update({"began": True})
             await trio.sleep(60)
         except trio.Cancelled:
             self.seen.append("cancelled")
@@ -137,8 +147,15 @@ async def test_pipecat_asks_and_we_answer(carrier: str, redis_server: RedisServe
             assert stream["response"] == {"sum": 3}
             assert [told["events"] for told in peer.told("updates")] == [[["update", True]]]
             assert [told["name"] for told in peer.told("failed")] == ["refuse", "slow"]
-            await until(lambda: len(far.seen) == 3)
-            far.seen.remove("cancelled")  # it may overtake the others
+            # Leaving the scope there, by a cancellation and by an exception, cancels the job here.
+            assert [told["after"] for told in peer.told("left")] == ["update", "update"]
+            # Who fails ends the group for the other: the one there for ours, and ours for the one there.
+            assert [told["fails"] for told in peer.told("group failed")] == ["beside", "far"]
+            await until(lambda: len(peer.told("cancelled")) == 1)
+            cancellations = ["timeout", "cancelled", "exception", "group"]
+            await until(lambda: len(far.seen) == len(cancellations) + 2)
+            for _ in cancellations:
+                far.seen.remove("cancelled")  # it may overtake the others
             assert far.seen == [("show", {"x": [1, None]}), DTMFFrame(digit="*")]
             await far.send(
                 BusUIEventMessage(source="far", target="near", event_name="tap", payload=[{"b": b"\0"}, 1.5][1])
@@ -153,7 +170,7 @@ async def test_pipecat_asks_and_we_answer(carrier: str, redis_server: RedisServe
             assert peer.told("ui") == [{"event": "ui", "name": "tap", "payload": 1.5}]
 
 
-async def ask_everything(near: Worker, peer: Program) -> None:
+async def ask_everything(near: Worker, beside: Doing, peer: Program) -> None:
     assert await near.job("far", "double", {"n": 4}, timeout=30) == {"n": 8, "by": "far"}
     both = await near.job_group("far", "beside", name="double", payload={"n": 5}, timeout=30)
     assert both == {name: {"n": 10, "by": name} for name in ("far", "beside")}
@@ -174,6 +191,15 @@ async def ask_everything(near: Worker, peer: Program) -> None:
     with trio.move_on_after(0.5):
         await near.job("far", "slow")
     await until(lambda: len(peer.told("cancelled")) == 2)
+    for round_, fails in enumerate(("beside", "far")):
+        with pytest.raises(JobGroupError, match=f"worker '{fails}': no") as group:
+            async with near.job_group("far", "beside", name="mixed", payload={"fails": fails}, timeout=30) as asked:
+                async for event in asked:
+                    if event.worker_name == "far":
+                        beside.far_began.set()
+        assert [*group.value.errors] == [fails]
+        await until(lambda: len(peer.told("cancelled")) == 3)
+        await until(lambda: beside.seen == ["cancelled"] * round_)  # noqa: B023 - waited for here
 
 
 @CARRIERS
@@ -197,7 +223,7 @@ async def test_we_ask_and_pipecat_answers(carrier: str, redis_server: RedisServe
                     reconnect=QUICK,
                 )
                 await runner.add_worker(proxy)
-            await ask_everything(near, peer)
+            await ask_everything(near, beside, peer)
             runner.cancel()
 
 

@@ -30,6 +30,7 @@ from ...errors import ConnectionClosed, LocalProtocolError
 from ...frames import AudioFrame
 from ...session.broadcast import Broadcast, Subscription
 from ...wire.protocol import Wire
+from ...wire.settings import WireSettings
 from ..codec.binary import BUS_SUBPROTOCOL, BinaryMessageSerializer
 from ..codec.json import JSONMessageSerializer, MessageSerializer, shared_serializer
 from ..messages import (
@@ -102,6 +103,15 @@ class ProxySettings:
     """How many seconds of audio may wait to be sent."""
     ssl_context: ssl.SSLContext | None = None
     """TLS: whom a client of ``wss://`` trusts; None trusts what the system trusts."""
+
+    @property
+    def wires(self) -> WireSettings:
+        """What of it concerns the WebSocket engine."""
+        return WireSettings(
+            max_message_bytes=self.max_message_bytes,
+            ping_interval_s=self.ping_interval,
+            ping_timeout_s=self.ping_timeout,
+        )
 
 
 def _settings_or_default(given: ProxySettings | None) -> ProxySettings:

@@ -24,7 +24,6 @@ from ...session.events import Reconnecting
 from ...wire.dialling import Address, Attempts, Dialler, is_final
 from ...wire.engines import engine_named
 from ...wire.protocol import Wire
-from ...wire.settings import WireSettings
 from ..messages import BusMessage, BusWorkerRegistryMessage, Payload
 from .base import Proxy, is_worker_name
 
@@ -69,11 +68,7 @@ class WebSocketProxyClient(Proxy):
         dialler = Dialler(
             address=self._address,
             engine=engine_named(self._engine),
-            settings=WireSettings(
-                max_message_bytes=self._settings.max_message_bytes,
-                ping_interval_s=self._settings.ping_interval,
-                ping_timeout_s=self._settings.ping_timeout,
-            ),
+            settings=self._settings.wires,
             connect_timeout_s=self._settings.connect_timeout,
             ssl_context=self._settings.ssl_context,
             headers=self._headers,

@@ -18,8 +18,8 @@ from attrs import define, field
 
 from ..._documented import documented
 from ...errors import ConnectionClosed
+from ...wire.accepting.handed import Handed, handed_wire
 from .base import Proxy
-from .server_wire import ServerSide, open_server_wire
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +33,19 @@ class WebSocketProxyServer(Proxy):
     lives_with_caller = True
     """True: it ends with the endpoint that it was given to."""
 
-    _websocket: ServerSide = field(alias="websocket", kw_only=True)
+    _websocket: Handed = field(alias="websocket", kw_only=True)
     """The client's connection: a ``Wire``, or the WebSocket of a framework."""
 
     async def main(self) -> None:
         with self._events.activity():
             self.watch(self._local)
             try:
-                async with open_server_wire(
-                    self._websocket, self._subprotocols, self._settings, self.shut_down
+                async with handed_wire(
+                    self._websocket,
+                    subprotocols=self._subprotocols,
+                    settings=self._settings.wires,
+                    connect_timeout_s=self._settings.connect_timeout,
+                    on_shutdown=self.shut_down,
                 ) as wire:
                     await self._serve(wire)
             except ConnectionClosed as exc:

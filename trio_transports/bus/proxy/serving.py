@@ -26,7 +26,6 @@ from ...wire.accepting.limits import Limits
 from ...wire.accepting.signals import told_by_signals
 from ...wire.engines import engine_named
 from ...wire.protocol import Wire
-from ...wire.settings import WireSettings
 from ..codec.binary import BUS_SUBPROTOCOL
 from ..runner import WorkerRunner
 from ..worker import END_TIMEOUT
@@ -86,11 +85,7 @@ async def serve_proxies(
     rules = DoorRules(
         connect_timeout_s=settings.connect_timeout,
         close_timeout_s=settings.close_timeout,
-        wires=WireSettings(
-            max_message_bytes=settings.max_message_bytes,
-            ping_interval_s=settings.ping_interval,
-            ping_timeout_s=settings.ping_timeout,
-        ),
+        wires=settings.wires,
         allowed_origins=allowed_origins,
         authorize=authorize,
         subprotocols=subprotocols,

@@ -1,4 +1,4 @@
-"""A wire from whatever a server hands to an endpoint."""
+"""A wire from whatever somebody else's server hands to an endpoint: ASGI, trio-websocket, or a wire as it is."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -10,23 +10,25 @@ from attrs import frozen
 
 from ..._nursery import open_services
 from ...errors import ConnectionClosed, LocalProtocolError
-from ...wire.asgi import AsgiSource, asgi_wire
-from ...wire.peer import Peer
-from ...wire.protocol import Wire
-from ...wire.stream import OwnedStream, peer_address
-from ...wire.trio_websocket import TrioWebsocketWire, keep_alive
-from .base import ProxySettings
+from ..asgi import AsgiSource, ServerConnection, asgi_wire
+from ..peer import Peer
+from ..protocol import Wire
+from ..settings import WireSettings
+from ..stream import OwnedStream, peer_address
+from ..trio_websocket import TrioWebsocketWire, keep_alive
 
-ServerSide: TypeAlias = AsgiSource | trio_websocket.WebSocketRequest | trio_websocket.WebSocketConnection | Wire
+Handed: TypeAlias = AsgiSource | trio_websocket.WebSocketRequest | trio_websocket.WebSocketConnection | Wire
 
 _WIRE: Final = ("peer", "receive", "send", "aclose", "abort")
 
 
 @asynccontextmanager
-async def open_server_wire(
-    websocket: ServerSide,
+async def handed_wire(
+    websocket: Handed,
+    *,
     subprotocols: Sequence[str],
-    settings: ProxySettings,
+    settings: WireSettings,
+    connect_timeout_s: float,
     on_shutdown: Callable[[], Awaitable[object]],
 ) -> AsyncIterator[Wire]:
     """Make a wire of ``websocket`` for as long as the body runs, and accept it first if nobody has.
@@ -34,20 +36,26 @@ async def open_server_wire(
     ``on_shutdown`` is called when a server that tells so (``hosting.serve_asgi``) shuts down.
     """
     if isinstance(websocket, trio_websocket.WebSocketRequest):
-        chosen = _chosen(subprotocols, websocket.proposed_subprotocols)
-        with _within(settings.connect_timeout):
-            websocket = await websocket.accept(subprotocol=chosen)
+        with _within(connect_timeout_s):
+            websocket = await websocket.accept(subprotocol=_chosen(subprotocols, websocket.proposed_subprotocols))
     if isinstance(websocket, trio_websocket.WebSocketConnection):
         async with _trio_websocket(websocket, settings) as wire:
             yield wire
     elif all(hasattr(websocket, name) for name in _WIRE):
         yield cast(Wire, websocket)
     elif isinstance(websocket, tuple) or hasattr(websocket, "scope"):
-        async with _asgi(cast(AsgiSource, websocket), subprotocols, settings, on_shutdown) as wire:
-            yield wire
+        wire = asgi_wire(cast(AsgiSource, websocket), max_message_bytes=settings.max_message_bytes)
+        try:
+            if not wire.is_accepted:
+                with _within(connect_timeout_s):
+                    await wire.accept(_chosen(subprotocols, wire.offered_subprotocols))
+            with _served(wire.server, settings, on_shutdown):
+                yield wire
+        finally:
+            wire.abort()
     else:
         raise LocalProtocolError(
-            f"{websocket!r} is not a WebSocket that a proxy knows: pass a Starlette WebSocket, an ASGI "
+            f"{websocket!r} is not a WebSocket that is known here: pass a Starlette WebSocket, an ASGI "
             "(scope, receive, send), or a trio-websocket request or connection"
         )
 
@@ -64,30 +72,21 @@ def _chosen(ours: Sequence[str], offered: Sequence[str]) -> str | None:
     return next((name for name in ours if name in offered), None)
 
 
-@asynccontextmanager
-async def _asgi(
-    source: AsgiSource,
-    subprotocols: Sequence[str],
-    settings: ProxySettings,
-    on_shutdown: Callable[[], Awaitable[object]],
-) -> AsyncIterator[Wire]:
-    wire = asgi_wire(source, max_message_bytes=settings.max_message_bytes)
+@contextmanager
+def _served(
+    server: ServerConnection | None, settings: WireSettings, on_shutdown: Callable[[], Awaitable[object]]
+) -> Iterator[None]:
+    """Have a server of ours keep the connection alive, and say when it shuts down; another one has its own ways."""
+    if server is None:
+        yield
+        return
+    if settings.ping_interval_s is not None:
+        server.keep_alive(settings.ping_interval_s, settings.ping_timeout_s)
+    forget = server.on_shutdown(on_shutdown)
     try:
-        if not wire.is_accepted:
-            with _within(settings.connect_timeout):
-                await wire.accept(_chosen(subprotocols, wire.offered_subprotocols))
-        if wire.server is None:
-            yield wire
-            return
-        if settings.ping_interval is not None:
-            wire.server.keep_alive(settings.ping_interval, settings.ping_timeout)
-        forget = wire.server.on_shutdown(on_shutdown)
-        try:
-            yield wire
-        finally:
-            forget()
+        yield
     finally:
-        wire.abort()
+        forget()
 
 
 @final
@@ -119,7 +118,7 @@ class _EngineSide(trio.abc.Stream):
 
 @asynccontextmanager
 async def _trio_websocket(
-    connection: trio_websocket.WebSocketConnection, settings: ProxySettings
+    connection: trio_websocket.WebSocketConnection, settings: WireSettings
 ) -> AsyncIterator[Wire]:
     # The engine uses the stream from here on through one whose end can be forced.
     owned = OwnedStream(connection._stream)  # type: ignore[arg-type]  # any stream over a socket
@@ -140,9 +139,8 @@ async def _trio_websocket(
     wire = TrioWebsocketWire(peer, connection, owned)
     try:
         async with open_services() as services:
-            if settings.ping_interval is not None:
-                interval_s, timeout_s = settings.ping_interval, settings.ping_timeout
-                services.start_soon(keep_alive, wire, interval_s, timeout_s, name="ping")
+            if settings.ping_interval_s is not None:
+                services.start_soon(keep_alive, wire, settings.ping_interval_s, settings.ping_timeout_s, name="ping")
             yield wire
     finally:
         owned.close()
