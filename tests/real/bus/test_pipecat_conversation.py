@@ -170,6 +170,13 @@ async def test_pipecat_asks_and_we_answer(carrier: str, redis_server: RedisServe
             assert peer.told("ui") == [{"event": "ui", "name": "tap", "payload": 1.5}]
 
 
+async def ask_both(near: Worker, beside: Doing, fails: str) -> None:
+    async with near.job_group("far", "beside", name="mixed", payload={"fails": fails}, timeout=30) as asked:
+        async for event in asked:
+            if event.worker_name == "far":
+                beside.far_began.set()
+
+
 async def ask_everything(near: Worker, beside: Doing, peer: Program) -> None:
     assert await near.job("far", "double", {"n": 4}, timeout=30) == {"n": 8, "by": "far"}
     both = await near.job_group("far", "beside", name="double", payload={"n": 5}, timeout=30)
@@ -193,10 +200,7 @@ async def ask_everything(near: Worker, beside: Doing, peer: Program) -> None:
     await until(lambda: len(peer.told("cancelled")) == 2)
     for round_, fails in enumerate(("beside", "far")):
         with pytest.raises(JobGroupError, match=f"worker '{fails}': no") as group:
-            async with near.job_group("far", "beside", name="mixed", payload={"fails": fails}, timeout=30) as asked:
-                async for event in asked:
-                    if event.worker_name == "far":
-                        beside.far_began.set()
+            await ask_both(near, beside, fails)
         assert [*group.value.errors] == [fails]
         await until(lambda: len(peer.told("cancelled")) == 3)
         await until(lambda: beside.seen == ["cancelled"] * round_)  # noqa: B023 - waited for here
