@@ -7,7 +7,8 @@ Rules
 3. Putting never waits and never fails.
 4. Messages are taken out by their writer, and put back if they were not written: a connection that comes back later
    begins with them.
-5. What the connection has begun and writes by itself takes no room here. Its writer is told to wait for that first.
+5. A request for a job ends with the connection on which it was to leave: who asked is told that it is lost.
+6. What the connection has begun and writes by itself takes no room here. Its writer is told to wait for that first.
 """
 
 from collections import deque
@@ -33,6 +34,8 @@ class Waiting:
     is_system: bool
     audio_s: float = 0.0
     at_s: float = 0.0
+    is_request: bool = False
+    """Whether it asks for a job."""
 
 
 @final
@@ -51,7 +54,7 @@ class Outbox:
     _audio_count: int = field(default=0, init=False)
     _in_flight: deque[Waiting] = field(factory=deque, init=False)
     is_begun: bool = field(default=False, init=False)
-    """Rule 5: something is written, but for its end."""
+    """Rule 6: something is written, but for its end."""
     _writer: ParkingLot = field(factory=ParkingLot, init=False)
     _emptied: ParkingLot = field(factory=ParkingLot, init=False)
 
@@ -148,6 +151,12 @@ class Outbox:
             for index, waiting in enumerate(lane):
                 lane[index] = evolve(waiting, data=change(waiting.data))
         self._bytes = sum(len(waiting.data) for lane in (self._system, self._data) for waiting in lane)
+
+    def drop_requests(self) -> None:
+        """Rule 5: the connection is lost."""
+        for index in reversed([index for index, waiting in enumerate(self._data) if waiting.is_request]):
+            self._account(self._data[index])
+            del self._data[index]
 
     def drop_stale_audio(self, before_s: float) -> None:
         """Drop the audio that was put before that time."""

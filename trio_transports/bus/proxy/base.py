@@ -291,6 +291,7 @@ class Proxy(Worker):
             await link.run()
         finally:
             self._link = None
+            self._outbox.drop_requests()
             self.bus.send_now(BusWorkerLostMessage(source=self._remote, local=self._local))
             ending = link.ending or ConnectionClosed(1006, "", initiator="error")
             self._events.emit(ProxyDisconnected(wire.peer, ending.code, ending.reason, ending.initiator))
@@ -338,7 +339,8 @@ class Proxy(Worker):
         audio_s = 0.0
         if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):
             audio_s = message.frame.duration_s
-        self._outbox.put(Waiting(data, isinstance(message, BusSystemMessage), audio_s))
+        is_request = isinstance(message, BusJobRequestMessage)
+        self._outbox.put(Waiting(data, isinstance(message, BusSystemMessage), audio_s, is_request=is_request))
 
     def _answer_for(self, message: BusMessage, why: str) -> None:
         """Whoever waits for a job that cannot cross is told now, not at the timeout."""

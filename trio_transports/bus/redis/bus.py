@@ -38,6 +38,7 @@ from ..outbox import Outbox, Waiting
 from ..subscription import BusSubscription, Fanout, SubscribeOptions
 from .address import Addresses
 from .connection import RedisConnection, RedisServer, keep_connected
+from .publishing import Publishing
 from .readers import ChannelReader, Incoming, StreamReader
 from .storing import ToStore
 from .writer import Writer
@@ -159,14 +160,18 @@ class RedisBus:
         self._claim_idle_s = claim_idle_s
         self._fanout = Fanout()
         publisher = secrets.token_hex(8)
-        self._writer = Writer(
+        self._publishing = Publishing(
             name=self._name,
             channel=channel,
             publisher=publisher,
-            group=self._group,
             outbox=Outbox(max_messages=outbox_messages, max_bytes=outbox_bytes, max_audio_s=math.inf),
-            stream_max_length=stream_max_length,
             stale_audio_s=STALE_AUDIO_S,
+        )
+        self._writer = Writer(
+            publisher=publisher,
+            group=self._group,
+            stream_max_length=stream_max_length,
+            publishing=self._publishing,
             to_store=ToStore(name=self._name, on_pause=self._tell_pause),
         )
         self._incoming = Incoming(
@@ -192,17 +197,17 @@ class RedisBus:
     def statistics(self) -> RedisBusStatistics:
         """Take a snapshot of what was counted so far."""
         return RedisBusStatistics(
-            published=self._writer.published,
+            published=self._publishing.published,
             stored=self._writer.to_store.stored,
-            refused=self._writer.refused,
-            dropped=self._writer.outbox.dropped,
+            refused=self._publishing.refused,
+            dropped=self._publishing.outbox.dropped,
             received=self._incoming.received,
             malformed=self._incoming.malformed,
             unknown=self._incoming.unknown,
             missed=self._incoming.missed,
             duplicates=self._incoming.duplicates,
             connections_lost=self._connections_lost,
-            waiting=len(self._writer.outbox),
+            waiting=len(self._publishing.outbox),
         )
 
     def events(self, buffer: int = 1024) -> Subscription[RedisEvent]:
@@ -233,7 +238,7 @@ class RedisBus:
         if isinstance(message, BusSystemMessage):
             await trio.lowlevel.checkpoint()
         else:
-            await self._writer.wait_for_room()
+            await self._publishing.wait_for_room()
         self._fanout.deliver(message)
         audio_s = 0.0
         if isinstance(message, BusFrameMessage) and isinstance(message.frame, AudioFrame):
