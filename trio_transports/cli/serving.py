@@ -16,6 +16,7 @@ from ..serve.options import ServeOptions
 from ..serve.params_file import ParamsFileError, load_params
 from ..serve.running import serve_alone
 from ..serve.supervising import supervise
+from ..serve.tls_files import TLSFilesError, check_tls_files
 from . import failure
 
 
@@ -63,6 +64,11 @@ def _check_files(options: ServeOptions) -> None:
     for file in options.tls or ():
         if not Path(file).is_file():
             raise failure.Failure(f"--tls: there is no file {file}", exit_code=failure.WRONG_ARGUMENTS)
+    if options.tls is not None:
+        try:
+            check_tls_files(*options.tls)
+        except TLSFilesError as exc:
+            raise failure.Failure(str(exc)) from exc
     if options.params_file is not None:
         try:
             load_params(Path(options.params_file), AsgiWebsocketParams, bot_params())

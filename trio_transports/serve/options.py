@@ -15,6 +15,7 @@ from ..params import AsgiWebsocketParams
 from ..playground.routes import MAX_SESSIONS, bot_params
 from .app import Bot
 from .params_file import load_params
+from .tls_files import check_tls_files
 
 DRAIN_S = 20.0
 
@@ -65,6 +66,12 @@ class ServeOptions:
         if self.params_file is None:
             return params
         return evolve(params, **load_params(Path(self.params_file), AsgiWebsocketParams, params))
+
+    def check(self, bot: Bot) -> None:
+        """Raise ParamsFileError or TLSFilesError for what is wrong with a file, before the bot is served."""
+        self.params_for(bot)
+        if self.tls is not None:
+            check_tls_files(*self.tls)
 
     def set_up_logging(self) -> None:
         """A line for people on standard error; frames too at ``debug``."""

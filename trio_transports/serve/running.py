@@ -33,7 +33,9 @@ from .app import Bot, bot_app
 from .gathering import Gathering
 from .options import ServeOptions
 from .pages import Gather
+from .params_file import ParamsFileError
 from .target import NoSuchBot, load_bot
+from .tls_files import TLSFilesError
 from .worker import Control
 
 logger = logging.getLogger("trio_transports.serve")
@@ -165,7 +167,8 @@ def main() -> None:
     options.set_up_logging()
     try:
         bot = load_bot(options.target)
-    except NoSuchBot as exc:
+        options.check(bot)
+    except (NoSuchBot, ParamsFileError, TLSFilesError) as exc:
         raise SystemExit(f"trio-transports: {exc}") from None
 
     async def work() -> None:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -62,15 +62,23 @@ class Served:
 
 
 @asynccontextmanager
-async def served(*arguments: str, cwd: Path = ROOT, program: tuple[str, ...] = ()) -> AsyncIterator[Served]:
-    """Run the command until the block ends, with what it says at ``ready``; it is killed then if it still runs."""
+async def served(
+    *arguments: str, cwd: Path = ROOT, program: tuple[str, ...] = (), log: Path | None = None
+) -> AsyncIterator[Served]:
+    """Run the command until the block ends, with what it says at ``ready``; it is killed then if it still runs.
+
+    ``log`` is where what it says on standard error goes.
+    """
     command = program or (sys.executable, "-m", "trio_transports")
-    process = await trio.lowlevel.open_process(
-        [*command, "serve", *arguments, "--port", "0", "--json"],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
+    with ExitStack() as stack:
+        errors = None if log is None else stack.enter_context(log.open("wb"))
+        process = await trio.lowlevel.open_process(
+            [*command, "serve", *arguments, "--port", "0", "--json"],
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
     try:
         assert process.stdout is not None
         told = b""

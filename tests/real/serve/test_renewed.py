@@ -1,0 +1,105 @@
+"""Workers that are told to be replaced at a bad moment: with a broken file, twice at once, while the server leaves."""
+
+import signal
+from pathlib import Path
+
+import trio
+import trustme
+
+from tests.real.serve.command import PATIENCE_S, Served, served
+from tests.real.serve.test_options import BOT_SAYS, says, until_says
+from tests.real.serve.test_rolling_restart import BOT, PIECE, client
+from tests.tools import requires_module
+from trio_transports import AudioFrame
+
+
+async def until_logged(log: Path, words: str, count: int = 1) -> str:
+    with trio.fail_after(PATIENCE_S):
+        while (text := await trio.Path(log).read_text("utf-8")).count(words) < count:  # noqa: ASYNC110
+            await trio.sleep(0.05)
+    return text
+
+
+async def pids(server: Served) -> set[str]:
+    return {label for name, label in await server.metrics() if name == "process_uptime_seconds"}
+
+
+async def until_others_than(server: Served, before: set[str]) -> set[str]:
+    with trio.fail_after(PATIENCE_S):
+        while (now := await pids(server)) & before:  # noqa: ASYNC110 - a process tells nobody that it has gone
+            await trio.sleep(0.1)
+    return now
+
+
+async def test_a_broken_file_replaces_nobody(tmp_path: Path) -> None:
+    """Parameters, then a key that is another's: each is told with the file and what to do, without a traceback."""
+    log, params = tmp_path / "log", tmp_path / "bot.toml"
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    params.write_text("session_timeout = 60\n", "utf-8")
+    async with served(BOT, "--workers", "1", "--params", str(params), log=log) as server:
+        before = await pids(server)
+        params.write_text('session_timeout = 60\n\nsesion_timeout_action = "close"\n', "utf-8")
+        for turn in (1, 2):
+            server.tell(signal.SIGHUP)
+            text = await until_logged(log, "it goes on as it is", turn)
+            assert text.count(f"{params}, line 3: ") == turn
+            assert "did you mean session_timeout_action?" in text
+            assert "Traceback" not in text
+            assert await pids(server) == before
+        params.write_text("session_timeout = 61\n", "utf-8")
+        server.tell(signal.SIGHUP)
+        await until_others_than(server, before)
+        server.tell(signal.SIGTERM)
+        assert await server.ended() == 0
+    certificates = [trustme.CA().issue_cert("127.0.0.1") for _ in range(2)]
+    certificates[0].cert_chain_pems[0].write_to_path(str(cert))
+    certificates[0].private_key_pem.write_to_path(str(key))
+    async with served(BOT, "--workers", "1", "--tls", str(cert), str(key), log=log) as server:
+        certificates[1].private_key_pem.write_to_path(str(key))
+        server.tell(signal.SIGHUP)
+        text = await until_logged(log, "it goes on as it is")
+        assert f"{key} is not the key of the certificate in {cert}" in text
+        assert "Traceback" not in text
+        server.tell(signal.SIGTERM)
+        assert await server.ended() == 0
+
+
+async def test_told_twice_at_once_and_while_it_leaves(tmp_path: Path) -> None:
+    """Two SIGHUPs are one renewal, or two; one after SIGTERM changes nothing: the call finishes, exit code 0."""
+    async with served(BOT, "--workers", "2", "--drain", "60") as server:
+        before = await pids(server)
+        server.tell(signal.SIGHUP)
+        server.tell(signal.SIGHUP)
+        assert not await until_others_than(server, before) & before
+        with trio.fail_after(PATIENCE_S):
+            async with client(server.ws_url).session() as session:
+                server.tell(signal.SIGTERM)
+                await trio.sleep(0.5)
+                for _ in range(2):
+                    server.tell(signal.SIGHUP)
+                    await trio.sleep(0.2)
+                await session.output.send(PIECE)
+                heard = await session.input.receive()
+                while not isinstance(heard, AudioFrame):
+                    heard = await session.input.receive()
+        assert await server.ended() == 0
+
+
+async def test_reload_outlives_what_an_editor_does(tmp_path: Path) -> None:
+    """A file that is wrong, then gone, then saved many times in a second: what is served is the last that starts."""
+    requires_module("watchfiles", extra="reload")
+    log, file = tmp_path / "log", tmp_path / "says_bot.py"
+    file.write_text(BOT_SAYS.replace("WORD", "one"), "utf-8")
+    async with served("says_bot.py", "--reload", cwd=tmp_path, log=log) as server:
+        assert await says(server.ws_url) == "one"
+        file.write_text("def bot(:\n", "utf-8")
+        await until_logged(log, "it goes on as it is", 1)
+        file.unlink()
+        await until_logged(log, "it goes on as it is", 2)
+        assert await says(server.ws_url) == "one"
+        for number in range(20):
+            file.write_text(BOT_SAYS.replace("WORD", f"number {number}"), "utf-8")
+            await trio.sleep(0.05)
+        await until_says(server.ws_url, "number 19")
+        server.tell(signal.SIGTERM)
+        assert await server.ended() == 0
