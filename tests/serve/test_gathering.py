@@ -4,10 +4,13 @@ import json
 import socket
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
+from attrs import evolve
 
 from trio_transports.observe import ServerFigures
+from trio_transports.serve import gathering
 from trio_transports.serve.gathering import Gathering
 
 
@@ -40,7 +43,70 @@ async def test_sums_never_fall_while_workers_leave(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "ended.json").read_text("utf-8"))["sessions_begun"] == 20
 
 
-async def test_one_that_was_killed_is_left_out(tmp_path: Path) -> None:
+def written(folder: Path) -> dict[str, dict[str, int]]:
+    return {each.name: json.loads(each.read_text("utf-8")) for each in folder.glob("*.json")}
+
+
+def killed(folder: Path, calls: int | None) -> Path:
+    """What is left of a worker that was killed: its socket, where nobody listens, and what it has written down."""
+    path = folder / "3.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+    if calls is not None:
+        path.with_suffix(".json").write_text(json.dumps(evolve(counted(calls), sessions=2).to_json()), "utf-8")
+    return path
+
+
+async def test_what_a_killed_one_has_written_down_counts_on(tmp_path: Path) -> None:
+    """Twice, and by several who find it at the same time: it is added up once, and its calls are none any more."""
+    for number in (1, 2):
+        path = killed(tmp_path, 10)
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                figures, processes = await Gathering(tmp_path, lambda: counted(1)).gather()
+                assert (figures.sessions_begun, figures.sessions) == (10 * number + 1, 0)  # noqa: B023
+                assert len(processes) == 1
+
+            for _ in range(5):
+                nursery.start_soon(ask)
+        assert not path.exists()
+
+
+async def test_nobody_is_told_more_than_is_written_down(tmp_path: Path) -> None:
+    """What was told of a worker is there after it was killed the very next moment."""
+    calls = 0
+
+    def count() -> ServerFigures:
+        nonlocal calls
+        calls += 1
+        return counted(calls)
+
+    worker = Gathering(tmp_path, count)
+    async with worker.open():
+        for _ in range(3):
+            figures, _ = await worker.gather()
+            (noted,) = written(tmp_path).values()
+            assert noted["sessions_begun"] >= figures.sessions_begun
+    assert list(written(tmp_path)) == ["ended.json"]
+
+
+async def test_one_that_hangs_counts_with_what_it_has_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens and does not answer: asked twice, it is not added to those that have ended."""
+    monkeypatch.setattr(gathering, "ASK_S", 0.05)
+    killed(tmp_path, 10).unlink()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "3.sock"))
+        listening.listen()
+        for _ in range(2):
+            figures, processes = await Gathering(tmp_path, lambda: counted(1)).gather()
+            assert (figures.sessions_begun, len(processes)) == (11, 1)
+    assert not (tmp_path / "ended.json").exists()
+
+
+async def test_one_that_was_killed_before_it_wrote_anything_is_left_out(tmp_path: Path) -> None:
     """Its socket is there and nobody answers: the others are told, twice."""
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(tmp_path / "3.sock"))

@@ -4,8 +4,11 @@ Rules
 1. Each worker answers on a socket of its own in a folder that only this server's user can enter. Who is asked for
    figures asks all others. One that does not answer within ``ASK_S`` is left out, and that is logged.
 2. A worker that ends adds what it counted to what ended ones did, in a file under a lock: sums never fall by a
-   restart. One that was killed has no time for that, and its counts are lost.
+   restart.
 3. One that ends while it is asked is among neither the ended nor those who tell: then all are asked again.
+4. One that is killed has no time to add anything. So each writes down what it has counted every ``NOTE_S``, and before
+   it tells anybody. Who finds it gone adds that for it: what it did in its last ``NOTE_S``, and nobody was ever told,
+   is all that is lost. One that does not answer counts with what it has written down.
 """
 
 import fcntl
@@ -20,7 +23,7 @@ from typing import Any, Final, final
 
 import attrs
 import trio
-from attrs import define
+from attrs import define, field
 
 from .._nursery import open_services
 from ..observe import ProcessFigures, ServerFigures, merged, process_figures
@@ -28,6 +31,7 @@ from ..observe import ProcessFigures, ServerFigures, merged, process_figures
 logger = logging.getLogger("trio_transports.serve")
 
 ASK_S: Final = 1.0
+NOTE_S: Final = 1.0
 TRIES: Final = 5
 _ENDED: Final = "ended.json"
 _MAX_BYTES: Final = 1024 * 1024
@@ -40,65 +44,120 @@ class Gathering:
 
     folder: Path
     figures: Callable[[], ServerFigures]
+    _noted: str = field(default="", init=False)
+    """What this process has written down last."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Answer the others while the block runs, and leave behind what was counted."""
-        path = self.folder / f"{os.getpid()}.sock"
+        path = self._own
+        await trio.to_thread.run_sync(self._bury, path)  # of a killed one that had the same process id
         listening = trio.socket.socket(trio.socket.AF_UNIX)
         with listening:
             await listening.bind(str(path))
             listening.listen()
+            await self._note()
             async with open_services() as services:
                 services.start_soon(
                     partial(trio.serve_listeners, self._answer, [trio.SocketListener(listening)]), name="figures"
                 )
+                services.start_soon(self._go_on_noting, name="figures written down")
                 try:
                     yield
                 finally:
                     with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
-                        now = attrs.evolve(self.figures(), sessions=0, connections=0)
+                        now = _at_its_end(self.figures())
                         await trio.to_thread.run_sync(self._leave, path, now, abandon_on_cancel=True)
 
     async def gather(self) -> tuple[ServerFigures, list[ProcessFigures]]:
         """The sums, and each process's own."""
         for _ in range(TRIES):
-            told, left = [(self.figures(), process_figures())], list[Path]()
+            told, left = [(await self._note(), process_figures())], list[Path]()
+            silent: list[ServerFigures] = []
             ended, others = await trio.to_thread.run_sync(self._ended_and_others)
             async with trio.open_nursery() as nursery:
                 for path in others:
-                    nursery.start_soon(_note, path, told, left)
+                    nursery.start_soon(self._ask, path, told, silent, left)
             if not left:  # rule 3
                 break
-        return merged([ended, *(figures for figures, _ in told)]), [process for _, process in told]
+        return merged([ended, *silent, *(figures for figures, _ in told)]), [process for _, process in told]
+
+    async def _ask(
+        self,
+        path: Path,
+        told: list[tuple[ServerFigures, ProcessFigures]],
+        silent: list[ServerFigures],
+        left: list[Path],
+    ) -> None:
+        """Ask one worker, and note what it told, or has written down, or that it is no more."""
+        try:
+            with trio.fail_after(ASK_S):
+                told.append(await _told_by(path))
+        except ConnectionRefusedError:  # nobody has that socket any more: it was killed
+            await trio.to_thread.run_sync(self._bury, path)
+            left.append(path)
+        except (OSError, trio.TooSlowError, trio.BrokenResourceError, ValueError) as exc:
+            if await trio.Path(path).exists():
+                logger.info("worker %s does not tell its figures: %s", path.stem, str(exc) or type(exc).__name__)
+                silent.append(await trio.to_thread.run_sync(_read, _notes(path)))
+            else:
+                left.append(path)
 
     async def _answer(self, stream: trio.SocketStream) -> None:
-        document = {"server": self.figures().to_json(), "process": attrs.asdict(process_figures())}
         async with stream:
+            document = {"server": (await self._note()).to_json(), "process": attrs.asdict(process_figures())}
             with trio.move_on_after(ASK_S):
                 try:
                     await stream.send_all(json.dumps(document).encode())
                 except trio.BrokenResourceError:
                     logger.debug("the worker that asked for figures has gone")
 
+    # -- written down, rule 4 ------------------------------------------------------------------------------------
+
+    async def _note(self) -> ServerFigures:
+        """Write down how things stand, and return that."""
+        now = self.figures()
+        text = json.dumps(now.to_json())
+        if text != self._noted:
+            await trio.to_thread.run_sync(self._write_note, text)
+            self._noted = text
+        return now
+
+    async def _go_on_noting(self) -> None:
+        while True:
+            await trio.sleep(NOTE_S)
+            await self._note()
+
+    def _write_note(self, text: str) -> None:
+        with self._locked():
+            if self._own.exists():  # else it has left, and been added up
+                _write(_notes(self._own), text)
+
+    def _bury(self, path: Path) -> None:
+        """Add up what a killed worker has written down, if nobody has yet."""
+        with self._locked():
+            if path.exists():
+                self._add(path, _at_its_end(_read(_notes(path))))
+
+    # -- of all --------------------------------------------------------------------------------------------------
+
+    @property
+    def _own(self) -> Path:
+        return self.folder / f"{os.getpid()}.sock"
+
     def _ended_and_others(self) -> tuple[ServerFigures, list[Path]]:
         with self._locked():
-            own = f"{os.getpid()}.sock"
-            return self._read(), [path for path in self.folder.glob("*.sock") if path.name != own]
+            return _read(self.folder / _ENDED), [path for path in self.folder.glob("*.sock") if path != self._own]
 
     def _leave(self, path: Path, now: ServerFigures) -> None:
         with self._locked():
-            path.unlink(missing_ok=True)
-            whole = merged([self._read(), now])
-            part = self.folder / f"{_ENDED}.part"
-            part.write_text(json.dumps(whole.to_json()), "utf-8")
-            part.replace(self.folder / _ENDED)
+            self._add(path, now)
 
-    def _read(self) -> ServerFigures:
-        try:
-            return ServerFigures.of_json(json.loads((self.folder / _ENDED).read_text("utf-8")))
-        except FileNotFoundError:
-            return ServerFigures()
+    def _add(self, path: Path, last: ServerFigures) -> None:
+        _notes(path).unlink(missing_ok=True)
+        whole = merged([_read(self.folder / _ENDED), last])
+        _write(self.folder / _ENDED, json.dumps(whole.to_json()))
+        path.unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -107,19 +166,32 @@ class Gathering:
             yield
 
 
-async def _note(path: Path, told: list[tuple[ServerFigures, ProcessFigures]], left: list[Path]) -> None:
-    """Ask one worker, and note what it told, or that it has left."""
+def _notes(path: Path) -> Path:
+    """Where the worker with that socket writes down what it has counted."""
+    return path.with_suffix(".json")
+
+
+def _read(path: Path) -> ServerFigures:
     try:
-        with trio.fail_after(ASK_S):
-            told.append(await _ask(path))
-    except (OSError, trio.TooSlowError, trio.BrokenResourceError, ValueError) as exc:
-        if await trio.Path(path).exists():
-            logger.info("worker %s does not tell its figures: %s", path.stem, str(exc) or type(exc).__name__)
-        else:
-            left.append(path)
+        return ServerFigures.of_json(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return ServerFigures()
 
 
-async def _ask(path: Path) -> tuple[ServerFigures, ProcessFigures]:
+def _write(path: Path, text: str) -> None:
+    """All of it or nothing: whoever is killed midway leaves what was there."""
+    part = path.with_suffix(".part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
+
+
+def _at_its_end(figures: ServerFigures) -> ServerFigures:
+    """Nobody calls it, and nothing is queued in it, any more."""
+    totals = attrs.evolve(figures.totals, audio_queued_s=0.0)
+    return attrs.evolve(figures, sessions=0, connections=0, totals=totals)
+
+
+async def _told_by(path: Path) -> tuple[ServerFigures, ProcessFigures]:
     told = bytearray()
     async with await trio.open_unix_socket(path) as stream:
         async for data in stream:

@@ -1,5 +1,6 @@
 """Workers that are told to be replaced at a bad moment: with a broken file, twice at once, while the server leaves."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -82,6 +83,35 @@ async def test_told_twice_at_once_and_while_it_leaves(tmp_path: Path) -> None:
                 heard = await session.input.receive()
                 while not isinstance(heard, AudioFrame):
                     heard = await session.input.receive()
+        assert await server.ended() == 0
+
+
+async def test_counts_outlive_killed_workers() -> None:
+    """Two workers are killed one after the other, in the moment after their figures were told: no sum ever falls."""
+    async with served(BOT, "--workers", "2") as server:
+        sums: dict[tuple[str, str], float] = {}
+
+        async def check() -> dict[tuple[str, str], float]:
+            now = {key: value for key, value in (await server.metrics()).items() if key[0].endswith(("_total", "_sum"))}
+            assert {key: now.get(key, 0.0) for key, value in sums.items() if now.get(key, 0.0) < value} == {}
+            return now
+
+        for turn in (1, 2):
+            for _ in range(3):
+                async with client(server.ws_url).session() as session:
+                    await session.output.send(PIECE)
+                    with trio.fail_after(PATIENCE_S):
+                        await session.input.receive()
+            before = await pids(server)
+            sums = await check()
+            assert sums["sessions_begun_total", ""] >= 3 * turn
+            killed = min(before)
+            os.kill(int(killed), signal.SIGKILL)
+            with trio.fail_after(PATIENCE_S):
+                while len((await pids(server)) - {killed}) < 2:
+                    sums = await check()
+            sums = await check()
+        server.tell(signal.SIGTERM)
         assert await server.ended() == 0
 
 
