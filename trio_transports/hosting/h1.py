@@ -8,6 +8,7 @@ Rules
 3. A body that comes too slowly ends the connection: see ``connection``.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, final
 
@@ -16,12 +17,27 @@ from hypercorn.events import Closed
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
-from ..wire.answering import doubled, fault, is_for_a_websocket
+from ..wire.answering import doubled, fault, is_for_a_websocket, resource
 from ..wire.refusal import Answer, Refusal
 from ..wire.upgrade import decoded, one
 
 _SMUGGLED: Final = Refusal(status=400, body="a request has a Content-Length or a Transfer-Encoding, not both\n")
 _NO_H2C: Final = Refusal(status=505, body="this server speaks HTTP/2 over TLS only\n")
+
+
+def _with_path(request: h11.Request) -> h11.Request:
+    """The same request by its path, where it named its target in absolute form: its host is then the target's."""
+    scheme, is_absolute, rest = request.target.partition(b"://")
+    if not is_absolute or scheme.lower() not in (b"http", b"https", b"ws", b"wss"):
+        return request
+    path = resource(request.target.decode("latin-1")).encode("latin-1")
+    host = re.split(rb"[/?]", rest, maxsplit=1)[0].rpartition(b"@")[2]
+    others = [(name, value) for name, value in request.headers if name != b"host"]
+    if len(request.headers) - len(others) > 1:
+        return request  # to be refused for that
+    return h11.Request(
+        method=request.method, target=path, headers=[(b"host", host), *others], http_version=request.http_version
+    )
 
 
 @final
@@ -43,6 +59,7 @@ class GuardedH11(H11Protocol):
             await super()._check_protocol(event)
 
     async def _create_stream(self, request: h11.Request) -> None:
+        request = _with_path(request)
         refusal = self._fault(request)
         if refusal is None:
             await super()._create_stream(request)

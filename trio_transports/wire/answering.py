@@ -102,7 +102,7 @@ async def _asked(
     if not isinstance(request, h11.Request):
         raise ConnectionClosed(1006, "the handshake was cut off", initiator="error")
     found = decoded(request.headers)
-    path, _, query = _resource(request.target.decode("latin-1")).partition("?")
+    path, _, query = resource(request.target.decode("latin-1")).partition("?")
     offered = tokens(found, "sec-websocket-protocol", lower=False)
     chosen = next((name for name in subprotocols if name in offered), None)
     peer = Peer(address=address, port=port, path=path, query_string=query, headers=found, subprotocol=chosen)
@@ -139,7 +139,7 @@ def fault(request: h11.Request, headers: Pairs) -> Refusal | None:
         )
     if request.http_version < b"1.1":
         return Refusal(status=400, body="a WebSocket is asked for with HTTP/1.1\n")
-    if not _resource(request.target.decode("latin-1")).startswith("/"):
+    if not resource(request.target.decode("latin-1")).startswith("/"):
         return Refusal(status=400, body="the target of the request is not a path\n")
     if one(headers, "sec-websocket-version") != "13":
         return Refusal(status=426, body="this server speaks version 13\n", headers=_UPGRADE)
@@ -159,7 +159,7 @@ def body_fault(headers: Pairs) -> Refusal | None:
     return None
 
 
-def _resource(target: str) -> str:
+def resource(target: str) -> str:
     """The path and query of a request's target, also of one in absolute form (RFC 9112, 3.2.2)."""
     _, is_absolute, rest = target.partition("://")
     if target.startswith("/") or not is_absolute:

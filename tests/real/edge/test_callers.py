@@ -214,3 +214,20 @@ async def _page(server: Hosted, path: bytes) -> str:
         async for data in stream:
             got += data
     return got.decode()
+
+
+@pytest.mark.parametrize("target", [b"http://voice.localhost:80/health", b"HTTPS://me@voice.localhost/health?a=b"])
+async def test_a_target_in_absolute_form_is_its_path(target: bytes) -> None:
+    """As proxies write it: the page is found, the host is the target's, whatever ``Host`` says; twice, and a call."""
+    with trio.fail_after(20):
+        async with hosted(bot_app(echo)) as server:
+            for _ in range(2):
+                ask = b"GET %s HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n" % target
+                assert await statuses(f"127.0.0.1:{server.port}", [ask]) == [b"200"]
+                swapped = {b"Host: evil.example": b"Host: localhost", b"voice.localhost": b"evil.example"}
+                elsewhere = ask
+                for old, new in swapped.items():
+                    elsewhere = elsewhere.replace(old, new)
+                assert await statuses(f"127.0.0.1:{server.port}", [elsewhere]) == [b"421"]
+            call = GOOD(b"/ws").replace(b"GET /ws", b"GET ws://localhost/ws")
+            assert await statuses(f"127.0.0.1:{server.port}", [call]) == [b"101"]
