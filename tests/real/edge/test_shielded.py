@@ -78,18 +78,18 @@ async def test_sessions_say_goodbye_whatever_their_handlers_do(way_in: str, hand
     async def handle(session: Session) -> None:
         await handler(heard.release, session)  # type: ignore[misc]
 
+    params = {"serializer": JSONFrameSerializer(), "close_timeout": 0.3}
     with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
-            async with hosted(way_in, handle, serializer=JSONFrameSerializer(), close_timeout=0.3) as host:
-                port = int(host.url.rsplit(":", 1)[1].partition("/")[0])
-                for _ in range(CALLERS):
-                    await nursery.start(heard.call, port)
+        async with trio.open_nursery() as nursery, hosted(way_in, handle, **params) as host:
+            port = int(host.url.rsplit(":", 1)[1].partition("/")[0])
+            for _ in range(CALLERS):
+                await nursery.start(heard.call, port)
     assert heard.codes == [1001] * CALLERS
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_proxies_say_goodbye_whatever_a_worker_does(engine: str) -> None:
-    """``serve_proxies`` is told to leave while the worker that all peers share shields itself in a message's handler."""
+    """``serve_proxies`` is told to leave while the worker that all peers share shields itself in a handler."""
     heard = Heard()
     begun = trio.Event()
 
