@@ -9,11 +9,14 @@ Rules
 4. Late because there was nothing to send: the anchor moves to when audio was there again. No burst follows.
 5. Audio at most ``EARLY_S`` before its time may leave: waking up for so little costs more than it gives. The schedule
    itself stays, so this never adds up.
+   Where many sessions are played to at a time they share their wakes within this: ``wakes_at`` gives an earlier time
+   that is the others' too.
 6. What a late source added to the delay (rule 4, and the silence that filled its gaps) is taken back when it is on time
    again: see ``audio.recovery``. So a stall does not delay the rest of the call, and audio that was queued ahead keeps
    its exact times.
 """
 
+from collections.abc import Callable
 from math import inf
 from typing import final
 
@@ -37,6 +40,8 @@ class Schedule:
     """How many seconds ahead of its time audio may leave."""
     catch_up_s: float = 0.4
     """How many seconds of late audio may leave in one burst."""
+    wakes_at: Callable[[float], float] | None = field(default=None, init=False)
+    """When to wake for what is due at a time: then, or up to ``EARLY_S`` before, together with others."""
     late_resets: int = field(default=0, init=False)
     """How often the schedule had to be given up for a later one."""
     _anchor_s: float | None = field(default=None, init=False)
@@ -84,6 +89,10 @@ class Schedule:
     def is_early(self, due_s: float, now_s: float) -> bool:
         """Whether it is worth waiting until ``due_s``; rule 5."""
         return due_s > now_s + EARLY_S
+
+    def wake_s(self, due_s: float) -> float:
+        """When to wake for what is due at ``due_s``; rule 5."""
+        return due_s if self.wakes_at is None else self.wakes_at(due_s)
 
     def advance(self, samples: int) -> None:
         """Say that so many samples have left."""

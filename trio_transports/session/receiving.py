@@ -21,7 +21,7 @@ from attrs import define, field
 
 from ..errors import ConnectionClosed, Ending, TransportError
 from ..serializers.protocol import Message, Pausable, Replies
-from ..wire.protocol import HandsOver, Wire
+from ..wire.protocol import HandsOver, SharesAlarms, Wire
 from .broadcast import Broadcast
 from .parts import Parts
 from .state import State
@@ -56,7 +56,7 @@ class Receiving:
 
     def begin(self) -> None:
         """Start on the first connection; what opens a stream goes ahead of its first audio."""
-        self._parts.outbound.outbox.attach(self.wire)
+        self._attach(self.wire)
         self._reply()
         self._parts.outbound.open_when_ready()
 
@@ -86,7 +86,13 @@ class Receiving:
         self.heard_at_s = trio.current_time()
         parts.counters.reconnects += 1
         parts.outbound.reconnected()
-        parts.outbound.outbox.attach(wire)
+        self._attach(wire)
+
+    def _attach(self, wire: Wire) -> None:
+        wakes_at = wire.alarm_s if isinstance(wire, SharesAlarms) else None
+        for track in self._parts.outbound.tracks.values():
+            track.schedule.wakes_at = wakes_at
+        self._parts.outbound.outbox.attach(wire)
 
     async def _pump(self, wire: Wire) -> Ending:
         """Read a connection to its end."""

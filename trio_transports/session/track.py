@@ -207,7 +207,7 @@ class Track:
             elif queue.chunker.pending_bytes >= queue.form.size_bytes:  # rule 3
                 due_s = self.schedule.due_s(queue.available_at_s, now_s)
                 if self.schedule.is_early(due_s, now_s):
-                    return due_s
+                    return self.schedule.wake_s(due_s)
                 self._send_queued_chunk(due_s, now_s)
             else:
                 again_s = self._next_time_without_chunk(now_s, turn)

@@ -91,6 +91,9 @@ class DirectWire:
             elif await self._hear(take):
                 return
 
+    def alarm_s(self, due_s: float) -> float:
+        return self._stream.alarm_s(due_s)
+
     async def send(self, message: str | BytesLike) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         await self._write(self._frame(message))

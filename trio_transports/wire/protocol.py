@@ -89,3 +89,11 @@ class HandsOver(Protocol):
         It is called in whatever task reads, in the context of this one, and must not wait; what it raises is raised
         here. Cancelling this loses nothing: what was not handed over is there for the next call.
         """
+
+
+@runtime_checkable
+class SharesAlarms(Protocol):
+    """What a wire may offer besides: times at which other connections' tasks wake, too."""
+
+    def alarm_s(self, due_s: float) -> float:
+        """When to wake for what is due then: at that time, or up to ``audio.recovery.EARLY_S`` before."""

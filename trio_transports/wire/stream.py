@@ -121,6 +121,10 @@ class OwnedStream(trio.abc.Stream):
         """Whether ``hear`` may be called."""
         return self._seat is not None and not self.has_more and not self._put_back
 
+    def alarm_s(self, due_s: float) -> float:
+        """When to wake for what is due then, and may leave a little earlier; see ``wire.wakes``."""
+        return due_s if self._seat is None else self._seat.alarm_s(due_s)
+
     def opened(self, wakes: SharedWakes | None = None) -> None:
         """The handshake is over: what arrives now is bounded by the message limit, and read at shared wakes."""
         self._is_open = True

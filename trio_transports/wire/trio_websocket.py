@@ -83,6 +83,9 @@ class TrioWebsocketWire:
                 await self._say_what_was_wrong(ending)
             raise ending.error() from exc
 
+    def alarm_s(self, due_s: float) -> float:
+        return self._stream.alarm_s(due_s)
+
     async def send(self, message: str | BytesLike) -> None:
         if not isinstance(message, str | bytes):
             message = bytes(message)

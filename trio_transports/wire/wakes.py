@@ -12,6 +12,8 @@ Rules
 5. Whoever closes the socket leaves its seat first; a reader there wakes with ``trio.ClosedResourceError``.
 6. Where there is no epoll, no descriptor left for one, or where time is not the machine's own (``trio.testing``), there
    is nothing to share, and sockets are waited for one by one as ever. So they are once the sharing has ended.
+7. Alarms are shared as well: while more than ``BUSY_SOCKETS`` have a seat, what may leave up to ``EARLY_S`` before its
+   time wakes at a multiple of it. A chunk's length is one too, so each session keeps its own even pace.
 """
 
 import select
@@ -26,6 +28,7 @@ from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_resch
 
 from .._nursery import open_services
 from .._sleeper import Sleeper
+from ..audio.recovery import EARLY_S
 
 HOLD_S: Final = 0.002
 WINDOW_S: Final = 0.02
@@ -33,6 +36,7 @@ BUSY_SOCKETS: Final = 15
 """Heard in a window: one and a half for each time that a wake is held back."""
 _STALE_S: Final = 3 * WINDOW_S
 """What was counted so long ago says nothing about now."""
+_ROUNDING_S: Final = 1e-6
 _READABLE: Final = 1
 """EPOLLIN, which ``select`` names only where there is epoll."""
 
@@ -52,6 +56,10 @@ class Seat:
     heard_in: int = field(default=-1, init=False)
     """The window in which it was heard last."""
     _has_left: bool = field(default=False, init=False)
+
+    def alarm_s(self, due_s: float) -> float:
+        """When to wake for what is due then, and may leave a little earlier; rule 7."""
+        return self._wakes.alarm_s(due_s)
 
     async def readable(self, take: Callable[[], bool] | None = None) -> None:
         """Wait until there is something to read; with ``take``, until it has answered True. Rules 3 and 4."""
@@ -112,7 +120,7 @@ class Seat:
         """The socket is about to be closed; rule 5."""
         if not self._has_left:
             self._has_left = True
-            self._wakes.forget(self._descriptor, self)
+            self._wakes.unseat(self._descriptor, self)
             self.wake(trio.ClosedResourceError("this stream was closed by this side"))
 
 
@@ -124,6 +132,7 @@ class SharedWakes:
     _epoll: "select.epoll"
     _seats: dict[int, Seat] = field(factory=dict, init=False)
     """By descriptor; those that are watched."""
+    _seated: int = field(default=0, init=False)
     has_ended: bool = field(default=False, init=False)
     held: int = field(default=0, init=False)
     """How many wakes were held back so far."""
@@ -135,12 +144,24 @@ class SharedWakes:
 
     def seat(self, descriptor: int) -> Seat:
         """A place for this socket, which has to be left before the socket is closed."""
+        self._seated += 1
         return Seat(self, descriptor)
+
+    def unseat(self, descriptor: int, seat: Seat) -> None:
+        """Let go of a seat that was left."""
+        self._seated -= 1
+        self.forget(descriptor, seat)
 
     @property
     def watched(self) -> int:
         """How many sockets are watched for a reader."""
         return len(self._seats)
+
+    def alarm_s(self, due_s: float) -> float:
+        """When to wake for what is due then, and may leave a little earlier; rule 7."""
+        if self._seated <= BUSY_SOCKETS or self.has_ended:
+            return due_s
+        return (due_s + _ROUNDING_S) // EARLY_S * EARLY_S
 
     def watch(self, descriptor: int, seat: Seat) -> None:
         self._seats[descriptor] = seat

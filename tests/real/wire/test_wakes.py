@@ -14,6 +14,7 @@ from attrs import define
 
 from tests.real.wire.engines import wire_pair
 from trio_transports import ConnectionClosed
+from trio_transports.audio.recovery import EARLY_S
 from trio_transports.testing import check_wire
 from trio_transports.wire import Peer, Wire
 from trio_transports.wire.direct import DirectWire
@@ -397,3 +398,18 @@ def steps_of(*names: str) -> Iterator["Counter[str]"]:
         yield counted
     finally:
         trio.lowlevel.remove_instrument(steps)
+
+
+async def test_a_crowd_shares_its_alarms() -> None:
+    """With more seats than ``BUSY_SOCKETS`` alarms are brought together, none too early; with fewer none is moved."""
+    async with shared_wakes() as wakes:
+        assert wakes is not None
+        seats = [wakes.seat(descriptor) for descriptor in range(1000, 1001 + BUSY_SOCKETS)]
+        for due_s in (1000.0123, 1000.015, 1000.0149999999):
+            assert 0 <= due_s + 1e-6 - seats[0].alarm_s(due_s) <= EARLY_S
+            assert seats[0].alarm_s(due_s) == seats[1].alarm_s(due_s + 0.02 - EARLY_S * 4)
+        assert seats[0].alarm_s(1000.0123) == pytest.approx(1000.010)
+        seats[-1].leave()
+        seats[-1].leave()
+        assert seats[0].alarm_s(1000.0123) == 1000.0123
+    assert [seat.alarm_s(1000.0123) for seat in seats] == [1000.0123] * len(seats)
