@@ -253,6 +253,11 @@ class OwnedStream(trio.abc.Stream):
             raise ValueError("this stream shares no wakes")
         await self._seat.readable(take)
 
+    def stop_hearing(self) -> None:
+        """Have ``hear`` return."""
+        if self._seat is not None:
+            self._seat.wake()
+
     def read_at_wake(self) -> bytes | None:
         """Read once, in ``hear``; nothing at the end, and None where there was nothing to read after all."""
         if self._is_closed or self._descriptor is None:

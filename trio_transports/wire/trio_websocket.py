@@ -17,6 +17,8 @@ Rules
    takes the goodbye from a peer that is talking.
 10. A write that fails does not say how the connection ended: the peer's Close may be waiting to be read. The engine,
     told of it, would read nothing more; so it is not told, and whoever writes waits for what its reader finds.
+11. Where a server's sockets share their wakes, ordinary messages go past the engine, both ways: see ``wire.short_way``.
+    Its tasks, its channel and its parser take 60 of the 140 microseconds of an echoed frame.
 11. The engine fails over a peer's ping, or its violation, that crosses this side's goodbye: it wants to answer, and may
     not. What the peer says until its own goodbye is read here then.
 """
@@ -42,6 +44,7 @@ from .protocol import BytesLike, Wire
 from .refusal import refusal_in
 from .rfc6455 import encode_close
 from .settings import WireSettings
+from .short_way import ShortWay
 from .stream import OwnedStream, TCPStream, peer_address
 from .wakes import SharedWakes
 
@@ -59,6 +62,8 @@ class TrioWebsocketWire:
     peer: Peer
     _connection: trio_websocket.WebSocketConnection
     _stream: OwnedStream
+    _short: ShortWay | None = None
+    """Rule 11."""
     _ending: Ending | None = field(default=None, init=False)
     _closing: trio.Event | None = field(default=None, init=False)
     """Set when the goodbye that this side has begun is over."""
@@ -70,6 +75,28 @@ class TrioWebsocketWire:
         return f"<TrioWebsocketWire with {self.peer}>"
 
     async def receive(self) -> str | bytes:
+        received: list[str | bytes] = []
+
+        def take(message: str | bytes) -> bool:
+            received.append(message)
+            return True
+
+        await self.receive_each(take)
+        return received[0]
+
+    async def receive_each(self, take: Callable[[str | bytes], bool]) -> None:
+        short = self._short
+        while short is not None and (short.is_open or short.arrived):
+            if short.arrived:
+                await trio.lowlevel.checkpoint()
+                if short.arrived and take(short.arrived.popleft()):
+                    return
+            elif await short.receive_each(take):
+                return
+        while not take(await self._receive_from_engine()):
+            pass
+
+    async def _receive_from_engine(self) -> str | bytes:
         try:
             return await self._connection.get_message()
         except trio_websocket.ConnectionClosed as exc:
@@ -99,6 +126,32 @@ class TrioWebsocketWire:
             self.abort()
             raise
 
+    def send_now(self, message: str | bytes) -> bool | None:
+        closed = self._connection.closed
+        if self._ending is not None or closed is not None:
+            raise (self._ending or self._engines_ending(trio_websocket.ConnectionClosed(closed))).error()
+        if self._short is None or self._connection._wsproto.state is not ConnectionState.OPEN:
+            return False
+        try:
+            return self._short.send_now(message)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False  # rule 10: ``send`` waits for what the reader finds
+
+    async def flushed(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            if self._short is not None:
+                await self._short.backlog.flush()
+            if self._stream.has_failed:
+                raise await self._read_to_the_end()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise self._ended(await self._read_to_the_end()).error() from None
+        except trio_websocket.ConnectionClosed as exc:
+            raise self._ended(exc).error() from exc
+        except trio.Cancelled:
+            self.abort()
+            raise
+
     async def _read_to_the_end(self) -> trio_websocket.ConnectionClosed:
         """Rule 10. A session always reads; where nobody does, the engine's reader is not waited for."""
         with trio.move_on_after(LINGER_S):
@@ -117,6 +170,9 @@ class TrioWebsocketWire:
             self._ending = Ending(code, reason, "local")
         if self._closing is None:
             self._closing = trio.Event()
+            if self._short is not None:
+                self._short.leave()
+                self._short.arrived.clear()
             goodbye: Callable[[], Awaitable[object]] = partial(self._say_goodbye, code, reason)
         else:  # the engine would return at once, with the goodbye still on its way
             goodbye = self._closing.wait
@@ -181,7 +237,7 @@ class TrioWebsocketWire:
     async def _say_what_was_wrong(self, ending: Ending) -> None:
         """Rule 8. Where a write is under way, or stands half done, nothing can follow it."""
         with trio.move_on_after(LINGER_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            if not self._stream.is_writing:
+            if not self._stream.is_writing and not (self._short is not None and self._short.backlog):
                 await self._stream.send_all(
                     encode_close(*sendable_close(ending.code, ending.reason), masked=self._connection.is_client)
                 )
@@ -258,17 +314,25 @@ async def accept_wire(
             )
         except (trio.BrokenResourceError, trio.ClosedResourceError) as exc:
             raise ConnectionClosed(1006, f"{what} was cut off", initiator="error") from exc
-        owned.put_back(_in_short(asked) + asked.trailing)
+        short: ShortWay | None = None
+        if wakes is None or not isinstance(stream, trio.SocketStream):
+            owned.put_back(_in_short(asked) + asked.trailing)
+        else:
+            short = ShortWay(owned, settings.max_message_bytes, bytearray(_in_short(asked)))
 
         async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
             request = await trio_websocket.wrap_server_stream(
-                nursery, owned, max_message_size=settings.max_message_bytes
+                nursery,
+                owned if short is None else short,
+                max_message_size=settings.max_message_bytes,
             )
             connection = await request.accept(subprotocol=asked.peer.subprotocol)
             owned.outlives_engine = partial(_is_violated, connection)  # rule 8
-            return TrioWebsocketWire(asked.peer, connection, owned)
+            return TrioWebsocketWire(asked.peer, connection, owned, short)
 
         async with _engine(open_wire, owned, settings, what=what, wakes=wakes) as wire:
+            if short is not None:
+                short.begin(asked.trailing)
             yield wire
     finally:
         owned.close()
@@ -309,6 +373,9 @@ async def _engine(
         async with open_services() as services:
             services.start_soon(_run_engine, open_wire, owned, opening, what, wakes, name="websocket engine")
             wire = await opening.outcome()
+            short = wire._short
+            if short is not None:
+                short.on_begun = partial(services.start_soon, short.write_rest, name="rest of a message")
             if settings.ping_interval_s is not None:
                 services.start_soon(keep_alive, wire, settings.ping_interval_s, settings.ping_timeout_s, name="ping")
             yield wire
