@@ -1,0 +1,140 @@
+"""The way past the default engine: whatever a peer sends, it ends as on the engine's own way."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from tests.real.wire.engines import everybody, stream_pair
+from tests.real.wire.test_direct import REQUEST
+from trio_transports import ConnectionClosed
+from trio_transports.wire.engines import engine_named
+from trio_transports.wire.rfc6455 import Opcode, Parser, Pong, encode_close, encode_frame
+from trio_transports.wire.settings import WireSettings
+from trio_transports.wire.stream import TCPStream
+from trio_transports.wire.trio_websocket import TrioWebsocketWire
+from trio_transports.wire.wakes import shared_wakes
+
+QUIET = WireSettings(max_message_bytes=4096, ping_interval_s=None)
+
+
+def framed(opcode: Opcode, payload: bytes, *, first: int | None = None) -> bytes:
+    """A client's frame; ``first`` is its first byte, where that is to be another."""
+    frame = encode_frame(opcode, payload, masked=True)
+    return frame if first is None else bytes((first,)) + frame[1:]
+
+
+WHOLE = framed(Opcode.TEXT, "first ä".encode()) + framed(Opcode.BINARY, bytes(300))
+CLOSE = encode_close(4321, "bye", masked=True)
+SAID = {
+    "whole messages": WHOLE + framed(Opcode.TEXT, b"") + CLOSE,
+    "pings between": WHOLE + framed(Opcode.PING, b"there?") + WHOLE + framed(Opcode.PONG, b"unasked") + WHOLE + CLOSE,
+    "large ones": framed(Opcode.BINARY, bytes(4096)) * 5 + CLOSE,
+    "fragments": WHOLE
+    + framed(Opcode.TEXT, b"in ", first=0x01)
+    + framed(Opcode.PING, b"amid")
+    + framed(Opcode.CONTINUATION, b"parts")
+    + WHOLE
+    + CLOSE,
+    "too large": WHOLE + framed(Opcode.BINARY, bytes(4097)) + WHOLE,
+    "no text": WHOLE + framed(Opcode.TEXT, b"\xff\xfe") + WHOLE,
+    "a reserved bit": WHOLE + framed(Opcode.TEXT, b"x", first=0xC1) + WHOLE,
+    "an unknown opcode": WHOLE + framed(Opcode.TEXT, b"x", first=0x83) + WHOLE,
+    "unmasked": WHOLE + encode_frame(Opcode.TEXT, b"x", masked=False) + WHOLE,
+    "a length written too long": WHOLE + b"\x82\xfe\x00\x01" + bytes(4) + b"x" + WHOLE,
+    "a close without a code": WHOLE + framed(Opcode.CLOSE, b"") + WHOLE,
+    "a close that may not be sent": WHOLE + framed(Opcode.CLOSE, (1005).to_bytes(2, "big")),
+    "a long ping": WHOLE + framed(Opcode.PING, bytes(126)) + WHOLE,
+    "cut off": WHOLE + framed(Opcode.BINARY, bytes(1000))[:500],
+}
+
+
+@asynccontextmanager
+async def server_wire(is_short: bool) -> AsyncIterator[tuple[TrioWebsocketWire, TCPStream]]:
+    async with (
+        shared_wakes(is_short) as wakes,
+        stream_pair() as (near, far),
+        trio.open_nursery() as nursery,
+    ):
+        done = trio.Event()
+        wires: list[TrioWebsocketWire] = []
+
+        async def serve(task_status: trio.TaskStatus[None]) -> None:
+            async with engine_named("trio-websocket").accept(far, admit=everybody, settings=QUIET, wakes=wakes) as wire:
+                assert isinstance(wire, TrioWebsocketWire)
+                wires.append(wire)
+                task_status.started()
+                await done.wait()
+
+        async with trio.open_nursery() as opening:
+            opening.start_soon(nursery.start, serve)
+            await near.send_all(REQUEST)
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n"):
+                answer += await near.receive_some(1)
+        yield wires[0], near
+        done.set()
+
+
+async def outcome(said: bytes, piece: int, is_short: bool) -> tuple[list[str | bytes], int, str, list[object]]:
+    """What is received, how it ends, and what the peer is told of it."""
+    answers: list[object] = []
+    async with server_wire(is_short) as (wire, peer):
+        messages: list[str | bytes] = []
+
+        async def say() -> None:
+            parser = Parser(from_client=False, max_message_bytes=1 << 20)
+            try:
+                for start in range(0, len(said), piece):
+                    await peer.send_all(said[start : start + piece])
+                await peer.send_eof()  # type: ignore[union-attr]
+                while data := await peer.receive_some():
+                    answers.extend(parser.feed(bytes(data)))
+            except trio.BrokenResourceError:
+                pass
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(say)
+                try:
+                    while True:
+                        messages.append(await wire.receive())
+                except ConnectionClosed as closed:
+                    ending = closed
+                wire.abort()
+    return messages, ending.code, ending.initiator, answers
+
+
+@pytest.mark.parametrize("piece", [7, 1000, 1 << 20])
+@pytest.mark.parametrize("kind", SAID)
+async def test_it_ends_as_on_the_engines_own_way(kind: str, piece: int) -> None:
+    """Messages, their order, the code, who ended it and what the peer hears are the same on both ways."""
+    short, long = [await outcome(SAID[kind], piece, is_short) for is_short in (True, False)]
+    assert short[:3] == long[:3]
+    assert pongs_in(short[3]) == pongs_in(long[3])
+
+
+def pongs_in(answers: list[object]) -> int:
+    return sum(isinstance(answer, Pong) for answer in answers)
+
+
+def goes_past(wire: TrioWebsocketWire) -> bool:
+    return wire._short is not None and wire._short.is_open
+
+
+async def test_fragments_leave_the_short_way() -> None:
+    """Ordinary messages go past the engine, with pings between; from the first fragment on it has all."""
+    async with server_wire(True) as (wire, peer):
+        await peer.send_all(WHOLE + framed(Opcode.PING, b"there?"))
+        with trio.fail_after(5):
+            assert [await wire.receive() for _ in range(2)] == ["first ä", bytes(300)]
+            assert await peer.receive_some() == encode_frame(Opcode.PONG, b"there?", masked=False)
+        assert goes_past(wire)
+        await peer.send_all(framed(Opcode.TEXT, b"in ", first=0x01) + framed(Opcode.CONTINUATION, b"parts") + WHOLE)
+        with trio.fail_after(5):
+            assert [await wire.receive() for _ in range(3)] == ["in parts", "first ä", bytes(300)]
+        assert not goes_past(wire)
+        assert wire.send_now("still at once") is True
+        with trio.fail_after(5):
+            assert await peer.receive_some() == encode_frame(Opcode.TEXT, b"still at once", masked=False)
