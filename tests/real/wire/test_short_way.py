@@ -88,7 +88,7 @@ async def outcome(said: bytes, piece: int, is_short: bool) -> tuple[list[str | b
             try:
                 for start in range(0, len(said), piece):
                     await peer.send_all(said[start : start + piece])
-                await peer.send_eof()  # type: ignore[union-attr]
+                await peer.send_eof()
                 while data := await peer.receive_some():
                     answers.extend(parser.feed(bytes(data)))
             except trio.BrokenResourceError:
