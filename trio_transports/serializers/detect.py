@@ -41,6 +41,7 @@ from .protocol import (
     TakesBitrate,
     carries_pictures,
     message_bytes_needed,
+    offers,
     per_session,
     replies_of,
     writes_anywhere,
@@ -251,13 +252,13 @@ class DetectingFrameSerializer:
 
     def coded(self) -> Sequence[CodedAudio]:
         """Give the caller's packets since the last call."""
-        return self._found.coded() if isinstance(self._found, KeepsCoded) else ()
+        return self._found.coded() if offers(self._found, KeepsCoded) else ()
 
     @property
     def is_paused(self) -> bool:
         """Whether the peer has asked for no audio for now."""
         found = self._found
-        return found.is_paused if isinstance(found, Pausable) else False
+        return found.is_paused if offers(found, Pausable) else False
 
     @property
     def awaits_close(self) -> bool:
@@ -269,15 +270,15 @@ class DetectingFrameSerializer:
     def numbers(self) -> bool:
         """Whether messages are to be numbered now."""
         found = self._found
-        return found.numbers if isinstance(found, Numbers) else False
+        return found.numbers if offers(found, Numbers) else False
 
     def numbered(self, message: Message) -> Message:
         """The message with its number in it."""
-        return self._found.numbered(message) if isinstance(self._found, Numbers) else message
+        return self._found.numbered(message) if offers(self._found, Numbers) else message
 
     def notice(self, frame: Frame) -> Sequence[Message]:
         """What the session noticed, in the caller's dialect."""
-        return self._found.notice(frame) if isinstance(self._found, Notices) else ()
+        return self._found.notice(frame) if offers(self._found, Notices) else ()
 
     def replies(self) -> Sequence[Message]:
         """What the caller is owed since the last call."""
