@@ -86,7 +86,9 @@ async def test_two_voices_with_mixers_of_their_own_and_two_screens(autojump_cloc
     samples = np.arange(1, RATE + 1)
     voices = {None: samples % 499 + 1, "left": samples % 997 + 1}
     async with memory_session(settings) as (session, peer):
+        begun_s: list[float] = []
         for _ in range(2):
+            begun_s.append(trio.current_time())
             for name, voice in voices.items():
                 pcm = voice.astype("<i2").tobytes()
                 await session.output.send(AudioFrame(audio=pcm, sample_rate=RATE, destination=name))
@@ -102,3 +104,24 @@ async def test_two_voices_with_mixers_of_their_own_and_two_screens(autojump_cloc
     for name, first in ((None, 0), ("wall", 100)):
         got = [frame for frame in peer.recorder.of(ImageFrame) if frame.destination == name]
         assert [frame.image for frame in got] == [image(first + number).image for number in range(30)] * 2
+        at_s = [
+            heard.at_s
+            for heard in peer.recorder.heard
+            if isinstance(heard.frame, ImageFrame) and heard.frame.destination == name
+        ]
+        wanted_s = [begin_s + number / PICTURES_PER_S for begin_s in begun_s for number in range(30)]
+        assert at_s == pytest.approx(wanted_s, abs=1e-6)  # neither screen waits for the other
+
+
+async def test_a_picture_that_is_prepared_keeps_its_screen() -> None:
+    """Scaled or encoded in a thread, it is still for the destination that it was sent to. Twice."""
+    settings = shown(video_out_destinations=["wall"], video_out_codec="PNG", video_out_is_live=False)
+    async with memory_session(settings) as (session, peer):
+        with trio.fail_after(10):
+            for _ in range(2):
+                for name in (None, "wall"):
+                    await session.output.send(ImageFrame(image=bytes(48), size=(4, 4), destination=name))
+                await session.output.drain()
+    got = peer.recorder.of(ImageFrame)
+    assert sorted(str(frame.destination) for frame in got) == ["None", "None", "wall", "wall"]
+    assert {(frame.format, frame.size) for frame in got} == {("PNG", (2, 2))}
