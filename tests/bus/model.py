@@ -25,6 +25,7 @@ def judge(story: Story) -> None:
     for asked in story.asked:
         _ended_once(asked, story)
     _nobody_works_for_nothing(story)
+    assert not story.stuck, f"jobs {story.stuck} got no answer and no error"
     assert not any(story.leaks.values()), f"left behind: { {name: n for name, n in story.leaks.items() if n} }"
 
 

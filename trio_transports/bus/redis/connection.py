@@ -180,7 +180,7 @@ async def open_connection(server: RedisServer) -> AsyncIterator[RedisConnection]
                     yield RedisConnection(connection, budget)
                 finally:
                     connection.invalidate()
-            except Exception as exc:  # raised below: the pool would wrap it in a group
+            except (*LOST, RedisError, TransportError) as exc:  # raised below: the pool would wrap it in a group
                 failure = exc
     finally:
         await aclose_forcefully(stream)
