@@ -9,8 +9,8 @@ Rules
    urgent and came meanwhile. Nothing is sent twice.
 4. After ``finish`` nothing more is begun, and who ends the connection waits for the write under way: one cancelled
    midway leaves half a frame behind, and nothing could be said after it.
-5. On TLS each message is a write of its own, and a record: encrypting may have to wait for the peer, so nothing there is
-   taken at once, and a batch cut off midway would leave no way to say which of it had left.
+5. On TLS each message is a record, and a write of its own: to encrypt may have to wait for the peer, so nothing is
+   taken at once there, and of a batch that is cut off midway nobody could say what had left.
 """
 
 from typing import Final, final
