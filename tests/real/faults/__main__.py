@@ -16,10 +16,10 @@ def main(times: int = 3, seed: int = 0) -> int:
     logging.getLogger("trio_transports").setLevel(logging.ERROR)
     trials = run(times, seed)
     strikes = struck(trials)
-    print(f"{'':<20}" + "".join(f"{transport:>16}" for transport in PLACES) + f"{'struck':>10}")
+    print(f"{'':<20}" + "".join(f"{transport:>15}" for transport in PLACES) + f"{'struck':>10}")
     for kind in KINDS:
         cells = [f"{trial.tallies[kind].whole} whole of {trial.tallies[kind].calls}" for trial in trials]
-        print(f"{kind:<20}" + "".join(f"{cell:>16}" for cell in cells) + f"{strikes[kind]:>10}")
+        print(f"{kind:<20}" + "".join(f"{cell:>15}" for cell in cells) + f"{strikes[kind]:>10}")
     calls = sum(tally.calls for trial in trials for tally in trial.tallies.values())
     mistakes = [mistake for trial in trials for mistake in trial.all_mistakes]
     print(f"{calls} calls, {sum(trial.beside for trial in trials)} words of the calls beside, {len(mistakes)} mistakes")

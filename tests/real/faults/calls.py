@@ -55,7 +55,7 @@ async def by_client(
 ) -> None:
     engine = random.choice(list(ENGINES))
     params = WebsocketClientParams(serializer=random.choice(DIALECTS)(), reconnect=policy, **SHORT)
-    transport = WebsocketClientTransport(f"ws://127.0.0.1:{port}/call", params, engine=engine)
+    transport = WebsocketClientTransport(place.url(port, call.name), params, engine=engine)
     events = transport.events()
     async with trio.open_nursery() as nursery:
 
@@ -168,12 +168,12 @@ def is_reply(message: BusMessage, name: str) -> bool:
 
 async def by_agent(place: Place, port: int, call: Call, witness: Witness, random: Random) -> None:
     """It asks twice; each time there is an answer, or one of the ways in which there is none."""
-    del place, witness
+    del witness
     protocol = random.choice((TwilioMediaStreamProtocol, PipecatProtocol))()
     params = WebsocketClientParams(
         connect_timeout=1.5, send_timeout=3, close_timeout=0.5, ping_interval=0.5, ping_timeout=4
     )
-    adapter = WebSocketAgentAdapter(f"ws://127.0.0.1:{port}/call", protocol, params=params, paced=False)
+    adapter = WebSocketAgentAdapter(place.url(port, call.name), protocol, params=params, paced=False)
     try:
         async with adapter:
             for number in range(2):
@@ -203,6 +203,7 @@ CALLS: Final[Mapping[str, MakeCall]] = {
     "server": _once,
     "server, direct": _once,
     "serve_asgi": _once,
+    "serve": _once,
     "bus": by_bus,
     "agent": by_agent,
 }

@@ -68,6 +68,11 @@ class Witness:
     def under_way(self) -> int:
         return len(self.connected) - len(self.ended)
 
+    def forget(self) -> None:
+        """Let go of sessions that were told to begin and to end once each, so that only mistakes are kept."""
+        for each in [each for each, ends in self.ended.items() if len(ends) == self.connected[each] == 1]:
+            del self.ended[each], self.connected[each]
+
     def mistakes(self) -> list[str]:
         """Rule 1, once all calls are over."""
         twice = [f"a session was told to begin {count} times" for count in self.connected.values() if count != 1]

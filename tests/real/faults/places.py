@@ -23,6 +23,7 @@ from trio_transports import (
 from trio_transports.bus import BusFrameMessage, BusMessage, ProxySettings, WebSocketProxyServer, Worker, WorkerRunner
 from trio_transports.bus.proxy.serving import serve_proxies
 from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.serve import bot_app
 from trio_transports.wire import Wire
 
 SHORT: Final[Mapping[str, Any]] = {
@@ -37,6 +38,7 @@ SHORT: Final[Mapping[str, Any]] = {
     "ping_interval": 0.5,
     "ping_timeout": 4,
 }
+BESIDE: Final = "beside"
 PROXY: Final = ProxySettings(send_timeout=3, close_timeout=0.5, connect_timeout=1.5, ping_interval=0.5, ping_timeout=4)
 
 
@@ -45,19 +47,33 @@ class Place:
     """A server, and what its far ends heard, by the name of the call."""
 
     port: int = 0
+    path: str = "/call"
+    beside: int = 1
+    """How many calls beside the others there are."""
     witness: Witness = field(factory=Witness)
     heard: dict[str, list[int]] = field(factory=dict)
     session_of: dict[str, str] = field(factory=dict)
     """The id of the last session in which a call was heard."""
 
+    def url(self, port: int, call: str) -> str:
+        return f"ws://127.0.0.1:{port}{self.path}?call={call}"
+
     async def echo(self, session: Session) -> None:
+        self.witness.sessions.add(session)
         async for frame in session.input:
             if isinstance(frame, TextFrame) and (said := parsed(frame.text)):
                 name, number = said
-                self.heard.setdefault(name, []).append(number)
-                self.session_of[name] = session.id
+                if name != BESIDE:
+                    self.heard.setdefault(name, []).append(number)
+                    self.session_of[name] = session.id
             if isinstance(frame, TextFrame | AudioFrame):  # a mark echoed to a phone comes back for ever
                 await session.output.send(frame)
+
+    def forget(self) -> None:
+        """Let go of calls that are over and judged."""
+        self.heard.clear()
+        self.session_of.clear()
+        self.witness.forget()
 
     def far_end(self, name: str) -> tuple[int, str] | None:
         ends = self.witness.ended.get(self.session_of.get(name, ""))
@@ -115,6 +131,15 @@ async def under_asgi() -> AsyncIterator[Place]:
         yield place
 
 
+@asynccontextmanager
+async def by_serve() -> AsyncIterator[Place]:
+    """What ``trio-transports serve`` serves; it tells of its sessions by its counters alone."""
+    place = Place(path="/ws")
+    async with hosted(bot_app(place.echo, shows_sessions=True), write_timeout=3) as server:
+        place.port = server.port
+        yield place
+
+
 class BusEcho(Worker):
     """Writes down what it hears, and sends it back to who said it."""
 
@@ -131,7 +156,7 @@ class BusEcho(Worker):
 
 @asynccontextmanager
 async def proxies() -> AsyncIterator[Place]:
-    place, runner = Place(), WorkerRunner("far")
+    place, runner = Place(beside=0), WorkerRunner("far")
     connections = 0
 
     def make(wire: Wire) -> WebSocketProxyServer:
@@ -158,6 +183,7 @@ PLACES: Final[Mapping[str, Open]] = {
     "server": partial(standalone, "trio-websocket"),
     "server, direct": partial(standalone, "direct"),
     "serve_asgi": under_asgi,
+    "serve": by_serve,
     "bus": proxies,
     "agent": partial(standalone, "direct"),
 }

@@ -1,7 +1,8 @@
 """Calls through faults, many at once, at one place; and one beside them that knows of none."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
 from typing import Final
@@ -9,12 +10,11 @@ from typing import Final
 import trio
 from attrs import define, field
 
-from tests.real.faults.calls import CALLS, GOOD_END, PAUSE_S
+from tests.real.faults.beside import Beside
+from tests.real.faults.calls import CALLS
 from tests.real.faults.kinds import CORRUPT, DROP, HARMLESS, KINDS
 from tests.real.faults.observer import LIMIT_S, Call, Leftovers, Witness, until
-from tests.real.faults.places import PLACES, SHORT, Place, parsed
-from trio_transports import ConnectionClosed, TextFrame, WebsocketClientParams, WebsocketClientTransport
-from trio_transports.serializers import JSONFrameSerializer
+from tests.real.faults.places import PLACES, Place
 from trio_transports.testing.faults import open_fault_proxy
 
 AT_ONCE: Final = 11
@@ -52,26 +52,35 @@ class Trial:
         return [*self.mistakes, *(mistake for tally in self.tallies.values() for mistake in tally.mistakes)]
 
     async def run(self) -> None:
+        async with self.opened() as place:
+            before = Leftovers()
+            limit = trio.CapacityLimiter(AT_ONCE)
+            async with trio.open_nursery() as calls:
+                for number in range(self.times):
+                    for kind in KINDS:
+                        calls.start_soon(self._call_when_there_is_room, limit, place, kind, number)
+            self.mistakes += await before.mistakes(place.witness, place.beside)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Place]:
+        """The place, with a call beside all others; what is wrong with either is told when it is left."""
         async with PLACES[self.transport]() as place:
             async with trio.open_nursery() as nursery:
-                is_over = await nursery.start(self._stay_beside, place)
-                before = Leftovers()
-                limit = trio.CapacityLimiter(AT_ONCE)
-                async with trio.open_nursery() as calls:
-                    for number in range(self.times):
-                        for kind in KINDS:
-                            calls.start_soon(self._call_when_there_is_room, limit, place, kind, number)
-                beside = 0 if self.transport == "bus" else 1
-                self.mistakes += await before.mistakes(place.witness, beside)
-                is_over.set()
+                beside = Beside(place)
+                if place.beside:
+                    await nursery.start(beside.run)
+                yield place
+                beside.is_over.set()
+            self.beside += beside.heard
             await until(lambda: not place.witness.under_way, LIMIT_S)
-            self.mistakes += place.witness.mistakes()
+            self.mistakes += [*beside.mistakes, *place.witness.mistakes()]
 
     async def _call_when_there_is_room(self, limit: trio.CapacityLimiter, place: Place, kind: str, number: int) -> None:
         async with limit:
-            await self._call(place, kind, number)
+            await self.call(place, kind, number)
 
-    async def _call(self, place: Place, kind: str, number: int) -> None:
+    async def call(self, place: Place, kind: str, number: int) -> None:
+        """One call, from dialling to the judgement of it."""
         random = Random(f"{self.seed} {self.transport} {kind} {number}")
         faults = tuple(KINDS[kind](random))
         call = Call(f"{kind} {number}".replace(" ", "-"), f"{self.transport}, {faults}", loses_bits=kind == CORRUPT)
@@ -102,53 +111,16 @@ class Trial:
         tally = self.tallies[kind]
         if self.transport != "agent":
             call.heard = place.heard.pop(call.name, [])
-        if call.name in place.session_of:
+        if place.session_of.get(call.name) in place.witness.connected:
             await until(lambda: place.far_end(call.name) is not None, LIMIT_S)
             call.far_end = place.far_end(call.name)
+        place.session_of.pop(call.name, None)
         tally.calls += 1
         is_whole = call.sent == call.heard == call.back and bool(call.sent)
         tally.whole += is_whole
         if kind in HARMLESS and not is_whole and not call.explained:
             call.mistakes.append(f"nothing could be lost, and of {call.sent} came {call.heard} and {call.back}")
         tally.mistakes += [*call.judge(), *(f"{call.name}: {mistake}" for mistake in near.mistakes())]
-
-    async def _stay_beside(self, place: Place, *, task_status: trio.TaskStatus[trio.Event]) -> None:
-        """Rule 6 of the observer."""
-        if self.transport == "bus":
-            task_status.started(trio.Event())
-            return
-        is_over, near = trio.Event(), Witness()
-        params = WebsocketClientParams(serializer=JSONFrameSerializer(), **{**SHORT, "ping_interval": None})
-        transport = WebsocketClientTransport(f"ws://127.0.0.1:{place.port}/beside", params, engine="direct")
-        events = transport.events()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(near.follow, events)
-            back: list[int] = []
-            async with transport.session() as session:
-
-                @nursery.start_soon
-                async def listen() -> None:
-                    async for frame in session.input:
-                        if isinstance(frame, TextFrame) and (said := parsed(frame.text)):
-                            back.append(said[1])
-
-                try:
-                    await session.output.send(TextFrame(text="beside:0"))
-                    await until(lambda: back, LIMIT_S)
-                    task_status.started(is_over)
-                    while not is_over.is_set():
-                        self.beside += 1
-                        await session.output.send(TextFrame(text=f"beside:{self.beside}"))
-                        await trio.sleep(PAUSE_S)
-                    await until(lambda: len(back) > self.beside, LIMIT_S)
-                except ConnectionClosed as exc:
-                    self.mistakes.append(f"the call beside was ended: {exc!r}")
-            if back != list(range(self.beside + 1)):
-                self.mistakes.append(
-                    f"the call beside heard {len(back)} of its {self.beside + 1} words, or not in order"
-                )
-        if list(near.ended.values()) != [[GOOD_END]]:
-            self.mistakes.append(f"the call beside ended as {near.ended}")
 
 
 def struck(trials: Sequence[Trial]) -> Counter[str]:

@@ -1,0 +1,33 @@
+"""A short soak: what the process holds between the rounds does not grow.
+
+``python -m tests.real.soak 15`` is the long one.
+"""
+
+import pytest
+
+from tests.real.soak.soaking import ROOM, WARM_UP_ROUNDS, Sample, Soak
+
+ROUNDS = 6
+
+
+async def test_nothing_grows(caplog: pytest.LogCaptureFixture) -> None:
+    """Every transport with faults, some rounds: the second half holds no more than the first."""
+    caplog.set_level("ERROR")
+    soak = Soak(seed=2)
+    await soak.run(rounds=ROUNDS)
+    assert not soak.mistakes, "\n".join(soak.mistakes)
+    assert not soak.growth()
+    assert soak.calls == 2 * ROUNDS * len(soak.transports)
+    assert len(soak.samples) == ROUNDS
+
+
+@pytest.mark.parametrize("leaks", ROOM)
+def test_growth_is_seen(leaks: str) -> None:
+    """Of each thing that is sampled, alone; what was held while caches filled does not count."""
+    soak = Soak()
+    soak.samples = [Sample(9_000_000, 900, 900, 9_000_000)] * WARM_UP_ROUNDS
+    for number in range(10):
+        held = {"memory_kb": 90_000, "descriptors": 20, "tasks": 30, "objects": 100_000}
+        held[leaks] += number * (ROOM[leaks] // 4 + 1)
+        soak.samples.append(Sample(**held))
+    assert [leaks in growth for growth in soak.growth()] == [True]
