@@ -423,19 +423,27 @@ async def _run_engine(
             owned.opened(wakes)
             owned.tells_by_reading = True  # rule 10
             opening.succeed(wire)
-    except ExceptionGroup as group:
-        if opening.wire is None:
-            opening.fail(_handshake_error(group, owned, what))
-        elif opening.wire.is_crossed(_first_leaf(group)):
-            await opening.wire.hear_out()
-        else:
-            logger.exception("the WebSocket engine failed; its connection ends", exc_info=group)
-            opening.wire.fail("the WebSocket engine failed")
+    except BaseExceptionGroup as everything:
+        failure, cancelled = everything.split(Exception)
+        if failure is not None:
+            await _tell_failure(failure, owned, opening, what)
+        if cancelled is not None:
+            raise cancelled from None
     else:
         opening.fail(_cut_off(owned, what))
     finally:
         if opening.wire is not None:
             opening.wire.engine_has_ended.set()
+
+
+async def _tell_failure(group: ExceptionGroup[Exception], owned: OwnedStream, opening: _Opening, what: str) -> None:
+    if opening.wire is None:
+        opening.fail(_handshake_error(group, owned, what))
+    elif opening.wire.is_crossed(_first_leaf(group)):
+        await opening.wire.hear_out()
+    else:
+        logger.exception("the WebSocket engine failed; its connection ends", exc_info=group)
+        opening.wire.fail("the WebSocket engine failed")
 
 
 def _handshake_error(group: ExceptionGroup[Exception], owned: OwnedStream, what: str) -> TransportError:
