@@ -53,7 +53,7 @@ _HEARING = [
     "tests/session/test_opus_losses.py",
     "tests/session/test_turn_end.py",
 ]
-_PACING = ["tests/foundation/test_schedule.py", "tests/session/test_clock.py", "tests/session/test_stalls.py"]
+_PACING = ["tests/foundation/test_schedule.py", "tests/session/test_clock.py"]
 NEAR = {
     "audio/pacing": _PACING,
     "audio/recovery": _PACING,

@@ -3,10 +3,6 @@
 ``In`` and ``Out`` are as in ``conversations.py``; ``Owed`` is what the dialect answers by itself to the line before.
 """
 
-from collections.abc import Callable, Sequence
-
-from attrs import field, frozen
-
 from tests.serializers.conversations import (
     EARLY,
     MALFORMED_MARKS,
@@ -20,6 +16,8 @@ from tests.serializers.conversations import (
     Out,
     at,
 )
+from tests.serializers.genesys_conversation import GENESYS
+from tests.serializers.scripts import Owed, Script, audio
 from trio_transports.frames import (
     AudioFrame,
     BotStoppedSpeakingFrame,
@@ -33,44 +31,13 @@ from trio_transports.frames import (
     TextFrame,
     TranscriptionFrame,
 )
-from trio_transports.serializers import Message
 from trio_transports.serializers.asterisk import AsteriskFrameSerializer
 from trio_transports.serializers.azure import AzureFrameSerializer
-from trio_transports.serializers.genesys import GenesysFrameSerializer
 from trio_transports.serializers.jambonz import JambonzFrameSerializer
-from trio_transports.serializers.protocol import CallSerializer
 from trio_transports.serializers.relay import RelayFrameSerializer
 from trio_transports.serializers.signalwire import SignalWireFrameSerializer
 from trio_transports.serializers.sinch import SinchFrameSerializer
 from trio_transports.serializers.wavix import WavixFrameSerializer
-
-
-@frozen
-class Owed:
-    messages: tuple[Message, ...]
-
-
-@frozen(kw_only=True)
-class Script:
-    """``malformed`` are messages with one thing wrong after the start, ``early`` before it, with the place named."""
-
-    name: str
-    provider: str
-    make: Callable[[], CallSerializer]
-    lines: Sequence[In | Out | Owed]
-    malformed: Sequence[tuple[Message, str]] = field(default=())
-    early: Sequence[tuple[Message, str]] = field(default=())
-    packet_ms: int | None = 20
-    has_marks: bool = True
-
-    @property
-    def received(self) -> list[Message]:
-        return [line.message for line in self.lines if isinstance(line, In)]
-
-
-def audio(pcm: bytes, rate: int) -> AudioFrame:
-    return AudioFrame(audio=pcm, sample_rate=rate)
-
 
 SIGNALWIRE = Script(
     name="signalwire",
@@ -424,137 +391,6 @@ RELAY = Script(
         ('{"type":"dtmf","digit":"x"}', "digit"),
     ],
     early=[('{"type":"setup","from":5}', "from")],
-)
-
-GENESYS_ID = "e160e428-53b2-487c-977d-96989bf5c99d"
-
-
-def client(kind: str, seq: int, serverseq: int, parameters: str = "{}", position: str = "PT0S") -> str:
-    return (
-        f'{{"version":"2","id":"{GENESYS_ID}","type":"{kind}","seq":{seq},"serverseq":{serverseq},'
-        f'"position":"{position}","parameters":{parameters}}}'
-    )
-
-
-def server(kind: str, seq: int, clientseq: int, parameters: str = "{}") -> str:
-    return (
-        f'{{"version":"2","seq":{seq},"clientseq":{clientseq},"id":"{GENESYS_ID}","type":"{kind}",'
-        f'"parameters":{parameters}}}'
-    )
-
-
-def offered(*media: str) -> str:
-    return (
-        '{"organizationId":"org","conversationId":"090eaa2f-72fa-480a-83e0-8667ff89c0ec",'
-        '"participant":{"id":"883efee8-3d6c-4537-b500-6d7ca4b92fa0","ani":"+15","aniName":"Ada","dnis":"+16"},'
-        f'"media":[{",".join(media)}],"language":"en-US","inputVariables":{{"a":"b"}}}}'
-    )
-
-
-def medium(encoding: str, *channels: str) -> str:
-    names = ",".join(f'"{channel}"' for channel in channels)
-    return f'{{"type":"audio","format":"{encoding}","channels":[{names}],"rate":8000}}'
-
-
-STEREO, EXTERNAL = medium("PCMU", "external", "internal"), medium("PCMU", "external")
-GENESYS_OPEN = client("open", 1, 0, offered(STEREO, EXTERNAL))
-PING = client("ping", 2, 1, '{"rtt":"PT0.02S"}')
-DISCARDED = '{"start":"PT0.001S","discarded":"PT1.5S"}'
-
-
-def told(kind: str, seq: int, serverseq: int, parameters: dict[str, JSONValue]) -> MessageFrame:
-    return MessageFrame(
-        message={
-            "version": "2",
-            "id": GENESYS_ID,
-            "type": kind,
-            "seq": seq,
-            "serverseq": serverseq,
-            "position": "PT0S",
-            "parameters": parameters,
-        }
-    )
-
-
-GENESYS = Script(
-    name="genesys",
-    provider="genesys",
-    make=GenesysFrameSerializer,
-    packet_ms=200,
-    has_marks=False,
-    lines=[
-        In(
-            GENESYS_OPEN,
-            (
-                StartFrame(
-                    stream_id=GENESYS_ID,
-                    call_id="090eaa2f-72fa-480a-83e0-8667ff89c0ec",
-                    account_id="org",
-                    from_number="+15",
-                    to_number="+16",
-                    audio_in_sample_rate=8000,
-                    audio_out_sample_rate=8000,
-                    parameters={
-                        "organizationId": "org",
-                        "conversationId": "090eaa2f-72fa-480a-83e0-8667ff89c0ec",
-                        "language": "en-US",
-                        "inputVariables": {"a": "b"},
-                        "aniName": "Ada",
-                    },
-                ),
-            ),
-        ),
-        Owed((server("opened", 1, 1, f'{{"startPaused":false,"media":[{EXTERNAL}]}}'),)),
-        In(ULAW, (at(ULAW_AUDIO, 0, 0),)),
-        In(ULAW, (at(ULAW_AUDIO, 1, 0),)),
-        Out(ULAW_AUDIO, (ULAW,)),
-        In(PING),
-        Owed((server("pong", 2, 2),)),
-        Out(
-            InterruptionFrame(),
-            (server("event", 3, 2, '{"entities":[{"type":"barge_in","data":{}}]}'),),
-        ),
-        In(client("dtmf", 3, 2, '{"digit":"4"}'), (DTMFFrame(digit="4"),)),
-        In(
-            client("discarded", 4, 3, DISCARDED),
-            (told("discarded", 4, 3, {"start": "PT0.001S", "discarded": "PT1.5S"}),),
-        ),
-        In(ULAW, (at(ULAW_AUDIO, 1502, 0),)),
-        In(client("paused", 5, 3), (told("paused", 5, 3, {}),)),
-        In(client("resumed", 6, 3), (told("resumed", 6, 3, {}),)),
-        In(client("update", 7, 3, '{"language":"de"}'), (told("update", 7, 3, {"language": "de"}),)),
-        Owed((server("updated", 4, 7),)),
-        In(client("a-later-invention", 8, 3)),
-        In(
-            client("error", 9, 3, '{"code":429,"message":"slow"}'),
-            (told("error", 9, 3, {"code": 429, "message": "slow"}),),
-        ),
-        Out(RTVI),
-        Out(TextFrame(text="nothing")),
-        Out(
-            MessageFrame(
-                message={
-                    "type": "disconnect",
-                    "parameters": {"reason": "completed", "outputVariables": {"intent": "pay"}},
-                }
-            ),
-            (server("disconnect", 5, 9, '{"reason":"completed","outputVariables":{"intent":"pay"}}'),),
-        ),
-        Out(EndFrame()),
-        In(client("close", 10, 5, '{"reason":"disconnect"}'), (EndFrame(reason="disconnect"),)),
-        Owed((server("closed", 6, 10),)),
-    ],
-    malformed=[("{", "$"), ("[]", "$"), ("{}", "type"), ('{"type":5}', "type"), ("x" * 65_537, "$")],
-    early=[
-        (ULAW, "$"),
-        (client("ping", 1, 0), "type"),
-        (client("open", 2, 0, offered(EXTERNAL)), "seq"),
-        (client("open", 1, 1, offered(EXTERNAL)), "serverseq"),
-        (client("open", 1, 0, offered(medium("OPUS", "external"))), "parameters.media"),
-        (client("open", 1, 0, "[]"), "parameters"),
-        (GENESYS_OPEN.replace('"version":"2"', '"version":"1"'), "version"),
-        (GENESYS_OPEN.replace(f'"id":"{GENESYS_ID}"', '"id":5'), "id"),
-    ],
 )
 
 SCRIPTS = [SIGNALWIRE, WAVIX, SINCH, JAMBONZ, AZURE, asterisk(plain=False), asterisk(plain=True), RELAY, GENESYS]

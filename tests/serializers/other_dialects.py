@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 
-from tests.serializers import other_conversations as scripts
 from tests.serializers.conversations import ULAW
-from tests.serializers.other_conversations import Script, client
+from tests.serializers.genesys_conversation import DISCARDED, GENESYS_OPEN, PING, client
+from tests.serializers.scripts import Script
 from tests.serializers.strategies import texts
 from trio_transports import frames as f
 from trio_transports.audio.g711 import ulaw_to_pcm
@@ -80,7 +80,7 @@ def asterisk() -> FrameSerializer:
 
 def genesys() -> FrameSerializer:
     serializer = GenesysFrameSerializer()
-    serializer.decode(scripts.GENESYS_OPEN)
+    serializer.decode(GENESYS_OPEN)
     for message in serializer.replies():
         serializer.numbered(message)
     return serializer
@@ -88,9 +88,9 @@ def genesys() -> FrameSerializer:
 
 GENESYS_SAMPLES: dict[str, Message] = {
     "audio": ULAW,
-    "ping": scripts.PING,
+    "ping": PING,
     "dtmf": client("dtmf", 2, 1, '{"digit":"4"}'),
-    "discarded": client("discarded", 2, 1, scripts.DISCARDED),
+    "discarded": client("discarded", 2, 1, DISCARDED),
     "close": client("close", 2, 1, '{"reason":"end"}'),
     "update": client("update", 2, 1, '{"language":"de"}'),
 }

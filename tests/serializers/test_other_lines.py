@@ -6,21 +6,18 @@ from collections.abc import Sequence
 import pytest
 
 from tests.serializers.conversations import PCM, ULAW, ULAW_AUDIO, In, Out
-from tests.serializers.other_conversations import (
+from tests.serializers.genesys_conversation import (
     EXTERNAL,
     GENESYS_ID,
     GENESYS_OPEN,
-    JAMBONZ_START,
-    SCRIPTS,
     STEREO,
-    Owed,
-    Script,
-    audio,
     client,
     medium,
     offered,
     server,
 )
+from tests.serializers.other_conversations import JAMBONZ_START, SCRIPTS
+from tests.serializers.scripts import Owed, Script, audio
 from trio_transports.audio.g711 import ulaw_to_pcm
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
 from trio_transports.frames import (

@@ -4,9 +4,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.session.calls import call
 from tests.session.helpers import CHUNK_BYTES, CHUNK_S, params, pcm, seconds
 from tests.session.test_endings import the_end, watched
-from tests.session.test_telephony import call
 from trio_transports import AudioFrame, ConnectionClosed, EndFrame, InterruptionFrame
 from trio_transports.testing import memory_session
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.serializers.other_conversations import GENESYS_OPEN, client
+from tests.serializers.genesys_conversation import GENESYS_OPEN, client
 from trio_transports import Disconnected, EndFrame, TransportParams
 from trio_transports.errors import ConnectionClosed
 from trio_transports.frames import CancelFrame

@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.session.calls import call, lines
 from tests.session.helpers import params, seconds
-from tests.session.test_telephony import call, lines
 from trio_transports import AudioFrame, DTMFFrame, TextFrame, TransportParams
 from trio_transports.audio.dtmf import DTMFDetector
 from trio_transports.serializers import JSONFrameSerializer

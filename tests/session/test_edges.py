@@ -8,10 +8,10 @@ import trio
 from trio.testing import MockClock
 
 from tests.real.telephony.phone import caller
+from tests.session.calls import call
 from tests.session.helpers import CHUNK_BYTES, audio, params, pcm, seconds
 from tests.session.test_endings import the_end, watched
 from tests.session.test_failures import BrokenMixer, Line, on_a_line, reconnecting
-from tests.session.test_telephony import call
 from trio_transports import (
     AudioFrame,
     ConnectionClosed,

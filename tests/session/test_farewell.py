@@ -7,10 +7,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.session.calls import call, lines
 from tests.session.hearing import Planned
 from tests.session.helpers import CHUNK_BYTES, RATE, audio, is_silence, params, pcm, seconds
 from tests.session.test_endings import the_end, watched
-from tests.session.test_telephony import call, lines
 from trio_transports import (
     AudioFrame,
     BotStoppedSpeakingFrame,

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.real.telephony.sounds import tone
-from tests.serializers.other_conversations import GENESYS_OPEN, client
+from tests.serializers.genesys_conversation import GENESYS_OPEN, client
 from trio_transports import AudioFrame, ConnectionClosed, EndFrame, InterruptionFrame, Session, TransportParams
 from trio_transports._nursery import open_services
 from trio_transports.serializers import FrameSerializer, Message

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.session.test_telephony import call
+from tests.session.calls import call
 from trio_transports import StartFrame
 from trio_transports.errors import RemoteProtocolError
 from trio_transports.serializers.protocol import CallSerializer, StartRefused

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from tests.session.calls import call
 from tests.session.helpers import CHUNK_BYTES, CHUNK_S, audio, params, pcm, seconds
-from tests.session.test_telephony import call
 from trio_transports import (
     AudioFrame,
     BotStartedSpeakingFrame,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serializers.other_conversations import SCRIPTS, Script
+from tests.serializers.other_conversations import SCRIPTS
+from tests.serializers.scripts import Script
 from trio_transports.frames import DTMFFrame, EndFrame, InterruptionFrame, MarkFrame
 from trio_transports.serializers.detect import PROVIDERS
 from trio_transports.serializers.lines.detection import LINES
