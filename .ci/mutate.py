@@ -54,7 +54,24 @@ _HEARING = [
     "tests/session/test_turn_end.py",
 ]
 _PACING = ["tests/foundation/test_schedule.py", "tests/session/test_clock.py"]
+_FRAMING = [
+    *(f"tests/foundation/test_{part}.py" for part in ("rfc6455", "upgrade", "closing")),
+    "tests/wire/test_contract.py",
+]
 NEAR = {
+    "hosting": [
+        "tests/hosting",
+        *(f"tests/real/asgi/test_asgi_{part}.py" for part in ("contract", "strict", "short_way")),
+    ],
+    "bus/outbox": ["tests/bus/test_outbox.py", "tests/bus/test_proxy.py"],
+    "bus/subscription": ["tests/bus/test_local_bus.py"],
+    "bus/codec": ["tests/bus/test_serializer.py"],
+    "wire/rfc6455": _FRAMING,
+    "wire/stream": _FRAMING,
+    "wire/memory": _FRAMING,
+    "wire/upgrade": _FRAMING,
+    "wire/accepting": ["tests/wire/accepting"],
+    "wire/asgi": ["tests/wire"],
     "audio/pacing": _PACING,
     "audio/recovery": _PACING,
     "session/inbound": _HEARING,

@@ -171,6 +171,22 @@ class TestGenesys:
         with pytest.raises(RemoteProtocolError, match="2 channels"):
             serializer.decode(b"odd")
 
+    @pytest.mark.parametrize(
+        "media", [STEREO, EXTERNAL, medium("L16", "external"), medium("L16", "external", "internal")]
+    )
+    def test_the_place_of_audio_is_counted_in_samples(self, media: str) -> None:
+        """Of however many bytes and channels a sample is; what could not be read does not count. Three packets."""
+        linear, channels = "L16" in media, media.count("ternal")
+        tracks = ("inbound", "internal") if channels == 2 else ("inbound",)
+        serializer = GenesysFrameSerializer(tracks=tracks, encodings=("L16", "PCMU"))
+        serializer.decode(client("open", 1, 0, offered(media)))
+        for number in range(3):
+            frames = serializer.decode(bytes(160 * channels * (2 if linear else 1)))
+            assert [frame.pts for frame in frames if isinstance(frame, AudioFrame)] == [number * 20_000_000] * channels
+            if channels * (1 + linear) > 1:
+                with pytest.raises(RemoteProtocolError):
+                    serializer.decode(b"odd")
+
     def test_linear(self) -> None:
         """L16 is taken where it is preferred, each way."""
         serializer = opened(encodings=("L16",))

@@ -124,8 +124,9 @@ async def test_a_closed_input_takes_nothing_more(autojump_clock: MockClock) -> N
         await session.input.aclose()
         for _ in range(2 * MAX_FRAMES):
             await peer.send(TextFrame(text="unheard"))
-        with pytest.raises(trio.ClosedResourceError):
-            await session.input.receive()
+        for _ in range(2):  # an error too is where others get their turn
+            with trio.testing.assert_checkpoints(), pytest.raises(trio.ClosedResourceError):
+                await session.input.receive()
         await session.output.send(TextFrame(text="goes on"))
         await peer.recorder.wait_for(TextFrame)
         assert session.is_connected
@@ -157,3 +158,13 @@ async def test_who_closes_the_input_is_told_so_after_the_session_too(autojump_cl
     for _ in range(2):
         with pytest.raises(trio.ClosedResourceError):
             await session.input.receive()
+
+
+async def test_the_end_of_the_input_is_a_checkpoint_each_time(autojump_clock: MockClock) -> None:
+    """A loop that tries to read on lets others have their turn."""
+    async with memory_session(params()) as (session, peer):
+        await peer.close()
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(3):
+            with trio.testing.assert_checkpoints(), pytest.raises(trio.EndOfChannel):
+                await session.input.receive()

@@ -67,7 +67,6 @@ def row(line: Line, *, proof: type | None = None, ends: type | None = None) -> R
         has_marks=line.mark is not None,
         has_clear=line.clear is not None,
         hears_digits=line.hears_digits,
-        sends_digits=line.digit is not None,
         ends_by_message=line.end is not None,
         proof=proof,
         ends=ends,

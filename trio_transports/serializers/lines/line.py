@@ -55,7 +55,6 @@ class Line:
     packet_ms: int | None = 20
     mark: Callable[[str, str], object] | None = None
     clear: Callable[[str], object] | None = None
-    digit: Callable[[str, str], object] | None = None
     end: Callable[[str], object] | None = None
     tracks: tuple[str, ...] = (CALLER,)
     hears_digits: bool = True

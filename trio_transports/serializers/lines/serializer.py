@@ -206,8 +206,6 @@ class LineSerializer(ABC):
                 if not self._is_open:
                     raise not_started("a mark")
                 return self._command(line.mark(stream, frame.mark))
-            case DTMFFrame() if line.digit is not None and self._is_open:
-                return self._command(line.digit(stream, frame.digit))
             case EndFrame() if line.end is not None and self._is_open:
                 return self._command(line.end(stream))
             case MessageFrame():
