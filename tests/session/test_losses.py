@@ -1,11 +1,16 @@
 """Connections that are lost once, twice and more often, and how often a client tries again."""
 
+from collections.abc import Sequence
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.session.test_failures import Line, on_a_line, reconnecting
-from trio_transports import ReconnectPolicy, TextFrame, TransportError
+from trio_transports import AudioFrame, Frame, ReconnectPolicy, TextFrame, TransportError
+from trio_transports.serializers.asterisk import AsteriskFrameSerializer
+from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.testing import ScriptedPeer
 from trio_transports.wire.dialling import Attempts
 
 LOSSES = pytest.mark.parametrize("losses", [1, 2, 3, 4])
@@ -89,3 +94,70 @@ async def test_a_lost_time_is_not_counted_as_stable(autojump_clock: MockClock) -
         await trio.sleep(1000)
     with pytest.raises(TransportError, match="gave up after 2 attempts"):
         attempts.next_delay_s(TransportError("refused"))
+
+
+MEDIA_START = '{"event":"MEDIA_START","connection_id":"c","channel":"c","format":"%s","optimal_frame_size":%d}'
+
+
+def audio_bytes(peer: ScriptedPeer) -> int:
+    return sum(len(message) for _, message in peer.messages if isinstance(message, bytes))
+
+
+class AnyWords:
+    """What a peer takes in that only looks at the messages."""
+
+    audio_format = None
+
+    def encode(self, frame: Frame) -> Sequence[str | bytes]:
+        return ()
+
+    def decode(self, message: str | bytes) -> Sequence[Frame]:
+        return ()
+
+
+@LOSSES
+@pytest.mark.parametrize("make", [AsteriskFrameSerializer, DetectingFrameSerializer])
+async def test_a_pause_ends_with_its_connection(
+    autojump_clock: MockClock, losses: int, make: type[AsteriskFrameSerializer | DetectingFrameSerializer]
+) -> None:
+    """What a peer asked for on a connection that is lost is not held to on the next, which begins with its start."""
+    line = Line(redial_s=0.05, serializer=AnyWords())
+    settings = reconnecting(serializer=make(), audio_out_auto_silence=False, audio_out_sample_rate=8000)
+    async with on_a_line(line, settings) as (session, _, _):
+        for loss in range(losses + 1):
+            await trio.sleep(1)
+            peer = line.peers[loss]
+            assert not audio_bytes(peer), "it has not said in which code yet"
+            await peer.send_raw(MEDIA_START % ("ulaw", 160))
+            await session.output.send(AudioFrame(audio=bytes(320 * 5), sample_rate=8000, num_channels=1))
+            await session.output.drain()
+            assert audio_bytes(peer) == 160 * 5
+            await peer.send_raw('{"event":"MEDIA_XOFF"}')
+            await trio.sleep(1)
+            await session.output.send(AudioFrame(audio=bytes(320 * 5), sample_rate=8000, num_channels=1))
+            await trio.sleep(1)
+            assert audio_bytes(peer) == 160 * 5
+            await session.output.interrupt()  # or it would be said on the next connection
+            if loss < losses:
+                peer.drop()
+
+
+@LOSSES
+async def test_each_connection_may_have_another_code(autojump_clock: MockClock, losses: int) -> None:
+    """A line that announces another code after a loss gets what is sent from then on in that."""
+    line = Line(redial_s=0.05, serializer=AnyWords())
+    codes = ["ulaw", "slin16", "alaw", "slin", "ulaw"]
+    bytes_each_20_ms = {"ulaw": 160, "alaw": 160, "slin16": 640, "slin": 320}
+    settings = reconnecting(serializer=AsteriskFrameSerializer(), audio_out_auto_silence=False)
+    async with on_a_line(line, settings) as (session, _, _):
+        for loss in range(losses + 1):
+            peer, size = line.peers[loss], bytes_each_20_ms[codes[loss]]
+            await peer.send_raw(MEDIA_START % (codes[loss], size))
+            await trio.sleep(1)
+            assert await session.output.write_audio(AudioFrame(audio=bytes(3200), sample_rate=16000, num_channels=1))
+            await session.output.drain()
+            sent = audio_bytes(peer)
+            assert sent in range(5 * size, 7 * size), codes[loss]
+            if loss < losses:
+                peer.drop()
+                await trio.sleep(1)

@@ -32,6 +32,7 @@ from .protocol import (
     FrameSerializer,
     HoldsBack,
     KeepsCoded,
+    KnowsConnection,
     KnowsStart,
     Message,
     Notices,
@@ -259,6 +260,12 @@ class DetectingFrameSerializer:
         """Whether the peer has asked for no audio for now."""
         found = self._found
         return found.is_paused if offers(found, Pausable) else False
+
+    def reconnected(self) -> None:
+        """Forget what the caller's dialect knew of a connection that is lost."""
+        found: object = self._found
+        if isinstance(found, KnowsConnection):
+            found.reconnected()
 
     @property
     def awaits_close(self) -> bool:

@@ -11,7 +11,9 @@ Rules
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, Self, TypeAlias, TypeGuard, TypeVar, final, runtime_checkable
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeGuard, TypeVar, final, runtime_checkable
+
+from attrs import fields
 
 from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
@@ -133,6 +135,20 @@ class Pausable(Protocol):
     @property
     def is_paused(self) -> bool:
         """Whether the peer has asked for no audio for now."""
+
+
+@runtime_checkable
+class KnowsConnection(Protocol):
+    """A dialect that knows something of the connection itself: its stream's name and code, a pause, numbers."""
+
+    def reconnected(self) -> None:
+        """Forget that: the connection was lost, and the peer begins anew on another. Settings stay."""
+
+
+def start_anew(serializer: Any, unused: object) -> None:  # noqa: ANN401 - of any attrs class
+    """Have an attrs object know what one that nobody has used knows: a way to write ``reconnected``."""
+    for known in fields(type(serializer)):
+        setattr(serializer, known.name, getattr(unused, known.name))
 
 
 @runtime_checkable

@@ -83,6 +83,10 @@ class Clock:
         self._is_open = True
         self.tick()
 
+    def shut(self) -> None:
+        """They may not, until it is opened again: there is a new connection. Who asked for a pause has gone."""
+        self._is_open = self._is_held = self.lets_pass = False
+
     def hold(self, held: bool) -> None:
         """Begin or end a pause that the peer asked for; rule 5. Said again, it changes nothing."""
         if held is self._is_held:

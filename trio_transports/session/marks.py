@@ -97,6 +97,12 @@ class DrainMarks:
         self._peer_plays = False
         self.settle()
 
+    def reconnected(self) -> None:
+        """The peer that was asked has gone; the next plays, and is asked anew."""
+        self._peer_plays = True
+        self._places.clear()
+        self.settle()
+
     def settle(self) -> None:
         """Tell everybody that there is nothing to wait for."""
         waiting, self._waiting = self._waiting, {}

@@ -168,8 +168,15 @@ class Outbound:
         await self._ready.wait()
 
     def reconnected(self) -> None:
-        """Drop what was queued before the connection was lost and is stale by now."""
+        """Drop what was queued before the connection was lost and is stale by now.
+
+        Nothing is said before the dialect can address its new peer.
+        """
         self.outbox.drop_paced()
+        self.marks.reconnected()
+        self.clock.shut()
+        if self._ready.is_set():
+            self._ready = trio.Event()
         for track in self.tracks.values():
             track.drop_older_than(max_stale_s(self.params))
         self.screens.reconnected()

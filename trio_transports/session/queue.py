@@ -44,6 +44,11 @@ class AudioQueue:
     def __attrs_post_init__(self) -> None:
         self.chunker = Chunker(self.form.size_bytes)
 
+    def follow(self, before: "AudioQueue") -> None:
+        """Go on where another ended, from which all audio is gone."""
+        self.pushed = self.taken = self.written = self.push_began = before.pushed
+        self.marks = before.marks
+
     @property
     def queued_s(self) -> float:
         return self.chunker.pending_bytes / self.form.bytes_per_second

@@ -4,7 +4,8 @@ Rules
 1. It always drains, and never waits for the handler. What it waits for is bounded: audio that is worked on slowly, and
    a peer that has not read the answers it is owed.
 2. A connection that was lost is dialled again while the session is open, if the server did not mean to end the call.
-   Each loss has a scope of its own, which whatever closes the session cancels.
+   Each loss has a scope of its own, which whatever closes the session cancels. What the dialect knew of the lost
+   connection is forgotten: a pause that its peer asked for, and in which code and stream it is to be spoken to.
 3. It returns how the last connection ended.
 4. A wire may hand a message over in another task, which reads for several: so what is done with it at once waits for
    nothing, and what has to be waited for is waited for here.
@@ -20,7 +21,7 @@ import trio
 from attrs import define, field
 
 from ..errors import ConnectionClosed, Ending, TransportError
-from ..serializers.protocol import Message, Pausable, Replies
+from ..serializers.protocol import KnowsConnection, Message, Pausable, Replies
 from ..wire.protocol import HandsOver, SharesAlarms, Wire
 from .broadcast import Broadcast
 from .parts import Parts
@@ -85,8 +86,12 @@ class Receiving:
         self.wire, parts.life.redialling = wire, None
         self.heard_at_s = trio.current_time()
         parts.counters.reconnects += 1
+        if isinstance(parts.serializer, KnowsConnection):
+            parts.serializer.reconnected()
         parts.outbound.reconnected()
         self._attach(wire)
+        self._reply()
+        parts.outbound.open_when_ready()
 
     def _attach(self, wire: Wire) -> None:
         wakes_at = wire.alarm_s if isinstance(wire, SharesAlarms) else None

@@ -159,7 +159,11 @@ class Run:
         """End the provider's call as well, once, within ``hang_up_timeout``."""
         params, announced, serializer = self._parts.params, self.session.start, self._parts.serializer
         call = params.hang_up
-        if call is None or self._has_hung_up or (isinstance(serializer, AwaitsStart) and not serializer.is_ready):
+        if (
+            call is None
+            or self._has_hung_up
+            or (announced is None and isinstance(serializer, AwaitsStart) and not serializer.is_ready)
+        ):
             return  # without a start there was no call
         self._has_hung_up = True
         limit = trio.CancelScope(shield=True, deadline=trio.current_time() + params.hang_up_timeout)

@@ -69,12 +69,16 @@ class Track:
         self.schedule.sample_rate = settings.format.sample_rate
 
     def reshape(self, settings: TrackSettings) -> None:
-        """Take the form that the dialect learned from the peer's start message, before anything was queued."""
+        """Take the form that the dialect learned from the peer's start message.
+
+        Audio that was queued for an earlier connection's, which is another, is lost with that.
+        """
         if settings != self.gap.settings:
-            self.departure.blend.stop()
-            self.intake.stop()
+            before = self.queue
+            self.stop()
             self.gap.settings = settings
             self._shape()
+            self.queue.follow(before)
 
     @property
     def format(self) -> AudioFormat:

@@ -43,7 +43,7 @@ from ...frames import (
 from ..codec import MAX_DEPTH, WHOLE, check_depth, dumps, loads_of_any_depth
 from ..coded import CodedAudio, Losses
 from ..converters import quick_base64, to_base64
-from ..protocol import Message, StartRefused
+from ..protocol import Message, StartRefused, start_anew
 from .line import Announcement, Coding, Line, check_id
 from .messages import CALLER, OWN_VOICE, LineDtmf, Mark, Media, Stop, number, pts_of
 
@@ -186,6 +186,15 @@ class LineSerializer(ABC):
     def fresh(self) -> Self:
         """One with the same settings for another call."""
         return evolve(self, stream_id=self._given_stream_id) if self.line.names_streams else evolve(self)
+
+    def reconnected(self) -> None:
+        """Forget what was known of a connection that is lost: the next begins with its own start message."""
+        bitrate, keeps_coded = self._bitrate, self._coded is not None
+        start_anew(self, self.fresh())
+        if bitrate is not None:
+            self.use_bitrate(bitrate)
+        if keeps_coded:
+            self.keep_coded()
 
     # Out
 

@@ -46,7 +46,7 @@ from ....frames import (
 )
 from ...codec import WHOLE, loads
 from ...converters import mismatch
-from ...protocol import Message, StartRefused
+from ...protocol import Message, StartRefused, start_anew
 from ..messages import CALLER
 from ..serializer import PACKET_MS_RULE, key_pressed, not_started
 from .messages import (
@@ -158,6 +158,10 @@ class GenesysFrameSerializer:
     def fresh(self) -> "GenesysFrameSerializer":
         """One with the same settings for another call."""
         return evolve(self)
+
+    def reconnected(self) -> None:
+        """Forget what was known of a connection that is lost: the next begins with its own open message."""
+        start_anew(self, self.fresh())
 
     # Out
 
