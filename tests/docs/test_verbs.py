@@ -18,7 +18,7 @@ VERBS = {
     "WebSocketProxyServer": "accepts events is_connected main on_bus_message on_end on_worker_ready shut_down"
     " statistics tap",
     "LineSerializer": "audio_format coded decode encode fresh has_marks held_ms is_ready keep_coded"
-    " max_message_bytes use_bitrate",
+    " max_message_bytes reconnected use_bitrate",
 }
 """What is made by the library, or is the base of what a user makes."""
 
