@@ -34,6 +34,21 @@ def sentence(rate: int) -> bytes:
     return pcm(total)
 
 
+@pytest.mark.parametrize("noise_dbfs", [None, -60, -50])
+@pytest.mark.parametrize("rate", RATES)
+def test_energy_knows_when_a_sound_ended(rate: int, noise_dbfs: float | None) -> None:
+    """To two milliseconds, wherever in the analyzer's 16 it ends, in pieces of any size."""
+    for shift_s in (0.0, 0.003, 0.007, 0.011, 0.015):
+        voice = vowel(rate, 0.6 + shift_s)
+        total = np.zeros(round(2.2 * rate)) if noise_dbfs is None else white(round(2.2 * rate), noise_dbfs)
+        total[rate : rate + len(voice)] += voice
+        ended_s = (rate + np.flatnonzero(np.abs(voice) > np.abs(voice).max() / 30)[-1]) / rate
+        for size in (len(total), rate // 50):
+            *_, last = heard(energy(), rate, pcm(total), (size,) * (len(total) // size))
+            assert isinstance(last, SpeechStopped)
+            assert last.at_s == pytest.approx(ended_s, abs=0.002)
+
+
 @both
 @pytest.mark.parametrize("rate", RATES)
 def test_silence_hum_and_noise_are_no_speech(make: Make, rate: int) -> None:

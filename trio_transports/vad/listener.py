@@ -7,8 +7,12 @@ Rules
    It rises at once and falls by ``_RELEASE_DB_PER_S``, so weak sounds between loud ones count as loud.
 3. A window has speech when its confidence and its volume reach the parameters. While somebody speaks,
    ``_HYSTERESIS`` less confidence will do, so speech does not flicker at the threshold.
+4. Windows are long, and overlap: that speech is in the last of them is known to 16 ms. Where in it the sound ended is
+   looked up when a window without speech follows, to the millisecond: the last one whose level is nearer, in decibels,
+   to what was loudest just before than to what is there now, and no more than ``_TAIL_DB`` below the former.
 """
 
+from collections import deque
 from collections.abc import Callable
 from math import log10
 from typing import Final, final
@@ -18,14 +22,16 @@ import numpy.typing as npt
 from attrs import define, field
 
 from ..audio.resample import Resampler
-from .analyzer import SpeechEvent, VADParams
-from .machine import SpeechMachine
+from .analyzer import SpeechEvent, SpeechStopped, VADParams
+from .machine import SpeechMachine, State
 
 Samples = npt.NDArray[np.float32]
 
 _HYSTERESIS: Final = 0.15
 _RELEASE_DB_PER_S: Final = 60.0
 _QUIETEST_DB: Final = -100.0
+_TAIL_DB: Final = 30.0
+_PAST_HOPS: Final = 4
 _INT16: Final = np.dtype("<i2")
 _SCALE: Final = np.float32(1 / 32768)
 
@@ -51,6 +57,9 @@ class Listener:
     _at: int = field(init=False)  # where the next window's hop begins, in samples at the listening rate
     _level_db: float = field(init=False, default=_QUIETEST_DB)
     _offset: float = field(init=False)
+    _past: "deque[Samples]" = field(init=False, factory=lambda: deque(maxlen=_PAST_HOPS))
+    _ended_s: float = field(init=False, default=0.0)
+    """Where the sound of the last speech ended; rule 4."""
 
     def __attrs_post_init__(self) -> None:
         self._rate = listening_rate(self.sample_rate)
@@ -73,15 +82,33 @@ class Listener:
         start = 0
         while len(waiting) - start >= window:
             samples = waiting[start : start + window]
-            has_speech = self._believes(judge(samples), samples[window - hop :])
+            self._past.append(samples[window - hop :])
+            has_speech = self._believes(judge(samples), self._past[-1])
             begin = self._at - self._offset
+            may_have_ended = self._machine.state is State.SPEAKING and not has_speech
             event = self._machine.step(has_speech, max(begin, 0.0) / rate, max(begin + hop, 0.0) / rate)
+            if may_have_ended:
+                self._ended_s = self._end_of_sound(begin)
             if event is not None:
-                events.append(event)
+                events.append(SpeechStopped(self._ended_s) if isinstance(event, SpeechStopped) else event)
             start += hop
             self._at += hop
         self._waiting = waiting[start:]
         return events
+
+    def _end_of_sound(self, latest: float) -> float:
+        """Rule 4; ``latest`` is where the last window with speech ends, in samples."""
+        size = self._rate // 1000
+        blocks = np.concatenate(self._past).reshape(-1, size)
+        levels_db = 10 * np.log10(np.einsum("ij,ij->i", blocks, blocks) / size + 1e-10)
+        now = self.hop // size
+        if len(levels_db) == now:
+            return max(latest, 0.0) / self._rate
+        loudest_db, now_db = float(levels_db[:-now].max()), float(levels_db[-now:].mean())
+        needed_db = max((loudest_db + now_db) / 2, loudest_db - _TAIL_DB)
+        after = len(levels_db) - 1 - int(np.flatnonzero(levels_db >= needed_db)[-1])
+        sound = self._at + self.hop - after * size - self._resampler.delay_s * self._rate
+        return max(min(max(sound, latest - self.window), latest), 0.0) / self._rate
 
     def _believes(self, confidence: float, new: Samples) -> bool:
         power = float(np.dot(new, new)) / len(new) - (float(new.sum()) / len(new)) ** 2

