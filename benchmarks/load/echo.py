@@ -145,15 +145,15 @@ class Echo:
     def _wait_for_the_rest(self) -> tuple[int, bool]:
         """How many chunks never came back, and whether the server was idle when they were given up."""
         deadline = time.monotonic() + self._job.grace_s
-        progress_at, cpu_ns = time.monotonic(), self._job.target.cpu_ns()
+        progress_at, busy_ns = time.monotonic(), self._job.target.busy_ns()
         while self._missing() and (now := time.monotonic()) < deadline:
             if now - progress_at > STALL_S:
-                used_s = (self._job.target.cpu_ns() - cpu_ns) / 1e9
+                used_s = (self._job.target.busy_ns() - busy_ns) / 1e9
                 return self._missing(), used_s < BUSY * (now - progress_at)
             before = self.received
             self._turn(0.1)
             if self.received != before:
-                progress_at, cpu_ns = time.monotonic(), self._job.target.cpu_ns()
+                progress_at, busy_ns = time.monotonic(), self._job.target.busy_ns()
         return self._missing(), False
 
     def _missing(self) -> int:

@@ -41,6 +41,10 @@ class Target:
         """How long any of it was ready to run and had to wait for a core, so far."""
         return sum(map(waited_ns, self.pids))
 
+    def busy_ns(self) -> int:
+        """How long it worked, or would have: a server that waits for a core has something to do."""
+        return self.cpu_ns() + self.waited_ns()
+
     def memory_bytes(self) -> int:
         return sum(map(private_bytes, self.pids))
 

@@ -91,14 +91,14 @@ def playback(job: PlaybackJob) -> Outcome:
         at_end_ns = 0
         while any(check.expected < wanted for check in listening.checks) and time.monotonic() < give_up:
             if not at_end_ns and time.monotonic() > give_up - 1:
-                at_end_ns = job.target.cpu_ns()
+                at_end_ns = job.target.busy_ns()
             listening.listen(min(give_up, time.monotonic() + 0.05))
         took_s = time.monotonic() - start
         now_ns = job.target.cpu_ns()
         server_s = (now_ns - before_ns) / 1e9
         load_s = (time.process_time_ns() - load_before_ns) / 1e9
         missing = sum(wanted - check.expected for check in listening.checks)
-        idle = (now_ns - at_end_ns) / 1e9 < BUSY
+        idle = (job.target.busy_ns() - at_end_ns) / 1e9 < BUSY
         if missing and idle:
             listening.faults.lost += missing
             listening.faults.add(f"{missing} of {wanted * job.sessions} chunks were not played")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from benchmarks.load import jobs
 from benchmarks.load.__main__ import read_job, write_job
 from benchmarks.load.echo import percentile, phases_ns
 from benchmarks.load.jobs import ChurnJob, EchoJob, HoldJob, InterruptionJob, Job, PlaybackJob, Target
@@ -82,3 +83,12 @@ def test_jobs_cross_a_pipe(job: Job) -> None:
 def test_a_port_for_each_session() -> None:
     """Sessions go round the ports of a server that takes one client on each."""
     assert [TARGET.port(session) for session in range(3)] == [4001, 4002, 4001]
+
+
+def test_a_server_that_waits_for_a_core_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has not answered is late, not lost: time that somebody else had counts as work, of all its processes."""
+    cpu_ns, waited_ns = {1: 5, 2: 7}, {1: 1000, 2: 2000}
+    monkeypatch.setattr(jobs, "process_cpu_ns", cpu_ns.__getitem__)
+    monkeypatch.setattr(jobs, "waited_ns", waited_ns.__getitem__)
+    assert Target(ports=(1,), pid=9, workers=(1, 2)).busy_ns() == 3012
+    assert Target(ports=(1,), pid=2).busy_ns() == 2007
