@@ -78,7 +78,7 @@ def field_docs(cls: type) -> dict[str, str]:
 
 def value_doc(module: str, name: str) -> tuple[str, str]:
     """The text under a value that a module holds, or imports, and what the value is in the source."""
-    for statement in _statements(module):
+    for statement in _with_imports_for_checkers(_statements(module)):
         match statement:
             case ast.ImportFrom() if any(name == (one.asname or one.name) for one in statement.names):
                 is_package = hasattr(sys.modules[module], "__path__")
@@ -91,6 +91,16 @@ def value_doc(module: str, name: str) -> tuple[str, str]:
             ):
                 return dict(_texts(_statements(module))).get(name, ""), ast.unparse(statement.value)
     return "", ""
+
+
+def _with_imports_for_checkers(statements: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """And what stands under ``if TYPE_CHECKING``: there a package writes what it imports when it is named."""
+    for statement in statements:
+        match statement:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                yield from statement.body
+            case _:
+                yield statement
 
 
 def definition(value: object) -> ast.stmt | None:

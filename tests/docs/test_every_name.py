@@ -188,7 +188,7 @@ def test_all_is_what_is_there(path: str) -> None:
     assert sorted(set(module.__all__)) == sorted(module.__all__)
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
     source = inspect.getsource(module)
-    assert set(re.findall(r"^from \.\S+ import (\w+) as \1$", source, re.M)) <= set(module.__all__)
+    assert set(re.findall(r"^ *from \.\S+ import (\w+) as \1$", source, re.M)) <= set(module.__all__)
 
 
 def test_each_package_is_public_or_not() -> None:

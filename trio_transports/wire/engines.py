@@ -1,4 +1,4 @@
-"""The WebSocket engines to choose from, by name."""
+"""The WebSocket engines to choose from, by name. Each is imported when it is chosen, with what it needs."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -6,7 +6,6 @@ from typing import Final, Protocol, final
 
 from attrs import frozen
 
-from . import direct, trio_websocket
 from .answering import Admit, Plain, nothing
 from .protocol import Wire
 from .settings import WireSettings
@@ -55,14 +54,16 @@ class Engine:
     accept: Accept
 
 
-ENGINES: Final = {
-    "trio-websocket": Engine(trio_websocket.connect_wire, trio_websocket.accept_wire),
-    "direct": Engine(direct.connect_wire, direct.accept_wire),
-}
+ENGINES: Final = ("trio-websocket", "direct")
 
 
 def engine_named(name: str) -> Engine:
-    try:
-        return ENGINES[name]
-    except KeyError:
-        raise ValueError(f"there is no engine {name!r}: choose one of {', '.join(map(repr, ENGINES))}") from None
+    if name == "trio-websocket":
+        from . import trio_websocket
+
+        return Engine(trio_websocket.connect_wire, trio_websocket.accept_wire)
+    if name == "direct":
+        from . import direct
+
+        return Engine(direct.connect_wire, direct.accept_wire)
+    raise ValueError(f"there is no engine {name!r}: choose one of {', '.join(map(repr, ENGINES))}")

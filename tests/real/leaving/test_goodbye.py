@@ -16,7 +16,7 @@ from trio_transports import Session
 from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.wire import Wire
-from trio_transports.wire.engines import ENGINES
+from trio_transports.wire.engines import ENGINES, engine_named
 from trio_transports.wire.settings import WireSettings
 
 PARAMS = {"serializer": JSONFrameSerializer(), "close_timeout": 2}
@@ -110,7 +110,9 @@ async def test_a_client_that_writes_meanwhile_reads_the_goodbye_before_the_reset
             settings = WireSettings(ping_interval_s=None)
             with trio.fail_after(20):
                 async with (
-                    ENGINES[engine].connect(stream, url="ws://x/", host="x", resource="/", settings=settings) as wire,
+                    engine_named(engine).connect(
+                        stream, url="ws://x/", host="x", resource="/", settings=settings
+                    ) as wire,
                     trio.open_nursery() as nursery,
                 ):
                     await wire.send("a word")  # the server waits for one, and this side will wait for the server

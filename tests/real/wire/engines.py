@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from trio_transports.wire import Peer, Wire
-from trio_transports.wire.engines import ENGINES, Engine
+from trio_transports.wire.engines import Engine, engine_named
 from trio_transports.wire.refusal import Refusal
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.stream import TCPStream
@@ -93,7 +93,7 @@ async def server_and_peer(engine: str) -> AsyncIterator[tuple[Wire, trio.SocketS
         done, wires = trio.Event(), list[Wire]()
 
         async def serve(task_status: trio.TaskStatus[None]) -> None:
-            async with ENGINES[engine].accept(far, admit=everybody, settings=settings) as wire:
+            async with engine_named(engine).accept(far, admit=everybody, settings=settings) as wire:
                 wires.append(wire)
                 task_status.started()
                 await done.wait()

@@ -10,7 +10,7 @@ from trio_transports import ConnectionClosed, HandshakeRejected, TransportError
 from trio_transports.wire import Peer
 from trio_transports.wire.dialling import Address
 from trio_transports.wire.direct import accept_wire, connect_wire
-from trio_transports.wire.engines import ENGINES
+from trio_transports.wire.engines import ENGINES, engine_named
 from trio_transports.wire.refusal import Refusal
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.sockets import reset_socket
@@ -162,7 +162,7 @@ async def test_a_broken_frame_is_an_error(engine: str) -> None:
 
         @nursery.start_soon
         async def serve() -> None:
-            async with ENGINES[engine].accept(far, admit=everybody, settings=WireSettings()) as wire:
+            async with engine_named(engine).accept(far, admit=everybody, settings=WireSettings()) as wire:
                 with pytest.raises(ConnectionClosed) as caught:
                     await wire.receive()
                 assert (caught.value.code, caught.value.initiator) == (1002, "error")
@@ -184,5 +184,7 @@ async def test_a_server_that_has_gone_before_it_is_asked(engine: str, says: byte
         await far.send_all(says)
         reset_socket(far)
         with trio.fail_after(5), pytest.raises(TransportError):
-            async with ENGINES[engine].connect(near, url="ws://x/", host="x", resource="/", settings=WireSettings()):
+            async with engine_named(engine).connect(
+                near, url="ws://x/", host="x", resource="/", settings=WireSettings()
+            ):
                 pass

@@ -11,7 +11,7 @@ import trustme
 from tests.real.wire.engines import wire_pair
 from trio_transports.testing import check_wire
 from trio_transports.wire import Wire
-from trio_transports.wire.engines import ENGINES
+from trio_transports.wire.engines import ENGINES, engine_named
 
 
 def tls_contexts() -> tuple[SSLContext, SSLContext]:
@@ -28,7 +28,7 @@ async def test_plain(client: str, server: str) -> None:
 
     @asynccontextmanager
     async def pair(*, max_message_bytes: int) -> AsyncIterator[tuple[Wire, Wire]]:
-        async with wire_pair(ENGINES[client], ENGINES[server], max_message_bytes=max_message_bytes) as wires:
+        async with wire_pair(engine_named(client), engine_named(server), max_message_bytes=max_message_bytes) as wires:
             yield wires
 
     await check_wire(pair)
@@ -42,8 +42,8 @@ async def test_tls(engine: str) -> None:
     @asynccontextmanager
     async def pair(*, max_message_bytes: int) -> AsyncIterator[tuple[Wire, Wire]]:
         async with wire_pair(
-            ENGINES[engine],
-            ENGINES[engine],
+            engine_named(engine),
+            engine_named(engine),
             max_message_bytes=max_message_bytes,
             server_ssl=server_ssl,
             client_ssl=client_ssl,

@@ -1,0 +1,46 @@
+"""What a package re-exports, imported when it is first named (PEP 562): a program loads only what it uses.
+
+Rules
+1. A package writes its names three times: as imports under ``TYPE_CHECKING``, which type checkers and editors read, in
+   ``__all__``, and as the ``homes`` of ``lazily``, which Python reads. ``tests/foundation/test_lazy.py`` holds them
+   equal, and that no name is one of the package's modules too: importing that would put it in the name's place.
+2. A name that was found stays in the package: the second time costs what a name costs.
+3. Threads may meet here. The import system has one of them load a module, and both find the same value in it.
+4. A module of the package is found by its name as well, as it was when the package loaded its modules at once.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+_NOT_LISTED: Final = frozenset({"TYPE_CHECKING", "lazily"})
+
+
+def lazily(
+    package: str, homes: Mapping[str, str], *, explained_by: str = ""
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Make ``__getattr__`` and ``__dir__`` of a package.
+
+    ``homes`` has for each module, as ``import_module`` takes it, the names that it gives, with spaces between.
+    ``explained_by`` is a module whose ``explain_import`` raises what answers for a name that there is not.
+    """
+    home_of = {name: home for home, names in homes.items() for name in names.split()}
+
+    def find(name: str) -> Any:  # noqa: ANN401 - whatever has that name
+        home = home_of.get(name)
+        if home is not None:
+            value = getattr(import_module(home, package), name)
+            setattr(sys.modules[package], name, value)
+            return value
+        if not name.startswith("_") and find_spec(f"{package}.{name}") is not None:
+            return import_module(f"{package}.{name}")
+        if explained_by:
+            import_module(explained_by, package).explain_import(name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *home_of} - _NOT_LISTED)
+
+    return find, names
