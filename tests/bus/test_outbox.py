@@ -143,3 +143,18 @@ async def test_cancelling_a_take_loses_nothing(autojump_clock: trio.testing.Mock
         scope.cancel()
         await outbox.take(1)
     assert await written(outbox) == ["a"]
+
+
+def test_what_is_taken_for_good_leaves_in_the_same_order() -> None:
+    """One by one, each once, whichever kinds there are; it waits no longer, and is not put back."""
+    for names in (["a", "1"], ["a", "b"], ["1", "2"], []):
+        outbox = Outbox()
+        for name in names:
+            outbox.put(system(name) if name.isdigit() else data(name))
+        taken = []
+        while (waiting := outbox.take_now()) is not None:
+            taken.append(waiting.data.decode())
+            assert len(outbox) == len(names) - len(taken) == outbox.waiting_bytes
+        assert taken == sorted(names)
+        outbox.put_back()
+        assert not outbox

@@ -159,3 +159,16 @@ def test_none_is_kept_for_ever() -> None:
     assert given == 3000 - MAX_WAITING
     assert len(jitter.flush()) == MAX_WAITING
     assert counters.audio_in_late == 0
+
+
+@pytest.mark.parametrize(("early_ns", "is_late"), [(1_000_000, False), (1_000_001, True)])
+def test_times_are_told_in_whole_milliseconds(early_ns: int, is_late: bool) -> None:
+    """A frame whose place is a millisecond before it should be is the next one; a moment more, and it is too late."""
+    counters = Counters()
+    jitter = JitterBuffer(0.1, counters, list[str]().append)
+    jitter.put(numbered(0), 0.0)
+    assert len(jitter.ready(0.1)) == 1
+    second = AudioFrame(audio=bytes(2 * SAMPLES), sample_rate=RATE, pts=round(FRAME_S * 1e9) - early_ns)
+    jitter.put(second, 0.11)
+    assert counters.audio_in_late == is_late
+    assert (second in jitter.ready(0.13)) is not is_late
