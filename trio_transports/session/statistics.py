@@ -12,7 +12,10 @@ from .._documented import documented
 @final
 @define(eq=False)
 class Counters:
-    """Every counter starts at zero. Durations are seconds; ``messages`` are WebSocket messages."""
+    """Every counter starts at zero. Durations are seconds; ``messages`` are WebSocket messages.
+
+    A record of counts, which is why it has so many fields: nothing works on them together.
+    """
 
     messages_received: int = 0
     bytes_received: int = 0
@@ -49,7 +52,10 @@ class Counters:
 @final
 @frozen(kw_only=True)
 class Statistics:
-    """A snapshot, as ``session.statistics()`` gives it. ``bytes`` of text messages are their characters."""
+    """A snapshot, as ``session.statistics()`` gives it. ``bytes`` of text messages are their characters.
+
+    A record of counts, and so one class however many there are.
+    """
 
     duration_s: float = 0.0
     """Seconds since the session began; it stands still once the session has ended."""
