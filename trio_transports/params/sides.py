@@ -86,8 +86,8 @@ class WebsocketServerParams(_AcceptingParams):
     share_wakes: bool = field(default=True, validator=checks.flag)
     """Whether what comes from several callers within 2 ms is read at one waking of the process. It is done only while
     more than 15 callers are heard in 20 ms: then a frame costs less CPU, and takes a millisecond longer on average.
-    With fewer nothing waits. Audio that is played to more than 15 callers leaves up to 5 ms early, at wakes that they
-    share; each keeps its even pace. TLS callers are read one by one, as all are where there is no epoll (it is
+    With fewer nothing waits. Audio that is played to more than 15 callers leaves up to 2.5 ms early, at wakes that
+    they share; each keeps its even pace. TLS callers are read one by one, as all are where there is no epoll (it is
     Linux's)."""
 
 

@@ -12,8 +12,9 @@ Rules
 5. Whoever closes the socket leaves its seat first; a reader there wakes with ``trio.ClosedResourceError``.
 6. Where there is no epoll, no descriptor left for one, or where time is not the machine's own (``trio.testing``), there
    is nothing to share, and sockets are waited for one by one as ever. So they are once the sharing has ended.
-7. Alarms are shared as well: while more than ``BUSY_SOCKETS`` have a seat, what may leave up to ``EARLY_S`` before its
-   time wakes at a multiple of it. A chunk's length is one too, so each session keeps its own even pace.
+7. Alarms are shared as well: while more than ``BUSY_SOCKETS`` have a seat, what may leave a little before its time
+   wakes at a multiple of ``ALARMS_S``. A chunk's length is one too, so each session keeps its own even pace. Those of
+   one moment wake in the order of their own times: each in its own place every time.
 """
 
 import select
@@ -32,11 +33,14 @@ from ..audio.recovery import EARLY_S
 
 HOLD_S: Final = 0.002
 WINDOW_S: Final = 0.02
+ALARMS_S: Final = EARLY_S / 2
+"""More at a time would be late by each other: at 5 ms sixty sessions were off by 130 ppm over eight seconds."""
 BUSY_SOCKETS: Final = 15
 """Heard in a window: one and a half for each time that a wake is held back."""
 _STALE_S: Final = 3 * WINDOW_S
 """What was counted so long ago says nothing about now."""
 _ROUNDING_S: Final = 1e-6
+_IN_ORDER: Final = 1e-4
 _READABLE: Final = 1
 """EPOLLIN, which ``select`` names only where there is epoll."""
 
@@ -161,7 +165,9 @@ class SharedWakes:
         """When to wake for what is due then, and may leave a little earlier; rule 7."""
         if self._seated <= BUSY_SOCKETS or self.has_ended:
             return due_s
-        return (due_s + _ROUNDING_S) // EARLY_S * EARLY_S
+        shared_s = (due_s + _ROUNDING_S) // ALARMS_S * ALARMS_S
+        # In the order of their own times: in another order each time, each would be late by another time.
+        return shared_s + (due_s - shared_s) * _IN_ORDER
 
     def watch(self, descriptor: int, seat: Seat) -> None:
         self._seats[descriptor] = seat
