@@ -79,6 +79,11 @@ NEAR = {
     "session/eye": ["tests/session/test_eye.py"],
     "session/jitter": ["tests/session/test_jitter.py", "tests/session/test_opus_losses.py"],
     "session/unread": _HEARING,
+    "session": [
+        *(f"tests/session/test_{part}.py" for part in ("clock", "output", "edges", "endings", "heard", "replies")),
+        *(f"tests/session/test_{part}.py" for part in ("loudness", "pictures", "screens", "counters", "failures")),
+        "tests/session/test_uninterruptible.py",
+    ],
     "serializers/lines": [
         *(f"tests/serializers/test_{part}.py" for part in ("lines", "other_lines", "telephony", "opus", "detect")),
         "tests/session/test_lines_ask.py",

@@ -44,7 +44,7 @@ class CodedAudio:
     def made_up(self, duration_s: float, at_ns: int | None = None) -> AudioFrame:
         """What the decoder makes up for so long a time without packets; it is empty where there was none before."""
         form, conceal, pcm = self.decoder.format, self.decoder.conceal, b""
-        size_bytes = form.size_bytes(max(1, round(duration_s * form.sample_rate)))
+        size_bytes = form.size_bytes(form.samples_in(duration_s))
         while len(pcm) < size_bytes:
             piece = b"" if conceal is None else conceal()
             if not piece:

@@ -139,7 +139,10 @@ class JitterBuffer:
             frame = self._repeat(last, left_s)
         else:
             frame = last.made_up(min(left_s, last.duration_s), self._next_ns)
-        self._concealed_s += frame.duration_s or CONCEAL_S  # a decoder that can make up nothing is not asked again
+        if not frame.audio:  # less than a sample is left, or the decoder can make up nothing: it is over
+            self._concealed_s = CONCEAL_S
+            return []
+        self._concealed_s += frame.duration_s
         self._next_ns += round(frame.duration_s * _NS)
         self._counters.audio_in_concealed_s += frame.duration_s
         return [frame]
@@ -147,7 +150,7 @@ class JitterBuffer:
     def _repeat(self, last: AudioFrame, left_s: float) -> AudioFrame:
         """The last frame again, in the next part of its fading away."""
         pcm = np.frombuffer(last.audio, "<i2").reshape(-1, last.num_channels)
-        pcm = pcm[: max(1, min(len(pcm), round(left_s * last.sample_rate)))]
+        pcm = pcm[: round(left_s * last.sample_rate)]
         gains = 1 - (self._concealed_s + np.arange(len(pcm)) / last.sample_rate) / CONCEAL_S
         faded = np.rint(pcm * np.clip(gains, 0, 1).reshape(-1, 1)).astype("<i2").tobytes()
         return checked_audio_frame(faded, last.sample_rate, last.num_channels, self._next_ns, last.destination)
