@@ -158,3 +158,21 @@ def test_what_is_taken_for_good_leaves_in_the_same_order() -> None:
         assert taken == sorted(names)
         outbox.put_back()
         assert not outbox
+
+
+async def test_who_waits_for_something_to_write_hears_of_what_is_begun(autojump_clock: trio.testing.MockClock) -> None:
+    """It gets nothing then: the connection is to be left to finish that first. Twice."""
+    outbox = Outbox()
+    for _ in range(2):
+        taken: list[list[Waiting]] = []
+
+        async def take(taken: list[list[Waiting]]) -> None:
+            taken.append(await outbox.take(1))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take, taken)
+            await trio.testing.wait_all_tasks_blocked()
+            assert taken == []
+            outbox.begun()
+        assert taken == [[]]
+        outbox.flushed()

@@ -5,9 +5,10 @@ import trio
 from trio.testing import MockClock
 
 from trio_transports.errors import ConnectionClosed
-from trio_transports.wire import Wire
+from trio_transports.wire import Peer, Wire
 from trio_transports.wire.accepting.rates import BURST_S, rated
 from trio_transports.wire.memory import memory_wire_pair
+from trio_transports.wire.protocol import SendsNow
 
 
 async def received(wire: Wire) -> tuple[int, ConnectionClosed]:
@@ -90,3 +91,22 @@ async def test_without_limits_a_wire_is_itself() -> None:
     """Nothing stands between, and nothing is paid."""
     near, _ = memory_wire_pair()
     assert rated(near) is near
+
+
+@pytest.mark.parametrize("message", ["text", b"bytes"])
+async def test_what_is_written_at_once_is_told_as_the_wire_tells_it(message: str | bytes) -> None:
+    """A wire that can write at once still can; what it says of it is handed on, until it is closed. Twice."""
+    near, far = memory_wire_pair(sends_now=True, buffer_messages=2)
+    wire = rated(near, max_messages_per_second=5.0)
+    assert isinstance(wire, SendsNow)
+    assert isinstance(near, SendsNow)
+    assert [wire.send_now(message) for _ in range(4)] == [True, True, None, False]
+    assert [await far.receive() for _ in range(2)] == [message] * 2
+
+
+async def test_each_end_of_a_memory_wire_sees_its_own_peer() -> None:
+    """The one it is given, or one that is called memory."""
+    for near, far in ((None, None), (Peer(address="a"), None), (None, Peer(address="b"))):
+        first, second = memory_wire_pair(near=near, far=far)
+        assert first.peer.address == ("memory" if near is None else "a")
+        assert second.peer.address == ("memory" if far is None else "b")
