@@ -53,7 +53,7 @@ _HEARING = [
     "tests/session/test_opus_losses.py",
     "tests/session/test_turn_end.py",
 ]
-_PACING = ["tests/audio/test_recovery.py", "tests/foundation/test_schedule.py", "tests/session/test_clock.py"]
+_PACING = ["tests/audio/test_recovery.py", "tests/foundation/test_schedule.py"]
 _FRAMING = [
     *(f"tests/foundation/test_{part}.py" for part in ("rfc6455", "upgrade", "closing")),
     "tests/wire/test_contract.py",

@@ -67,6 +67,8 @@ async def test_it_gets_in_when_it_was_told_to_come(rate: float, autojump_clock: 
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("2001:db8:1:2::ffff", "2001:db8:1:2::"),
         ("fe80::1%eth0", "fe80::"),
+        ("64:ff9b::c000:201", "192.0.2.1"),
+        ("64:ff9b::ffff:ffff", "255.255.255.255"),
         ("", ""),
         ("a unix socket", "a unix socket"),
     ],
@@ -85,3 +87,26 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch, au
             come(addresses, f"10.0.{number >> 8}.{number & 255}")
         assert len(addresses) <= 101
         assert come(addresses, "192.0.2.1") == 429
+
+
+async def test_while_all_are_connected_none_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than are remembered at most: each counts, the newest too. Twice."""
+    monkeypatch.setattr(limits, "MAX_ADDRESSES", 3)
+    addresses = Addresses(Limits(max_connections_per_address=1))
+    for _ in range(2):
+        with ExitStack() as stack:
+            for number in range(5):
+                assert stack.enter_context(addresses.connection(f"10.0.0.{number}")) is None
+            assert [come(addresses, f"10.0.0.{number}") for number in range(5)] == [429] * 5
+        assert len(addresses) == 0
+
+
+async def test_who_may_ask_again_is_forgotten(autojump_clock: MockClock) -> None:
+    """In the very moment in which nothing is held against it any longer, and not before."""
+    addresses = Addresses(Limits(max_handshakes_per_second=1.0))
+    for stays_s, remembered in ((0.5, 1), (1.0, 0)):
+        with addresses.connection("10.0.0.7") as refusal:
+            assert refusal is None
+            await trio.sleep(stays_s)
+        assert len(addresses) == remembered
+        await trio.sleep(10)
