@@ -9,6 +9,7 @@ import pytest
 from tests.playground.test_start import ask
 from trio_transports import Session
 from trio_transports.cli.kinds import public_url
+from trio_transports.playground.routes import _path
 from trio_transports.serve import bot_app
 from trio_transports.serve.answers import DOCUMENTS
 
@@ -101,3 +102,27 @@ async def test_it_may_be_mounted_below_a_path(leaves_root: bool) -> None:
         assert (await ask(app, "GET", prefix + path, root="/voice")).status == status
     document = await ask(app, "GET", f"{prefix}/answer/twilio", root="/voice")
     assert b"ws://127.0.0.1:80/voice/ws" in document.body
+
+
+async def test_a_public_url_is_a_name_of_the_server() -> None:
+    """Behind a proxy that passes on ``Host``, callers who name it get in; others do not."""
+    app = bot_app(bot, public_url="wss://voice.example:444/x")
+    for host in ("voice.example:444", "voice.example"):
+        assert (await ask(app, "GET", "/health", host=host)).status == 200
+    assert (await ask(app, "GET", "/health", host="evil.example")).status == 421
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "app_root"),
+    [
+        ("/health", "", ""),
+        ("/voice/health", "/voice", ""),
+        ("/a/b/health", "/a/b", ""),
+        ("/api/voice/health", "/api/voice", "/api"),
+        ("/voice/health", "/api/voice", "/api"),
+        ("/health", "/api", ""),
+    ],
+)
+def test_the_path_below_where_it_is_mounted(path: str, root: str, app_root: str) -> None:
+    """As frameworks tell it: with the prefix in the path, or taken off by a proxy."""
+    assert _path({"path": path, "root_path": root, "app_root_path": app_root}) == "/health"

@@ -20,9 +20,8 @@ _trio_transports() {{
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))
-    [ -n "$COMPREPLY" ] || COMPREPLY=($(compgen -f -- "$word"))
 }}
-complete -F _trio_transports {program}
+complete -o default -F _trio_transports {program}
 """
 _ZSH: Final = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
 

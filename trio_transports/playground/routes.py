@@ -135,7 +135,12 @@ def routed(routes: Mapping[str, Route]) -> Route:
 def _path(scope: Scope) -> str:
     """The path below where this app is mounted; some frameworks leave in ``path`` what they tell in ``root_path``."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
-    return path[len(root) :] or "/" if root and f"{path}/".startswith(f"{root}/") else path
+    # Where a proxy has taken off a prefix (an app's own root_path), only where this app is mounted is in the path.
+    mounted = root.removeprefix(str(scope.get("app_root_path", "")).rstrip("/"))
+    for prefix in filter(None, (root, mounted)):
+        if f"{path}/".startswith(f"{prefix}/"):
+            return path[len(prefix) :] or "/"
+    return path
 
 
 def guarded(route: Route, host_names: Collection[str]) -> Route:

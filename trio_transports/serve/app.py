@@ -14,6 +14,7 @@ path                    what is there
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import final
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
@@ -24,7 +25,7 @@ from ..playground.asgi import Receive, Route, Scope, Send
 from ..playground.controls import Control
 from ..playground.hall import Hall
 from ..playground.routes import MAX_SESSIONS, Handler, bot_routes, guarded, routed
-from ..playground.start import StartTokens
+from ..playground.start import StartTokens, check_public_url
 from .answers import answer_routes
 from .pages import Gather, health_route, metrics_route
 
@@ -69,13 +70,18 @@ def bot_app(
 
     Without ``params`` audio goes both ways, speech is found and interrupts. ``host_names`` are those by which the app
     may be reached besides addresses and localhost; pages of other origins than its own need ``allowed_origins``.
-    ``public_url`` is what callers call this server, where a proxy makes that another than they ask for here.
+    ``public_url`` is what callers call this server, where a proxy makes that another than they ask for here; its host
+    is one of ``host_names``, and its pages may call.
     ``shows_sessions`` lets anybody who opens the page see who else is here. ``tokens`` let in only who has been to
     ``/start``. ``counters`` are given to look at, and ``gather`` tells of other processes too.
 
     ``title``, ``lede`` and ``controls`` are what the page says and offers. Past ``max_sessions`` calls at once a
     further caller is refused.
     """
+    check_public_url(public_url)
+    if public_url is not None:
+        named, origin = _as_called(public_url)
+        host_names, allowed_origins = (*host_names, named), (*allowed_origins, origin)
     counted = ServerCounters() if counters is None else counters
     hall = Hall(tells=(counted.note,))
 
@@ -108,3 +114,10 @@ def bot_app(
         await app(scope, receive, send)
 
     return counted_app
+
+
+def _as_called(public_url: str) -> tuple[str, str]:
+    """The host that callers name, and the origin of the pages that they find there."""
+    parts = urlsplit(public_url)
+    scheme = "https" if parts.scheme in ("https", "wss") else "http"
+    return parts.hostname or "", f"{scheme}://{parts.netloc.rpartition('@')[2]}"
