@@ -36,7 +36,6 @@ WORDS: Final = 12
 GOOD_END: Final = (1000, "local")
 PAUSE_S: Final = 0.02
 PATIENCE_S: Final = 2.0
-"""How long the near end waits for what does not come back before it leaves."""
 DIALECTS: Final[tuple[Callable[[], FrameSerializer], ...]] = (
     JSONFrameSerializer,
     ProtobufFrameSerializer,
@@ -101,7 +100,7 @@ async def _say(session: Session, call: Call) -> None:
         await session.output.send(AUDIO)
         await trio.sleep(PAUSE_S)
     await session.output.drain()
-    if not await until(lambda: len(call.back) >= WORDS or not session.is_connected, PATIENCE_S):
+    if not await until(lambda: len(call.back) >= WORDS or not session.is_connected, call.patience_s):
         call.explained.append("not all came back, and it left")
 
 
@@ -149,7 +148,7 @@ async def by_bus(place: Place, port: int, call: Call, witness: Witness, random: 
             await bus.send(BusFrameMessage(source=call.name, target="far", frame=frame))
             call.sent.append(number)
             await trio.sleep(PAUSE_S)
-        if not await until(lambda: len(call.back) >= WORDS, PATIENCE_S):
+        if not await until(lambda: len(call.back) >= WORDS, call.patience_s):
             call.explained.append("not all came back, and it left")
         counted = proxy.statistics()
         if counted.dropped or counted.waiting or counted.malformed:
@@ -171,7 +170,7 @@ async def by_agent(place: Place, port: int, call: Call, witness: Witness, random
     del witness
     protocol = random.choice((TwilioMediaStreamProtocol, PipecatProtocol))()
     params = WebsocketClientParams(
-        connect_timeout=1.5, send_timeout=3, close_timeout=0.5, ping_interval=0.5, ping_timeout=4
+        connect_timeout=1.5, send_timeout=10, close_timeout=0.5, ping_interval=0.5, ping_timeout=15
     )
     adapter = WebSocketAgentAdapter(place.url(port, call.name), protocol, params=params, paced=False)
     try:

@@ -25,7 +25,7 @@ from trio_transports import Connected, Disconnected, Session
 from trio_transports.session.events import Event
 
 LIMIT_S: Final = 30.0
-"""Every timeout in these calls is 4 s at most; the rest is for a busy machine."""
+"""Whoever leaves is gone within 2 s; the rest is for a busy machine."""
 
 
 def tasks(of: trio.lowlevel.Task | None = None) -> Iterator[trio.lowlevel.Task]:
@@ -95,6 +95,8 @@ class Call:
 
     name: str
     kind: str
+    patience_s: float = 2.0
+    """How long the near end waits for what does not come back before it leaves."""
     loses_bits: bool = False
     """What arrives may be anything, so only the rules about ends, time and leftovers are asked."""
     sent: list[int] = field(factory=list)

@@ -32,14 +32,16 @@ SHORT: Final[Mapping[str, Any]] = {
     "audio_in_sample_rate": 16000,
     "audio_out_sample_rate": 16000,
     "audio_out_end_silence_secs": 0,
-    "connect_timeout": 1.5,
-    "send_timeout": 3,
+    "connect_timeout": 3,
+    "send_timeout": 10,
     "close_timeout": 0.5,
     "ping_interval": 0.5,
-    "ping_timeout": 4,
+    "ping_timeout": 15,
 }
 BESIDE: Final = "beside"
-PROXY: Final = ProxySettings(send_timeout=3, close_timeout=0.5, connect_timeout=1.5, ping_interval=0.5, ping_timeout=4)
+PROXY: Final = ProxySettings(
+    send_timeout=10, close_timeout=0.5, connect_timeout=1.5, ping_interval=0.5, ping_timeout=15
+)
 
 
 @define(eq=False)
@@ -106,7 +108,7 @@ async def under_asgi() -> AsyncIterator[Place]:
     place = Place()
     params = AsgiWebsocketParams(
         serializer=DetectingFrameSerializer(),
-        idle_timeout=2,
+        idle_timeout=10,
         **{
             name: value
             for name, value in SHORT.items()
@@ -123,7 +125,7 @@ async def under_asgi() -> AsyncIterator[Place]:
         try:
             await transport.serve(place.echo)
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 10):
                 await place.witness.follow(events)
 
     async with hosted(app, write_timeout=1) as server:
