@@ -362,3 +362,15 @@ async def test_a_tap_that_fails_ends_its_own_subscription_only() -> None:
     assert await drain(other) == [data(1), data(2)]
     with pytest.raises(ZeroDivisionError):
         await broken.receive()
+
+
+async def test_what_was_received_is_counted() -> None:
+    """Each message that was read, once; what only waits is not."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s")
+    for round_ in range(1, 4):
+        for message in (data(1), cancel(2)):
+            await bus.send(message)
+        assert subscription.statistics().received == 2 * (round_ - 1)
+        await drain(subscription)
+        assert subscription.statistics().received == 2 * round_
