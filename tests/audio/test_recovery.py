@@ -270,3 +270,58 @@ def test_a_schedule_that_ran_dry_judges_by_what_was_played() -> None:
         schedule.ran_dry(last_came_s, CHUNK)
         schedule.recovery.filled(0.3)
         assert schedule.recovery.missed_s == missed_s
+
+
+def test_where_nothing_was_missed_after_all_the_burst_has_everything() -> None:
+    """A source that is further than before, and one that missed too little to be cut, give back what is owed."""
+    for missed_s, owed_s, early_s in ((0.1, 0.2, 0.5), (0.03, 0.1, 0.103)):
+        recovery = live(missed_s=missed_s, owed_s=owed_s)
+        assert Source(recovery).window(early_s) == pytest.approx(owed_s)
+        assert stands(recovery) == (0, 0, 0)
+
+
+def test_nothing_is_cut_for_much_more_than_is_missed() -> None:
+    """The next place to cut to may lie a little beyond it, and not further."""
+    recovery = live(missed_s=0.1)
+    Source(recovery, samples=480, queued=100).window(0.139, 8)
+    assert recovery.cut_s == pytest.approx((100 + 13 * 160) / RATE)
+
+
+def test_one_large_piece_is_a_window() -> None:
+    """Its length and the chunk's say where a cut may end."""
+    recovery = live(missed_s=0.1)
+    Source(recovery, samples=4800, queued=100).come(0.1)
+    assert recovery.cut_s == pytest.approx(1700 / RATE)
+
+
+def test_what_a_cut_takes_too_much_the_burst_leaves() -> None:
+    """A cut to the next place may be longer than what is missed: all is less early by that."""
+    recovery = live(missed_s=0.12, owed_s=0.1)
+    assert Source(recovery).window(0.211) == pytest.approx(0.091)
+    assert stands(recovery) == (0.009, 0.12, 0.12)
+
+
+@pytest.mark.parametrize(("queued", "cut_samples"), [(153, 153), (81, 81), (80, 0), (0, 0)])
+def test_the_next_place_may_be_within_the_piece(queued: int, cut_samples: int) -> None:
+    """Then so little is cut, if it is worth it, and the burst has what is owed."""
+    recovery = live(missed_s=0.02, owed_s=0.1)
+    assert Source(recovery, samples=480, queued=queued).window(0.101, 8) == pytest.approx(0.1)
+    assert recovery.cut_s == pytest.approx(cut_samples / RATE)
+    assert recovery.missed_s == (0.02 if cut_samples else 0)
+
+
+def test_a_cut_that_is_under_way_ends_when_nothing_was_missed() -> None:
+    recovery = live(missed_s=0.5)
+    source = Source(recovery)
+    source.window(0.2)
+    assert recovery.cut_s == pytest.approx(0.2)
+    source.window(0.6, 2 * WINDOW)
+    assert stands(recovery) == (0, 0, 0)
+
+
+def test_the_delay_that_there_is_makes_a_source_run_dry_later() -> None:
+    """What is missed is such a delay as well as what is owed."""
+    recovery = live(missed_s=0.1, owed_s=0.1)
+    recovery.ran_dry(20.0, 20.0 + CHUNK_S + 0.2 + MATCH_S / 2, CHUNK_S)
+    recovery.filled(0.3)
+    assert recovery.missed_s == pytest.approx(0.4)

@@ -162,8 +162,7 @@ class Recovery:
         steps = floor(min(wanted_s, self.missed_s + MATCH_S - rest_s) / step_s + 0.5)
         self.cut_s = rest_s + steps * step_s if steps >= 0 else 0.0
         if ahead_s >= -MATCH_S:
-            self._unmatched_s = 0.0
-            self._cut_share = min(1.0, max(_LEAST_SHARE, self.cut_s / SPREAD_S)) if self.cut_s else 0.0
+            self._cut_share = min(1.0, max(_LEAST_SHARE, self.cut_s / SPREAD_S))
         else:
             self._cut_share = 0.0
             self._unmatched_s += WINDOW_S
