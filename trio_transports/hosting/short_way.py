@@ -122,9 +122,10 @@ class ShortWay:
     async def _hear(self, take: Callable[[str | bytes], bool]) -> bool:
         """Have messages handed over at shared wakes; whether ``take`` was done. Rule 5."""
         is_done = False
+        failure: BaseException | None = None
 
         def heard() -> bool:
-            nonlocal is_done
+            nonlocal is_done, failure
             data = self._socket.read_at_wake()
             if data is None:
                 return False
@@ -133,8 +134,11 @@ class ShortWay:
                 message = self._queue.take_message()
                 if message is None:
                     break
-                if take(message):
-                    is_done = True
+                try:
+                    is_done = take(message)
+                except BaseException as exc:  # the session's own, also where it looks like the stream's
+                    failure = exc
+                if is_done or failure is not None:
                     return True
             return not self._is_lent or self._queue.has_something or not self._socket.shares_wakes
 
@@ -142,6 +146,8 @@ class ShortWay:
             await self._socket.hear(heard)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.close()
+        if failure is not None:
+            raise failure
         return is_done
 
     # -- for the connection --------------------------------------------------------------------------------------

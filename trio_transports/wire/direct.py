@@ -197,9 +197,10 @@ class DirectWire:
     async def _hear(self, take: Callable[[str | bytes], bool]) -> bool:
         """Have what arrives handed over; whether ``take`` was done. Rule 7."""
         is_done = has_been_ended = False
+        failure: BaseException | None = None
 
         def heard() -> bool:
-            nonlocal is_done, has_been_ended
+            nonlocal is_done, has_been_ended, failure
             data = self._stream.read_at_wake()
             if data is None:
                 return False
@@ -211,10 +212,14 @@ class DirectWire:
                 has_been_ended = True
                 return True
             arrived = self._arrived
-            for _ in range(min(len(arrived), _AT_ONCE)):
-                if take(arrived.popleft()):
-                    is_done = True
-                    return True
+            try:
+                for _ in range(min(len(arrived), _AT_ONCE)):
+                    if take(arrived.popleft()):
+                        is_done = True
+                        return True
+            except BaseException as exc:  # the receiver's own, also where it looks like the stream's
+                failure = exc
+                return True
             return bool(arrived) or self._stream.has_more
 
         self._is_reading = True
@@ -228,6 +233,8 @@ class DirectWire:
             self._is_reading = False
             if self._readers:
                 self._readers.unpark_all()
+        if failure is not None:
+            raise failure
         return is_done
 
     def _take(self, data: bytes) -> None:

@@ -7,7 +7,8 @@ Rules
    message over the limit, anything that the RFC forbids. From it on all bytes are the engine's, which judges them. So
    does this side's own goodbye.
 3. What arrived before that is received first, so the order stays.
-4. No more is read while a message waits and nobody receives: a peer that is not listened to feels it.
+4. No more is read while a message waits and nobody receives: a peer that is not listened to feels it. Once none waits
+   its pings are answered, whether somebody receives or not.
 5. A message that needs no waiting is written by who sends it, as a frame of its own. What the kernel did not take of it
    is written ahead of whatever the engine writes next.
 6. What receiving raises is raised in the task that receives, not in the engine's.
@@ -89,13 +90,24 @@ class ShortWay(trio.abc.Stream):
 
     async def receive_each(self, take: Take) -> bool:
         """Hand over what comes until ``take`` answers True, or until there is something else to be done first."""
-        self._take, self._receiver, self._is_done = take, current_task(), False
-        self._reading.wake()
+        self._begin_receiving(take)
         await wait_task_rescheduled(self._give_up)
         if self._error is not None:
             error, self._error = self._error, None
             raise error
         return self._is_done
+
+    def _begin_receiving(self, take: Take) -> None:
+        self._take, self._receiver, self._is_done = take, current_task(), False
+        self._error = None  # of one that was cancelled meanwhile
+        self._reading.wake()
+
+    def next_arrived(self) -> str | bytes:
+        """Take the first of those that wait; with the last of them taken, reading goes on."""
+        message = self.arrived.popleft()
+        if not self.arrived:
+            self._reading.wake()
+        return message
 
     def _give_up(self, _raise_cancel: object) -> Abort:
         # Here, not when the task goes on: nothing may be handed over to one that is being cancelled.

@@ -19,7 +19,7 @@ Rules
     told of it, would read nothing more; so it is not told, and whoever writes waits for what its reader finds.
 11. Where a server's sockets share their wakes, ordinary messages go past the engine, both ways: see ``wire.short_way``.
     Its tasks, its channel and its parser take 60 of the 140 microseconds of an echoed frame.
-11. The engine fails over a peer's ping, or its violation, that crosses this side's goodbye: it wants to answer, and may
+12. The engine fails over a peer's ping, or its violation, that crosses this side's goodbye: it wants to answer, and may
     not. What the peer says until its own goodbye is read here then.
 """
 
@@ -68,7 +68,7 @@ class TrioWebsocketWire:
     _closing: trio.Event | None = field(default=None, init=False)
     """Set when the goodbye that this side has begun is over."""
     _awaiting_answer: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    """Of whoever has said goodbye; rule 11."""
+    """Of whoever has said goodbye; rule 12."""
     engine_has_ended: trio.Event = field(factory=trio.Event, init=False)
 
     def __repr__(self) -> str:
@@ -89,7 +89,7 @@ class TrioWebsocketWire:
         while short is not None and (short.is_open or short.arrived):
             if short.arrived:
                 await trio.lowlevel.checkpoint()
-                if short.arrived and take(short.arrived.popleft()):
+                if short.arrived and take(short.next_arrived()):
                     return
             elif await short.receive_each(take):
                 return
@@ -184,11 +184,11 @@ class TrioWebsocketWire:
             self._closing.set()
 
     def is_crossed(self, failure: Exception) -> bool:
-        """Whether the engine has failed by rule 11."""
+        """Whether the engine has failed by rule 12."""
         return self._closing is not None and isinstance(failure, LocalProtocolError)
 
     async def hear_out(self) -> None:
-        """Rule 11: read, and drop, until the peer's goodbye or the end of the stream."""
+        """Rule 12: read, and drop, until the peer's goodbye or the end of the stream."""
         protocol = self._connection._wsproto
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError):
             while True:

@@ -263,6 +263,35 @@ async def test_a_receive_that_is_cancelled_again_and_again_loses_nothing() -> No
     assert cancelled
 
 
+async def test_what_receiving_raises_is_not_taken_for_the_streams_end() -> None:
+    """An error of whoever receives comes out as it is, also where a stream could have raised it; the call goes on."""
+    got: list[str | bytes] = []
+    raised: list[str] = []
+
+    def fail_at_two(message: str | bytes) -> bool:
+        got.append(message)
+        if message == "two":
+            raise trio.BrokenResourceError("of a channel that the receiver writes to")
+        return False
+
+    async def take(wire: AsgiWire) -> None:
+        while True:
+            try:
+                await wire.receive_each(fail_at_two)
+            except trio.BrokenResourceError as exc:
+                raised.append(str(exc))
+
+    async with hosted(WireApp(take)) as server, raw_peer(server.port) as peer:
+        await peer.upgrade()
+        expected = ["one", "two", "three"] * 2
+        for number, word in enumerate(expected, 1):
+            await peer.send(frame(TEXT, word.encode()))
+            await until(lambda number=number: len(got) == number)  # type: ignore[misc]
+        await until(lambda: len(raised) == 2)
+    assert got == expected
+    assert raised == ["of a channel that the receiver writes to"] * 2
+
+
 async def test_an_app_may_go_on_with_its_own_receive() -> None:
     """Messages by the wire and events by ASGI, in turn: one order, and a ping is answered meanwhile."""
     took: list[object] = []

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.testing
 
 from tests.real.wire.engines import everybody, stream_pair
 from tests.real.wire.test_direct import REQUEST
@@ -138,3 +139,40 @@ async def test_fragments_leave_the_short_way() -> None:
         assert wire.send_now("still at once") is True
         with trio.fail_after(5):
             assert await peer.receive_some() == encode_frame(Opcode.TEXT, b"still at once", masked=False)
+
+
+async def test_pings_are_answered_once_no_message_waits() -> None:
+    """Who has received all that came need not receive again for its peer's pings to be answered."""
+    async with server_wire(True) as (wire, peer):
+        for _ in range(2):
+            await peer.send_all(WHOLE)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            with trio.fail_after(5):
+                assert [await wire.receive() for _ in range(2)] == ["first ä", bytes(300)]
+                await peer.send_all(framed(Opcode.PING, b"there?"))
+                assert await peer.receive_some() == encode_frame(Opcode.PONG, b"there?", masked=False)
+        assert goes_past(wire)
+
+
+async def test_what_a_cancelled_receiver_raised_is_not_raised_by_the_next() -> None:
+    """A receiver that fails and is cancelled at once takes its error with it."""
+    async with server_wire(True) as (wire, peer):
+
+        async def say_once_it_is_read(text: str) -> None:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await peer.send_all(framed(Opcode.TEXT, text.encode()))
+
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(say_once_it_is_read, "one")
+                with trio.CancelScope() as scope:
+
+                    def fail(_message: str | bytes) -> bool:
+                        scope.cancel()
+                        raise LookupError("of the first")
+
+                    await wire.receive_each(fail)
+                assert scope.cancelled_caught
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(say_once_it_is_read, "two")
+                assert await wire.receive() == "two"

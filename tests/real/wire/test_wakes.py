@@ -219,6 +219,31 @@ async def test_what_is_handed_over_is_in_its_readers_context() -> None:
             assert await another.receive() == "still there"
 
 
+@pytest.mark.usefixtures("load")
+@pytest.mark.parametrize("engine", list(ENGINES))
+@pytest.mark.parametrize("error", [trio.BrokenResourceError, trio.ClosedResourceError])
+async def test_what_receiving_raises_is_not_taken_for_the_streams_end(engine: str, error: type[Exception]) -> None:
+    """An error of whoever receives comes out as it is, also where a stream could have raised it; the call goes on."""
+
+    def fail(_message: str | bytes) -> bool:
+        raise error("of a channel that the receiver writes to")
+
+    async with sharing(engine) as (client, server, _), trio.open_nursery() as nursery:
+        assert isinstance(server, HandsOver)
+        for _ in range(2):
+
+            @nursery.start_soon
+            async def send_once_it_is_read() -> None:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                await client.send("x")
+
+            with pytest.raises(error, match="of a channel"), trio.fail_after(5):
+                await server.receive_each(fail)
+        await client.send("still there")
+        with trio.fail_after(5):
+            assert await server.receive() == "still there"
+
+
 @pytest.mark.usefixtures("held_back")
 async def test_who_has_much_to_say_is_not_held_back() -> None:
     """What fills a read whole is read on at once, not after another wake that is held back."""
