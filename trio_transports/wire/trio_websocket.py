@@ -190,13 +190,12 @@ class TrioWebsocketWire:
     async def hear_out(self) -> None:
         """Rule 12: read, and drop, until the peer's goodbye or the end of the stream."""
         protocol = self._connection._wsproto
+        stream = self._stream if self._short is None else self._short  # which may have the beginning of a frame yet
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError):
             while True:
                 for _ in protocol.events():  # by this it takes notice of a Close
                     pass
-                data = (
-                    await self._stream.receive_some(65536) if protocol.state is ConnectionState.LOCAL_CLOSING else b""
-                )
+                data = await stream.receive_some(65536) if protocol.state is ConnectionState.LOCAL_CLOSING else b""
                 if not data:
                     break
                 protocol.receive_data(bytes(data))

@@ -11,7 +11,7 @@ from tests.real.wire.engines import everybody, stream_pair
 from tests.real.wire.test_direct import REQUEST
 from trio_transports import ConnectionClosed
 from trio_transports.wire.engines import engine_named
-from trio_transports.wire.rfc6455 import Opcode, Parser, Pong, encode_close, encode_frame
+from trio_transports.wire.rfc6455 import Close, Opcode, Parser, Pong, encode_close, encode_frame
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.stream import TCPStream
 from trio_transports.wire.trio_websocket import TrioWebsocketWire
@@ -176,3 +176,26 @@ async def test_what_a_cancelled_receiver_raised_is_not_raised_by_the_next() -> N
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(say_once_it_is_read, "two")
                 assert await wire.receive() == "two"
+
+
+async def test_a_goodbye_that_crosses_a_ping_and_the_beginning_of_a_message_is_answered() -> None:
+    """What was read of the next message goes to whoever hears the peer out: the goodbye is over with its answer."""
+    frame = framed(Opcode.BINARY, bytes(900))
+
+    async def answer_the_goodbye(peer: TCPStream) -> None:
+        parser = Parser(from_client=False, max_message_bytes=4096)
+        while data := await peer.receive_some():
+            for said in parser.feed(bytes(data)):
+                if isinstance(said, Close):
+                    await peer.send_all(frame[400:] + encode_close(said.code, "", masked=True))
+
+    for _ in range(12):  # which task goes first is up to trio
+        async with server_wire(True) as (wire, peer):
+            with trio.fail_after(5):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(answer_the_goodbye, peer)
+                    await peer.send_all(framed(Opcode.PING, b"there?") + frame[:400])
+                    assert wire._short is not None
+                    while not wire._short._rest:
+                        await trio.lowlevel.checkpoint()
+                    await wire.aclose(1000, "bye")
