@@ -34,7 +34,7 @@ def lazily(
             value = getattr(import_module(home, package), name)
             setattr(sys.modules[package], name, value)
             return value
-        if not name.startswith("_") and find_spec(f"{package}.{name}") is not None:
+        if name.isidentifier() and not name.startswith("_") and find_spec(f"{package}.{name}") is not None:
             return import_module(f"{package}.{name}")
         if explained_by:
             import_module(explained_by, package).explain_import(name)

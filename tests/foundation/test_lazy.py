@@ -138,6 +138,7 @@ def test_what_is_pickled_is_found_by_who_has_imported_nothing() -> None:
         ("trio_transports", "nonsense", AttributeError, "module 'trio_transports' has no attribute 'nonsense'"),
         ("trio_transports", "RedisBus", ImportError, "from trio_transports.bus.redis import RedisBus"),
         ("trio_transports", "_private", AttributeError, "'_private'"),
+        ("trio_transports", "no.such.path", AttributeError, "'no.such.path'"),
         ("trio_transports.session", "Talk", AttributeError, "'trio_transports.session' has no attribute 'Talk'"),
         ("trio_transports.bus", "RedisBus", AttributeError, "'trio_transports.bus' has no attribute 'RedisBus'"),
     ],
