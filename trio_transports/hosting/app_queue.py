@@ -6,10 +6,12 @@ Rules
 3. A session that takes its messages by the short way (``short_way``) puts them here too, as they are: the order is one.
 4. The news that the peer is gone never waits for room. It comes after what was queued, and stays: every later
    ``receive`` gives it again, where hypercorn's own queue would wait for ever.
+5. What was queued before a session said how much a message may be is left to ``receive``, and so to who measures it.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, TypeAlias, final
 
 import trio
@@ -25,6 +27,9 @@ class AppQueue:
     _limit: int
     on_receive: Callable[[], None] | None = field(default=None, init=False)
     """Called when the app waits for an event."""
+    max_message_bytes: float = field(default=inf, init=False)
+    _asking: int = field(default=0, init=False)
+    """How many tasks wait in ``receive``."""
     _events: deque[ASGIEvent | str | bytes] = field(factory=deque, init=False)
     _disconnect: ASGIEvent | None = field(default=None, init=False)
     _app_returned: bool = field(default=False, init=False)
@@ -48,7 +53,11 @@ class AppQueue:
                 return self._disconnect
             if self.on_receive is not None:
                 self.on_receive()
-            await self._getters.park()
+            self._asking += 1
+            try:
+                await self._getters.park()
+            finally:
+                self._asking -= 1
         self._putters.unpark()
         event = self._events.popleft()
         if isinstance(event, str):
@@ -63,6 +72,11 @@ class AppQueue:
     def has_something(self) -> bool:
         return bool(self._events) or self._disconnect is not None
 
+    @property
+    def is_asked(self) -> bool:
+        """The app waits in ``receive``."""
+        return self._asking > 0
+
     async def wait(self) -> None:
         """Wait for an event, or to be woken."""
         await self._getters.park()
@@ -74,6 +88,7 @@ class AppQueue:
         """Add what its receiver has read itself: it holds no reader back."""
         if not self._is_over:
             self._events += messages
+            self._getters.unpark(count=len(messages))
 
     def take_message(self) -> str | bytes | None:
         """Give the first if it is a message; None where it is anything else, which ``receive`` gives."""
@@ -83,6 +98,8 @@ class AppQueue:
                 return None
             text: str | None = first.get("text")
             first = first["bytes"] if text is None else text
+            if (1 if text is None else 4) * len(first) > self.max_message_bytes:  # rule 5
+                return None
         if first is not None:
             self._events.popleft()
             self._putters.unpark()

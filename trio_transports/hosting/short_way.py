@@ -9,7 +9,8 @@ Rules
 2. The reader lends between two reads, to who waits here for a message. So one of them reads at any time, and nothing
    overtakes what was read before.
 3. Cancelling ``next_message`` loses nothing and leaves the socket lent: who asks next goes on. It is given back when
-   the app returns, asks for an event in ASGI's way, or the connection ends.
+   the app returns, asks for an event in ASGI's way, or the connection ends; and where a read is under way, once that
+   is over, since two tasks cannot wait for one socket. While an app waits in ASGI's way it is not lent again.
 4. One read is worked on in pieces, and others have their turn between them (``connection``, rule 6).
 5. Where connections share their wakes (``wire.wakes``), messages are handed over where they are read, a few at a time.
 6. A write is one call of the kernel or goes the ordinary way; ``writing`` keeps both in order.
@@ -61,6 +62,7 @@ class ShortWay:
     """For the reader: work on what was read here and is no message."""
     _is_wanted: bool = field(default=False, init=False)
     _is_lent: bool = field(default=False, init=False)
+    _is_reading: bool = field(default=False, init=False)
     _is_over: bool = field(default=False, init=False)
     _reader: ParkingLot = field(factory=ParkingLot, init=False)
 
@@ -102,11 +104,19 @@ class ShortWay:
         return await self._writing.flushed()
 
     async def _read(self) -> None:
+        self._is_reading = True
         try:
             data = await self._socket.receive_some(READ_BYTES)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             data = b""
+        finally:
+            self._stop_reading()
         self._has_read(data)
+
+    def _stop_reading(self) -> None:
+        self._is_reading = False
+        if not self._is_wanted:
+            self.give_back()  # rule 3
 
     def _has_read(self, data: bytes) -> None:
         if not data:
@@ -140,21 +150,29 @@ class ShortWay:
                     failure = exc
                 if is_done or failure is not None:
                     return True
-            return not self._is_lent or self._queue.has_something or not self._socket.shares_wakes
+            return self._has_to_stop or self._queue.has_something or not self._socket.shares_wakes
 
+        self._is_reading = True
         try:
-            await self._socket.hear(heard)
+            try:
+                await self._socket.hear(heard)
+            finally:
+                self._stop_reading()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self.close()
         if failure is not None:
             raise failure
         return is_done
 
+    @property
+    def _has_to_stop(self) -> bool:
+        return not (self._is_lent and self._is_wanted)
+
     # -- for the connection --------------------------------------------------------------------------------------
 
     async def lend(self) -> bool:
         """Lend the socket to who waits for a message; whether it was, once it is back."""
-        if not self._is_wanted or self._is_over:
+        if not self._is_wanted or self._is_over or self._queue.is_asked:
             return False
         self._is_lent = True
         self._queue.wake()
@@ -170,9 +188,10 @@ class ShortWay:
         self._reader.unpark_all()
 
     def decline(self) -> None:
-        """Have the reader read: somebody asks for events in ASGI's way."""
+        """Have the reader read: somebody asks for events in ASGI's way. Rule 3."""
         self._is_wanted = False
-        self.give_back()
+        if not self._is_reading:
+            self.give_back()
 
     def close(self) -> None:
         """Have the reader read from now on."""

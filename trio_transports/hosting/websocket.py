@@ -212,7 +212,7 @@ class HostedWebsocket:
     def limit_messages(self, max_bytes: int) -> None:
         """Refuse a longer message as it comes in, before there is as much of it as hypercorn would gather."""
         buffer = self._stream.buffer
-        buffer.max_length = min(buffer.max_length, max_bytes)
+        buffer.max_length = self._queue.max_message_bytes = min(buffer.max_length, max_bytes)
         if self._connection is not None:
             self._connection.limit_messages(max_bytes)
 
