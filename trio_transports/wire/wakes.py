@@ -78,9 +78,9 @@ class Seat:
             if take is None or take():
                 return
         self._check_seated()
-        self._take = take
         if not self.is_watched:
             wakes.watch(self._descriptor, self)
+        self._take = take
         self._reader = current_task()
         await wait_task_rescheduled(self._abort)
         if self._error is not None:
@@ -170,9 +170,9 @@ class SharedWakes:
         return shared_s + (due_s - shared_s) * _IN_ORDER
 
     def watch(self, descriptor: int, seat: Seat) -> None:
+        self._epoll.register(descriptor, _READABLE)  # the kernel may refuse: then it is not watched
         self._seats[descriptor] = seat
         seat.is_watched = True
-        self._epoll.register(descriptor, _READABLE)
 
     def forget(self, descriptor: int, seat: Seat) -> None:
         if seat.is_watched:

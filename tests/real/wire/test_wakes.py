@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import final
+from typing import cast, final
 
 import pytest
 import trio
@@ -346,6 +346,40 @@ async def test_load_is_seen_and_forgotten() -> None:
             for near, far in pairs:
                 near.close()
                 far.close()
+
+
+@pytest.mark.usefixtures("held_back")
+async def test_a_kernel_that_refuses_to_watch() -> None:
+    """Its refusal is raised where the socket was to be read, and the next reader is not deaf for it."""
+
+    class Refusing:
+        """An epoll that refuses the first."""
+
+        has_refused = False
+
+        def register(self, descriptor: int, events: int) -> None:
+            if not self.has_refused:
+                self.has_refused = True
+                raise OSError(28, "No space left on device")
+            epoll.register(descriptor, events)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(epoll, name)
+
+    near, far = socket.socketpair()
+    with near, far, select.epoll() as epoll:
+        wakes = SharedWakes(cast(select.epoll, Refusing()))
+        seat = wakes.seat(near.fileno())
+        far.send(b"x")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wakes.run)
+            with pytest.raises(OSError, match="No space"):
+                await seat.readable(lambda: True)
+            assert wakes.watched == 0
+            with trio.fail_after(5):
+                await seat.readable(lambda: True)
+            seat.leave()
+            nursery.cancel_scope.cancel()
 
 
 async def test_only_one_task_reads() -> None:
