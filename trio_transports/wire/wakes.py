@@ -15,6 +15,7 @@ Rules
 7. Alarms are shared as well: while more than ``BUSY_SOCKETS`` have a seat, what may leave a little before its time
    wakes at a multiple of ``ALARMS_S``. A chunk's length is one too, so each session keeps its own even pace. Those of
    one moment wake in the order of their own times: each in its own place every time.
+8. However many are readable, other tasks get their turn after each ``_AT_A_TURN`` of them.
 """
 
 import select
@@ -37,6 +38,7 @@ ALARMS_S: Final = EARLY_S / 2
 """More at a time would be late by each other: at 5 ms sixty sessions were off by 130 ppm over eight seconds."""
 BUSY_SOCKETS: Final = 15
 """Heard in a window: one and a half for each time that a wake is held back."""
+_AT_A_TURN: Final = 64
 _STALE_S: Final = 3 * WINDOW_S
 """What was counted so long ago says nothing about now."""
 _ROUNDING_S: Final = 1e-6
@@ -201,12 +203,15 @@ class SharedWakes:
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
-                if not self.is_held_back():
-                    self._hear()
-                    continue
-                await self._hold_back()
-                while self._hear() and self.is_held_back():
+                if self.is_held_back():
                     await self._hold_back()
+                while heard := self._hear():
+                    if heard == _AT_A_TURN:
+                        await trio.lowlevel.checkpoint()  # rule 8
+                    elif self.is_held_back():
+                        await self._hold_back()
+                    else:
+                        break
         finally:
             self._end()
 
@@ -215,8 +220,8 @@ class SharedWakes:
         await self._sleeper.sleep_until(trio.current_time() + HOLD_S)
 
     def _hear(self) -> int:
-        """Hear every socket that is readable; return how many there were."""
-        ready = self._epoll.poll(0)
+        """Hear the sockets that are readable; return how many there were."""
+        ready = self._epoll.poll(0, _AT_A_TURN)
         for descriptor, _ in ready:
             seat = self._seats.get(descriptor)
             if seat is None:  # closed on behalf of one that was heard just now

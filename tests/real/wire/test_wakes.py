@@ -382,6 +382,43 @@ async def test_a_kernel_that_refuses_to_watch() -> None:
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.usefixtures("load")
+async def test_a_crowd_leaves_others_their_turn() -> None:
+    """Hundreds of sockets that are readable at once are not heard in one step: other tasks run between them."""
+    pairs = [socket.socketpair() for _ in range(200)]
+    heard = 0
+    async with shared_wakes() as wakes:
+        assert wakes is not None
+        seats = [wakes.seat(near.fileno()) for near, _ in pairs]
+        try:
+            async with trio.open_nursery() as nursery:
+                for seat, (near, _) in zip(seats, pairs, strict=True):
+
+                    def take(near: socket.socket = near) -> bool:
+                        nonlocal heard
+                        heard += len(near.recv(1))
+                        return False
+
+                    nursery.start_soon(seat.readable, take)
+                await trio.testing.wait_all_tasks_blocked()
+                for times in (1, 2):
+                    for _, far in pairs:
+                        far.send(b"x")
+                    before, most = heard, 0
+                    with trio.fail_after(5):
+                        while heard < times * len(pairs):
+                            await trio.lowlevel.checkpoint()
+                            before, most = heard, max(most, heard - before)
+                    assert most <= 2 * 64  # two steps of one task may follow each other
+                nursery.cancel_scope.cancel()
+        finally:
+            for seat in seats:
+                seat.leave()
+            for pair in pairs:
+                for end in pair:
+                    end.close()
+
+
 async def test_only_one_task_reads() -> None:
     """A second reader of the same socket is told so."""
     async with shared_wakes() as wakes:
