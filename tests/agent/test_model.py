@@ -18,6 +18,7 @@ from trio_transports.agent import AgentConnectionLost, AgentFinished, AgentSilen
 from trio_transports.errors import TransportError
 
 VERBS = ("say", "say paced", "hear", "hear", "wait", "agent says", "agent says", "agent text", "drain")
+PACED_S = 0.02
 ENDINGS = ("agent closes", "agent fails", "agent drops", "disconnect")
 
 
@@ -61,9 +62,11 @@ class Story:
 async def do(step: Step, adapter: MemoryAdapter, story: Story) -> None:
     match step.verb:
         case "say" | "say paced":
-            number = story.next()
+            number, is_paced = story.next(), step.verb == "say paced"
+            # Paced pieces shorter than a message share one, and what is sent at once between two of them comes after it.
+            lasting_s = max(step.amount_s, PACED_S) if is_paced else step.amount_s
             try:
-                await adapter.send_audio(chunk(number, step.amount_s), paced=step.verb == "say paced")
+                await adapter.send_audio(chunk(number, lasting_s), paced=is_paced)
                 story.sent.append(number)
             except TransportError:
                 assert story.ending, "sending failed, and nobody had ended the call"
