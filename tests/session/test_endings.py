@@ -15,6 +15,7 @@ from trio_transports import (
     Connected,
     ConnectionClosed,
     Disconnected,
+    EndFrame,
     IdleTimeout,
     Session,
     SessionTimeout,
@@ -22,6 +23,7 @@ from trio_transports import (
     TextFrame,
     TransportParams,
 )
+from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.session.state import TRANSITIONS, Life, State
@@ -362,3 +364,40 @@ class Announced:
             return [StartFrame(call_id="call-1")]
         assert isinstance(message, bytes)
         return [AudioFrame(audio=message, sample_rate=16000)]
+
+
+TWILIO_START = (
+    '{"event": "start", "streamSid": "MZ1", "start": {"streamSid": "MZ1", "callSid": "CA1", '
+    '"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "by"),
+    [(1000, "remote"), (4000, "local")],
+    ids=["the handler has nothing left to do", "the handler has a word of its own"],
+)
+@pytest.mark.parametrize("round_", range(3))
+async def test_a_line_that_says_that_the_call_is_over_has_ended_it(
+    code: int, by: str, round_: int, autojump_clock: MockClock
+) -> None:
+    """Whichever side's Close comes first then: a phone says ``stop``, and closes a moment later or not at all."""
+    settings = params(serializer=TwilioFrameSerializer())
+    async with watched(settings) as (session, peer, told):
+        await peer.send(TWILIO_START)
+        await peer.send('{"event": "stop", "streamSid": "MZ1"}')
+        assert [type(frame) async for frame in session.input][-1] is EndFrame
+        await session.aclose(code)
+    assert the_end(told) == (code, "", by)
+
+
+async def test_who_ends_the_call_first_has_ended_it(autojump_clock: MockClock) -> None:
+    """The line's ``stop`` that answers this side's goodbye changes nothing."""
+    async with watched(params(serializer=TwilioFrameSerializer())) as (session, peer, told):
+        await peer.send(TWILIO_START)
+        await session.output.send(seconds(1))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.aclose)
+            await trio.sleep(0.1)
+            await peer.send('{"event": "stop", "streamSid": "MZ1"}')
+    assert the_end(told) == (1000, "", "local")

@@ -1,5 +1,6 @@
 """What one session consists of: each part is made once, after those that it calls."""
 
+from functools import partial
 from typing import final
 
 from attrs import field, frozen
@@ -67,7 +68,7 @@ class Parts:
             interrupt=outbound.interrupt,
             notice=outbound.notice,
             mark_played=outbound.marks.played,
-            peer_stopped=outbound.marks.peer_stopped,
+            peer_stopped=partial(_peer_stopped, life, outbound),
             turn=outbound.turn,
             taps=outbound.taps.each,
         )
@@ -80,3 +81,8 @@ class Parts:
         inbound.hear_with(audio_filter, analyzer_for(params), turn_end)
         output = Output(life, outbound, closing, inbound.ear.control_filter)
         return cls(params, life, counters, serializer, unread, outbound, closing, inbound, output)
+
+
+def _peer_stopped(life: Life, outbound: Outbound) -> None:
+    life.peer_stopped()
+    outbound.marks.peer_stopped()

@@ -4,13 +4,14 @@ Rules
 1. ``Life.to`` is the only place that changes the state. A change that the table lacks is refused by returning False:
    somebody else was first.
 2. What ended a session is recorded once; later causes do not overwrite it.
+3. A caller that says in its dialect that the call is over has ended it, whichever side's Close is read first then.
 """
 
 from enum import Enum
 from typing import Final, final
 
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..errors import ConnectionClosed, Ending
 
@@ -53,6 +54,11 @@ class Life:
     ended_at_s: float | None = field(default=None, init=False)
     redialling: trio.CancelScope | None = field(default=None, init=False)
     """Around dialling again, while a reconnecting client has no connection."""
+    _peer_has_stopped: bool = field(default=False, init=False)
+
+    def peer_stopped(self) -> None:
+        """Note that the peer's dialect has said that the call is over; rule 3."""
+        self._peer_has_stopped = self._peer_has_stopped or self.state is State.OPEN
 
     @property
     def has_wire(self) -> bool:
@@ -68,7 +74,7 @@ class Life:
         """Begin to say goodbye, for this reason; False if that has begun already. Nobody is waited for to dial."""
         if not self.to(State.CLOSING):
             return False
-        self.ending = ending
+        self.ending = evolve(ending, initiator="remote") if self._peer_has_stopped and ending.code == 1000 else ending
         if self.redialling is not None:
             self.redialling.cancel()
         return True

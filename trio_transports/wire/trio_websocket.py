@@ -223,11 +223,13 @@ class TrioWebsocketWire:
 
     def _engines_ending(self, cause: trio_websocket.ConnectionClosed) -> Ending:
         closed = self._connection.closed
+        # Over the size limit the engine closes the reading end of its channel; a peer's Close ends the writing end. It
+        # goes on with what was read, and may find another fault in that: the peer was told of the first one.
+        if self._closing is None and isinstance(cause.__context__, trio.ClosedResourceError):
+            reason = closed.reason if closed is not None and closed.code == _TOO_BIG else None
+            return Ending(_TOO_BIG, reason or "a message over the limit", "local")
         if closed is None or closed.code == 1006:
             return Ending(1006, "the connection was lost")
-        # Over the size limit the engine closes the reading end of its channel; a peer's Close ends the writing end.
-        if closed.code == _TOO_BIG and isinstance(cause.__context__, trio.ClosedResourceError):
-            return Ending(_TOO_BIG, closed.reason or "", "local")
         # A frame that breaks the rules becomes a Close of the making of this engine, which no peer sent. It does
         # not send that either: rule 8 does. Only a real Close ends the closing handshake.
         is_real = self._connection._wsproto.state is ConnectionState.CLOSED

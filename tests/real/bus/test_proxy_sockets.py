@@ -247,9 +247,9 @@ async def test_a_hostile_client_costs_only_itself(host: str) -> None:
                 assert proxy.is_connected
                 with suppress(ConnectionClosed):
                     await raw.send(b"x" * 5_000_000)
-                    await raw.receive()  # the registry
                 with pytest.raises(ConnectionClosed) as info:
-                    await raw.receive()
+                    while True:  # the registry, and nothing after it
+                        await raw.receive()
                 assert info.value.code in (1006, 1009)
             await until(lambda: len(runner.workers) == 1)
             async with raw_wire(url) as raw:

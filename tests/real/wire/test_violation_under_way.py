@@ -17,7 +17,10 @@ VIOLATIONS = {1002: b"\xff\x80\x00\x00\x00\x00", 1009: encode_frame(2, bytes(100
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("code", VIOLATIONS)
 @pytest.mark.parametrize("blocked_s", [0, 0.03])
-async def test_it_is_told(engine: str, code: int, blocked_s: float, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("same_write", [b"", b"more"])
+async def test_it_is_told(
+    engine: str, code: int, blocked_s: float, same_write: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     """The Close says what was wrong, also where other tasks keep the loop from reading when it wants to."""
     caplog.set_level(logging.WARNING)
     got: list[object] = []
@@ -33,7 +36,7 @@ async def test_it_is_told(engine: str, code: int, blocked_s: float, caplog: pyte
             @nursery.start_soon
             async def talk() -> None:
                 try:
-                    await peer.send_all(VIOLATIONS[code])
+                    await peer.send_all(VIOLATIONS[code] + same_write)
                     while True:
                         await peer.send_all(b"more")
                         await trio.sleep(0.001)
