@@ -63,7 +63,7 @@ async def do(step: Step, adapter: MemoryAdapter, story: Story) -> None:
     match step.verb:
         case "say" | "say paced":
             number, is_paced = story.next(), step.verb == "say paced"
-            # Paced pieces shorter than a message share one, and what is sent at once between two of them comes after it.
+            # Paced pieces shorter than a message share one, and what is sent at once between them comes after it.
             lasting_s = max(step.amount_s, PACED_S) if is_paced else step.amount_s
             try:
                 await adapter.send_audio(chunk(number, lasting_s), paced=is_paced)
