@@ -199,7 +199,7 @@ class WebSocketAgentAdapter:
         """Send audio of any rate; it returns when the audio is queued, and waits while more than a minute is.
 
         Paced, it leaves in real time, 20 ms at a time, the last piece completed with silence. Not paced, it leaves at
-        once, in one message as the protocol makes it. Either way the order of the calls is kept, as far as messages can:
+        once, in one message as the protocol makes it. Either way the order of the calls is kept, as messages can:
         what is sent at once between paced pieces that share a message follows it. Cancelled while waiting, it has sent
         nothing. The protocol's own error comes out here, or where the audio was queued, from the
         next ``recv_audio``.
