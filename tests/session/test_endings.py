@@ -23,6 +23,7 @@ from trio_transports import (
     TextFrame,
     TransportParams,
 )
+from trio_transports.errors import Ending
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
@@ -384,20 +385,18 @@ async def test_a_line_that_says_that_the_call_is_over_has_ended_it(
     """Whichever side's Close comes first then: a phone says ``stop``, and closes a moment later or not at all."""
     settings = params(serializer=TwilioFrameSerializer())
     async with watched(settings) as (session, peer, told):
-        await peer.send(TWILIO_START)
-        await peer.send('{"event": "stop", "streamSid": "MZ1"}')
+        await peer.send_raw(TWILIO_START)
+        await peer.send_raw('{"event": "stop", "streamSid": "MZ1"}')
         assert [type(frame) async for frame in session.input][-1] is EndFrame
         await session.aclose(code)
     assert the_end(told) == (code, "", by)
 
 
-async def test_who_ends_the_call_first_has_ended_it(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(("before", "by"), [(State.OPEN, "remote"), (State.DRAINING, "local")])
+def test_who_ends_the_call_first_has_ended_it(before: State, by: str) -> None:
     """The line's ``stop`` that answers this side's goodbye changes nothing."""
-    async with watched(params(serializer=TwilioFrameSerializer())) as (session, peer, told):
-        await peer.send(TWILIO_START)
-        await session.output.send(seconds(1))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(session.aclose)
-            await trio.sleep(0.1)
-            await peer.send('{"event": "stop", "streamSid": "MZ1"}')
-    assert the_end(told) == (1000, "", "local")
+    life = Life(started_at_s=0)
+    life.state = before
+    life.peer_stopped()
+    assert life.close(Ending(1000, "", "local"))
+    assert life.told_ending == Ending(1000, "", by)  # type: ignore[arg-type]
