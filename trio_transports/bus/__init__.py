@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from .._lazy import lazily
 
 if TYPE_CHECKING:
+    from ..wire.accepting.callers import CallerCounts as CallerCounts
     from .answering import JobRequest as JobRequest
     from .answering import job as job
     from .asking import JobContext as JobContext
@@ -132,6 +133,7 @@ __all__ = [
     "BusWorkerLocalErrorMessage",
     "BusWorkerReadyMessage",
     "BusWorkerRegistryMessage",
+    "CallerCounts",
     "CustomFrame",
     "FrameDirection",
     "FrameRole",
@@ -173,6 +175,7 @@ if not TYPE_CHECKING:  # to a type checker an unknown name is unknown
     __getattr__, __dir__ = lazily(
         __name__,
         {
+            "..wire.accepting.callers": "CallerCounts",
             ".answering": "JobRequest job",
             ".asking": "JobContext JobGroupContext",
             ".bridging": "LIFECYCLE_FRAMES bridge",

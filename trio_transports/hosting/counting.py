@@ -1,27 +1,18 @@
 """What one server has counted of its callers, for a page of the app's own to show."""
 
-from collections import Counter
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, cast, final
 
-from attrs import define, field
+from attrs import define
 from hypercorn.typing import AppWrapper, Scope
 
-from ..wire.accepting.callers import EXTENSION, Callers, asking
+from ..wire.accepting.callers import EXTENSION, CallerCounts, Callers, asking
 
 
 @final
 @define(eq=False)
-class Counting:
+class Counting(CallerCounts):
     """Causes are those of ``Callers``; ``"app"`` stands for every WebSocket that the app has not accepted."""
-
-    connections: int = 0
-    let_in: int = 0
-    _refused: "Counter[str]" = field(factory=Counter, init=False)
-
-    def refuse(self, cause: str) -> None:
-        self._refused[cause] += 1
 
     def accept(self) -> None:
         self.let_in += 1
@@ -38,11 +29,6 @@ class Counting:
 
         return cast(AppWrapper, tell)
 
-    def callers(self) -> Callers:
-        return Callers(
-            connections=self.connections, let_in=self.let_in, turned_away=MappingProxyType(dict(self._refused))
-        )
-
 
 def callers(scope: Mapping[str, Any]) -> Callers | None:
     """Who came to the server of this request so far, and how it went for them; None under another server.
@@ -57,6 +43,8 @@ def callers(scope: Mapping[str, Any]) -> Callers | None:
     - ``"stream"``: of HTTP/2, one more than a connection may have at a time
     - ``"flood"``: a connection of HTTP/2 that was sent away for keeping the server busy
     - ``"app"``: a WebSocket that the app did not accept (an origin, ``authorize``, a full bot)
+    - ``"rate"``: a session that ended by 1008, since its caller sent more than ``max_messages_per_second`` or
+      ``max_bytes_per_second``
     """
     ask = asking(scope)
     return None if ask is None else ask()

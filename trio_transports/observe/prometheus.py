@@ -68,7 +68,7 @@ class _Collector:
         yield _counters("sessions_ended", "Calls that have ended", "initiator", figures.sessions_ended)
         yield _gauge("connections", "Connections at this moment", figures.connections)
         yield _counter("let_in", "WebSockets that were accepted", figures.let_in)
-        yield _counters("turned_away", "Callers that were not let in", "cause", figures.turned_away)
+        yield _counters("turned_away", "Callers that were not let in, or were sent away", "cause", figures.turned_away)
         yield _counters("timeouts", "Limits that calls have passed", "limit", figures.timeouts)
         yield _counter("reconnections", "Attempts to connect again", figures.reconnections_tried)
         yield _histogram("turn_latency_seconds", "From the user's last word to the bot's first", figures.turn_latency)

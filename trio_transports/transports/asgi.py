@@ -28,6 +28,7 @@ from ..session.run import open_session
 from ..session.session import Session
 from ..wire.accepting.admission import admit
 from ..wire.accepting.boundary import closing_what_fails
+from ..wire.accepting.callers import TOO_FAST, count_refusal
 from ..wire.accepting.leaving import GOING_AWAY
 from ..wire.accepting.rates import rated
 from ..wire.answering import body_fault, doubled
@@ -122,12 +123,13 @@ class AsgiWebsocketTransport:
             if has_begun:
                 raise
 
-    def _rated(self, wire: Wire) -> Wire:
+    def _rated(self, wire: AsgiWire) -> Wire:
         params = self.params
         return rated(
             wire,
             max_messages_per_second=params.max_messages_per_second,
             max_bytes_per_second=params.max_bytes_per_second,
+            on_too_fast=partial(count_refusal, wire.scope, TOO_FAST),
         )
 
     @asynccontextmanager

@@ -120,6 +120,11 @@ class AsgiWire:
     def __repr__(self) -> str:
         return f"<AsgiWire with {self.peer}>"
 
+    @property
+    def scope(self) -> Scope:
+        """The scope that the app was called with."""
+        return self._source.scope
+
     # -- before the connection is open ---------------------------------------------------------------------------
 
     @property

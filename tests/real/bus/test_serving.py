@@ -11,6 +11,8 @@ import pytest
 import trio
 import trustme
 
+from tests.real.asgi.apps import until
+from tests.real.asgi.raw_peer import CLOSE, TEXT, frame, raw_peer
 from tests.real.bus.waiting import QUICK
 from trio_transports.bus import (
     BUS_SUBPROTOCOL,
@@ -29,6 +31,8 @@ from trio_transports.bus import (
 from trio_transports.errors import HandshakeRejected
 from trio_transports.frames import TextFrame
 from trio_transports.wire import Peer, Wire
+from trio_transports.wire.accepting.callers import CallerCounts, Callers
+from trio_transports.wire.engines import ENGINES
 
 
 class Echo(Worker):
@@ -196,4 +200,36 @@ async def test_over_tls() -> None:
             options = {"url": f"wss://localhost:{port}/near", "settings": ProxySettings(ssl_context=client_context)}
             await nursery.start(client(port, "near", **options).run, bus := LocalBus())
             await ask(bus, "near", "hello")
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_who_came_and_who_sends_too_fast_is_counted(engine: str) -> None:
+    """1008 after the burst, and a request that is none: each counted by its cause, twice; others are served."""
+    counts = CallerCounts()
+    with trio.fail_after(20):
+        async with (
+            serving(max_messages_per_second=1, counts=counts, engine=engine) as (port, _, _),
+            trio.open_nursery() as nursery,
+        ):
+            await nursery.start(client(port, "near").run, bus := LocalBus())
+            await ask(bus, "near", "one")
+            for turn in (1, 2):
+                async with raw_peer(port) as peer:
+                    await peer.upgrade(f"/flood-{turn}")
+                    assert peer.status == 101
+                    await peer.send(frame(TEXT, b"{}") * 20)
+                    told = await peer.read_to_close()
+                    assert (told.close_code, told.close_reason) == (1008, "more than 1 messages a second")
+                    await peer.send(frame(CLOSE, told.payload))
+                    await peer.wait_eof()
+                async with raw_peer(port) as peer:
+                    await peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+                    await peer.read_head()
+                    assert peer.status == 405
+                    await peer.wait_eof()
+                await until(lambda: counts.callers().connections == 1)
+                assert counts.callers() == Callers(
+                    connections=1, let_in=1 + turn, turned_away={"rate": turn, "request": turn}
+                )
             nursery.cancel_scope.cancel()

@@ -160,6 +160,7 @@ async def test_who_sends_too_fast_is_told_1008(engine: str, limit: dict[str, flo
                         pass
             ends = await place.ended(round_number)
             assert (ends[-1].code, ends[-1].initiator) == (1008, "local")
+            assert place.transport.callers().turned_away == {"rate": round_number}
         await other.output.send(TextFrame(text="still here"))
         assert await other.input.receive() == TextFrame(text="still here")
 

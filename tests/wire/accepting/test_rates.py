@@ -4,8 +4,12 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.wire.asgi_server import Server
+from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport
 from trio_transports.errors import ConnectionClosed
+from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.wire import Peer, Wire
+from trio_transports.wire.accepting.callers import EXTENSION, CallerCounts
 from trio_transports.wire.accepting.rates import BURST_S, rated
 from trio_transports.wire.memory import memory_wire_pair
 from trio_transports.wire.protocol import SendsNow
@@ -43,7 +47,8 @@ async def test_who_sends_too_fast_is_told(
 ) -> None:
     """1008 and why, on both sides, after a burst of a few seconds' worth; the end is told again and again."""
     near, far = memory_wire_pair()
-    wire = rated(near, **limits)
+    counts = CallerCounts()
+    wire = rated(near, **limits, on_too_fast=lambda: counts.refuse("rate"))
     told: list[ConnectionClosed] = []
     async with trio.open_nursery() as nursery:
 
@@ -60,6 +65,7 @@ async def test_who_sends_too_fast_is_told(
         for _ in range(2):
             assert (closed.code, closed.initiator) == (1008, "local")
             _, closed = await received(wire)
+    assert counts.callers().turned_away == {"rate": 1}
     assert told[0].code == 1008
     assert "a second" in told[0].reason
 
@@ -110,3 +116,29 @@ async def test_each_end_of_a_memory_wire_sees_its_own_peer() -> None:
         first, second = memory_wire_pair(near=near, far=far)
         assert first.peer.address == ("memory" if near is None else "a")
         assert second.peer.address == ("memory" if far is None else "b")
+
+
+async def call_an_app(params: AsgiWebsocketParams, extensions: dict[str, object], messages: int) -> tuple[int, int]:
+    """How many of so many messages the session heard, and the code that its caller was told."""
+    server = Server({"type": "websocket", "extensions": extensions})
+    for _ in range(messages):
+        server.message('{"type": "text", "text": "more"}')
+    server.disconnect(1000)
+    transport = AsgiWebsocketTransport((server.scope, server.receive, server.send), params)
+    async with transport.session() as session:
+        heard = [frame async for frame in session.input]
+    ends = [event["code"] for event in server.sent if event["type"] == "websocket.close"]
+    return len(heard), ends[0] if ends else 0
+
+
+@pytest.mark.parametrize("limits", [{"max_messages_per_second": 2.0}, {"max_bytes_per_second": 64.0}])
+async def test_an_app_is_kept_from_who_sends_too_fast(limits: dict[str, float], autojump_clock: MockClock) -> None:
+    """A session of an ASGI app ends by 1008 after the burst, and its server counts it: twice; a slower one not."""
+    params = AsgiWebsocketParams(serializer=JSONFrameSerializer(), **limits)  # type: ignore[arg-type]
+    counts = CallerCounts()
+    for turn in (1, 2):
+        assert await call_an_app(params, {EXTENSION: counts}, 40) == (10, 1008)
+        assert counts.callers().turned_away == {"rate": turn}
+        assert await call_an_app(params, {EXTENSION: counts}, 10) == (10, 0)
+        assert counts.callers().turned_away == {"rate": turn}
+        assert await call_an_app(params, {}, 40) == (10, 1008)  # under another server

@@ -20,12 +20,14 @@ from attrs import define, field
 from ..._nursery import open_services
 from ...session.events import ServerReady
 from ...wire.accepting.admission import Authorize
+from ...wire.accepting.callers import CallerCounts
 from ...wire.accepting.door import Door, DoorRules
 from ...wire.accepting.leaving import GOING_AWAY, Leaving
 from ...wire.accepting.limits import Limits
 from ...wire.accepting.signals import told_by_signals
 from ...wire.engines import engine_named
 from ...wire.protocol import Wire
+from ...wire.running import MAIN_WAYS_OUT, require_trio
 from ..codec.binary import BUS_SUBPROTOCOL
 from ..runner import WorkerRunner
 from ..worker import END_TIMEOUT
@@ -54,6 +56,7 @@ async def serve_proxies(
     signals: bool = False,
     drain: float = 0.0,
     leaving: Leaving | None = None,
+    counts: CallerCounts | None = None,
     engine: str = "direct",
     task_status: trio.TaskStatus[ServerReady] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -64,7 +67,8 @@ async def serve_proxies(
     that many seconds to go by themselves; the rest is told 1001, and this returns.
 
     ``limits`` are for each address, ``max_messages_per_second`` and ``max_bytes_per_second`` for each connection: a
-    peer that sends more is told 1008. ``GET /health`` is answered with 200, and with 503 once the server leaves.
+    peer that sends more is told 1008. ``counts``, a ``CallerCounts`` of yours, tells by ``callers()`` who came, who was
+    let in, and why others were not. ``GET /health`` is answered with 200, and with 503 once the server leaves.
 
     ``make_proxy`` is given each connection; ``wire.peer`` says who it is, by path, query, headers and address. The
     names of proxies that live at the same time must differ: ``f"gateway {wire.peer}"`` does. Proxies with a serializer
@@ -74,6 +78,7 @@ async def serve_proxies(
     Browsers are let in from ``allowed_origins`` only, and others as ``authorize`` says; ``max_connections`` at once.
     ``settings`` are each connection's limits, and ``engine`` is "direct" or "trio-websocket".
     """
+    require_trio("serve_proxies", MAIN_WAYS_OUT)
     settings = settings if settings is not None else ProxySettings()
     serving = _Serving(
         runner=runner,
@@ -93,7 +98,7 @@ async def serve_proxies(
         max_messages_per_second=max_messages_per_second,
         max_bytes_per_second=max_bytes_per_second,
     )
-    door = Door(rules, engine_named(engine), lambda: serving.is_full)
+    door = Door(rules, engine_named(engine), lambda: serving.is_full, counts if counts is not None else CallerCounts())
     with told_by_signals(partial(serving.leaving.begin, drain), is_on=signals):
         async with open_services() as services:
             services.start_soon(_leave_with, runner, serving.leaving, name="serve_proxies leaves with its runner")

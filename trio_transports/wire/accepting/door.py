@@ -9,18 +9,17 @@ Rules
 4. What one connection does, or a hook of the user's raises in it, ends that connection; it is logged, once, and the
    server goes on (``boundary``).
 5. ``health_path`` is answered to anybody who asks for that page: 200, or 503 from the moment the server leaves.
-6. Everything that is refused is counted by its cause.
+6. Everything that is refused is counted by its cause, and so is a call that was let in and ends since its caller sends
+   too much (``rates``).
 """
 
 import json
 import logging
 import ssl
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
-from types import MappingProxyType
 from typing import Final, TypeAlias, final
 
 import trio
@@ -36,7 +35,7 @@ from ..stream import TCPStream, is_secured, peer_address
 from ..wakes import SharedWakes, shared_wakes
 from .admission import Authorize, admit
 from .boundary import closing_what_fails, failures_end_here
-from .callers import Callers
+from .callers import TOO_FAST, CallerCounts, Callers
 from .leaving import LEAVING, Leaving, serve_connections
 from .limits import Addresses, Limits
 from .listening import listener_address, open_listeners, with_tls
@@ -77,22 +76,16 @@ class Door:
     _rules: DoorRules
     _engine: Engine
     _is_full: Callable[[], bool] = lambda: False
+    _counts: CallerCounts = field(factory=CallerCounts)
     _addresses: Addresses = field(init=False)
-    _refused: "Counter[str]" = field(factory=Counter, init=False)
-    _connections: int = field(default=0, init=False)
     _refusing: int = field(default=0, init=False)
-    _let_in: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._addresses = Addresses(self._rules.limits)
 
     def callers(self) -> Callers:
         """Take a snapshot of what was counted so far."""
-        return Callers(
-            connections=self._connections,
-            let_in=self._let_in,
-            turned_away=MappingProxyType(dict(self._refused)),
-        )
+        return self._counts.callers()
 
     async def serve(
         self,
@@ -119,12 +112,12 @@ class Door:
     async def _serve_connection(
         self, serve_wire: ServeWire, leaving: Leaving, wakes: SharedWakes | None, stream: TCPStream
     ) -> None:
-        self._connections += 1
+        self._counts.connections += 1
         try:
             with failures_end_here(_tell_end):  # rule 4
                 await self._serve_caller(serve_wire, leaving, wakes, stream)
         finally:
-            self._connections -= 1
+            self._counts.connections -= 1
 
     async def _serve_caller(
         self, serve_wire: ServeWire, leaving: Leaving, wakes: SharedWakes | None, stream: TCPStream
@@ -132,10 +125,10 @@ class Door:
         with self._addresses.connection(peer_address(stream)[0]) as refusal:
             async with self._upgraded(stream, _Visit(leaving, refusal), wakes) as wire:
                 if self._is_full():
-                    self._refused["full"] += 1
+                    self._counts.refuse("full")
                     await self._turn_away(wire)
                 else:
-                    self._let_in += 1
+                    self._counts.let_in += 1
                     async with closing_what_fails(wire, self._rules.close_timeout_s):
                         await serve_wire(self._rated(wire))
 
@@ -144,7 +137,7 @@ class Door:
         """Rules 1 and 6. Neither the time limit nor the counting reaches into the body."""
         rules, is_refused, is_open = self._rules, visit.refusal is not None, False
         if is_refused and self._refusing >= MAX_REFUSING:
-            self._refused["unheard"] += 1
+            self._counts.refuse("unheard")
             await trio.aclose_forcefully(stream)
             raise ConnectionClosed(1006, "too many callers are being refused to answer each", initiator="local")
         limit_s = min(REFUSING_S, rules.connect_timeout_s) if is_refused else rules.connect_timeout_s
@@ -163,12 +156,12 @@ class Door:
                     yield wire
         except (HandshakeRejected, ConnectionClosed) as exc:
             if not is_open:
-                self._refused[visit.cause or _cause(exc, stream)] += 1
+                self._counts.refuse(visit.cause or _cause(exc, stream))
             raise
         finally:
             self._refusing -= is_refused
         if limit.cancelled_caught:
-            self._refused["limit" if is_refused else "time"] += 1
+            self._counts.refuse("limit" if is_refused else "time")
             raise ConnectionClosed(1006, f"the handshake took longer than {limit_s:g} s", initiator="local")
 
     async def _admit(self, visit: "_Visit", peer: Peer) -> Refusal | None:
@@ -197,6 +190,7 @@ class Door:
             wire,
             max_messages_per_second=rules.max_messages_per_second,
             max_bytes_per_second=rules.max_bytes_per_second,
+            on_too_fast=partial(self._counts.refuse, TOO_FAST),
         )
 
     async def _turn_away(self, wire: Wire) -> None:

@@ -5,10 +5,11 @@ Rules
    delivers at once is no attack.
 2. A caller that sends more is told 1008 and why, and that is the end of its connection. The message that was too much
    is not delivered.
-3. Without limits a wire is used as it is, and costs nothing more.
+3. ``on_too_fast`` is told of that once, so that it can be counted.
+4. Without limits a wire is used as it is, and costs nothing more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, cast, final
 
 import trio
@@ -51,6 +52,7 @@ class _RatedWire:
     _messages: _Bucket | None
     _bytes: _Bucket | None
     _why: str
+    _on_too_fast: Callable[[], object]
     _ending: ConnectionClosed | None = field(default=None, init=False)
 
     @property
@@ -63,6 +65,7 @@ class _RatedWire:
             if self._is_within(len(message)):
                 return message
             self._ending = ConnectionClosed(1008, self._why, initiator="local")
+            self._on_too_fast()
             with trio.move_on_after(GOODBYE_S):
                 await self._wire.aclose(1008, self._why)
             self._wire.abort()
@@ -103,7 +106,11 @@ class _RatedBatches(_RatedSendingNow):
 
 
 def rated(
-    wire: Wire, *, max_messages_per_second: float | None = None, max_bytes_per_second: float | None = None
+    wire: Wire,
+    *,
+    max_messages_per_second: float | None = None,
+    max_bytes_per_second: float | None = None,
+    on_too_fast: Callable[[], object] = lambda: None,
 ) -> Wire:
     """The same wire, with a peer that may send no more than that."""
     if max_messages_per_second is None and max_bytes_per_second is None:
@@ -121,4 +128,5 @@ def rated(
         None if max_messages_per_second is None else _Bucket(max_messages_per_second),
         None if max_bytes_per_second is None else _Bucket(max_bytes_per_second),
         f"more than {' or '.join(told)} a second",
+        on_too_fast,
     )
