@@ -30,6 +30,7 @@ from .._documented import documented
 from .._moved import moved
 from .._nursery import open_services
 from ..errors import LocalProtocolError
+from ..wire.running import ASGI_WAYS_OUT, MAIN_WAYS_OUT, require_trio
 from .bus import Bus
 from .local import LocalBus
 from .messages import (
@@ -131,6 +132,7 @@ class WorkerRunner:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Run until ``end`` or ``cancel``, or, with ``auto_end``, until the last root worker has ended."""
+        require_trio("WorkerRunner", MAIN_WAYS_OUT)
         if self._additions is not None or self._finish.is_set():
             raise LocalProtocolError(f"{self!r} runs once: make another one")
         self._additions, additions = trio.open_memory_channel[_Addition](0)
@@ -203,6 +205,7 @@ class WorkerRunner:
         self, worker: Worker, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Run ``worker`` in the caller's task, until it or the runner ends. Its failure is raised."""
+        require_trio(type(worker).__name__, ASGI_WAYS_OUT if worker.lives_with_caller else MAIN_WAYS_OUT)
         if self._additions is None or self._finish.is_set():
             raise LocalProtocolError(f"{self!r} takes workers only while it runs")
         if worker.name in self._workers:

@@ -25,6 +25,7 @@ from .._documented import documented
 from .._moved import moved
 from .._nursery import open_services
 from ..errors import LocalProtocolError
+from ..wire.running import ASGI_WAYS_OUT, MAIN_WAYS_OUT, require_trio
 from .answering import DoneJobs, JobRequest, jobs_of
 from .asking import AskedJobs, JobContext, JobGroupContext
 from .bus import Bus
@@ -223,6 +224,7 @@ class Worker:
         ``registry`` is where it finds other workers, the runner's; None makes one of its own. Told to end, it has
         ``end_timeout`` seconds for it, then it is cancelled.
         """
+        require_trio(type(self).__name__, ASGI_WAYS_OUT if self.lives_with_caller else MAIN_WAYS_OUT)
         if self._life is not None:
             raise LocalProtocolError(f"{self!r} already runs: make another one")
         life = self._life = self._new_life(bus, registry, end_timeout)

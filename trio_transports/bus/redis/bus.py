@@ -31,7 +31,7 @@ from ...errors import LocalProtocolError, TransportError
 from ...frames import AudioFrame
 from ...params import ReconnectPolicy
 from ...session.broadcast import Broadcast, EventsLost, Subscription
-from ...session.sizes import MAX_EVENT_BYTES, event_size
+from ...wire.running import MAIN_WAYS_OUT, require_trio
 from ..codec.hops import with_hops
 from ..codec.json import MessageSerializer, shared_serializer
 from ..messages import BusFrameMessage, BusLocalMessage, BusMessage, BusOpaqueMessage, BusSystemMessage
@@ -153,7 +153,7 @@ class RedisBus:
             addresses=Addresses(tuple(sentinels), service_name, tuple(startup_nodes), f"{self._key}:stream"),
         )
         self._channel = channel
-        self._events: Broadcast[RedisEvent] = Broadcast(MAX_EVENT_BYTES, event_size)
+        self._events: Broadcast[RedisEvent] = Broadcast()
         self._serializer = serializer if serializer is not None else shared_serializer()
         self._durable: tuple[type[BusMessage], ...] = (BusMessage,) if durable is True else durable or ()
         self._name = name if name is not None else f"bus-{secrets.token_hex(4)}"
@@ -264,6 +264,7 @@ class RedisBus:
         ``hold`` keeps stored messages back until ``release``: a message that nobody here wants counts as handled, so
         those who will want it must have subscribed.
         """
+        require_trio("RedisBus", MAIN_WAYS_OUT)
         if self._was_entered:
             raise LocalProtocolError(f"{self!r} runs once: make another one")
         self._was_entered = True
