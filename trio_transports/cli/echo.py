@@ -1,9 +1,8 @@
 """``echo``: a server that says back what it hears, at the sample rate at which it heard it."""
 
 import json
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import final
 
@@ -83,7 +82,7 @@ async def serve(
     once: bool,
     as_json: bool,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, or, with ``once``, until the first client has gone."""
+    """Serve until SIGINT or SIGTERM, of which a second ends it at once. ``once``: until the first client has gone."""
     params = WebsocketServerParams(
         serializer=serializer,
         audio_in_channels=channels,
@@ -101,30 +100,21 @@ async def serve(
     async def handler(session: Session) -> None:
         await pipeline.run(session.input, session.output)
 
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as waiting:
-            waiting.start_soon(_until_signal, signals, transport)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_tell, transport.events(), transport, once, as_json)
-                try:
-                    ready = await nursery.start(transport.serve, handler)
-                except OSError as exc:
-                    raise failure.cannot_listen(exc, host, port) from exc
-                address = f"ws://{_in_url(host)}:{ready.port}"
-                if as_json:
-                    print(json.dumps({"event": "ready", "url": address, "port": ready.port}), flush=True)
-                else:
-                    print(f"Echo on {address} (Ctrl-C ends it)", flush=True)
-            waiting.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_tell, transport.events(), transport, once, as_json)
+        try:
+            ready = await nursery.start(partial(transport.serve, handler, signals=True))
+        except OSError as exc:
+            raise failure.cannot_listen(exc, host, port) from exc
+        address = f"ws://{_in_url(host)}:{ready.port}"
+        if as_json:
+            print(json.dumps({"event": "ready", "url": address, "port": ready.port}), flush=True)
+        else:
+            print(f"Echo on {address} (Ctrl-C ends it)", flush=True)
 
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-async def _until_signal(signals: AsyncIterator[int], transport: WebsocketServerTransport) -> None:
-    async for _ in signals:
-        transport.shutdown()
 
 
 async def _tell(

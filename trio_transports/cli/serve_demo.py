@@ -1,14 +1,13 @@
 """``demo``: the page with its echo bot, or the same server checked by a client in this process."""
 
 import json
-import signal
-from collections.abc import AsyncIterator
 from functools import partial
 
 import trio
 
 from ..demo.self_test import SelfTest
 from ..demo.serving import serve_demo
+from ..wire.accepting.signals import told_by_signals
 from . import failure
 from .progress import progress
 
@@ -30,21 +29,13 @@ def _self_test(as_json: bool) -> int:
 
 async def _serve(host: str, port: int, as_json: bool) -> None:
     over = trio.Event()
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_set_on_signal, signals, over)
-            try:
-                async with serve_demo(host, port) as url:
-                    if as_json:
-                        print(json.dumps({"event": "ready", "url": url}), flush=True)
-                    else:
-                        print(f"The demo is at {url}  (Ctrl-C ends it)", flush=True)
-                    await over.wait()
-            except OSError as exc:
-                raise failure.cannot_listen(exc, host, port) from exc
-            nursery.cancel_scope.cancel()
-
-
-async def _set_on_signal(signals: AsyncIterator[int], over: trio.Event) -> None:
-    async for _ in signals:
-        over.set()
+    with told_by_signals(over.set):  # a second signal ends the process at once
+        try:
+            async with serve_demo(host, port) as url:
+                if as_json:
+                    print(json.dumps({"event": "ready", "url": url}), flush=True)
+                else:
+                    print(f"The demo is at {url}  (Ctrl-C ends it)", flush=True)
+                await over.wait()
+        except OSError as exc:
+            raise failure.cannot_listen(exc, host, port) from exc

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.real.asgi.apps import AUDIO_MESSAGE, until
+from tests.real.asgi.raw_peer import TEXT, frame, raw_peer
 from tests.real.leaving.programs import running, snippet
 from tests.tools import missing
 from trio_transports.errors import ConnectionClosed
@@ -143,3 +145,53 @@ async def test_a_second_signal_ends_a_process_whose_loop_is_blocked() -> None:
             assert program.process.returncode is None
             program.signal(signal.SIGTERM)
             assert await program.ended() == -signal.SIGTERM
+
+
+HUNG = """
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+import trio
+from trio_transports.__main__ import main
+from trio_transports.cli import echo, serve_demo
+async def hang():
+    Path(TOLD).touch()
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+serve = serve_demo.serve_demo
+@asynccontextmanager
+async def serve_and_hang(host, port):
+    async with serve(host, port) as url:
+        yield url
+        await hang()
+serve_demo.serve_demo = serve_and_hang
+class Pipeline:
+    def __init__(self, stages): pass
+    async def run(self, *_):
+        Path(TOLD).with_suffix(".begun").touch()
+        try:
+            await trio.sleep_forever()
+        finally:
+            await hang()
+echo.Pipeline = Pipeline
+sys.exit(main(["COMMAND", "--port", "PORT"]))
+"""
+
+
+@signals
+@pytest.mark.parametrize("command", ["demo", "echo"])
+async def test_a_second_signal_ends_a_command_at_once(command: str, number: signal.Signals, tmp_path: Path) -> None:
+    """Whatever it is waiting for since the first, here a bot that does not let go of its caller."""
+    told = tmp_path / "told"
+    code = HUNG.replace("TOLD", repr(str(told))).replace("COMMAND", command)
+    async with running(code) as program, raw_peer(program.port) as peer:
+        await peer.upgrade("/ws")
+        assert peer.status == 101
+        if command == "echo":
+            await peer.send(frame(TEXT, AUDIO_MESSAGE))
+            await until(told.with_suffix(".begun").exists, limit_s=60)
+        program.signal(number)
+        await until(told.exists, limit_s=60)
+        assert program.process.returncode is None
+        program.signal(number)
+        assert await program.ended() == -number
