@@ -113,3 +113,6 @@ class RemoteProtocolError(TransportError):
     def __init__(self, message: str, *, path: str = "") -> None:
         self.path = path
         super().__init__(f"{message} (at {path})" if path else message)
+
+    def __str__(self) -> str:
+        return shown_text(super().__str__())

@@ -10,7 +10,7 @@ Rules
 
 from typing import TYPE_CHECKING, Final, final
 
-from .._showing import shown_url
+from .._showing import shown_text, shown_url
 from ..errors import TransportError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class AgentOutcome(TransportError):
             details.append(f"close code {self.close_code}" + (f" {self.reason!r}" if self.reason else ""))
         if self.answer is not None:
             details.append(f"{self.answer.duration_s:.2f} s of an answer had come")
-        return f"{shown_url(self.peer)}: {self.args[0]} ({', '.join(details)})"
+        return f"{shown_url(self.peer)}: {shown_text(str(self.args[0]))} ({', '.join(details)})"
 
 
 @final

@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias, final
 from attrs import frozen
 
 from .._documented import documented
+from .._showing import shown_text
 from ..errors import TransportError
 from .messages import JobStatus, Payload
 
@@ -38,7 +39,8 @@ class JobError(TransportError):
         self.response = response
 
     def __str__(self) -> str:
-        return f"worker {self.worker!r}: {self.reason}" if self.worker else self.reason
+        reason = shown_text(self.reason)  # it may be the words of a worker elsewhere
+        return f"worker {self.worker!r}: {reason}" if self.worker else reason
 
 
 @final

@@ -29,6 +29,7 @@ import numpy as np
 import trio
 from attrs import define, field, frozen
 
+from .._showing import shown_text
 from ..audio.format import AudioFormat
 from ..audio.wav import add_wav_header, parse_wav, read_wav, write_wav
 from ..demo.timing import Arrivals, in_ms
@@ -304,7 +305,7 @@ def _complaint(call: Call, ending: Disconnected | None) -> str | None:
     said_s, total_s = (call.audio_format.duration_s(size) for size in (call.said_bytes, len(call.pcm)))
     if call.said_bytes < len(call.pcm) or ending.code not in (1000, 1001, 1005):
         who = "the server hung up" if ending.initiator == "remote" else "the connection was lost"
-        because = f": {ending.reason}" if ending.reason else ""
+        because = f": {shown_text(ending.reason)}" if ending.reason else ""
         return f"{who} after {said_s:.1f} of {total_s:.1f} s, code {ending.code}{because}"
     return call.capture_failure
 

@@ -18,6 +18,7 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent, Scope, WebsocketScope
 
+from .._showing import shown_text
 from ..errors import Ending
 from ..wire.asgi import EXTENSION
 from .app_queue import AppQueue, ASGIEvent
@@ -96,7 +97,7 @@ class AppRun:
 
     async def _call_app(self) -> None:
         receive = cast(Callable[[], Awaitable[ASGIReceiveEvent]], self._queue.receive)
-        where = self._scope.get("path")
+        where = shown_text(str(self._scope.get("path", "")))  # hypercorn has unquoted it
         async with boundary(
             self._config.log,
             "Error in ASGI Framework (%s)",

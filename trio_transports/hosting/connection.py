@@ -32,6 +32,7 @@ from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ConnectionState, Scop
 from hypercorn.utils import parse_socket_addr
 from trio.lowlevel import ParkingLot
 
+from .._showing import shown_text
 from ..wire.stream import OwnedStream
 from .app_queue import AppQueue
 from .app_run import AppRun, SendToPeer
@@ -122,7 +123,7 @@ class Connection:
             async with boundary(
                 self._host.config.log,
                 "The connection from %s ended by an error",
-                address,
+                shown_text(str(address)),  # on a Unix socket it is the peer's own text
                 on_interrupt=self._host.context.terminate.set,
             ):
                 alpn_protocol = await self._handshake()

@@ -40,8 +40,10 @@ from ..wire.accepting.limits import Limits as AddressLimits
 from ..wire.accepting.signals import told_by_signals
 from ..wire.closing import linger
 from ..wire.refusal import Refusal
+from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.stream import OwnedStream, peer_address
 from ..wire.wakes import SharedWakes, shared_wakes
+from .access_log import guard_access_log
 from .connection import Connection, Host, Limits
 from .counting import Counting
 from .leaving import Leaving
@@ -66,6 +68,7 @@ ShutdownTrigger: TypeAlias = Callable[[], Awaitable[object]]
 # - ``hypercorn.protocol.events.Data``; ``hypercorn.events``
 # - ``hypercorn.trio``: ``lifespan.Lifespan``, ``worker_context.WorkerContext``, ``statsd.StatsdLogger``
 # - ``hypercorn.utils``: ``wrap_app``, ``parse_socket_addr``, ``repr_socket_addr``
+# - ``hypercorn.logging.Logger``: that a request is told by its ``access(scope, response, seconds)``
 # - ``hypercorn.config.Config``: ``create_sockets`` (and its frames' ``bind`` and sockets where it fails),
 #   ``create_ssl_context``, ``set_statsd_logger_class``
 # - of what comes with hypercorn: ``wsproto``'s connection and events, ``h2``'s errors, events and exceptions, and
@@ -112,9 +115,11 @@ async def serve_asgi(
     returning has this one stop accepting and return when its last call has ended, however long that takes.
 
     Every field of hypercorn's ``Config`` that its trio worker reads works, but ``quic_bind``: HTTP/3 is refused with a
-    ValueError. permessage-deflate is never agreed on. ``workers`` above 1 lets that many processes bind the same
-    address; starting them is up to you (``demo.workers_app`` shows how).
+    ValueError. The ``accesslog`` shows no query, and escapes what would be a line of a caller's own. permessage-deflate
+    is never agreed on. ``workers`` above 1 lets that many processes bind the same address; starting them is up to you
+    (``demo.workers_app`` shows how).
     """
+    require_trio("serve_asgi", MAIN_WAYS_OUT)
     _check(config)
     limits = {"write_timeout": write_timeout, "header_timeout": header_timeout, "body_timeout": body_timeout}
     for name, seconds in limits.items():
@@ -127,6 +132,7 @@ async def serve_asgi(
     if not drain >= 0:
         raise ValueError(f"drain must be 0 seconds or more, not {drain!r}")
     config.set_statsd_logger_class(StatsdLogger)
+    guard_access_log(config)
     max_requests = config.max_requests
     host = Host(
         app=wrap_app(cast(ASGIFramework, app), config.wsgi_max_body_size, "asgi"),
@@ -199,6 +205,9 @@ def _bound_sockets(config: Config) -> Iterator[Sockets]:
         if isinstance(exc, OSError):
             why = exc.strerror or str(exc)
             raise OSError(exc.errno, f"cannot listen on {where}: {why}; free that address or bind another") from None
+        if isinstance(exc, OverflowError):
+            why = "its port must be a whole number from 0 (a free one) to 65535"
+            raise ValueError(f"cannot listen on {where}: {why}") from None  # noqa: TRY004 - a value is wrong
         raise
     try:
         yield sockets

@@ -11,6 +11,7 @@ import trio
 from attrs import asdict, define, field, frozen
 
 from .. import __version__
+from .._showing import shown_text
 from ..frames import JSONValue
 from ..serializers.detect import DetectingFrameSerializer
 from ..session.broadcast import EventsLost
@@ -48,9 +49,9 @@ def describe(event: Event) -> str:
         case ServerReady(addresses=addresses):
             return f"Listening on {', '.join(f'{host} port {port}' for host, port in addresses)}"
         case Connected(session=session):
-            return f"Session {session.id} connected from {session.peer.address}"
+            return f"Session {session.id} connected from {shown_text(session.peer.address)}"
         case Disconnected(session=session, code=code, reason=reason, initiator=initiator):
-            because = f": {reason}" if reason else ""
+            because = f": {shown_text(reason)}" if reason else ""
             return f"Session {session.id} ended by {_WHO[initiator]}, code {code}{because}"
         case SessionTimeout(session=session):
             return f"Session {session.id} reached its time limit"

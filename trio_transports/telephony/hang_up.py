@@ -18,6 +18,7 @@ import trio
 from attrs import Attribute
 
 from .._extras import require
+from .._showing import shown_text
 from ..errors import TransportError
 from ..frames import JSONValue, StartFrame
 
@@ -50,6 +51,9 @@ class HangUpFailed(TransportError):
         self.call_id = call_id
         self.status = status
         super().__init__(message)
+
+    def __str__(self) -> str:
+        return shown_text(super().__str__())  # a provider's words may be in it
 
 
 def text_field(instance: object, attribute: "Attribute[str]", value: object) -> None:

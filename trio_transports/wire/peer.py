@@ -42,6 +42,6 @@ class Peer:
         return next((value for key, value in self.headers if key.lower() == wanted), None)
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
+        host = shown_text(f"[{self.address}]" if ":" in self.address else self.address)  # a proxy's header may say it
         path = shown_text(self.path)
         return f"{host}:{self.port}{path}" if self.port is not None else f"{host}{path}"

@@ -60,6 +60,7 @@ _CALLS: Final = {
     "hypercorn.config:Config.create_ssl_context": "self",
     "hypercorn.config:Config.set_statsd_logger_class": "self, statsd_logger",
     "hypercorn.config:Sockets": "secure_sockets, insecure_sockets, quic_sockets",
+    "hypercorn.logging:Logger.access": "self, request, response, request_time",
     "hypercorn.logging:Logger.error": "self, message, args, kwargs",
     "hypercorn.logging:Logger.info": "self, message, args, kwargs",
     "hypercorn.typing:TaskGroup.spawn_app": "self, app, config, scope, send",
