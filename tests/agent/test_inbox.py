@@ -5,7 +5,7 @@ import random
 import pytest
 import trio
 
-from trio_transports.agent import AudioChunk, Transcript, TurnEnded, silent_chunk
+from trio_transports.agent import AgentMessage, AudioChunk, Transcript, TurnEnded, silent_chunk
 from trio_transports.agent.inbox import MAX_NOTES, AgentInbox, Arrived, Item
 
 
@@ -54,6 +54,37 @@ async def test_events_are_bounded() -> None:
     assert inbox.dropped_notes == 3
     assert isinstance((await inbox.take()).item, AudioChunk)
     assert (await inbox.take()).item == Transcript("3")
+
+
+async def test_words_are_bounded_in_bytes() -> None:
+    """Past the bound what says something goes, the oldest first, whatever it is; bare audio and the newest stay."""
+    inbox = AgentInbox(10.0, 50_000)
+    words = "x" * 20_000
+    large: list[Item] = [Transcript(words), AudioChunk(b"ab", words), ValueError(words), AgentMessage([words])]
+    for _ in range(2):
+        for item in (silent_chunk(0.1), *large):
+            inbox.put(item, 0.0)
+        assert isinstance((await inbox.take()).item, AudioChunk)
+        assert [(await inbox.take()).item for _ in range(2)] == large[2:]
+        assert inbox.take_nowait() is None
+        newest = Transcript("x" * 100_000)
+        inbox.put(Transcript("small"), 0.0)
+        inbox.put(newest, 0.0)
+        assert (await inbox.take()).item == newest
+    assert inbox.dropped_notes == 4
+    assert inbox.dropped_audio_s == pytest.approx(2 / 24000)
+
+
+async def test_words_that_are_put_back_count_again() -> None:
+    """What was taken makes room, and none once it is put back."""
+    inbox = AgentInbox(10.0, 50_000)
+    for number in range(2):
+        inbox.put(Transcript(f"{number}" * 20_000), float(number))
+    for _ in range(2):
+        inbox.put_back([await inbox.take()])
+    inbox.put(Transcript("2" * 20_000), 2.0)
+    assert [(await inbox.take()).at for _ in range(2)] == [1.0, 2.0]
+    assert inbox.dropped_notes == 1
 
 
 async def test_what_is_put_back_comes_first() -> None:

@@ -25,6 +25,7 @@ from trio_transports.agent import (
 from trio_transports.audio.format import AudioFormat
 from trio_transports.errors import ConnectionClosed
 from trio_transports.params import WebsocketClientParams
+from trio_transports.session.broadcast import EventsLost
 
 
 class Wordy(Plain):
@@ -302,6 +303,23 @@ async def test_events_are_a_channel(autojump_clock: MockClock) -> None:
             await adapter.agent.send(message)
         await trio.sleep(0.1)
     assert [event async for event in events] == [Transcript("hello"), TurnEnded(), AgentMessage("other")]
+
+
+async def test_what_an_agent_tells_is_bounded_in_bytes(autojump_clock: MockClock) -> None:
+    """Few but large events too, for who subscribes and for who receives, every time: the oldest go and are counted."""
+    settings = WebsocketClientParams(max_unread_bytes=100_000, ping_interval=None)
+    async with MemoryAdapter(Wordy(), params=settings) as adapter:
+        events = adapter.events()
+        for round_ in (1, 2):
+            for number in range(50):
+                await adapter.agent.send(f"say {number} {'x' * 10_000}")
+                await trio.sleep(0.001)
+            assert await events.receive() == EventsLost(41)
+            for number in range(41, 50):
+                said, read = await adapter.receive(), await events.receive()
+                assert said == read == Transcript(f"{number} {'x' * 10_000}")
+            assert adapter.statistics().frames_dropped == 41 * round_
+        assert adapter.is_connected
 
 
 async def test_replies_are_sent(autojump_clock: MockClock) -> None:

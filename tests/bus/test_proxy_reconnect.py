@@ -28,7 +28,8 @@ from trio_transports.errors import ConnectionClosed, HandshakeRejected, Transpor
 from trio_transports.params import ReconnectPolicy
 from trio_transports.session.broadcast import EventsLost
 from trio_transports.session.events import Reconnecting
-from trio_transports.wire import Wire
+from trio_transports.session.sizes import MAX_EVENT_BYTES
+from trio_transports.wire import Peer, Wire
 from trio_transports.wire.memory import MemoryWire
 
 POLICY = ReconnectPolicy(initial_delay=1, max_delay=8, jitter=0)
@@ -172,13 +173,13 @@ async def test_old_audio_does_not_wait_for_a_connection(autojump_clock: trio.tes
 
 
 async def test_inactive_means_disconnected(autojump_clock: trio.testing.MockClock) -> None:
-    """A client made inactive dials when it is activated, and closes with 1000 when it is deactivated."""
+    """A client made inactive dials when it is activated, and closes with 1000 when deactivated: again and again."""
     network = Network()
     proxy = client(open_wire=network.open_wire, reconnect=POLICY, active=False)
     async with running(proxy) as bus:
         await trio.sleep(100)
         assert network.dials == []
-        for round_ in range(2):
+        for round_ in range(3):
             await bus.send(BusActivateWorkerMessage(source="x", target="proxy"))
             await trio.testing.wait_all_tasks_blocked()
             assert proxy.is_connected
@@ -202,3 +203,18 @@ async def test_a_peer_that_forgot_the_subprotocol_gets_json(autojump_clock: trio
         await bus.send(audio(1))
         await trio.sleep(2)
         assert JSON.decode(await network.far[1].receive()) == audio(1)
+
+
+async def test_events_that_nobody_reads_are_bounded_in_bytes() -> None:
+    """Each names a peer with all it said of itself: a megabyte of them is kept, the newest, and the rest is told."""
+    proxy = client()
+    events = proxy.events()
+    peer = Peer(address="far", headers=(("cookie", "x" * 50_000),))
+    for _ in range(2):
+        for code in range(4000, 4050):
+            proxy._events.emit(ProxyDisconnected(peer, code, "", "remote"))
+        lost = await events.receive()
+        assert isinstance(lost, EventsLost)
+        assert 0.9 * MAX_EVENT_BYTES < (50 - lost.count) * 50_000 <= MAX_EVENT_BYTES
+        for code in range(4000 + lost.count, 4050):
+            assert await events.receive() == ProxyDisconnected(peer, code, "", "remote")

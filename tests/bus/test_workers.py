@@ -116,23 +116,30 @@ async def test_a_worker_is_valid_again_after_its_run(autojump_clock: trio.testin
 
 
 async def test_an_inactive_worker_takes_only_its_own_life(autojump_clock: trio.testing.MockClock) -> None:
-    """Between deactivation and activation messages pass a worker by; it still can be woken and ended."""
+    """Between deactivation and activation messages pass a worker by, three times; it still can be woken and ended."""
     bus = LocalBus()
     worker = Recorder("w", active=False)
     async with trio.open_nursery() as nursery:
         await nursery.start(worker.run, bus)
-        await bus.send(BusDataMessage(source="lost", target="w"))
-        await bus.send(BusActivateWorkerMessage(source="a", target="other"))
-        await bus.send(BusActivateWorkerMessage(source="a", target="w", args={"k": 1}))
-        await trio.testing.wait_all_tasks_blocked()
-        assert worker.active
-        await bus.send(BusDataMessage(source="taken", target="w"))
-        await bus.send(BusDeactivateWorkerMessage(source="a", target="w"))
-        await trio.testing.wait_all_tasks_blocked()
+        states = list[bool]()
+        for turn in range(3):
+            await bus.send(BusDataMessage(source="lost", target="w"))
+            await bus.send(BusActivateWorkerMessage(source="a", target="other"))
+            await trio.testing.wait_all_tasks_blocked()
+            states.append(worker.active)
+            await bus.send(BusActivateWorkerMessage(source="a", target="w", args={"k": turn}))
+            await trio.testing.wait_all_tasks_blocked()
+            states.append(worker.active)
+            await bus.send(BusDataMessage(source=f"taken {turn}", target="w"))
+            await bus.send(BusDeactivateWorkerMessage(source="a", target="w"))
+            await trio.testing.wait_all_tasks_blocked()
+        states.append(worker.active)
         await bus.send(BusDataMessage(source="lost", target="w"))
         await bus.send(BusEndWorkerMessage(source="a", target="w"))
-    assert [m.source for m in worker.messages] == ["taken"]
-    assert worker.log == [("activated", {"k": 1}), "deactivated", ("end", None)]
+    assert [m.source for m in worker.messages] == ["taken 0", "taken 1", "taken 2"]
+    assert states == [False, True, False, True, False, True, False]
+    woken = [each for turn in range(3) for each in (("activated", {"k": turn}), "deactivated")]
+    assert worker.log == [*woken, ("end", None)]
 
 
 async def test_an_end_waits_for_what_came_before_and_a_cancel_does_not(

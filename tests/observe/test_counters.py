@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from tests.session.hearing import Planned
 from tests.session.helpers import params, seconds
-from trio_transports import AudioFrame, MessageFrame
+from trio_transports import AudioFrame, MessageFrame, Reconnecting
 from trio_transports.observe import Histogram, ServerCounters, ServerFigures, TurnTaken, merged, process_figures
 from trio_transports.observe.figures import BOUNDS_S, Durations
 from trio_transports.observe.prometheus import metrics_text
@@ -17,6 +17,7 @@ from trio_transports.session.events import Event
 from trio_transports.session.statistics import Statistics
 from trio_transports.testing import memory_session
 from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
+from trio_transports.wire.accepting.callers import Callers
 
 
 async def test_open_and_ended_sessions_add_up(autojump_clock: MockClock) -> None:
@@ -76,6 +77,68 @@ async def test_turns_are_told_as_events_and_counted(autojump_clock: MockClock) -
     assert latency.sum_s == pytest.approx(1.0, abs=0.002)
 
 
+async def test_limits_that_calls_have_passed_are_counted(autojump_clock: MockClock) -> None:
+    """Each idle timeout and each session timeout, whether that closes the call or not, of sessions that are over."""
+    counters, hub = ServerCounters(), Broadcast[Event]()
+    limits: list[dict[str, object]] = [
+        {"idle_timeout": 1},
+        {"session_timeout": 1, "session_timeout_action": "close"},
+        {"session_timeout": 1, "session_timeout_action": "notify"},
+    ]
+    async with trio.open_nursery() as nursery:
+        with hub.activity():
+            nursery.start_soon(counters.watch, hub.subscribe())
+            for turn in (1, 2, 3):
+                for limit in limits:
+                    async with memory_session(params(**limit), events=hub):
+                        await trio.sleep(3)
+                await trio.sleep(0.1)
+                figures = counters.figures()
+                assert figures.timeouts == {"session": 2 * turn, "idle": turn}
+                assert (figures.sessions, figures.sessions_begun) == (0, 3 * turn)
+
+
+async def test_queued_audio_is_that_of_open_sessions(autojump_clock: MockClock) -> None:
+    """What waits to leave is added up over the sessions, to the chunk; what was dropped at a call's end is not."""
+    counters, hub = ServerCounters(), Broadcast[Event]()
+    async with trio.open_nursery() as nursery:
+        with hub.activity():
+            nursery.start_soon(counters.watch, hub.subscribe())
+            for _ in range(2):
+                async with memory_session(params(), events=hub) as (first, _):
+                    async with memory_session(params(drain_timeout=0.01), events=hub) as (second, _):
+                        await first.output.send(seconds(2))
+                        await second.output.send(seconds(5))
+                        await trio.sleep(0.11)  # six chunks of each
+                        assert counters.figures().totals.audio_queued_s == pytest.approx(1.88 + 4.88)
+                    await trio.sleep(0.01)
+                    assert counters.figures().totals.audio_queued_s == first.statistics().audio_queued_s > 1.5
+                await trio.sleep(0.01)
+                assert counters.figures().totals.audio_queued_s == 0
+
+
+def test_what_the_server_and_its_clients_count_is_among_them() -> None:
+    """Connections, those let in and turned away, as the server says at that moment; attempts to connect again."""
+    now = [Callers(connections=3, let_in=5, turned_away={"limit": 2, "tls": 1})]
+    counters = ServerCounters(lambda: now[-1])
+    for turn in (1, 2):
+        for attempt in (1, 2, 3):
+            counters.note(Reconnecting(attempt, 0.5, OSError("lost")))
+        figures = counters.figures()
+        assert (figures.connections, figures.let_in, figures.turned_away, figures.reconnections_tried) == (
+            now[-1].connections,
+            now[-1].let_in,
+            now[-1].turned_away,
+            3 * turn,
+        )
+        now.append(Callers(connections=1, let_in=9, turned_away={"limit": 2, "tls": 4}))
+    both = merged([figures, ServerFigures.of_json(json.loads(json.dumps(figures.to_json())))])
+    assert (both.connections, both.let_in, both.turned_away) == (2, 18, {"limit": 4, "tls": 8})
+    assert both.reconnections_tried == 12
+    nobody = ServerCounters().figures()
+    assert (nobody.connections, nobody.let_in, nobody.turned_away, nobody.reconnections_tried) == (0, 0, {}, 0)
+
+
 def test_figures_travel_and_add_up() -> None:
     """Written as JSON and read again they are the same, and two of them are twice as much."""
     durations = Durations()
@@ -111,7 +174,12 @@ async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
         sessions=2,
         sessions_ended={"local": 3, "error": 1},
         turn_latency=durations.histogram(),
-        totals=Statistics(chunks_paced=100, pacing_error_s=0.25, pacing_error_max_s=0.04),
+        totals=Statistics(chunks_paced=100, pacing_error_s=0.25, pacing_error_max_s=0.04, audio_queued_s=1.5),
+        connections=4,
+        let_in=7,
+        turned_away={"limit": 3},
+        timeouts={"idle": 2},
+        reconnections_tried=6,
     )
     text = metrics_text(figures, [process_figures()]).decode()
     samples = {
@@ -121,6 +189,12 @@ async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
     }
     assert samples["trio_transports_sessions",] == 2
     assert samples["trio_transports_sessions_ended_total", ("initiator", "error")] == 1
+    assert samples["trio_transports_audio_queued_seconds",] == 1.5
+    assert samples["trio_transports_connections",] == 4
+    assert samples["trio_transports_let_in_total",] == 7
+    assert samples["trio_transports_turned_away_total", ("cause", "limit")] == 3
+    assert samples["trio_transports_timeouts_total", ("limit", "idle")] == 2
+    assert samples["trio_transports_reconnections_total",] == 6
     assert samples["trio_transports_turn_latency_seconds_count",] == 4
     assert samples["trio_transports_pacing_error_seconds_count",] == 100
     assert samples["trio_transports_pacing_error_seconds_sum",] == 0.25

@@ -21,7 +21,7 @@ from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.session.run import open_session
-from trio_transports.testing import FrameRecorder
+from trio_transports.testing import FrameRecorder, scripted
 from trio_transports.testing.phones import PlayOrder, ScriptedLine
 from trio_transports.wire.memory import memory_wire_pair
 
@@ -66,7 +66,7 @@ async def call(line: ScriptedLine | None = None, **changes: object) -> AsyncIter
         "audio_out_enabled": True,
         **changes,
     }
-    near, far = memory_wire_pair(buffer_messages=1000)
+    near, far = memory_wire_pair(buffer_messages=1000, sends_now=scripted.SENDS_NOW)
 
     phone = Phone.on(far, caller("twilio") if line is None else line)
     recorder = FrameRecorder()

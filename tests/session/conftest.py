@@ -4,7 +4,23 @@ import pytest
 
 from trio_transports.testing import scripted
 
-BOTH_WAYS = frozenset({"test_clock", "test_output", "test_endings", "test_failures", "test_stalls", "test_replies"})
+BOTH_WAYS = frozenset(
+    {
+        "test_again",
+        "test_clock",
+        "test_counters",
+        "test_edges",
+        "test_endings",
+        "test_failures",
+        "test_is_closing",
+        "test_losses",
+        "test_loudness",
+        "test_output",
+        "test_replies",
+        "test_stalls",
+        "test_uninterruptible",
+    }
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -1,5 +1,8 @@
 """A busy session, cancelled at every step it takes: it always ends whole."""
 
+from functools import partial
+
+import pytest
 import trio
 
 from tests.session.helpers import CHUNK_BYTES, audio, params, seconds
@@ -18,9 +21,9 @@ from trio_transports.session.run import open_session
 from trio_transports.testing import ScriptedPeer, memory_wire_pair
 
 
-async def busy(instrument: CancelAtStep) -> None:
+async def busy(instrument: CancelAtStep, *, sends_now: bool) -> None:
     """Every verb of a session, with a peer that talks back and stalls for a while."""
-    near, far = memory_wire_pair(buffer_messages=2)
+    near, far = memory_wire_pair(buffer_messages=2, sends_now=sends_now)
     peer = ScriptedPeer(far)
     events: Broadcast[Event] = Broadcast()
     told = events.subscribe()
@@ -81,6 +84,7 @@ async def busy(instrument: CancelAtStep) -> None:
     assert ended.code in ((1000, 1001) if scope.cancelled_caught else (1000,))
 
 
-def test_cancelled_at_every_step() -> None:
+@pytest.mark.parametrize("sends_now", [False, True], ids=["sends", "sends-now"])
+def test_cancelled_at_every_step(sends_now: bool) -> None:
     """Hundreds of points: after each the session is over, told once, and no task is left (the run itself ends)."""
-    assert sweep(busy) > 300
+    assert sweep(partial(busy, sends_now=sends_now)) > 250

@@ -193,6 +193,34 @@ async def test_all_counters(autojump_clock: MockClock) -> None:
             await trio.sleep(1)
 
 
+async def test_queued_audio_is_counted_to_the_sample(autojump_clock: MockClock) -> None:
+    """What waits on the destination that has most of it: less with each chunk, nothing once it has left or was cut."""
+    settings = params(audio_out_auto_silence=False, audio_out_destinations=["left"])
+    async with memory_session(settings) as (session, _):
+
+        def queued_s() -> float:
+            assert session.statistics().audio_queued_s == session.output.queued_s
+            return session.output.queued_s
+
+        for _ in range(3):
+            assert queued_s() == 0
+            await session.output.send(seconds(1))
+            await session.output.send(attrs.evolve(seconds(2), destination="left"))
+            await trio.sleep(0.11)  # six chunks of each
+            assert queued_s() == pytest.approx(2 - 6 * CHUNK_S, abs=1e-9)
+            await session.output.send(attrs.evolve(audio(2), destination="left"))
+            assert queued_s() == pytest.approx(2 - 6 * CHUNK_S + 1 / RATE, abs=1e-9)
+            await session.output.interrupt()
+            assert queued_s() == 0
+            await trio.sleep(1)
+            await session.output.send(seconds(0.5))
+            await trio.sleep(0.05)  # three chunks
+            assert queued_s() == pytest.approx(0.5 - 3 * CHUNK_S, abs=1e-9)
+            await session.output.drain()
+            assert queued_s() == 0
+            await trio.sleep(1)
+
+
 def test_every_counter_is_in_the_snapshot() -> None:
     """Nothing is counted that cannot be seen."""
     assert {each.name for each in attrs.fields(Counters)} < {each.name for each in attrs.fields(Statistics)}

@@ -169,6 +169,24 @@ async def test_raw_messages_are_bounded(autojump_clock: MockClock) -> None:
         assert await subscription.receive() == EventsLost(3)
 
 
+async def test_raw_messages_are_bounded_in_bytes(autojump_clock: MockClock) -> None:
+    """Few but large ones too: past max_unread_bytes the oldest go, every time, and whoever reads loses none."""
+    async with memory_session(params(max_unread_bytes=100_000)) as (session, peer):
+        idle, busy = session.messages(), session.messages()
+        for _ in range(2):
+            for number in range(50):
+                message = f'{{"type":"not known","number":{number},"rest":"{"x" * 10_000}"}}'
+                await peer.send_raw(message)
+                assert await busy.receive() == message
+            assert await idle.receive() == EventsLost(41)
+            for number in range(41, 50):
+                kept = await idle.receive()
+                assert isinstance(kept, str)
+                assert f'"number":{number},' in kept
+        assert session.is_connected
+        assert session.statistics().messages_received == 100
+
+
 async def test_raw_messages_of_every_connection(autojump_clock: MockClock) -> None:
     """A subscription of a reconnecting client's session goes on over each loss."""
     line = Line(redial_s=0.05)

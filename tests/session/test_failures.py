@@ -17,7 +17,7 @@ from trio_transports.serializers import FrameSerializer, JSONFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.session.run import open_session
-from trio_transports.testing import ScriptedPeer, memory_wire_pair
+from trio_transports.testing import ScriptedPeer, memory_wire_pair, scripted
 from trio_transports.wire import Wire
 
 
@@ -85,7 +85,7 @@ class Line:
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
-        near, far = memory_wire_pair()
+        near, far = memory_wire_pair(sends_now=scripted.SENDS_NOW)
         peer = ScriptedPeer(far, self.serializer)
         self.peers.append(peer)
         async with open_services() as services:

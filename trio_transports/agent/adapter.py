@@ -16,6 +16,7 @@ from ..params import WebsocketClientParams
 from ..serializers.protocol import Message, per_session
 from ..session.broadcast import Broadcast, Subscription
 from ..session.session import Session
+from ..session.sizes import event_size
 from ..session.statistics import Statistics
 from ..transports.client import WebsocketClientTransport
 from ..wire.dialling import Address
@@ -91,7 +92,7 @@ class WebSocketAgentAdapter:
         self._max_recording_s = max_recording_s
         self._max_unread_s = max_unread_s
         self._params = checked(params)
-        self._events: Broadcast[AgentEvent] = Broadcast()
+        self._events: Broadcast[AgentEvent] = Broadcast(params.max_unread_bytes, event_size)
         self._conversation: Conversation | None = None
         self._running: Conversation | None = None
         self._context: AbstractAsyncContextManager[None] | None = None
@@ -188,7 +189,7 @@ class WebSocketAgentAdapter:
         dead_after_s = None
         if params.ping_interval is not None and params.ping_timeout is not None:
             dead_after_s = params.ping_interval + params.ping_timeout
-        fate, inbox = Fate(self.url, now, dead_after_s), AgentInbox(self._max_unread_s)
+        fate, inbox = Fate(self.url, now, dead_after_s), AgentInbox(self._max_unread_s, params.max_unread_bytes)
         recording = ConversationRecording(heard.sample_rate, now, self._max_recording_s) if self._record else None
         hearing = Hearing(RateConversion(self.audio_format), inbox, self._events, recording, fate)
         return Conversation(per_session(self.protocol), recording, params.close_timeout, inbox, fate, hearing)

@@ -3,18 +3,22 @@
 Rules
 1. Putting never waits. Order is kept among audio, events and errors.
 2. Bounded: past ``max_audio_s`` of audio the oldest audio is dropped and counted, past ``MAX_NOTES`` events and errors
-   the oldest of those.
+   the oldest of those, and past ``max_bytes`` of words the oldest that says something, be it in an event, an error or
+   the transcript of audio. The newest is kept, whatever it takes.
 3. It ends when the connection has ended and everything was read. Cancelling ``take`` loses nothing.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from math import inf
+from sys import getsizeof
 from typing import Final, TypeAlias, final
 
 import trio
 from attrs import define, field, frozen
 from trio.lowlevel import ParkingLot
 
+from ..session.sizes import NODE_BYTES, event_size
 from .chunk import AudioChunk
 from .events import AgentEvent
 
@@ -28,6 +32,12 @@ Item: TypeAlias = AudioChunk | AgentEvent | Exception
 class Arrived:
     at: float
     item: Item
+    size: int = 0
+    """Bytes of memory that its words take; audio is bounded by how long it lasts."""
+
+    @property
+    def is_audio(self) -> bool:
+        return isinstance(self.item, AudioChunk)
 
 
 @final
@@ -36,9 +46,11 @@ class AgentInbox:
     """One connection's; several tasks may take, and each item goes to one of them."""
 
     _max_audio_s: float
+    _max_bytes: float = inf
     _waiting: deque[Arrived] = field(factory=deque, init=False)
     _audio_s: float = field(default=0.0, init=False)
     _notes: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)
     dropped_audio_s: float = field(default=0.0, init=False)
     dropped_notes: int = field(default=0, init=False)
     has_ended: bool = field(default=False, init=False)
@@ -49,15 +61,16 @@ class AgentInbox:
         return self._audio_s
 
     def put(self, item: Item, at: float) -> None:
-        self._waiting.append(Arrived(at, item))
+        newest = Arrived(at, item, _words(item))
+        self._waiting.append(newest)
+        self._count(newest, 1)
         if isinstance(item, AudioChunk):
-            self._audio_s += item.duration_seconds
             while self._audio_s > self._max_audio_s and self._audio_s > item.duration_seconds:
-                self._drop_oldest(audio=True)
-        else:
-            self._notes += 1
-            if self._notes > MAX_NOTES:
-                self._drop_oldest(audio=False)
+                self._drop_oldest(lambda each: each.is_audio)
+        elif self._notes > MAX_NOTES:
+            self._drop_oldest(lambda each: not each.is_audio)
+        while self._bytes > self._max_bytes and self._bytes > newest.size:
+            self._drop_oldest(lambda each: each.size > 0)
         self._readers.unpark()
 
     def put_back(self, items: Iterable[Arrived]) -> None:
@@ -95,19 +108,25 @@ class AgentInbox:
         self._readers.unpark_all()
 
     def _count(self, arrived: Arrived, sign: int) -> None:
+        self._bytes += sign * arrived.size
         if isinstance(arrived.item, AudioChunk):
             # An empty inbox holds exactly nothing, whatever was rounded on the way.
             self._audio_s = self._audio_s + sign * arrived.item.duration_seconds if self._waiting else 0.0
         else:
             self._notes += sign
 
-    def _drop_oldest(self, *, audio: bool) -> None:
-        for index, arrived in enumerate(self._waiting):
-            if isinstance(arrived.item, AudioChunk) is audio:
-                del self._waiting[index]
-                self._count(arrived, -1)
-                if isinstance(arrived.item, AudioChunk):
-                    self.dropped_audio_s += arrived.item.duration_seconds
-                else:
-                    self.dropped_notes += 1
-                return
+    def _drop_oldest(self, is_one: Callable[[Arrived], bool]) -> None:
+        index, oldest = next((at, each) for at, each in enumerate(self._waiting) if is_one(each))
+        del self._waiting[index]
+        self._count(oldest, -1)
+        if isinstance(oldest.item, AudioChunk):
+            self.dropped_audio_s += oldest.item.duration_seconds
+        else:
+            self.dropped_notes += 1
+
+
+def _words(item: Item) -> int:
+    """Bytes of memory that it takes besides audio."""
+    if isinstance(item, AudioChunk):
+        return getsizeof(item.transcript) + NODE_BYTES if item.transcript else 0
+    return event_size(item) + (sum(map(getsizeof, item.args)) if isinstance(item, Exception) else 0)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ..params import TransportParams
 from ..serializers.json import JSONFrameSerializer
@@ -15,6 +15,7 @@ from .inbound import Inbound
 from .outbound import Outbound
 from .output import Output
 from .settings import analyzer_for, turn_analyzer_for
+from .sizes import message_size
 from .state import Life
 from .statistics import Counters
 from .turn_asking import TurnAsking
@@ -36,8 +37,8 @@ class Parts:
     closing: Closing
     inbound: Inbound
     output: Output
-    messages: Broadcast[Message] = field(factory=Broadcast, init=False)
-    """The raw messages received, before any decoding."""
+    messages: Broadcast[Message]
+    """The raw messages received, before any decoding; bounded in bytes, as every channel of unread things."""
 
     @classmethod
     def of(cls, params: TransportParams) -> "Parts":
@@ -80,7 +81,8 @@ class Parts:
             turn_end = TurnEnd(TurnAsking(judge), watch, inbound.tell_speech, outbound.is_speaking)
         inbound.hear_with(audio_filter, analyzer_for(params), turn_end)
         output = Output(life, outbound, closing, inbound.ear.control_filter)
-        return cls(params, life, counters, serializer, unread, outbound, closing, inbound, output)
+        messages: Broadcast[Message] = Broadcast(params.max_unread_bytes, message_size)
+        return cls(params, life, counters, serializer, unread, outbound, closing, inbound, output, messages)
 
 
 def _peer_stopped(life: Life, outbound: Outbound) -> None:

@@ -25,6 +25,8 @@ NODE_BYTES: Final = 16
 _LEAVES: Final = frozenset({str, int, float, bool, NoneType, bytes})
 SESSION_BYTES: Final = 8192
 """What a session takes that has ended, besides what its peer said at its beginning."""
+MAX_EVENT_BYTES: Final = 1024 * 1024
+"""What waits unread for one subscriber to events, where no parameter says it: each may hold a peer's own words."""
 
 
 def size_of(frame: Frame) -> int:

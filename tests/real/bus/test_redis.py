@@ -66,6 +66,8 @@ async def test_messages_reach_every_process_once_and_in_order(redis_server: Redi
             assert await take(reader, 1) == [BusFrameMessage(source="s", frame=TextFrame(text="x"))]
         assert first.statistics().missed == 0
         assert first.statistics().duplicates == 0
+        assert [bus.statistics().received for bus in (first, second, third)] == [201, 201, 400]
+        assert [bus.statistics().refused for bus in (first, second, third)] == [0, 0, 0]
 
 
 async def test_audio_may_go_in_binary(redis_server: RedisServer) -> None:

@@ -19,6 +19,7 @@ from tests.real.edge.attacks import GOOD, Request, asking
 from tests.real.edge.hosts import app, echo
 from tests.real.session.places import server_params
 from trio_transports import AsgiWebsocketParams, WebsocketServerTransport
+from trio_transports.observe import ServerCounters
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serve import bot_app
 from trio_transports.wire.accepting.callers import Callers
@@ -93,11 +94,14 @@ async def test_an_address_is_that_of_the_socket(engine: str, host: str) -> None:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             ready = await nursery.start(transport.serve, echo)
+            counters = ServerCounters(transport.callers)
             for turn in (1, 2):
                 got = await statuses(f"{host}:{ready.port}", [each(b"/call") for each in ASKED])
                 assert got == [b"101", b"101", b"429", b"429"]
                 assert transport.callers().turned_away["limit"] == 2 * turn
                 await until(lambda: not transport.callers().connections)
+                figures = counters.figures()
+                assert (figures.connections, figures.let_in, figures.turned_away["limit"]) == (0, 2 * turn, 2 * turn)
             nursery.cancel_scope.cancel()
 
 

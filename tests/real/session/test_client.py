@@ -24,6 +24,7 @@ from trio_transports import (
     WebsocketClientParams,
     WebsocketClientTransport,
 )
+from trio_transports.observe import ServerCounters
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.wire.engines import ENGINES
@@ -284,6 +285,10 @@ async def test_giving_up_ends_the_session() -> None:
                 await session.output.send(TextFrame(text="hello"))
         told = [event async for event in events]
     assert [event.attempt for event in told if isinstance(event, Reconnecting)] == [1, 2, 3]
+    counters = ServerCounters()
+    for event in told:
+        counters.note(event)
+    assert counters.figures().reconnections_tried == 3
     assert sum(isinstance(event, Disconnected) for event in told) == 1
 
 

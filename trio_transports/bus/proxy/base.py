@@ -54,7 +54,7 @@ from ..messages import (
 from ..outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
 from ..worker import Worker
 from .counters import Counters, ProxyStatistics
-from .events import ProxyConnected, ProxyDisconnected, ProxyEvent
+from .events import ProxyConnected, ProxyDisconnected, ProxyEvent, event_source
 from .link import Link
 from .writing import LinkWriter
 
@@ -160,7 +160,7 @@ class Proxy(Worker):
     _binary: BinaryMessageSerializer = field(init=False)
     _serializer: MessageSerializer = field(init=False)
     _outbox: Outbox = field(init=False)
-    _events: Broadcast[ProxyEvent] = field(factory=Broadcast, init=False)
+    _events: Broadcast[ProxyEvent] = field(factory=event_source, init=False)
     _counters: Counters = field(factory=Counters, init=False)
     _link: Link | None = field(default=None, init=False)
     _told: WorkerReadyData | None = field(default=None, init=False)

@@ -6,8 +6,9 @@ from attrs import frozen
 
 from ..._documented import documented
 from ...errors import Initiator
-from ...session.broadcast import EventsLost
+from ...session.broadcast import Broadcast, EventsLost
 from ...session.events import Reconnecting
+from ...session.sizes import MAX_EVENT_BYTES, event_size
 from ...wire.peer import Peer
 
 
@@ -39,3 +40,8 @@ class ProxyDisconnected:
 
 ProxyEvent: TypeAlias = ProxyConnected | ProxyDisconnected | Reconnecting | EventsLost
 """Everything that a proxy's ``events()`` gives."""
+
+
+def event_source() -> Broadcast[ProxyEvent]:
+    """Make a proxy's source of events."""
+    return Broadcast(MAX_EVENT_BYTES, event_size)

@@ -31,6 +31,7 @@ from ...errors import LocalProtocolError, TransportError
 from ...frames import AudioFrame
 from ...params import ReconnectPolicy
 from ...session.broadcast import Broadcast, EventsLost, Subscription
+from ...session.sizes import MAX_EVENT_BYTES, event_size
 from ...wire.running import MAIN_WAYS_OUT, require_trio
 from ..codec.hops import with_hops
 from ..codec.json import MessageSerializer, shared_serializer
@@ -153,7 +154,7 @@ class RedisBus:
             addresses=Addresses(tuple(sentinels), service_name, tuple(startup_nodes), f"{self._key}:stream"),
         )
         self._channel = channel
-        self._events: Broadcast[RedisEvent] = Broadcast()
+        self._events: Broadcast[RedisEvent] = Broadcast(MAX_EVENT_BYTES, event_size)
         self._serializer = serializer if serializer is not None else shared_serializer()
         self._durable: tuple[type[BusMessage], ...] = (BusMessage,) if durable is True else durable or ()
         self._name = name if name is not None else f"bus-{secrets.token_hex(4)}"
