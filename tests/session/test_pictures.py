@@ -1,6 +1,7 @@
 """When a picture track shows what: its rules by themselves, with the time as a number."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from random import Random
 
@@ -11,6 +12,7 @@ from trio_transports.serializers import Message
 from trio_transports.session.pictures import LiveShowing, Showing, StillShowing
 
 RATE = 30
+KEEPS_BYTES = 1000
 
 
 def image(number: int) -> ImageFrame:
@@ -22,7 +24,7 @@ def prepare(showing: Showing, now_s: float) -> bool:
     job = showing.job(now_s)
     if job is None:
         return False
-    showing.prepared(job, [(one.image,) for one in job.images])
+    showing.prepared(job, (job.image.image,))
     return True
 
 
@@ -86,7 +88,7 @@ def test_an_encoder_at_half_speed_shows_half_as_many() -> None:
         live.offer((image(n % 256),), now_s)
         if now_s >= finished_s and (job := live.job(now_s)) is not None:
             finished_s = now_s + 2 * period_s
-            live.prepared(job, [(job.images[0].image,)])
+            live.prepared(job, (job.image.image,))
             shown += live.show(finished_s)
     assert 140 <= len(shown) <= 152
     assert len(shown) + live.dropped + len(live._waiting) == 300
@@ -112,7 +114,7 @@ def test_what_was_dropped_before_it_was_prepared_costs_no_encoding() -> None:
     live.offer(tuple(image(n) for n in range(10)), 0.0)
     job = live.job(1.0)
     assert job is not None
-    assert job.images == (image(9),)
+    assert job.image == image(9)
     assert live.dropped == 9
 
 
@@ -133,7 +135,7 @@ def test_an_interruption_drops_what_waits_and_the_next_begins_at_once() -> None:
 
 def test_a_still_picture_is_shown_once() -> None:
     """The peer keeps what it was shown: sent again, it is shown again. Done three times."""
-    still = StillShowing(RATE)
+    still = StillShowing(RATE, KEEPS_BYTES)
     for round_ in range(3):
         still.offer((image(7),), 2.0 * round_)
         assert play(still, 2.0 * round_ + 2, since_s=2.0 * round_) == [(2.0 * round_, image(7).image)]
@@ -143,7 +145,7 @@ def test_a_still_picture_is_shown_once() -> None:
 
 def test_still_pictures_follow_each_other_at_the_framerate_and_the_newest_wins() -> None:
     """Ten in a row, each prepared at once, are two: the first, and the last when the first has had its time."""
-    still = StillShowing(RATE)
+    still = StillShowing(RATE, KEEPS_BYTES)
     shown = []
     for n in range(10):
         still.offer((image(n),), n * 0.001)
@@ -155,7 +157,7 @@ def test_still_pictures_follow_each_other_at_the_framerate_and_the_newest_wins()
 
 def test_a_peer_that_was_lost_is_shown_the_still_picture_again() -> None:
     """Done twice; where nothing was ever shown there is nothing to show again."""
-    still = StillShowing(RATE)
+    still = StillShowing(RATE, KEEPS_BYTES)
     still.again()
     assert still.next_time() == float("inf")
     still.offer((image(4),), 0.0)
@@ -166,14 +168,14 @@ def test_a_peer_that_was_lost_is_shown_the_still_picture_again() -> None:
 
 
 def test_a_sprite_goes_round() -> None:
-    still = StillShowing(RATE)
+    still = StillShowing(RATE, KEEPS_BYTES)
     still.offer((image(1), image(2), image(3)), 0.0)
     assert messages(play(still, 7.5 / RATE)) == [1, 2, 3, 1, 2, 3, 1, 2]
 
 
 def test_another_picture_takes_the_place_of_the_last() -> None:
     """Done twice, with sprites; the schedule goes on as it was."""
-    still = StillShowing(RATE)
+    still = StillShowing(RATE, KEEPS_BYTES)
     shown = []
     for n in range(3):
         still.offer((image(n), image(n)), n * 0.5)
@@ -183,7 +185,7 @@ def test_another_picture_takes_the_place_of_the_last() -> None:
 
 
 def test_what_was_never_shown_is_counted() -> None:
-    still = StillShowing(RATE)
+    still = StillShowing(RATE, KEEPS_BYTES)
     still.offer((image(1), image(2)), 0.0)
     still.offer((image(3),), 0.0)
     assert still.dropped == 2
@@ -191,9 +193,10 @@ def test_what_was_never_shown_is_counted() -> None:
 
 
 def test_missed_turns_are_not_made_up_for() -> None:
-    still = StillShowing(RATE)
+    still = StillShowing(RATE, KEEPS_BYTES)
     still.offer((image(1), image(2)), 0.0)
-    prepare(still, 0.0)
+    while prepare(still, 0.0):
+        pass
     assert still.show(0.0)
     assert still.show(3.0)
     assert not still.show(3.0)
@@ -201,7 +204,7 @@ def test_missed_turns_are_not_made_up_for() -> None:
 
 
 def test_an_interruption_leaves_the_still_picture() -> None:
-    still = StillShowing(RATE)
+    still = StillShowing(RATE, KEEPS_BYTES)
     still.offer((image(1),), 0.0)
     play(still, 0.5)
     still.offer((image(2),), 0.5)
@@ -212,11 +215,111 @@ def test_an_interruption_leaves_the_still_picture() -> None:
     assert messages(play(still, 1.0, since_s=0.5)) == [1]
 
 
-@pytest.mark.parametrize("make", [LiveShowing, StillShowing])
-def test_what_waits_is_counted_in_bytes(make: type[LiveShowing | StillShowing]) -> None:
+@pytest.mark.parametrize("make", [LiveShowing, partial(StillShowing, keeps_bytes=KEEPS_BYTES)])
+def test_what_waits_is_counted_in_bytes(make: Callable[[int], Showing]) -> None:
     showing = make(RATE)
     showing.offer((ImageFrame(image=bytes(1000), size=(10, 10)),), 0.0)
     assert showing.waiting_bytes == 1000
     prepare(showing, 0.0)
     showing.show(0.0)
     assert showing.waiting_bytes == 0
+
+
+def drawn(showing: Showing, sizes: Sequence[int]) -> int | None:
+    """Prepare the next picture, which grows to the size that its own number has here; give its number."""
+    job = showing.job(0.0)
+    if job is None:
+        return None
+    number = job.image.image[0]
+    showing.prepared(job, (bytes((number,)) * sizes[number],))
+    return number
+
+
+@pytest.mark.parametrize("size_bytes", [100, 400, 999, 1000, 5000])
+def test_a_sprite_that_grows_takes_its_bound_and_one_picture_more(size_bytes: int) -> None:
+    """A hundred pictures of three bytes, each larger by far once it is prepared: all are shown in turn, twice."""
+    still, most, shown = StillShowing(RATE, KEEPS_BYTES), 0, list[int]()
+    still.offer(tuple(image(n) for n in range(100)), 0.0)
+    for turn in range(200):
+        while drawn(still, [size_bytes] * 100) is not None:
+            most = max(most, still.kept_bytes)
+        (message,) = still.show(turn / RATE + 1e-9)
+        assert len(message) == size_bytes
+        shown.append(bytes(message)[0])  # type: ignore[arg-type]
+    assert shown == [*range(100)] * 2
+    assert min(KEEPS_BYTES, 100 * size_bytes) <= most <= KEEPS_BYTES + size_bytes
+
+
+def test_what_fits_is_prepared_once_and_its_source_is_let_go_of() -> None:
+    """A sprite within the bound costs no work in its second round, nor memory twice."""
+    still = StillShowing(RATE, KEEPS_BYTES)
+    still.offer((image(0), image(1), image(2)), 0.0)
+    assert [drawn(still, [300] * 3) for _ in range(4)] == [0, 1, 2, None]
+    assert still.kept_bytes == 900
+    for turn in range(9):
+        assert still.show(turn / RATE + 1e-9)
+        assert drawn(still, [300] * 3) is None
+
+
+def test_what_does_not_fit_is_prepared_for_its_turn_one_ahead() -> None:
+    """Of four pictures of which two can be kept, the others are prepared again in each round."""
+    still, prepared = StillShowing(RATE, KEEPS_BYTES), list[int]()
+    still.offer(tuple(image(n) for n in range(4)), 0.0)
+    for turn in range(12):
+        while (number := drawn(still, [500] * 4)) is not None:
+            prepared.append(number)
+        assert messages([(0.0, one) for one in still.show(turn / RATE + 1e-9)]) == [turn % 4]
+    assert prepared == [0, 1, 2, 3, 0, 3, 0, 3]
+    assert still.kept_bytes <= KEEPS_BYTES + 500
+
+
+def test_the_first_of_a_sprite_is_shown_while_the_others_are_prepared() -> None:
+    still = StillShowing(RATE, KEEPS_BYTES)
+    still.offer((image(1), image(2)), 0.0)
+    assert prepare(still, 0.0)
+    assert still.show(0.0) == (image(1).image,)
+    assert still.show(1.0) == ()
+    assert prepare(still, 1.0)
+    assert still.show(1.0) == (image(2).image,)
+
+
+@pytest.mark.parametrize("broken", [[0], [1], [2], [0, 1], [1, 2], [0, 2]])
+def test_a_sprites_broken_pictures_are_left_out(broken: list[int]) -> None:
+    """The others take their turns; where nothing is left, the last picture stays."""
+    still = StillShowing(RATE, KEEPS_BYTES)
+    still.offer((image(0), image(1), image(2)), 0.0)
+    while (job := still.job(0.0)) is not None:
+        is_broken = job.image.image[0] in broken
+        still.prepared(job, None if is_broken else (job.image.image,))
+    whole = [n for n in range(3) if n not in broken]
+    wanted = whole * 3 if len(whole) > 1 else whole
+    assert messages(play(still, (len(wanted) - 0.5) / RATE)) == wanted
+    still.offer((image(7),), 1.0)
+    job = still.job(1.0)
+    assert job is not None
+    still.prepared(job, None)
+    assert not still.is_waiting
+    still.again()
+    assert messages(play(still, 1.001, since_s=1.0)) == whole[:1]
+
+
+def test_what_is_prepared_for_something_that_was_replaced_is_thrown_away() -> None:
+    """Twice: while the first picture is prepared, and while a later one of a sprite that is shown is."""
+    still = StillShowing(RATE, KEEPS_BYTES)
+    for first in (1, 5):
+        still.offer((image(first), image(first + 1)), 0.0)
+        late = still.job(0.0)
+        assert late is not None
+        still.offer((image(first + 2),), 0.0)
+        still.prepared(late, (late.image.image,))
+        assert prepare(still, 0.0)
+        still.prepared(late, (late.image.image,))
+        assert messages(play(still, 10.0 * first, since_s=10.0 * first)) == [first + 2]
+    still.offer((image(1), image(2)), 100.0)
+    assert prepare(still, 100.0)
+    late = still.job(100.0)
+    assert late is not None
+    still.offer((image(9),), 100.0)
+    assert prepare(still, 100.0)
+    still.prepared(late, (late.image.image,))
+    assert messages(play(still, 101.0, since_s=100.0)) == [9]

@@ -6,14 +6,18 @@ from collections.abc import Callable
 import pytest
 from trio.testing import MockClock
 
+from tests.serializers.dialects import RTVI
+from tests.serializers.genesys_conversation import GENESYS_OPEN
 from tests.session.helpers import seconds
 from tests.session.test_screens import image, shown
 from trio_transports import AudioFrame, ImageFrame, PicturesNotCarried, TransportParams
 from trio_transports.frames import Frame
 from trio_transports.serializers import FrameSerializer, JSONFrameSerializer, Message
 from trio_transports.serializers.detect import DetectingFrameSerializer
+from trio_transports.serializers.genesys import GenesysFrameSerializer
 from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+from trio_transports.serializers.relay import RelayFrameSerializer
 from trio_transports.serializers.rtvi import RTVIFrameSerializer
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
@@ -22,6 +26,8 @@ from trio_transports.session.events import Event
 from trio_transports.testing import memory_session
 
 TWILIO_START = json.dumps({"event": "start", "start": {"streamSid": "S", "callSid": "C"}})
+CLIENT_READY = RTVI["client-ready"]["text"]
+RELAY_SETUP = json.dumps({"type": "setup", "sessionId": "VX1", "callSid": "CA1"})
 
 
 class Mute:
@@ -37,18 +43,26 @@ class Mute:
 
 
 @pytest.mark.parametrize(
-    ("serializer", "start"),
+    ("serializer", "start", "name"),
     [
-        (ProtobufFrameSerializer(), None),
-        (TwilioFrameSerializer(), TWILIO_START),
-        (TelnyxFrameSerializer(stream_id="S", receive_encoding="PCMU"), None),
-        (DetectingFrameSerializer(), TWILIO_START),
-        (Mute(), None),
+        (ProtobufFrameSerializer(), None, "ProtobufFrameSerializer"),
+        (TwilioFrameSerializer(), TWILIO_START, "TwilioFrameSerializer"),
+        (TelnyxFrameSerializer(stream_id="S", receive_encoding="PCMU"), None, "TelnyxFrameSerializer"),
+        (GenesysFrameSerializer(), GENESYS_OPEN, "GenesysFrameSerializer"),
+        (RTVIFrameSerializer(), CLIENT_READY, "RTVIFrameSerializer"),
+        (DetectingFrameSerializer(), TWILIO_START, "TwilioFrameSerializer"),
+        (DetectingFrameSerializer(), GENESYS_OPEN, "GenesysFrameSerializer"),
+        (DetectingFrameSerializer(), CLIENT_READY, "RTVIFrameSerializer"),
+        (Mute(), None, "Mute"),
     ],
-    ids=["protobuf", "twilio", "telnyx", "detected", "unsaid"],
+    ids=["protobuf", "twilio", "telnyx", "genesys", "rtvi", "detected", "detected genesys", "detected rtvi", "unsaid"],
 )
 async def test_it_is_told_once_and_audio_goes_on(
-    serializer: FrameSerializer, start: str | None, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+    serializer: FrameSerializer,
+    start: str | None,
+    name: str,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One event and one line in the log for a hundred pictures, in each of two sessions; all are counted."""
     hub: Broadcast[Event] = Broadcast()
@@ -61,17 +75,38 @@ async def test_it_is_told_once_and_audio_goes_on(
                 peer.serializer = Mute()  # it need not understand what this side says
                 if start is not None:
                     await peer.send_raw(start)
-                await session.output.send(seconds(0.5))
+                await session.output.send(seconds(0.6))
                 for number in range(100):
                     await session.output.send(image(number))
                 await session.output.drain()
                 statistics = session.statistics()
             assert (statistics.pictures_sent, statistics.unsupported_frames) == (0, 100)
-            assert statistics.audio_sent_s == pytest.approx(0.5)
+            assert statistics.audio_sent_s == pytest.approx(0.6)
     async for event in events:
         told += [event] if isinstance(event, PicturesNotCarried) else []
-    assert [(event.session.id, event.dialect) for event in told] == [(id_, type(serializer).__name__) for id_ in ids]
-    assert len([line for line in caplog.messages if "carries no pictures" in line]) == 2
+    assert [(event.session.id, event.dialect) for event in told] == [(id_, name) for id_ in ids]
+    assert [line for line in caplog.messages if "carries no pictures" in line] == [
+        f"{name} carries no pictures: what is sent is not shown"
+    ] * 2
+
+
+@pytest.mark.parametrize("make", [RelayFrameSerializer, DetectingFrameSerializer])
+async def test_a_relayed_call_is_told_the_same(make: Callable[[], FrameSerializer], autojump_clock: MockClock) -> None:
+    """A line that carries text alone, said by itself and told apart: once for each of two sessions."""
+    hub: Broadcast[Event] = Broadcast()
+    events, told = hub.subscribe(), list[str]()
+    with hub.activity():
+        for _ in range(2):
+            async with memory_session(shown(serializer=make), events=hub) as (session, peer):
+                peer.serializer = Mute()
+                await peer.send_raw(RELAY_SETUP)
+                for number in range(10):
+                    await session.output.send(image(number))
+                await session.output.drain()
+                assert session.statistics().unsupported_frames == 10
+    async for event in events:
+        told += [event.dialect] if isinstance(event, PicturesNotCarried) else []
+    assert told == ["RelayFrameSerializer"] * 2
 
 
 async def test_nothing_is_prepared_for_nobody(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:

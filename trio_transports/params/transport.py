@@ -187,8 +187,9 @@ class TransportParams:
     """How a picture of other proportions fills its track: ``letterbox`` keeps its shape, with black beside it;
     ``stretch`` fills all, out of shape."""
     video_out_max_queue_bytes: int = field(default=32 * 1024 * 1024, validator=checks.number(least=1, whole=True))
-    """How many bytes of memory may wait on one picture track; then ``send`` waits for room. A raw picture of 1024 by
-    768 takes 2.4 MB of it."""
+    """How many bytes of memory may wait on one picture track; then ``send`` waits for room. As many of a sprite stay
+    prepared for their next turn; what is beyond that is prepared anew for each. A raw picture of 1024 by 768 takes 2.4
+    MB of it."""
 
     add_wav_header: bool = field(default=False, validator=checks.flag)
     """Put a WAV header before each audio message, for peers that expect one. To any other peer every header is a click.

@@ -161,6 +161,11 @@ class DetectingFrameSerializer:
         return found is not None and (not isinstance(found, AwaitsStart) or found.is_ready)
 
     @property
+    def dialect(self) -> str:
+        """The name of the caller's own serializer, once that is known."""
+        return type(self if self._found is None else self._found).__name__
+
+    @property
     def carries_pictures(self) -> bool:
         """Whether the caller's own dialect does."""
         return carries_pictures(self._found)

@@ -225,6 +225,20 @@ def carries_pictures(serializer: object) -> bool:
 
 
 @runtime_checkable
+class StandsForAnother(Protocol):
+    """A serializer that speaks for another, which is known only once the peer has begun."""
+
+    @property
+    def dialect(self) -> str:
+        """The name of the serializer that the peer turned out to need; its own until that is known."""
+
+
+def dialect_of(serializer: object) -> str:
+    """What to call a peer's dialect, to who reads a log or an event."""
+    return serializer.dialect if isinstance(serializer, StandsForAnother) else type(serializer).__name__
+
+
+@runtime_checkable
 class TakesBitrate(Protocol):
     """A dialect that may compress its audio: a session tells it how strongly, once, before anything is encoded."""
 

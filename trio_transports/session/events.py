@@ -117,7 +117,7 @@ class PicturesNotCarried:
     session: "Session"
     """The session whose peer sees nothing."""
     dialect: str
-    """The serializer's name."""
+    """The name of the serializer: the caller's own, where callers are told apart."""
 
 
 Event: TypeAlias = (

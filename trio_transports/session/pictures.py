@@ -11,7 +11,8 @@ Rules
    ``1 / framerate``, until something else is sent; turns that were missed are not made up for.
 5. An interruption drops what waits. A still picture stays: it is the bot's face, not what it was saying. A peer that
    was lost and found again is shown it once more.
-6. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room.
+6. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room. What a
+   sprite keeps for its next round has a bound of its own (``session.cycle``).
 """
 
 from collections import deque
@@ -23,6 +24,7 @@ from attrs import define, field
 
 from ..frames import ImageFrame, SpriteFrame
 from ..serializers.protocol import Message
+from .cycle import Cycle
 
 READY_LIMIT: Final = 3
 """So many pictures are prepared ahead of their time."""
@@ -36,19 +38,19 @@ def images_of(frame: ImageFrame | SpriteFrame) -> tuple[ImageFrame, ...]:
 @final
 @define(eq=False)
 class Job:
-    """Pictures to prepare: to be brought into shape, encoded, and written as messages."""
+    """A picture to prepare: to be brought into shape, encoded, and written as messages."""
 
-    images: tuple[ImageFrame, ...]
+    image: ImageFrame
     due_s: float
-    shots: list[Sequence[Message]] | None = field(default=None, init=False)
-    """The messages for each picture, once they are prepared."""
+    messages: Sequence[Message] | None = field(default=None, init=False)
+    """Once it is prepared."""
 
     @property
     def size_bytes(self) -> int:
         """What it keeps in memory while it waits."""
-        if self.shots is None:
-            return sum(len(image.image) for image in self.images)
-        return sum(len(message) for shot in self.shots for message in shot)
+        if self.messages is None:
+            return len(self.image.image)
+        return sum(map(len, self.messages))
 
 
 class Showing(Protocol):
@@ -69,8 +71,8 @@ class Showing(Protocol):
     def job(self, now_s: float) -> Job | None:
         """What is to be prepared next."""
 
-    def prepared(self, job: Job, shots: list[Sequence[Message]]) -> None:
-        """Take what a job has become."""
+    def prepared(self, job: Job, messages: Sequence[Message] | None) -> None:
+        """Take what a job has become; None if it was no picture."""
 
     def next_time(self) -> float:
         """When there will be something to show; ``inf`` if only ``prepared`` can tell."""
@@ -110,7 +112,7 @@ class LiveShowing:
 
     def offer(self, images: tuple[ImageFrame, ...], now_s: float) -> None:
         for image in images:
-            job = Job((image,), self._book(now_s))
+            job = Job(image, self._book(now_s))
             self.waiting_bytes += job.size_bytes
             self._waiting.append(job)
 
@@ -130,13 +132,13 @@ class LiveShowing:
             self._making = self._waiting.popleft()
         return self._making
 
-    def prepared(self, job: Job, shots: list[Sequence[Message]]) -> None:
+    def prepared(self, job: Job, messages: Sequence[Message] | None) -> None:
         if job is self._making:  # else it was dropped meanwhile
             self._making = None
             self.waiting_bytes -= job.size_bytes
-            if not shots:  # it was no picture
+            if messages is None:  # it was no picture
                 return
-            job.shots = shots
+            job.messages = messages
             self.waiting_bytes += job.size_bytes
             self._ready.append(job)
 
@@ -149,7 +151,7 @@ class LiveShowing:
             return ()
         job = self._ready.popleft()
         self.waiting_bytes -= job.size_bytes
-        return job.shots[0] if job.shots else ()
+        return job.messages or ()
 
     def _drop_overtaken(self, jobs: deque[Job], now_s: float) -> None:
         """Drop each picture whose successor is due; rule 3."""
@@ -180,63 +182,84 @@ class LiveShowing:
 @final
 @define(eq=False)
 class StillShowing:
-    """The last picture, or a sprite's pictures in turn."""
+    """The last picture, or a sprite's pictures in turn; ``keeps_bytes`` of them stay prepared."""
 
     stays: ClassVar[bool] = True
     framerate: int
+    keeps_bytes: int
     dropped: int = field(default=0, init=False)
-    _next: Job | None = field(default=None, init=False)
-    _shots: list[Sequence[Message]] = field(factory=list, init=False)
+    _next: Cycle | None = field(default=None, init=False)
+    """What was sent, until the first of it is prepared."""
+    _shown: Cycle | None = field(default=None, init=False)
+    _making: tuple[Job, Cycle, int] | None = field(default=None, init=False)
     _is_new: bool = field(default=False, init=False)
+    _was_shown: bool = field(default=False, init=False)
     _anchor_s: float = field(default=-inf, init=False)
     _count: int = field(default=0, init=False)
-    _turn: int = field(default=0, init=False)
 
     def offer(self, images: tuple[ImageFrame, ...], now_s: float) -> None:
         self.interrupt()
-        self._next = Job(images, now_s)
+        self._next = Cycle(list(images), self.keeps_bytes)
 
     def job(self, now_s: float) -> Job | None:
-        return self._next if self._next is not None and self._next.shots is None else None
+        cycle = self._shown if self._next is None else self._next
+        number = cycle.wanted() if cycle is not None else None
+        if cycle is None or number is None:
+            return None
+        job = Job(cycle.images[number], now_s)
+        self._making = job, cycle, number
+        return job
 
-    def prepared(self, job: Job, shots: list[Sequence[Message]]) -> None:
-        if job is self._next:  # else something newer was sent meanwhile
+    def prepared(self, job: Job, messages: Sequence[Message] | None) -> None:
+        if self._making is None or job is not self._making[0]:
+            return
+        _, cycle, number = self._making
+        self._making = None
+        if cycle is not self._next and cycle is not self._shown:  # something newer was sent meanwhile
+            return
+        cycle.put(number, messages)
+        if cycle is not self._next:
+            return
+        if cycle.is_ready:
+            if self._shown is not None and not self._was_shown:  # those before it never had their turn
+                self.dropped += len(self._shown)
+            self._next, self._shown, self._is_new, self._was_shown = None, cycle, True, False
+        elif not cycle:  # there was no picture in it: the last one stays
             self._next = None
-            if not shots:  # it was no picture: the last one stays
-                return
-            if not self._turn:  # those before it never had theirs
-                self.dropped += len(self._shots)
-            self._shots, self._turn, self._is_new = shots, 0, True
 
     def next_time(self) -> float:
-        if not self._shots or (len(self._shots) == 1 and not self._is_new):
+        cycle = self._shown
+        if cycle is None or not cycle.is_ready or (len(cycle) == 1 and not self._is_new):
             return inf
         return self._anchor_s + self._count / self.framerate
 
     def show(self, now_s: float) -> Sequence[Message]:
         due_s = self.next_time()
-        if due_s > now_s:
+        if self._shown is None or due_s > now_s:
             return ()
         missed = (now_s - self._anchor_s) * self.framerate - self._count
         if missed >= 1:
             self._anchor_s, self._count = now_s, 0
         self._count += 1
-        shot = self._shots[self._turn % len(self._shots)]
-        self._turn += 1
-        self._is_new = False
-        return shot
+        self._is_new, self._was_shown = False, True
+        return self._shown.take()
 
     def interrupt(self) -> None:
         if self._next is not None:
-            self.dropped += len(self._next.images)
+            self.dropped += len(self._next)
             self._next = None
 
     def again(self) -> None:
-        self._is_new = bool(self._shots)
+        self._is_new = self._shown is not None
 
     @property
     def waiting_bytes(self) -> int:
-        return self._next.size_bytes if self._next is not None else 0
+        return self._next.source_bytes if self._next is not None else 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """The memory that the pictures take that are prepared for their turns."""
+        return self._shown.ready_bytes if self._shown is not None else 0
 
     @property
     def is_waiting(self) -> bool:

@@ -110,8 +110,7 @@ class Run:
         if frame_logger.isEnabledFor(logging.DEBUG):
             self._parts.outbound.taps.each.append(FrameLog(self.session.id, trio.current_time()))
         self._events.emit(Connected(self.session))
-        dialect = type(self._parts.serializer).__name__
-        tell = partial(_tell_not_carried, self._events, self.session, dialect)
+        tell = partial(_tell_not_carried, self._events, self.session)
         self._parts.outbound.screens.tell_not_carried = tell
         self._receiving.begin()
 

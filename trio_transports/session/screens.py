@@ -7,7 +7,8 @@ Rules
 2. The clock hands a picture over at its time, and only while nothing else waits to be written: a large picture holds up
    the audio behind it for one write at most. The track that has shown last comes last: where the wire is too slow for
    all, each has its share.
-3. Senders wait while ``video_out_max_queue_bytes`` wait on one track. A picture larger than that is let in alone.
+3. Senders wait while ``video_out_max_queue_bytes`` wait on one track. A picture larger than that is let in alone. As
+   many bytes of a sprite's pictures stay prepared for their next turn; the others are prepared anew for each.
 4. Where the dialect has no message for pictures none is prepared, and that is told once, not for each.
 5. A picture with ``sync_with_audio`` is offered to its track when the audio that was queued before it has left.
 """
@@ -25,13 +26,13 @@ from .._sleeper import Sleeper
 from ..errors import LocalProtocolError
 from ..frames import ImageFrame, SpriteFrame
 from ..params import TransportParams
-from ..serializers.protocol import FrameSerializer, Message, carries_pictures, writes_anywhere
+from ..serializers.protocol import FrameSerializer, Message, carries_pictures, dialect_of, writes_anywhere
 from ..video.bitrate import BitrateControl
 from ..video.codec import PictureEncoder, codec_named
 from ..video.shaping import PictureShape, check_image
 from .departure import NO_AUDIO
 from .outbox import Outbox
-from .pictures import Job, LiveShowing, Showing, StillShowing, images_of
+from .pictures import LiveShowing, Showing, StillShowing, images_of
 from .statistics import Counters
 from .workers import in_thread
 
@@ -82,8 +83,8 @@ class Screens:
     screens: Mapping[str | None, Screen] = field(init=False)
     _turns: deque[Screen] = field(init=False)
     """The tracks in the order in which they may show; rule 2."""
-    tell_not_carried: Callable[[], None] | None = field(default=None, init=False)
-    """Called once, with the first picture for which the dialect has no message."""
+    tell_not_carried: Callable[[str], None] | None = field(default=None, init=False)
+    """Called once, with the dialect's name, at the first picture for which it has no message."""
     _has_told: bool = field(default=False, init=False)
     _work: Sleeper = field(factory=Sleeper, init=False)
 
@@ -125,9 +126,10 @@ class Screens:
         if self._has_told:
             return
         self._has_told = True
-        logger.warning("%s carries no pictures: what is sent is not shown", type(self._serializer).__name__)
+        dialect = dialect_of(self._serializer)
+        logger.warning("%s carries no pictures: what is sent is not shown", dialect)
         if self.tell_not_carried is not None:
-            self.tell_not_carried()
+            self.tell_not_carried(dialect)
 
     def has_room(self, screen: Screen, held_bytes: int) -> bool:
         """Whether more may be queued, beside what is held back for the audio's sake; rule 3."""
@@ -165,33 +167,31 @@ class Screens:
                 job = screen.showing.job(trio.current_time())
                 if job is not None:
                     worked = True
-                    screen.showing.prepared(job, await self._shots(screen, job))
+                    screen.showing.prepared(job, await self._prepared(screen, job.image))
                     self._note()
                     self._on_room()
                     self._on_ready()
             if not worked:
                 await self._work.sleep()
 
-    async def _shots(self, screen: Screen, job: Job) -> list[Sequence[Message]]:
-        shots = []
-        for image in job.images:
-            if screen.needs_work(image):
-                try:
-                    # Not abandoned on cancellation: the thread ends its picture, then this task ends.
-                    image = await in_thread(screen.prepare, image)
-                except ValueError as exc:  # a file is looked into only here
-                    logger.error("a picture cannot be shown: %s", exc)  # noqa: TRY400 - the reason says it all
-                    screen.showing.dropped += 1
-                    continue
-            if len(image.image) > LARGE_BYTES and writes_anywhere(self._serializer):
-                messages = await in_thread(self._serializer.encode, image)
-            else:
-                messages = self._serializer.encode(image)
-            if not messages:
-                self._not_carried()
-            shots.append(messages)
+    async def _prepared(self, screen: Screen, image: ImageFrame) -> Sequence[Message] | None:
+        """The messages for a picture; None if it is none."""
         await trio.lowlevel.checkpoint()
-        return shots
+        if screen.needs_work(image):
+            try:
+                # Not abandoned on cancellation: the thread ends its picture, then this task ends.
+                image = await in_thread(screen.prepare, image)
+            except ValueError as exc:  # a file is looked into only here
+                logger.error("a picture cannot be shown: %s", exc)  # noqa: TRY400 - the reason says it all
+                screen.showing.dropped += 1
+                return None
+        if len(image.image) > LARGE_BYTES and writes_anywhere(self._serializer):
+            messages = await in_thread(self._serializer.encode, image)
+        else:
+            messages = self._serializer.encode(image)
+        if not messages:
+            self._not_carried()
+        return messages
 
     # Showing
 
@@ -251,9 +251,10 @@ def make_screen(params: TransportParams) -> Screen:
         fit=params.video_out_fit,
     )
     framerate, bitrate = params.video_out_framerate, params.video_out_bitrate
+    keeps_bytes = params.video_out_max_queue_bytes
     encoder = PictureEncoder(codec_named(params.video_out_codec)) if params.video_out_codec is not None else None
     return Screen(
-        LiveShowing(framerate) if params.video_out_is_live else StillShowing(framerate),
+        LiveShowing(framerate) if params.video_out_is_live else StillShowing(framerate, keeps_bytes),
         shape,
         encoder,
         BitrateControl(bitrate, framerate, encoder.quality) if bitrate is not None and encoder is not None else None,
