@@ -1,6 +1,7 @@
 """Each of the nine parameters for pictures and compressed audio has its effect: to ignore one fails here."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -82,10 +83,10 @@ async def size_with_height(height: object) -> object:
     return (await shown(showing(video_out_height=height), PICTURE))[0].size
 
 
-async def fits_its_share(bitrate: object) -> object:
+async def fits_its_share(bitrate: object, codec: str = "JPEG") -> object:
     """Whether a picture takes no more than 2000 bytes or so, once the quality has followed."""
     settings = showing(
-        video_out_codec="JPEG",
+        video_out_codec=codec,
         video_out_bitrate=bitrate,
         video_out_is_live=True,
         video_out_framerate=200,
@@ -129,6 +130,8 @@ CASES: list[tuple[str, Observe, object, object]] = [
     ("video_out_height", size_with_height, 7, (4, 7)),
     ("video_out_bitrate", fits_its_share, None, False),
     ("video_out_bitrate", fits_its_share, 200 * 8 * 2000, True),
+    ("video_out_bitrate", partial(fits_its_share, codec="WEBP"), None, False),
+    ("video_out_bitrate", partial(fits_its_share, codec="WEBP"), 200 * 8 * 2000, True),
     ("video_out_framerate", turns_in_a_second, 10, 10),
     ("video_out_framerate", turns_in_a_second, 25, 25),
     ("video_out_color_format", format_and_bytes, "RGB", ("RGB", 48)),

@@ -1,16 +1,23 @@
 """Opus through a whole session: chunks and receipts as exact as those of bare PCM, in virtual time."""
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.serializers.test_lines import payload_of, telnyx_start
 from tests.session.hearing import everything
 from tests.session.helpers import audio, gaps, params, seconds
 from trio_transports import AudioFrame, BotStartedSpeakingFrame, BotStoppedSpeakingFrame, TransportParams
+from trio_transports.audio.codecs import make_decoder
+from trio_transports.audio.codecs.codec import OPUS
+from trio_transports.frames import Frame
+from trio_transports.serializers import Message
 from trio_transports.serializers.packed import PackedFrameSerializer
+from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.session.session import Session
 from trio_transports.testing import memory_session
 
@@ -124,3 +131,75 @@ async def test_what_waits_for_nothing_is_followed_by_nothing(autojump_clock: Moc
         before = len(peer.recorder.of(AudioFrame))
         await session.output.drain()
         assert len(peer.recorder.of(AudioFrame)) == before
+
+
+TELNYX_START = telnyx_start(encoding="OPUS", sample_rate=48000)
+
+
+def telnyx(**changes: object) -> TransportParams:
+    return opus(serializer=TelnyxFrameSerializer(send_encoding="OPUS", send_rate=RATE), **changes)
+
+
+class Handset:
+    """What Telnyx hears of it: the packets, through a decoder of its own."""
+
+    audio_format = None
+
+    def __init__(self) -> None:
+        self._decoder = make_decoder(OPUS, 48000)
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        raise AssertionError("it only listens")
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        if json.loads(message)["event"] != "media":
+            return ()
+        return [AudioFrame(audio=self._decoder.decode(payload_of(message)), sample_rate=48000)]
+
+
+async def test_chunks_and_receipts_are_exact_on_a_line_too(autojump_clock: MockClock) -> None:
+    """Telnyx with Opus: nothing before its start, then a packet each 20 ms, the receipt with the last. Twice."""
+    async with memory_session(telnyx()) as (session, peer):
+        peer.serializer = Handset()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.output.send, seconds(0.02, rate=RATE))
+            await trio.sleep(1)
+            assert not peer.messages
+            await peer.send_raw(TELNYX_START)
+        await session.output.drain()
+        await trio.sleep(1)
+        count = len(peer.recorder.of(AudioFrame))
+        before_s = session.statistics().audio_sent_s
+        for round_ in (1, 2):
+            begun_s = trio.current_time()
+            assert await session.output.write_audio(audio(RATE * 2 + 336, rate=RATE))  # 7 ms more than a second
+            assert trio.current_time() - begun_s == pytest.approx(1.0, abs=0.03)
+            assert session.statistics().audio_sent_s - before_s == pytest.approx(1.02 * round_)
+            await trio.sleep(1)
+            got = peer.recorder.audio_times_s[count:]
+            assert len(got) == 51 * round_
+            packets_s = got[51 * (round_ - 1) :]
+            assert packets_s == pytest.approx([begun_s + n * 0.02 for n in range(51)], abs=1e-6)
+    assert {(one.sample_rate, one.duration_s) for one in peer.recorder.of(AudioFrame)} == {(48000, 0.02)}
+
+
+async def test_an_interrupted_receipt_tells_the_truth_on_a_line(autojump_clock: MockClock) -> None:
+    """Telnyx with Opus: half a second of a second was heard, and the next words are whole. Done twice."""
+    async with memory_session(telnyx()) as (session, peer):
+        peer.serializer = Handset()
+        await peer.send_raw(TELNYX_START)
+        for _ in range(2):
+            outcome: list[bool] = []
+
+            async def write(outcome: list[bool]) -> None:
+                outcome.append(await session.output.write_audio(seconds(1, rate=RATE)))
+
+            count = len(peer.recorder.of(AudioFrame))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write, outcome)
+                await trio.sleep(0.5)
+                await session.output.interrupt()
+            assert outcome == [False]
+            assert await session.output.write_audio(seconds(0.1, rate=RATE))
+            assert len(peer.recorder.of(AudioFrame)) - count == pytest.approx(25 + 5, abs=1)
+    assert sum('"clear"' in str(message) for _, message in peer.messages) == 2

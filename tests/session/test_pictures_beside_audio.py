@@ -1,5 +1,6 @@
 """Pictures and audio at once, in virtual time: a slow encoder, several tracks with mixers of their own."""
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import TypeVar, final
 
@@ -15,6 +16,7 @@ from tests.session.test_screens import image, numbers, shown, times
 from trio_transports import AudioFrame, ImageFrame
 from trio_transports.audio.format import AudioFormat
 from trio_transports.testing import memory_session
+from trio_transports.video.codec import PictureEncoder, decode
 
 T = TypeVar("T")
 
@@ -125,3 +127,77 @@ async def test_a_picture_that_is_prepared_keeps_its_screen() -> None:
     got = peer.recorder.of(ImageFrame)
     assert sorted(str(frame.destination) for frame in got) == ["None", "None", "wall", "wall"]
     assert {(frame.format, frame.size) for frame in got} == {("PNG", (2, 2))}
+
+
+def grey_of(file: ImageFrame) -> int:
+    """The colour of a picture that has one, as its file says; off by a few where it lost something."""
+    pixels, size = decode(file.image, file.format, max_pixels=10_000)
+    assert size == file.size
+    return round(float(np.frombuffer(pixels, np.uint8).mean()))
+
+
+@pytest.mark.parametrize("codec", ["JPEG", "PNG", "WEBP"])
+async def test_pictures_that_take_ever_less_to_encode_keep_their_order(
+    codec: str, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten that all encode at once would be done last first: one is encoded at a time, and the audio is as exact."""
+    asked, under_way, most = 0, 0, 0
+
+    async def ever_faster(function: Callable[[ImageFrame], T], picture: ImageFrame) -> T:
+        nonlocal asked, under_way, most
+        asked, under_way = asked + 1, under_way + 1
+        most = max(most, under_way)
+        await trio.sleep(0.1 - 0.01 * asked)
+        under_way -= 1
+        return function(picture)
+
+    monkeypatch.setattr("trio_transports.session.screens.in_thread", ever_faster)
+    settings = shown(video_out_codec=codec, video_out_framerate=5, audio_out_max_queue_secs=100)
+    async with memory_session(settings) as (session, peer):
+        begun_s = trio.current_time()
+        await session.output.send(seconds(2))
+        for number in range(10):
+            await session.output.send(image(20 * number))
+        await session.output.drain()
+    got = peer.recorder.of(ImageFrame)
+    assert (asked, most) == (10, 1)
+    assert {frame.format for frame in got} == {codec}
+    assert [grey_of(frame) for frame in got] == pytest.approx([20 * number for number in range(10)], abs=4)
+    chunks = peer.recorder.audio_times_s
+    assert chunks == pytest.approx([begun_s + n * CHUNK_S for n in range(100)], abs=1e-6)
+    assert times(peer.recorder)[1:] == pytest.approx([begun_s + n / 5 for n in range(1, 10)], abs=1e-6)
+
+
+@pytest.mark.parametrize("codec", ["JPEG", "WEBP"])
+async def test_a_real_encoder_in_a_real_thread_beside_audio(codec: str) -> None:
+    """Half a second of pictures that take unequal work: those shown are in order, the rest counted; no audio is lost.
+
+    The loop itself never encodes.
+    """
+    noise = np.random.default_rng(2).integers(-9, 10, (240, 320, 3))
+    settings = shown(video_out_codec=codec, video_out_width=320, video_out_height=240)
+    loop, encoded_on = threading.get_ident(), set[int]()
+    encode = PictureEncoder.encode
+
+    def watched(self: PictureEncoder, *picture: object) -> bytes:
+        encoded_on.add(threading.get_ident())
+        return encode(self, *picture)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch, trio.fail_after(20):
+        patch.setattr(PictureEncoder, "encode", watched)
+        async with memory_session(settings) as (session, peer):
+            voice = seconds(0.5)
+            await session.output.send(voice)
+            for number in range(15):
+                pixels = (15 * number + 15 + noise * (number % 2)).astype(np.uint8)
+                await session.output.send(ImageFrame(image=pixels.tobytes(), size=(320, 240)))
+            await session.output.drain()
+            statistics = session.statistics()
+    got = peer.recorder.of(ImageFrame)
+    seen = [round(np.frombuffer(decode(one.image, codec, max_pixels=10**5)[0], np.uint8).mean() / 15) for one in got]
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 15
+    assert (statistics.pictures_sent, statistics.pictures_sent + statistics.pictures_dropped) == (len(got), 15)
+    assert b"".join(frame.audio for frame in peer.recorder.of(AudioFrame)) == voice.audio
+    assert encoded_on
+    assert loop not in encoded_on
