@@ -234,7 +234,7 @@ class StandsForAnother(Protocol):
 
 
 def dialect_of(serializer: object) -> str:
-    """What to call a peer's dialect, to who reads a log or an event."""
+    """What to call a peer's dialect in a log or an event."""
     return serializer.dialect if isinstance(serializer, StandsForAnother) else type(serializer).__name__
 
 
