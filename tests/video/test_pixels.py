@@ -75,7 +75,7 @@ COPIES = {
 @pytest.mark.parametrize("target", PIXEL_FORMATS)
 @pytest.mark.parametrize("source", PIXEL_FORMATS)
 def test_every_pair_agrees_with_pillow(source: PixelFormat, target: PixelFormat, size: tuple[int, int]) -> None:
-    """To the byte where bytes are only moved, and for grey, which both reckon alike; else no byte is more than one away.
+    """To the byte where bytes are only moved, and for grey, which both reckon alike; else a byte is one away at most.
 
     Pillow reckons YUV with six binary places, this with sixteen: ``test_every_sum_is_right_to_one`` holds it against
     the formulas themselves.
