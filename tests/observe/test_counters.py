@@ -174,7 +174,16 @@ async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
         sessions=2,
         sessions_ended={"local": 3, "error": 1},
         turn_latency=durations.histogram(),
-        totals=Statistics(chunks_paced=100, pacing_error_s=0.25, pacing_error_max_s=0.04, audio_queued_s=1.5),
+        totals=Statistics(
+            chunks_paced=100,
+            pacing_error_s=0.25,
+            pacing_error_max_s=0.04,
+            audio_queued_s=1.5,
+            pictures_sent=4,
+            pictures_dropped=3,
+            pictures_received=2,
+            pictures_in_dropped=1,
+        ),
         connections=4,
         let_in=7,
         turned_away={"limit": 3},
@@ -199,6 +208,8 @@ async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
     assert samples["trio_transports_pacing_error_seconds_count",] == 100
     assert samples["trio_transports_pacing_error_seconds_sum",] == 0.25
     assert samples["trio_transports_pacing_error_max_seconds",] == 0.04
+    pictures = {key[1][1]: value for key, value in samples.items() if key[0] == "trio_transports_pictures_total"}
+    assert pictures == {"sent": 4, "dropped": 3, "received": 2, "overtaken": 1}
     buckets = [samples["trio_transports_turn_latency_seconds_bucket", ("le", str(bound))] for bound in BOUNDS_S]
     assert buckets == sorted(buckets)
     assert buckets[0] == 1

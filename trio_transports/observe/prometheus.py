@@ -24,7 +24,7 @@ name                                           what it is
 ``trio_transports_pacing_error_max_seconds``   the largest of these so far
 ``trio_transports_late_resets_total``          how often the audio clock had to give up its schedule
 ``trio_transports_silence_chunks_total``       chunks of silence that filled gaps
-``trio_transports_pictures_total``             by ``outcome``: sent, dropped
+``trio_transports_pictures_total``             by ``outcome``: sent, dropped, received, overtaken (unread)
 ``trio_transports_process_…``                  by ``process``: its CPU seconds, memory, open files, tasks, uptime
 =============================================  ====================================================================
 """
@@ -114,7 +114,12 @@ def _of_sessions(totals: Statistics) -> "Iterator[Metric]":
     yield _gauge("pacing_error_max_seconds", "The largest pacing error so far", totals.pacing_error_max_s)
     yield _counter("late_resets", "The audio clock gave up its schedule", totals.late_resets)
     yield _counter("silence_chunks", "Silence that filled gaps", totals.silence_chunks)
-    pictures = {"sent": totals.pictures_sent, "dropped": totals.pictures_dropped}
+    pictures = {
+        "sent": totals.pictures_sent,
+        "dropped": totals.pictures_dropped,
+        "received": totals.pictures_received,
+        "overtaken": totals.pictures_in_dropped,
+    }
     yield _counters("pictures", "Pictures", "outcome", pictures)
 
 
