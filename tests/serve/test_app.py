@@ -1,17 +1,25 @@
 """The app of a bot: its documents, its health, its figures, wherever it is mounted."""
 
 import json
+import sys
 from argparse import ArgumentTypeError
 from xml.etree import ElementTree as ET
 
 import pytest
+import trio
+from trio.testing import MockClock
 
+from tests.observe.places import SECRET, asgi_caller
+from tests.observe.test_tracing import spans, traced
 from tests.playground.test_start import ask
 from trio_transports import Session
+from trio_transports.__main__ import main
 from trio_transports.cli.kinds import public_url
+from trio_transports.observe.tracing import SessionTracer
 from trio_transports.playground.routes import _path
-from trio_transports.serve import bot_app
+from trio_transports.serve import ServeOptions, bot_app
 from trio_transports.serve.answers import DOCUMENTS
+from trio_transports.session.events import Event
 
 
 async def bot(session: Session) -> None:
@@ -126,3 +134,43 @@ async def test_a_public_url_is_a_name_of_the_server() -> None:
 def test_the_path_below_where_it_is_mounted(path: str, root: str, app_root: str) -> None:
     """As frameworks tell it: with the prefix in the path, or taken off by a proxy."""
     assert _path({"path": path, "root_path": root, "app_root_path": app_root}) == "/health"
+
+
+async def test_observers_are_told_of_every_call(autojump_clock: MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    """Two calls become spans without a word of their headers and queries; an observer that fails costs no call."""
+    tracer, exporter = traced()
+
+    def broken(_event: Event) -> None:
+        raise ZeroDivisionError("an observer's own")
+
+    app = bot_app(bot, observers=[broken, tracer.note])
+    for _ in range(2):
+        caller = asgi_caller()
+        caller.message('{"type": "text", "text": "hello"}')
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app, caller.scope, caller.receive, caller.send)
+            await trio.sleep(1)
+            assert "hello" in "".join(event.get("text", "") for event in caller.sent)
+            caller.disconnect(1000)
+    calls = spans(exporter, "session")
+    assert [(call.attributes or {})["url.path"] for call in calls] == ["/ws", "/ws"]
+    assert SECRET not in "".join(call.to_json() for call in exporter.get_finished_spans())
+    for event in ("Connected", "Disconnected"):
+        assert caplog.text.count(f"an observer failed at {event}\n") == 2
+
+
+def test_serve_makes_spans_when_asked() -> None:
+    """``--otel`` is an observer; without it nothing of OpenTelemetry is there. Workers are told too."""
+    assert ServeOptions().observers() == ()
+    (observer,) = ServeOptions.of_json(ServeOptions(traces=True).to_json()).observers()
+    assert isinstance(observer.__self__, SessionTracer)  # type: ignore[attr-defined]
+
+
+def test_without_the_extra_otel_says_which(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is served, as a wrong argument."""
+    monkeypatch.delitem(sys.modules, "trio_transports.observe.tracing", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
+    assert main(["serve", "--otel", "--port", "0"]) == 2
+    assert "trio-transports[otel]" in capsys.readouterr().err

@@ -35,6 +35,7 @@ def run(
     allowed_origins: list[str],
     max_sessions: int,
     show_sessions: bool,
+    otel: bool,
     log_level: str,
     as_json: bool,
 ) -> int:
@@ -51,9 +52,11 @@ def run(
         allowed_origins=allowed_origins,
         max_sessions=max_sessions,
         shows_sessions=show_sessions,
+        traces=otel,
         log_level=log_level,
     )
     _check_files(options)
+    _check_extras(options)
     options.set_up_logging()
     failure.run(partial(_serve, options, port, workers, reloads=reload, as_json=as_json))
     return 0
@@ -74,6 +77,13 @@ def _check_files(options: ServeOptions) -> None:
             load_params(Path(options.params_file), AsgiWebsocketParams, bot_params())
         except ParamsFileError as exc:
             raise failure.Failure(str(exc).replace("\n", "; ")) from exc
+
+
+def _check_extras(options: ServeOptions) -> None:
+    try:
+        options.observers()
+    except ImportError as exc:
+        raise failure.Failure(f"--otel: {exc}", exit_code=failure.WRONG_ARGUMENTS) from exc
 
 
 async def _serve(options: ServeOptions, port: int, workers: int | None, *, reloads: bool, as_json: bool) -> None:

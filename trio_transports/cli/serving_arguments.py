@@ -53,6 +53,11 @@ def serve(commands: Commands) -> None:
     )
     made.add_argument("--show-sessions", action="store_true", help="show everybody on the page who else is here")
     made.add_argument(
+        "--otel",
+        action="store_true",
+        help="make OpenTelemetry spans of calls and turns (extra otel); BOT's module sets up where to",
+    )
+    made.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="warning",

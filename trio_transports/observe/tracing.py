@@ -2,7 +2,7 @@
 
 Rules
 1. A span ``session`` lasts as long as a call; within it a ``turn`` goes from the user's last word to the bot's first,
-   and a ``reconnect`` is the wait before an attempt to connect again.
+   and a ``reconnect`` is the wait before an attempt to connect again. Whose, the event tells, however many there are.
 2. Spans carry the session's id, its peer's address and path without the query, its counts and how it ended. What was
    said, headers and tokens are not in them.
 3. Which exporter they go to is set up by the application, through OpenTelemetry's own interface.
@@ -45,7 +45,10 @@ _NS: Final = 1_000_000_000
 @final
 @define(eq=False)
 class SessionTracer:
-    """Makes spans of the events of any transports: ``nursery.start_soon(tracer.watch, transport.events())``."""
+    """Makes spans of the events of any transports: ``nursery.start_soon(tracer.watch, transport.events())``.
+
+    ``bot_app(bot, observers=[tracer.note])`` makes them of all who call that app.
+    """
 
     provider: "TracerProvider | None" = None
     """The application's own; without one OpenTelemetry's global one is used."""
@@ -76,8 +79,8 @@ class SessionTracer:
                 self._end(session, code, initiator)
             case TurnTaken(session=session, latency_s=latency_s):
                 self._turn(session, latency_s)
-            case Reconnecting(attempt=attempt, delay=delay, cause=cause):
-                self._reconnect(attempt, delay, cause)
+            case Reconnecting(attempt=attempt, delay=delay, cause=cause, session=lost):
+                self._reconnect(lost, attempt, delay, cause)
             case SessionTimeout(session=session) | IdleTimeout(session=session):
                 if span := self._open.get(session.id):
                     span.add_event(type(event).__name__)
@@ -110,10 +113,9 @@ class SessionTracer:
         span.set_attribute("trio_transports.latency_s", latency_s)
         span.end(now_ns)
 
-    def _reconnect(self, attempt: int, delay_s: float, cause: Exception) -> None:
+    def _reconnect(self, session: Session | None, attempt: int, delay_s: float, cause: Exception) -> None:
         now_ns = time.time_ns()
-        # A transport that reconnects has one session, and its events are of that one.
-        span = self._child(next(reversed(self._open.values()), None), "reconnect", now_ns)
+        span = self._child(None if session is None else self._open.get(session.id), "reconnect", now_ns)
         span.set_attribute("trio_transports.attempt", attempt)
         span.set_attribute("error.type", type(cause).__name__)
         span.end(now_ns + round(delay_s * _NS))

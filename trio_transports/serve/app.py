@@ -12,7 +12,9 @@ path                    what is there
 ======================  ==============================================================================================
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import final
 from urllib.parse import urlsplit
 
@@ -26,8 +28,12 @@ from ..playground.controls import Control
 from ..playground.hall import Hall
 from ..playground.routes import MAX_SESSIONS, Handler, bot_routes, guarded, routed
 from ..playground.start import StartTokens, check_public_url
+from ..session.events import Event
+from ..wire.accepting.boundary import failures_end_here
 from .answers import answer_routes
 from .pages import Gather, health_route, metrics_route
+
+logger = logging.getLogger("trio_transports.serve")
 
 
 @documented
@@ -65,6 +71,7 @@ def bot_app(
     max_sessions: int = MAX_SESSIONS,
     counters: ServerCounters | None = None,
     gather: Gather | None = None,
+    observers: Sequence[Callable[[Event], object]] = (),
 ) -> Route:
     """Make the ASGI app that ``trio-transports serve`` serves, to be served by trio or mounted in an app of one's own.
 
@@ -75,6 +82,10 @@ def bot_app(
     ``shows_sessions`` lets anybody who opens the page see who else is here. ``tokens`` let in only who has been to
     ``/start``. ``counters`` are given to look at, and ``gather`` tells of other processes too.
 
+    Each of ``observers`` is called with every event of every caller, such as ``SessionTracer().note``: it notes and
+    returns. What one raises is logged, and the calls go on. A recording goes round what the handler does:
+    ``async with recorder(session, path)``.
+
     ``title``, ``lede`` and ``controls`` are what the page says and offers. Past ``max_sessions`` calls at once a
     further caller is refused.
     """
@@ -83,7 +94,7 @@ def bot_app(
         named, origin = _as_called(public_url)
         host_names, allowed_origins = (*host_names, named), (*allowed_origins, origin)
     counted = ServerCounters() if counters is None else counters
-    hall = Hall(tells=(counted.note,))
+    hall = Hall(tells=(counted.note, *(partial(_tell, observer) for observer in observers)))
 
     async def of_this_process() -> tuple[ServerFigures, list[ProcessFigures]]:
         return counted.figures(), [process_figures()]
@@ -114,6 +125,15 @@ def bot_app(
         await app(scope, receive, send)
 
     return counted_app
+
+
+def _tell(observer: Callable[[Event], object], event: Event) -> None:
+    with failures_end_here(partial(_tell_failed, type(event).__name__)):
+        observer(event)
+
+
+def _tell_failed(event: str, failure: BaseException) -> None:
+    logger.error("an observer failed at %s", event, exc_info=failure)
 
 
 def _as_called(public_url: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import final
 
@@ -13,6 +13,7 @@ from attrs.validators import ge
 from .._documented import documented
 from ..params import AsgiWebsocketParams
 from ..playground.routes import MAX_SESSIONS, bot_params
+from ..session.events import Event
 from .app import Bot
 from .params_file import load_params
 from .tls_files import check_tls_files
@@ -46,6 +47,9 @@ class ServeOptions:
     """How many calls each process takes at once."""
     shows_sessions: bool = False
     """Whether the page tells everybody who is here."""
+    traces: bool = False
+    """Whether calls, turns and reconnections become OpenTelemetry spans (extra ``otel``); the bot's module sets up where
+    to, or its environment."""
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""
 
@@ -68,10 +72,19 @@ class ServeOptions:
         return evolve(params, **load_params(Path(self.params_file), AsgiWebsocketParams, params))
 
     def check(self, bot: Bot) -> None:
-        """Raise ParamsFileError or TLSFilesError for what is wrong with a file, before the bot is served."""
+        """Raise ParamsFileError or TLSFilesError for what is wrong with a file, ImportError for a missing extra."""
         self.params_for(bot)
+        self.observers()
         if self.tls is not None:
             check_tls_files(*self.tls)
+
+    def observers(self) -> Sequence[Callable[[Event], object]]:
+        """Who is told of every event; ImportError names an extra that is missing."""
+        if not self.traces:
+            return ()
+        from ..observe.tracing import SessionTracer
+
+        return (SessionTracer().note,)
 
     def set_up_logging(self) -> None:
         """A line for people on standard error; frames too at ``debug``."""

@@ -60,6 +60,7 @@ def make_app(options: ServeOptions, bot: Bot, counters: ServerCounters, gather: 
         max_sessions=options.max_sessions,
         counters=counters,
         gather=gather,
+        observers=options.observers(),
     )
 
 

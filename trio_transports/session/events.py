@@ -90,6 +90,8 @@ class Reconnecting:
     """Seconds until it is made."""
     cause: Exception
     """Why the connection was lost, or why the attempt before failed."""
+    session: "Session | None" = None
+    """The session that goes on over it; None where what reconnects has none, such as a bus proxy."""
 
 
 @documented

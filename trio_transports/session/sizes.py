@@ -69,7 +69,7 @@ def event_size(event: object) -> int:
     total, said = NODE_BYTES + getsizeof(event), list[object]()
     for name in _field_names(cast(Hashable, type(event))):
         value = getattr(event, name)
-        if name == "session":
+        if name == "session" and value is not None:
             total += SESSION_BYTES
             said += (value.peer, value.start)
         else:

@@ -88,14 +88,16 @@ class WebsocketClientTransport:
         require_trio("WebsocketClientTransport", MAIN_WAYS_OUT)
         params, dialler = _with_serializer(self.params), self._dialler()
         redial = None
+        telling = _Attempts(self._events)
         if params.reconnect is not None:
             attempts = Attempts(params.reconnect, str(self._address))
-            redial = Redialler(dialler.connect, attempts, self._tell_attempt).redial
+            redial = Redialler(dialler.connect, attempts, telling.tell).redial
         with self._events.activity(), self._messages.activity():
             async with (
                 dialler.connect() as wire,
                 open_session(wire, params, events=self._events, messages=self._messages, redial=redial) as session,
             ):
+                telling.session = session
                 yield session
 
     def _dialler(self) -> Dialler:
@@ -110,8 +112,18 @@ class WebsocketClientTransport:
             subprotocols=params.subprotocols,
         )
 
-    def _tell_attempt(self, attempt: int, delay_s: float, cause: Exception) -> None:
-        self._events.emit(Reconnecting(attempt, delay_s, cause))
+
+@final
+@define(eq=False)
+class _Attempts:
+    """Tells of one session's attempts to connect again."""
+
+    _events: Broadcast[Event]
+    session: Session | None = field(default=None, init=False)
+    """There from before the first connection can be lost."""
+
+    def tell(self, attempt: int, delay_s: float, cause: Exception) -> None:
+        self._events.emit(Reconnecting(attempt, delay_s, cause, self.session))
 
 
 def _with_serializer(params: WebsocketClientParams) -> WebsocketClientParams:
