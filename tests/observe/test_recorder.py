@@ -1,8 +1,11 @@
 """Both sides of a call in one file: each sound at its time, whatever its format, and no more memory than allowed."""
 
+import base64
 import errno
+import json
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +14,20 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.observe.places import Place, asgi_caller, reached
+from tests.serializers.conversations import TWILIO_START
 from tests.session.helpers import params
-from trio_transports import AudioFrame
+from tests.session.test_failures import reconnecting
+from trio_transports import AudioFrame, Session, WebsocketClientTransport
 from trio_transports.audio import AudioFormat
+from trio_transports.audio.g711 import pcm_to_ulaw
 from trio_transports.audio.wav import read_wav
 from trio_transports.observe import recorder
-from trio_transports.observe.recorder import Recording
+from trio_transports.observe.recorder import PIECE_BYTES, Recording
 from trio_transports.observe.stereo_file import Piece, StereoFile
+from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.serializers.twilio import TwilioFrameSerializer
+from trio_transports.serve import bot_app
 from trio_transports.testing import ScriptedPeer, memory_session
 
 RATE = 16000
@@ -110,10 +120,10 @@ async def test_a_caller_in_bursts_is_heard_as_it_spoke(tmp_path: Path, autojump_
 
 async def test_a_slow_disk_costs_audio_and_no_memory(tmp_path: Path) -> None:
     """Past the bound pieces are left out and counted; what comes after them stands at its own time."""
-    recording = Recording(0.0, max_waiting_bytes=6400)
+    recording = Recording(0.0, max_waiting_bytes=2 * (3200 + PIECE_BYTES))
     for number in range(20):
         recording.left(block(6000, 0.1).audio, AudioFormat(RATE), None, 0.1 * number)
-        assert recording._waiting_bytes <= 6400
+        assert recording._waiting_bytes <= recording.max_waiting_bytes
     assert recording.lost_s == pytest.approx(1.8)
     file = StereoFile.create(tmp_path / "call.wav", RATE)
     await recording.flush(file.write)
@@ -170,3 +180,141 @@ async def test_the_recorder_says_nothing_to_the_log(
     assert not caplog.records
     assert recording.lost_s == 0
     assert len(sides(tmp_path / "call.wav")[0]) == 0
+
+
+def test_tiny_pieces_cost_no_more_memory_than_allowed() -> None:
+    """Frames of one sample are bounded as they are kept, and so are interruptions; twice, at both sides."""
+    recording = Recording(0.0, max_waiting_bytes=100 * (2 + PIECE_BYTES))
+    for number in range(2000):
+        now_s = 0.001 * number
+        recording.received(AudioFrame(audio=b"\1\0", sample_rate=RATE), now_s)
+        recording.left(b"\1\0" * 160, AudioFormat(RATE), None, now_s)
+        recording.interrupted(now_s)
+        assert len(recording._waiting) <= 101
+        assert recording._waiting_bytes <= recording.max_waiting_bytes + PIECE_BYTES
+    assert recording.lost_s > 10
+
+
+async def test_an_interruption_while_the_disk_is_slow_moves_nothing(tmp_path: Path) -> None:
+    """What was left out is cut off too: the next answer stands at its time, not behind what nobody wrote."""
+    recording = Recording(0.0, max_waiting_bytes=2 * (3200 + PIECE_BYTES))
+    file = StereoFile.create(tmp_path / "call.wav", RATE)
+    for number in range(20):  # 2 s at once, of which 0.2 s fit
+        recording.left(block(6000, 0.1).audio, AudioFormat(RATE), None, 0.001 * number)
+    await recording.flush(file.write)
+    for at_s in (0.1, 0.15):
+        recording.interrupted(at_s)
+    recording.left(block(6000, 0.1).audio, AudioFormat(RATE), None, 0.5)
+    await recording.flush(file.finish)
+    _, right = sides(tmp_path / "call.wav")
+    assert_spans(spans(right, 6000), [(0.0, 0.1), (0.5, 0.6)], 0.001)
+
+
+def test_after_a_failure_nothing_is_kept() -> None:
+    """Neither audio nor interruptions: nobody will ever write them."""
+    recording = Recording(0.0)
+    recording.left(block(6000, 1.0).audio, AudioFormat(RATE), None, 0.0)
+    kept = list(recording._waiting)
+    recording.failure = OSError(errno.ENOSPC, "No space left on device")
+    for _ in range(2):
+        recording.interrupted(0.5)
+        recording.left(block(6000, 1.0).audio, AudioFormat(RATE), None, 0.5)
+    assert recording._waiting == kept
+
+
+async def test_the_disk_is_met_in_other_threads_only(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is made, written to more than once and finished, and the call's own thread waits for none of that."""
+    threads: dict[str, list[int]] = {"create": [], "write": [], "finish": []}
+
+    def noting(name: str, does: Callable[..., object]) -> Callable[..., object]:
+        def noted(*given: object) -> object:
+            threads[name].append(threading.get_ident())
+            return does(*given)
+
+        return noted
+
+    monkeypatch.setattr(StereoFile, "create", staticmethod(noting("create", StereoFile.create)))
+    for name in ("write", "finish"):
+        monkeypatch.setattr(StereoFile, name, noting(name, getattr(StereoFile, name)))
+    async with memory_session(params()) as (session, peer), recorder(session, tmp_path / "call.wav"):
+        for _ in range(2):
+            await speak(peer, block(4000, 0.4))
+            await trio.sleep(1)
+    assert len(threads["create"]) == len(threads["finish"]) == 1
+    assert len(threads["write"]) >= 2
+    assert threading.get_ident() not in {each for some in threads.values() for each in some}
+
+
+async def test_a_client_is_recorded_over_its_losses(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two losses: each of the three connections' sounds stand at their times, in one file."""
+    path, place = tmp_path / "call.wav", Place()
+    reached(monkeypatch, {"ws://bot/ws": place})
+    client = WebsocketClientTransport("ws://bot/ws", reconnecting(audio_out_auto_silence=False))
+    async with client.session() as session, recorder(session, path) as recording:
+        for turn in range(3):
+            await trio.sleep_until(recording.started_at_s + 4 * turn + 1)
+            await speak(place.peer, block(4000, 0.4))
+            await trio.sleep_until(recording.started_at_s + 4 * turn + 2)
+            await session.output.send(block(-6000, 0.5))
+            await trio.sleep(1)
+            if turn < 2:
+                place.peer.drop()
+        assert session.statistics().reconnects == 2
+    left, right = sides(path)
+    assert_spans(spans(left, 4000), [(4 * turn + 1, 4 * turn + 1.4) for turn in range(3)], 0.01)
+    assert_spans(spans(right, -6000), [(4 * turn + 2, 4 * turn + 2.5) for turn in range(3)], 0.01)
+
+
+async def test_callers_of_an_app_are_recorded(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Two at once under ``bot_app``, each into a file of its own."""
+    begun = dict[str, float]()
+
+    async def bot(session: Session) -> None:
+        async with recorder(session, tmp_path / f"{session.id}.wav") as recording:
+            begun[session.id] = recording.started_at_s
+            await trio.sleep_until(recording.started_at_s + 2.5)
+            await session.output.send(block(-6000, 0.5))
+            await trio.sleep(1)
+
+    app = bot_app(bot)
+    async with trio.open_nursery() as nursery:
+        for number in (1, 2):
+            caller = asgi_caller()
+            caller.message('{"type": "text", "text": "hello"}')
+            nursery.start_soon(app, caller.scope, caller.receive, caller.send)
+            while len(begun) < number:
+                await trio.sleep(0.01)
+            await trio.sleep_until(begun[list(begun)[-1]] + 1.0)
+            for _ in range(20):
+                await trio.sleep(0.02)
+                (message,) = JSONFrameSerializer().encode(block(4000, 0.02))
+                caller.message(message)
+    assert len(begun) == 2
+    for session_id in begun:
+        left, right = sides(tmp_path / f"{session_id}.wav")
+        assert_spans(spans(left, 4000), [(1.0, 1.4)], 0.01)
+        assert_spans(spans(right, -6000), [(2.5, 3.0)], 0.01)
+
+
+async def test_a_telephone_call_is_recorded(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Twilio's 8 kHz mu-law, both ways: a line's sounds in the file's own format, twice."""
+    path = tmp_path / "call.wav"
+    settings = params(serializer=TwilioFrameSerializer(), audio_out_auto_silence=False)
+    async with memory_session(settings) as (session, peer), recorder(session, path) as recording:
+        await peer.send_raw(TWILIO_START)
+        for turn in range(2):
+            await trio.sleep_until(recording.started_at_s + 3 * turn + 1)
+            for _ in range(20):
+                await trio.sleep(0.02)
+                payload = base64.b64encode(pcm_to_ulaw(block(4000, 0.02, 8000).audio)).decode()
+                await peer.send_raw(json.dumps({"event": "media", "streamSid": "MZ1", "media": {"payload": payload}}))
+            await trio.sleep_until(recording.started_at_s + 3 * turn + 2)
+            await session.output.send(block(-6000, 0.5))
+            await trio.sleep(0.9)
+    left, right = sides(path)
+    assert_spans(spans(left, 4000), [(1.0, 1.4), (4.0, 4.4)], 0.01)
+    assert_spans(spans(right, -6000), [(2.0, 2.5), (5.0, 5.5)], 0.01)

@@ -43,8 +43,6 @@ async def test_health_and_figures() -> None:
 
 async def test_without_the_extra_figures_say_which(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server without prometheus-client serves all the same, and its /metrics names the extra."""
-    import sys
-
     monkeypatch.delitem(sys.modules, "trio_transports.observe.prometheus", raising=False)
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     answer = await ask(bot_app(bot), "GET", "/metrics")

@@ -4,8 +4,9 @@ Rules
 1. A piece of audio is placed where its own side's audio goes on, as long as that is within ``SLACK_S`` of when it came
    or left: small lateness makes no holes. Past that it is placed by the clock, and silence is between.
 2. Audio that leaves ahead of time lies ahead in the file too. An interruption cuts what lies after now, unheard.
-3. What waits to be written is bounded by ``max_waiting_bytes``. When the disk is slower than that, pieces are left out
-   and counted; those that come later stand where they belong all the same.
+3. What waits to be written is bounded by ``max_waiting_bytes``, in which each piece counts with ``PIECE_BYTES`` besides
+   its samples: tiny ones are many. When the disk is slower than that, pieces are left out and counted; those that come
+   later stand where they belong all the same. There are never more cuts than pieces.
 4. Converting and writing are done in a worker thread, one batch at a time. The header is right after every batch, so
    that what a crash leaves can be played.
 5. An error of the disk ends the recording and not the call: it is logged, and told in ``failure``.
@@ -31,6 +32,8 @@ logger = logging.getLogger("trio_transports.observe")
 
 SLACK_S: Final = 0.12
 MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
+PIECE_BYTES: Final = 300
+"""What a piece takes that waits, besides its samples."""
 LAST_WRITE_S: Final = 5.0
 """How long the end of a call waits for a thread to write in."""
 
@@ -44,7 +47,7 @@ class Recording:
     started_at_s: float
     """When the file begins, on trio's clock."""
     max_waiting_bytes: int = MAX_WAITING_BYTES
-    """How much audio may wait for the disk."""
+    """How many bytes of memory may wait for the disk."""
     lost_s: float = field(default=0.0, init=False)
     """Audio that is not in the file, because the disk was too slow."""
     failure: OSError | None = field(default=None, init=False)
@@ -52,6 +55,8 @@ class Recording:
     _waiting: list[Piece] = field(factory=list, init=False)
     _waiting_bytes: int = field(default=0, init=False)
     _ends_at_s: dict[Side, float] = field(factory=lambda: {"peer": 0.0, "here": 0.0}, init=False)
+    _is_uncut: bool = field(default=False, init=False)
+    """Whether this side has audio in the file since it was cut off last: else there is nothing to cut."""
     _more: trio.Event = field(factory=trio.Event, init=False)
 
     def received(self, frame: Frame, now_s: float) -> None:
@@ -71,8 +76,11 @@ class Recording:
     def interrupted(self, now_s: float) -> None:
         """Rule 2."""
         at_s = now_s - self.started_at_s
-        if at_s < self._ends_at_s["here"]:
-            self._ends_at_s["here"] = at_s
+        if at_s >= self._ends_at_s["here"]:
+            return
+        self._ends_at_s["here"] = at_s
+        if self._is_uncut and self.failure is None:
+            self._is_uncut = False
             self._add(Piece("here", at_s, b"", None))
 
     def _put(self, side: Side, pcm: bytes, audio_format: AudioFormat, clock_s: float) -> None:
@@ -80,14 +88,15 @@ class Recording:
         if goes_on_s and at_s < goes_on_s + SLACK_S:  # rule 1; audio that comes faster than it plays goes on, too
             at_s = goes_on_s
         self._ends_at_s[side] = at_s + audio_format.duration_s(len(pcm))
-        if self._waiting_bytes + len(pcm) > self.max_waiting_bytes or self.failure is not None:
+        if self._waiting_bytes + len(pcm) + PIECE_BYTES > self.max_waiting_bytes or self.failure is not None:
             self.lost_s += audio_format.duration_s(len(pcm))
             return
+        self._is_uncut |= side == "here"
         self._add(Piece(side, at_s, pcm, audio_format))
 
     def _add(self, piece: Piece) -> None:
         self._waiting.append(piece)
-        self._waiting_bytes += len(piece.pcm)
+        self._waiting_bytes += len(piece.pcm) + PIECE_BYTES
         self._more.set()
 
     async def write(self, file: StereoFile) -> None:
@@ -110,7 +119,7 @@ class Recording:
                 self.failure = exc
                 logger.exception("a recording has ended, the call goes on")
         finally:
-            self._waiting_bytes = sum(len(piece.pcm) for piece in self._waiting)
+            self._waiting_bytes = sum(len(piece.pcm) + PIECE_BYTES for piece in self._waiting)
 
 
 @asynccontextmanager
