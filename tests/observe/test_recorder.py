@@ -17,7 +17,8 @@ from trio.testing import MockClock
 from tests.observe.places import Place, asgi_caller, reached
 from tests.serializers.conversations import TWILIO_START
 from tests.session.helpers import params
-from tests.session.test_failures import reconnecting
+from tests.session.test_failures import Line, on_a_line, reconnecting
+from tests.session.test_losses import AnyWords
 from trio_transports import AudioFrame, Session, WebsocketClientTransport
 from trio_transports.audio import AudioFormat
 from trio_transports.audio.g711 import pcm_to_ulaw
@@ -303,8 +304,10 @@ async def test_callers_of_an_app_are_recorded(tmp_path: Path, autojump_clock: Mo
 async def test_a_telephone_call_is_recorded(tmp_path: Path, autojump_clock: MockClock) -> None:
     """Twilio's 8 kHz mu-law, both ways: a line's sounds in the file's own format, twice."""
     path = tmp_path / "call.wav"
-    settings = params(serializer=TwilioFrameSerializer(), audio_out_auto_silence=False)
-    async with memory_session(settings) as (session, peer), recorder(session, path) as recording:
+    line = Line(redial_s=1, serializer=AnyWords())
+    settings = reconnecting(serializer=TwilioFrameSerializer(), audio_out_auto_silence=False)
+    async with on_a_line(line, settings) as (session, _, _), recorder(session, path) as recording:
+        (peer,) = line.peers
         await peer.send_raw(TWILIO_START)
         for turn in range(2):
             await trio.sleep_until(recording.started_at_s + 3 * turn + 1)
