@@ -9,7 +9,12 @@ import pytest
 
 from tests.serve.test_target import BOTS
 from trio_transports.__main__ import main
+from trio_transports.audio.format import AudioFormat
+from trio_transports.cli.call import Call, Plan
+from trio_transports.cli.call_report import call_report
 from trio_transports.cli.json_output import FAILURE, OBJECTS
+from trio_transports.cli.meters import Meters
+from trio_transports.session.events import Disconnected
 
 
 def run(*arguments: str) -> tuple[int, list[dict[str, object]]]:
@@ -60,3 +65,43 @@ def test_a_self_test_and_a_new_bot_have_their_names(tmp_path: Path) -> None:
     assert code == (0 if told["ok"] else 1)
     code, (told,) = run("new", str(tmp_path / "mybot"))
     assert (code, set(told)) == (0, set(OBJECTS["new"]))
+
+
+PROMISED = {
+    "serve": {"event", "url", "ws_url", "pid", "workers"},
+    "demo": {"event", "url", "ok", "duration_s", "findings"},
+    "new": {"ok", "files"},
+    "echo": {
+        "event", "url", "port", "session", "peer", "code", "reason", "initiator", "audio_received_s", "audio_sent_s",
+    },
+    "call": {
+        "ok", "url", "format", "said_s", "heard_s", "heard_frames", "first_audio_ms", "jitter_ms", "interruptions",
+        "other_frames", "close_code", "close_reason", "ended_by", "said_lines", "heard",
+    },
+    "probe": {
+        "ok", "url", "peer", "server", "subprotocol", "connect_ms", "handshake_ms", "pings", "lost",
+        "messages_received", "close_answered_ms", "round_trip", "audio",
+    },
+    "inspect": {"message", "kind", "size", "frames", "error"},
+}  # fmt: skip
+"""What scripts may rely on already: written down here once more, so that nobody takes a name away unawares."""
+
+
+def test_no_name_is_taken_away() -> None:
+    """New names may come beside them, and are written down here then."""
+    assert {command: set(names) for command, names in OBJECTS.items()} == PROMISED
+    assert FAILURE == ("ok", "error")
+
+
+@pytest.mark.parametrize("ending", [None, Disconnected(None, 1001, "going", "remote")])  # type: ignore[arg-type]
+def test_a_call_has_its_names_on_every_line(ending: Disconnected | None) -> None:
+    """One of audio and one of text print the same names, in the same order."""
+    audio = Call(AudioFormat(16000), b"", Plan(tail_s=1, limit_s=1), Meters(is_on=False)).report("ws://a", ending)
+    text = call_report("ws://a", ending, {"said_lines": 1, "heard": ["b"]})
+    assert list(audio) == list(text) == list(OBJECTS["call"])
+    for report in (audio, text):
+        assert (report["ok"], report["url"]) == (True, "ws://a")
+        told = (report["close_code"], report["close_reason"], report["ended_by"])
+        assert told == ((None, "", None) if ending is None else (1001, "going", "remote"))
+    assert (audio["format"], audio["said_lines"], audio["heard"]) == (str(AudioFormat(16000)), None, None)
+    assert (text["format"], text["said_lines"], text["heard"]) == (None, 1, ["b"])

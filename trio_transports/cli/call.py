@@ -46,10 +46,11 @@ from ..frames import (
 from ..params import WebsocketClientParams
 from ..serializers.protocol import Message
 from ..session.broadcast import EventsLost
-from ..session.events import Disconnected, Event
+from ..session.events import Disconnected
 from ..session.session import Session
 from ..transports.client import WebsocketClientTransport
 from . import text_call
+from .call_report import call_report, how_it_ended
 from .dialects import carries_text, make_caller
 from .dialling import header_map, parse_url, tls
 from .failure import INTERRUPTED, Failure
@@ -168,9 +169,7 @@ class Call:
 
     def report(self, url: str, ending: Disconnected | None) -> dict[str, JSONValue]:
         first_at_s = self.arrivals.first_at_s
-        return {
-            "ok": True,
-            "url": url,
+        found: dict[str, JSONValue] = {
             "format": str(self.audio_format),
             "said_s": round(self.audio_format.duration_s(self.said_bytes), 3),
             "heard_s": round(self.audio_format.duration_s(len(self.heard)), 3),
@@ -179,10 +178,8 @@ class Call:
             "jitter_ms": in_ms(self.arrivals.jitter_s),
             "interruptions": self.interruptions,
             "other_frames": self.other_frames,
-            "close_code": None if ending is None else ending.code,
-            "close_reason": "" if ending is None else ending.reason,
-            "ended_by": None if ending is None else ending.initiator,
         }
+        return call_report(url, ending, found)
 
 
 def run(
@@ -267,15 +264,7 @@ async def _call(transport: WebsocketClientTransport, call: Call, capture: str | 
             nursery.start_soon(_capture, transport.messages(65536), capture, call)
         async with transport.session() as session:
             await call.run(session)
-    return await _ending(events)
-
-
-async def _ending(events: trio.abc.ReceiveChannel[Event]) -> Disconnected | None:
-    ending = None
-    async for event in events:
-        if isinstance(event, Disconnected):
-            ending = event
-    return ending
+    return await how_it_ended(events)
 
 
 async def _capture(messages: trio.abc.ReceiveChannel[Message | EventsLost], path: str, call: Call) -> None:

@@ -20,10 +20,12 @@ import trio
 from attrs import define, field
 
 from ..errors import ConnectionClosed
-from ..frames import BotStoppedSpeakingFrame, JSONValue, TextFrame
+from ..frames import BotStoppedSpeakingFrame, TextFrame
 from ..params import WebsocketClientParams
+from ..session.events import Disconnected
 from ..session.session import Session
 from ..transports.client import WebsocketClientTransport
+from .call_report import call_report, how_it_ended
 from .failure import INTERRUPTED, Failure
 from .failure import run as run_trio
 
@@ -109,17 +111,13 @@ def run(
 ) -> int:
     """Play the call, and give the exit code."""
     call = TextCall(_lines(source), tail, limit)
-    run_trio(partial(call.run, WebsocketClientTransport(url, params)))
+    ending = run_trio(partial(_play, call, WebsocketClientTransport(url, params)))
     if recording is not None:
         _write(recording, call.heard)
     complaint = call.complaint(quiet_ok=quiet_ok)
-    report: dict[str, JSONValue] = {
-        "ok": complaint is None,
-        "url": url,
-        "said_lines": call.said,
-        "heard": list(call.heard),
-        **({} if complaint is None else {"error": complaint}),
-    }
+    report = call_report(url, ending, {"said_lines": call.said, "heard": list(call.heard)})
+    if complaint is not None:
+        report |= {"ok": False, "error": complaint}
     told_to = sys.stderr if recording == STANDARD else sys.stdout
     if as_json:
         print(json.dumps(report), file=told_to)
@@ -131,6 +129,12 @@ def run(
         return INTERRUPTED if call.is_interrupted else 0
     print(f"trio-transports: {complaint}", file=sys.stderr)
     return 1
+
+
+async def _play(call: TextCall, transport: WebsocketClientTransport) -> Disconnected | None:
+    events = transport.events()
+    await call.run(transport)
+    return await how_it_ended(events)
 
 
 def _lines(source: str) -> list[str]:

@@ -19,6 +19,7 @@ from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import read_wav, write_wav
 from trio_transports.frames import AudioFrame, TextFrame
 from trio_transports.params import WebsocketClientParams
+from trio_transports.cli.json_output import OBJECTS
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.transports.client import WebsocketClientTransport
 
@@ -57,6 +58,7 @@ async def _call_and_compare(serializer: str, audio_format: AudioFormat, folder: 
     report = json.loads(called.out)
     assert report["ok"] is True
     assert report["heard_frames"] == 40
+    assert set(report) == set(OBJECTS["call"])
     assert report["ended_by"] == "local"
     assert (gone["code"], gone["initiator"]) == (1000, "remote")
 
@@ -144,6 +146,7 @@ async def test_probe_measures_an_echo() -> None:
     report = json.loads(probed.out)
     assert report["ok"] is True
     assert report["pings"] == 5
+    assert set(report) == set(OBJECTS["probe"])
     assert report["lost"] == 0
     assert 0 < report["round_trip"]["least_ms"] <= report["round_trip"]["median_ms"] <= report["round_trip"]["most_ms"]
     assert report["audio"]["received_s"] == pytest.approx(0.4)

@@ -19,6 +19,7 @@ from trio_transports import (
 )
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import parse_wav, read_wav, write_wav
+from trio_transports.cli.json_output import OBJECTS
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.testing import speech_like
 
@@ -93,10 +94,13 @@ async def test_a_line_of_text_from_the_command_line(tmp_path: Path) -> None:
         assert called.code == 0, called.err
         report = json.loads(called.out)
         assert (report["said_lines"], report["heard"]) == (2, ["Welcome.", "hello?", "again?"])
+        assert set(report) == set(OBJECTS["call"])
+        assert (report["close_code"], report["ended_by"]) == (1000, "local")
         assert out.read_text() == "Welcome.\nhello?\nagain?\n"
         short = await run("call", host.url, "--in", str(tmp_path / "b.txt"), *options)
         assert short.code == 1
         assert "the server hung up after 1 of 2 lines" in short.err
+        assert set(json.loads(short.out)) == {*OBJECTS["call"], "error"}
     assert TranscriptionFrame(text="hello") in heard
 
 

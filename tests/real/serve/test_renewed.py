@@ -11,7 +11,7 @@ from tests.real.serve.command import PATIENCE_S, Served, served
 from tests.real.serve.test_options import BOT_SAYS, says, until_says
 from tests.real.serve.test_rolling_restart import BOT, PIECE, client
 from tests.tools import requires_module
-from trio_transports import AudioFrame
+from trio_transports import AudioFrame, Session
 
 
 async def until_logged(log: Path, words: str, count: int = 1) -> str:
@@ -83,6 +83,33 @@ async def test_told_twice_at_once_and_while_it_leaves(tmp_path: Path) -> None:
                 heard = await session.input.receive()
                 while not isinstance(heard, AudioFrame):
                     heard = await session.input.receive()
+        assert await server.ended() == 0
+
+
+async def heard_back(session: Session) -> None:
+    await session.output.send(PIECE)
+    with trio.fail_after(PATIENCE_S):
+        while not isinstance(await session.input.receive(), AudioFrame):
+            pass
+
+
+async def test_a_call_outlives_its_worker_past_the_drain() -> None:
+    """SIGHUP, and a call goes on for four times the ``--drain`` in the process that has a successor; twice."""
+    async with served(BOT, "--workers", "1", "--drain", "0.5") as server:
+        for _ in range(2):
+            before = await pids(server)
+            assert len(before) == 1
+            async with client(server.ws_url).session() as session:
+                await heard_back(session)
+                server.tell(signal.SIGHUP)
+                with trio.fail_after(PATIENCE_S):
+                    while not await pids(server) - before:  # noqa: ASYNC110 - a process tells nobody that it is there
+                        await trio.sleep(0.1)
+                await trio.sleep(2)
+                await heard_back(session)
+                assert before < await pids(server)
+            assert len(await until_others_than(server, before)) == 1
+        server.tell(signal.SIGTERM)
         assert await server.ended() == 0
 
 
