@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from tests.observe.places import Place, asgi_caller, reached
@@ -28,7 +29,7 @@ from trio_transports.observe.recorder import PIECE_BYTES, Recording
 from trio_transports.observe.stereo_file import Piece, StereoFile
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
-from trio_transports.serve import bot_app
+from trio_transports.serve import bot_app, bot_params
 from trio_transports.testing import ScriptedPeer, memory_session
 
 RATE = 16000
@@ -271,34 +272,36 @@ async def test_a_client_is_recorded_over_its_losses(
 
 
 async def test_callers_of_an_app_are_recorded(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """Two at once under ``bot_app``, each into a file of its own."""
-    begun = dict[str, float]()
+    """Two under ``bot_app``, one after the other, each into a file of its own."""
+    begins, begun = trio.open_memory_channel[tuple[Path, float]](2)
 
     async def bot(session: Session) -> None:
-        async with recorder(session, tmp_path / f"{session.id}.wav") as recording:
-            begun[session.id] = recording.started_at_s
+        path = tmp_path / f"{session.id}.wav"
+        async with recorder(session, path) as recording:
+            await begins.send((path, recording.started_at_s))
             await trio.sleep_until(recording.started_at_s + 2.5)
             await session.output.send(block(-6000, 0.5))
             await trio.sleep(1)
 
-    app = bot_app(bot)
-    async with trio.open_nursery() as nursery:
-        for number in (1, 2):
-            caller = asgi_caller()
-            caller.message('{"type": "text", "text": "hello"}')
+    # Without a timer: the virtual clock goes on to the next while a thread makes the file.
+    app = bot_app(bot, evolve(bot_params(), idle_timeout=None))
+    paths = set[Path]()
+    for _ in range(2):
+        caller = asgi_caller()
+        caller.message('{"type": "text", "text": "hello"}')
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(app, caller.scope, caller.receive, caller.send)
-            while len(begun) < number:
-                await trio.sleep(0.01)
-            await trio.sleep_until(begun[list(begun)[-1]] + 1.0)
+            path, started_at_s = await begun.receive()
+            await trio.sleep_until(started_at_s + 1.0)
             for _ in range(20):
                 await trio.sleep(0.02)
                 (message,) = JSONFrameSerializer().encode(block(4000, 0.02))
                 caller.message(message)
-    assert len(begun) == 2
-    for session_id in begun:
-        left, right = sides(tmp_path / f"{session_id}.wav")
+        left, right = sides(path)
         assert_spans(spans(left, 4000), [(1.0, 1.4)], 0.01)
         assert_spans(spans(right, -6000), [(2.5, 3.0)], 0.01)
+        paths.add(path)
+    assert len(paths) == 2
 
 
 async def test_a_telephone_call_is_recorded(tmp_path: Path, autojump_clock: MockClock) -> None:

@@ -148,7 +148,7 @@ async def test_observers_are_told_of_every_call(autojump_clock: MockClock, caplo
         async with trio.open_nursery() as nursery:
             nursery.start_soon(app, caller.scope, caller.receive, caller.send)
             await trio.sleep(1)
-            assert "hello" in "".join(event.get("text", "") for event in caller.sent)
+            assert "hello" in "".join(event.get("text") or "" for event in caller.sent)
             caller.disconnect(1000)
     calls = spans(exporter, "session")
     assert [(call.attributes or {})["url.path"] for call in calls] == ["/ws", "/ws"]

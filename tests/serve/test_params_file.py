@@ -144,7 +144,7 @@ def test_no_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[reconnect]\n\nmax_atempts = 3", ["line 3: reconnect: max_atempts is not a setting of", "mean max_attempts?"]),
+        ("[reconnect]\n\nmax_atempts = 3", ["line 3: reconnect: max_atempts is not a setting", "mean max_attempts?"]),
         ("reconnect.nonsense = 3", ["line 1: reconnect: nonsense is not a setting of ReconnectPolicy"]),
         ("reconnect = { jitter = -1 }", ["line 1: ReconnectPolicy.jitter must be"]),
         ("reconnect = 5", ["line 1: reconnect must be a table"]),

@@ -48,8 +48,8 @@ class ServeOptions:
     shows_sessions: bool = False
     """Whether the page tells everybody who is here."""
     traces: bool = False
-    """Whether calls, turns and reconnections become OpenTelemetry spans (extra ``otel``); the bot's module sets up where
-    to, or its environment."""
+    """Whether calls, turns and reconnections become OpenTelemetry spans (extra ``otel``); where they go, the bot's
+    module sets up, or its environment."""
     log_level: str = "info"
     """``debug``, ``info``, ``warning`` or ``error``."""
 
