@@ -191,10 +191,11 @@ def _policy(value: object, known: Collection[str]) -> ReconnectPolicy:
     members = attrs.fields_dict(ReconnectPolicy)
     told: list[tuple[str, Key]] = []
     for member, given in value.items():
+        if member not in members:
+            hint = _outside(member, "reconnect", known) or _meant(member, members)
+            told.append((f"reconnect: {member} is not a setting of ReconnectPolicy{hint}", (member,)))
+            continue
         try:
-            if member not in members:
-                hint = _outside(member, "reconnect", known) or _meant(member, members)
-                raise ValueError(f"reconnect: {member} is not a setting of ReconnectPolicy{hint}")
             _checked(members[member], given, ReconnectPolicy)
         except (TypeError, ValueError) as exc:
             told.append((_said(exc), (member,)))
