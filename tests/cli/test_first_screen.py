@@ -29,8 +29,8 @@ trio-transports {__version__} serves bot:bot, 4 workers
   Pipecat's clients   https://bot.example/x/start
   telephones          https://bot.example/x/answer/twilio    or telnyx, plivo, exotel, vonage, signalwire, relay
   health, metrics     https://10.0.0.7:443/health, https://10.0.0.7:443/metrics
-
   Everybody who reaches this machine can call. A microphone needs https, but on this machine.
+
 Ctrl-C lets calls finish, for 2.5 s at most; once more ends them.
 """
 

@@ -20,6 +20,7 @@ from tests.serializers.conversations import TWILIO_START
 from tests.session.helpers import params
 from tests.session.test_failures import Line, on_a_line, reconnecting
 from tests.session.test_losses import AnyWords
+from tests.wire.asgi_server import put_away
 from trio_transports import AudioFrame, Session, WebsocketClientTransport
 from trio_transports.audio import AudioFormat
 from trio_transports.audio.g711 import pcm_to_ulaw
@@ -297,6 +298,7 @@ async def test_callers_of_an_app_are_recorded(tmp_path: Path, autojump_clock: Mo
                 await trio.sleep(0.02)
                 (message,) = JSONFrameSerializer().encode(block(4000, 0.02))
                 caller.message(message)
+        await put_away(caller)
         left, right = sides(path)
         assert_spans(spans(left, 4000), [(1.0, 1.4)], 0.01)
         assert_spans(spans(right, -6000), [(2.5, 3.0)], 0.01)

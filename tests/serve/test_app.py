@@ -164,9 +164,7 @@ def test_serve_makes_spans_when_asked() -> None:
     assert isinstance(observer.__self__, SessionTracer)  # type: ignore[attr-defined]
 
 
-def test_without_the_extra_otel_says_which(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_the_extra_otel_says_which(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is served, as a wrong argument."""
     monkeypatch.delitem(sys.modules, "trio_transports.observe.tracing", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)

@@ -150,7 +150,7 @@ def test_no_file_is_told(tmp_path: Path) -> None:
         ("reconnect = 5", ["line 1: reconnect must be a table"]),
         ("[reconnect]\nmax_delay = 1\njitter = 0.1\ninitial_delay = 2", ["lines 2 and 4: ReconnectPolicy.max_delay"]),
         ("[reconnect]\njitter = 2\nmax_delay = 1", ["line 2: ReconnectPolicy.jitter is a share"]),
-        ("[additional_headers]\nA = 'b'\nB = 5", ["line 3: WebsocketClientParams.additional_headers must be"]),
+        ("[additional_headers]\nA = 'b'\nB = 5", ["lines 2 and 3: WebsocketClientParams.additional_headers must be"]),
         (
             "[reconnect]\nmax_attempts = 0\nserializer = 'json'\njitter = true",
             [

@@ -17,9 +17,9 @@ from tests.real.cli.programs import PROGRAM, run, serving
 from tests.tools import requires_module
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import read_wav, write_wav
+from trio_transports.cli.json_output import OBJECTS
 from trio_transports.frames import AudioFrame, TextFrame
 from trio_transports.params import WebsocketClientParams
-from trio_transports.cli.json_output import OBJECTS
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.transports.client import WebsocketClientTransport
 
