@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 import pytest
 from attrs import define, field
@@ -10,6 +10,7 @@ from attrs import define, field
 from tests.wire.asgi_server import Server
 from trio_transports import WebsocketClientTransport
 from trio_transports._nursery import open_services
+from trio_transports.playground.asgi import Route, Send
 from trio_transports.testing import ScriptedPeer
 from trio_transports.wire.memory import memory_wire_pair
 from trio_transports.wire.peer import Peer
@@ -61,3 +62,8 @@ def asgi_caller() -> Server:
         "subprotocols": [],
     }
     return Server(scope)
+
+
+async def call(app: Route, caller: Server) -> None:
+    """Have the app answer, as its server would."""
+    await app(caller.scope, caller.receive, cast("Send", caller.send))

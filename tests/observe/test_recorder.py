@@ -15,7 +15,7 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock
 
-from tests.observe.places import Place, asgi_caller, reached
+from tests.observe.places import Place, asgi_caller, call, reached
 from tests.serializers.conversations import TWILIO_START
 from tests.session.helpers import params
 from tests.session.test_failures import Line, on_a_line, reconnecting
@@ -291,7 +291,7 @@ async def test_callers_of_an_app_are_recorded(tmp_path: Path, autojump_clock: Mo
         caller = asgi_caller()
         caller.message('{"type": "text", "text": "hello"}')
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, caller.scope, caller.receive, caller.send)
+            nursery.start_soon(call, app, caller)
             path, started_at_s = await begun.receive()
             await trio.sleep_until(started_at_s + 1.0)
             for _ in range(20):

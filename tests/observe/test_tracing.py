@@ -20,7 +20,7 @@ from trio_transports.observe.tracing import SessionTracer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.testing import memory_session
-from trio_transports.vad import SpeechStarted, SpeechStopped
+from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
 
 
 def traced() -> tuple[SessionTracer, InMemorySpanExporter]:
@@ -90,7 +90,7 @@ async def test_each_client_has_its_own_turns_and_reconnections(
     tracer, exporter = traced()
     places = {"ws://one/ws": Place(), "ws://two/ws": Place()}
     reached(monkeypatch, places)
-    plan = [(0.1, SpeechStarted(at_s=0.05)), (0.6, SpeechStopped(at_s=0.3))]
+    plan: list[tuple[float, SpeechEvent]] = [(0.1, SpeechStarted(at_s=0.05)), (0.6, SpeechStopped(at_s=0.3))]
     settings = reconnecting(audio_out_auto_silence=False, vad_enabled=True, vad_analyzer=lambda: Planned(plan))
     one, two = (WebsocketClientTransport(uri, settings) for uri in places)
     async with trio.open_nursery() as nursery:

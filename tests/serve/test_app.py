@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.observe.places import SECRET, asgi_caller
+from tests.observe.places import SECRET, asgi_caller, call
 from tests.observe.test_tracing import spans, traced
 from tests.playground.test_start import ask
 from trio_transports import Session
@@ -146,13 +146,13 @@ async def test_observers_are_told_of_every_call(autojump_clock: MockClock, caplo
         caller = asgi_caller()
         caller.message('{"type": "text", "text": "hello"}')
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(app, caller.scope, caller.receive, caller.send)
+            nursery.start_soon(call, app, caller)
             await trio.sleep(1)
             assert "hello" in "".join(event.get("text") or "" for event in caller.sent)
             caller.disconnect(1000)
     calls = spans(exporter, "session")
-    assert [(call.attributes or {})["url.path"] for call in calls] == ["/ws", "/ws"]
-    assert SECRET not in "".join(call.to_json() for call in exporter.get_finished_spans())
+    assert [(each.attributes or {})["url.path"] for each in calls] == ["/ws", "/ws"]
+    assert SECRET not in "".join(each.to_json() for each in exporter.get_finished_spans())
     for event in ("Connected", "Disconnected"):
         assert caplog.text.count(f"an observer failed at {event}\n") == 2
 
