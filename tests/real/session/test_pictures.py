@@ -7,29 +7,37 @@ import trio
 from tests.real.session.places import RATE, server_params, serving
 from trio_transports import AudioFrame, ImageFrame, Session
 from trio_transports.serializers.packed import PackedFrameSerializer
+from trio_transports.video.codec import decode
 from trio_transports.wire.engines import ENGINES
 
 PICTURES_PER_S = 30
 SHOWN_S = 2.0
 COUNT = round(SHOWN_S * PICTURES_PER_S)
-CHUNKS = round(SHOWN_S / 0.02)
+SIZE = (160, 120)
+TRIES = 5
 
 
+@pytest.mark.parametrize("codec", [None, "JPEG"])
 @pytest.mark.parametrize("engine", list(ENGINES))
-async def test_thirty_a_second_are_thirty_a_second(engine: str) -> None:
-    """Two seconds of pictures of 160 by 120 and of audio: their rate is 30 within 1 %, and the audio is all there.
+async def test_thirty_a_second_are_thirty_a_second(engine: str, codec: str | None) -> None:
+    """Two seconds of pictures and of audio: 98 % are shown, in order, at 30 within 1 %, and the audio is all there.
 
     The rate is the middle one of all that two pictures half the time apart show, which single late ones cannot move.
     What a busy machine makes late is dropped and counted; a whole try of that shows nothing, and is done again.
     """
-    rates: list[float] = []
-    while not rates or (abs(rates[-1] / PICTURES_PER_S - 1) > 0.01 and len(rates) < 4):
-        arrivals, audio_s, (sent, dropped) = await watched(engine)
+    tries: list[tuple[float, int]] = []
+    while not tries or (not is_kept(*tries[-1]) and len(tries) < TRIES):
+        arrivals, audio_s, (sent, dropped) = await watched(engine, codec)
         assert sent == len(arrivals)
         assert sent + dropped == COUNT
         assert audio_s == pytest.approx(SHOWN_S)
-        rates.append(rate_of(arrivals))
-    assert rates[-1] == pytest.approx(PICTURES_PER_S, rel=0.01), f"the rates: {rates}"
+        assert list(arrivals) == sorted(arrivals)
+        tries.append((rate_of(arrivals), sent))
+    assert is_kept(*tries[-1]), f"the rates, and how many of {COUNT} were shown: {tries}"
+
+
+def is_kept(rate: float, sent: int) -> bool:
+    return abs(rate / PICTURES_PER_S - 1) <= 0.01 and sent >= 0.98 * COUNT
 
 
 def rate_of(arrivals: dict[int, float]) -> float:
@@ -39,15 +47,21 @@ def rate_of(arrivals: dict[int, float]) -> float:
     return float(np.median(slopes)) if slopes else 0.0
 
 
-async def watched(engine: str) -> tuple[dict[int, float], float, tuple[int, int]]:
+def number_of(frame: ImageFrame) -> int:
+    """Every picture has one colour, four times its number, of which a JPEG loses next to nothing."""
+    pixels = frame.image if frame.format == "RGB" else decode(frame.image, frame.format, max_pixels=10**5)[0]
+    return round(float(np.frombuffer(pixels, np.uint8).mean()) / 4)
+
+
+async def watched(engine: str, codec: str | None) -> tuple[dict[int, float], float, tuple[int, int]]:
     """When each picture came, how much audio came, and what the server says of its pictures."""
     told: list[tuple[int, int]] = []
 
     async def show(session: Session) -> None:
         await session.output.send(AudioFrame(audio=b"\1\0" * round(SHOWN_S * RATE), sample_rate=RATE))
         for number in range(COUNT):
-            pixels = bytes((number,)) * (160 * 120 * 3)
-            await session.output.send(ImageFrame(image=pixels, size=(160, 120)))
+            pixels = bytes((4 * number,)) * (SIZE[0] * SIZE[1] * 3)
+            await session.output.send(ImageFrame(image=pixels, size=SIZE))
         await session.output.drain()
         statistics = session.statistics()
         told.append((statistics.pictures_sent, statistics.pictures_dropped))
@@ -56,18 +70,20 @@ async def watched(engine: str) -> tuple[dict[int, float], float, tuple[int, int]
         serializer=PackedFrameSerializer(),
         video_out_enabled=True,
         video_out_is_live=True,
-        video_out_width=160,
-        video_out_height=120,
+        video_out_codec=codec,
+        video_out_width=SIZE[0],
+        video_out_height=SIZE[1],
         audio_out_auto_silence=False,
     )
-    arrivals, audio_s = dict[int, float](), 0.0
+    frames, audio_s = list[tuple[float, ImageFrame]](), 0.0
     async with serving(show, params, engine=engine) as place:
         client = place.client(serializer=PackedFrameSerializer(), audio_in_enabled=True, video_in_enabled=True)
         async with client.session() as session:
             with trio.fail_after(20):
                 async for frame in session.input:
                     if isinstance(frame, ImageFrame):
-                        arrivals[frame.image[0]] = trio.current_time()
+                        frames.append((trio.current_time(), frame))
                     elif isinstance(frame, AudioFrame):
                         audio_s += frame.duration_s
-    return arrivals, audio_s, told[0]
+    assert {frame.format for _, frame in frames} == {codec or "RGB"}
+    return {number_of(frame): at_s for at_s, frame in frames}, audio_s, told[0]
