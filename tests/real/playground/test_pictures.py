@@ -109,3 +109,52 @@ async def test_a_bot_that_does_not_look_is_offered_none(browser: Browser) -> Non
         await page.goto(url)
         await page.wait_for("document.getElementById('version').innerText !== ''")
         assert await page.evaluate("document.getElementById('picture-buttons').hidden")
+
+
+BARS = 15
+WATCH_THE_BAR = """(() => {
+  const shown = document.getElementById("picture"), canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [16, 1];
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  window.bars = [];
+  shown.addEventListener("load", () => {
+    pen.drawImage(shown, 0, 0, 16, 1);
+    const bytes = pen.getImageData(0, 0, 16, 1).data;
+    const light = Array.from({ length: 16 }, (_, column) => bytes[4 * column]);
+    window.bars.push(light.indexOf(Math.max(...light)));
+  });
+})()"""
+
+
+async def moving_bar(session: Session) -> None:
+    """A second and a half at 10 pictures a second: a white bar that moves from left to right."""
+    for number in range(BARS):
+        row = bytes(60 * number) + b"\xff" * 60 + bytes(60 * (15 - number))
+        await session.output.send(ImageFrame(image=row * 180, size=(320, 180)))
+    async for _ in session.input:
+        pass
+
+
+async def test_a_stream_of_pictures_is_shown_in_sequence(browser: Browser) -> None:
+    """The page shows at least ten of the fifteen, each once and in order, and the last one stays."""
+    params = evolve(
+        bot_params(),
+        video_out_is_live=True,
+        video_out_framerate=10,
+        video_out_codec="JPEG",
+        video_out_width=320,
+        video_out_height=180,
+    )
+    async with (
+        serve_app("127.0.0.1", 0, routed(bot_routes(moving_bar, params, title="The bar"))) as url,
+        browser.open_page() as page,
+    ):
+        await page.goto(url)
+        await page.wait_for("document.getElementById('version').innerText !== ''")
+        await page.evaluate(WATCH_THE_BAR)
+        await page.click("connect-mic")
+        await page.wait_for(f"window.bars.at(-1) === {BARS - 1}", timeout_s=20)
+        bars = await page.evaluate("window.bars")
+        assert bars == sorted(set(bars))
+        assert len(bars) >= 10
+        assert page.complaints == []
