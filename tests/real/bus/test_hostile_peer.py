@@ -20,11 +20,15 @@ from trio_transports.wire.direct import DirectWire
 from trio_transports.wire.engines import engine_named
 from trio_transports.wire.settings import WireSettings
 
+ENGINES = pytest.mark.parametrize("engine", ["direct", "trio-websocket"])
+"""What the server reads with: one reads all that has come at once, the other message by message."""
 
-async def test_no_lifecycle_message_of_a_peer_stops_the_worker_for_others() -> None:
+
+@ENGINES
+async def test_no_lifecycle_message_of_a_peer_stops_the_worker_for_others(engine: str) -> None:
     """Each one, to the worker, to all, to the runner and the gates, twice: all peers, new ones too, are served."""
     with trio.fail_after(60):
-        async with serving() as (port, runner, _), trio.open_nursery() as nursery:
+        async with serving(engine=engine) as (port, runner, _), trio.open_nursery() as nursery:
             await nursery.start(client(port, "friend").run, friends := LocalBus())
             await ask(friends, "friend", "before")
             friends_gate = runner.workers[-1].name
@@ -76,10 +80,11 @@ def written(kind: str, source: str, target: str | None) -> bytes:
 KINDS = (*(kind.__name__ for kind in LIFECYCLE), "BusAddWorkerMessage", "BusWorkerLocalErrorMessage", "BusStopMessage")
 
 
-async def test_nor_does_one_in_a_forged_name_or_among_hundreds(caplog: pytest.LogCaptureFixture) -> None:
+@ENGINES
+async def test_nor_does_one_in_a_forged_name_or_among_hundreds(engine: str, caplog: pytest.LogCaptureFixture) -> None:
     """Every kind, in the name of everybody and to everybody, in one write, twice: all are counted, and nobody stops."""
     with trio.fail_after(60):
-        async with serving() as (port, runner, _), trio.open_nursery() as nursery:
+        async with serving(engine=engine) as (port, runner, _), trio.open_nursery() as nursery:
             await nursery.start(client(port, "friend").run, friends := LocalBus())
             await ask(friends, "friend", "before")
             friends_gate = runner.workers[-1].name

@@ -41,7 +41,7 @@ async def without_gaps(reader: Any, count: int) -> list[BusMessage]:  # noqa: AN
 
 REFUSALS = {
     "no memory": (("CONFIG", "SET", "maxmemory", "1mb"), ("CONFIG", "SET", "maxmemory", "0"), "OOM"),
-    "read-only": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), ""),
+    "read-only": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "read only replica"),
 }
 
 
@@ -128,21 +128,30 @@ async def test_a_failover_by_sentinels_is_followed(tmp_path: Path) -> None:
             sentinel.kill()
 
 
+async def become_a_cluster(nodes: list[RedisServer], links: list[str]) -> None:
+    """The first three share the slots; whoever else is there only knows them."""
+    for server in nodes:
+        await server.wait_until_it_answers()
+    for server, slots in zip(nodes, ((0, 5460), (5461, 10922), (10923, 16383)), strict=False):
+        redis_command(server.port, "CLUSTER", "ADDSLOTSRANGE", str(slots[0]), str(slots[1]))
+    for server, link in zip(nodes[1:], links[1:], strict=True):
+        redis_command(nodes[0].port, "CLUSTER", "MEET", "127.0.0.1", str(server.port), link)
+    await until(
+        lambda: all(
+            "cluster_state:ok" in (told := redis_command(node.port, "CLUSTER", "INFO"))
+            and f"cluster_known_nodes:{len(nodes)}" in told
+            for node in nodes
+        ),
+        within_s=30,
+    )
+
+
 async def test_a_cluster_of_three(tmp_path: Path) -> None:
     """Buses that know one node each meet at the node that has their keys, for stored and for published messages."""
     links = [str(free_port()) for _ in range(3)]
     cluster = [("--cluster-enabled", "yes", "--cluster-port", link) for link in links]
     with servers(tmp_path, *cluster) as nodes, trio.fail_after(90):
-        for server in nodes:
-            await server.wait_until_it_answers()
-        for server, slots in zip(nodes, ((0, 5460), (5461, 10922), (10923, 16383)), strict=True):
-            redis_command(server.port, "CLUSTER", "ADDSLOTSRANGE", str(slots[0]), str(slots[1]))
-        for server, link in zip(nodes[1:], links[1:], strict=True):
-            redis_command(nodes[0].port, "CLUSTER", "MEET", "127.0.0.1", str(server.port), link)
-        await until(
-            lambda: all("cluster_state:ok" in redis_command(node.port, "CLUSTER", "INFO") for node in nodes),
-            within_s=30,
-        )
+        await become_a_cluster(nodes, links)
         for durable in (True, False):
             near = bus("a", startup_nodes=[("127.0.0.1", 1), ("127.0.0.1", nodes[0].port)], durable=durable)
             far = bus("b", startup_nodes=[("127.0.0.1", nodes[1].port)], durable=durable)
@@ -156,6 +165,31 @@ async def test_a_cluster_of_three(tmp_path: Path) -> None:
                     numbers = [message.id for message in got]
                     assert sorted(numbers) == [*range(20), *range(1000, 1020)]
                     assert [number for number in numbers if number < 1000] == [*range(20)]
+
+
+async def test_a_failover_of_a_cluster_is_followed(tmp_path: Path) -> None:
+    """The node that has the bus's keys is killed, its replica takes its slots: what is sent then arrives, in order."""
+    links = [str(free_port()) for _ in range(4)]
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port")
+    with servers(tmp_path, *((*options, link) for link in links)) as nodes, trio.fail_after(90):
+        await become_a_cluster(nodes, links)
+        *masters, replica = nodes
+        where = {"startup_nodes": [("127.0.0.1", node.port) for node in nodes]}
+        async with bus("a", **where) as first, bus("b", **where) as second:
+            reader = second.subscribe("reader")
+            for number in range(10):
+                await first.send(data(number))
+            assert await without_gaps(reader, 10) == [data(number) for number in range(10)]
+            (owner,) = (node for node in masters if redis_command(node.port, "DBSIZE") != ":0\r\n")
+            name = redis_command(owner.port, "CLUSTER", "MYID").split("\r\n")[1]
+            assert redis_command(replica.port, "CLUSTER", "REPLICATE", name).startswith("+OK")
+            await until(lambda: "master_link_status:up" in redis_command(replica.port, "INFO", "replication"))
+            await until(lambda: "lag=0" in redis_command(owner.port, "INFO", "replication"))
+            owner.kill()
+            for number in range(10, 20):
+                await first.send(data(number))
+            assert await without_gaps(reader, 10) == [data(number) for number in range(10, 20)]
+            assert "role:master" in redis_command(replica.port, "INFO", "replication")
 
 
 async def test_an_address_that_nobody_can_tell_says_so() -> None:
