@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import trio
+from attrs import define, field
 
 from trio_transports import AudioFrame, ServerReady, Session, TextFrame, WebsocketServerParams, WebsocketServerTransport
 from trio_transports.bus import JobRequest, Worker, WorkerGoneError, WorkerRunner, job
@@ -49,12 +50,12 @@ class Bot(Worker):
         await request.send_stream_end()
 
 
+@define(eq=False, repr=False, slots=False)  # as Worker itself
 class Edge(Worker):
     """Gives what callers say to a bot, and what the bot says to the caller, each word once."""
 
-    def __init__(self, bots: Sequence[str]) -> None:
-        super().__init__("edge")
-        self.bots = list(bots)
+    bots: list[str] = field(converter=list[str])
+    """Whom it may ask, in turn."""
 
     def next_bot(self) -> str:
         """Each in turn, of those that are there; with none there, the job waits for the first."""
@@ -96,7 +97,7 @@ async def run_bot(url: str, name: str, *, task_status: trio.TaskStatus[None] = t
 async def run_edge(
     url: str, port: int, bots: Sequence[str], *, task_status: trio.TaskStatus[ServerReady] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    edge = Edge(bots)
+    edge = Edge("edge", bots)
     runner = WorkerRunner("runner of edge", bus=RedisBus(url), heartbeat=HEARTBEAT_S)
     params = WebsocketServerParams(
         audio_in_enabled=True, audio_out_enabled=True, audio_out_sample_rate=RATE, serializer=JSONFrameSerializer()

@@ -1,9 +1,16 @@
-"""The scaling example: an edge, two bots and a caller, each a process, over one redis-server; a bot is killed."""
+"""The scaling example: an edge, two bots and a caller, each a process, over one redis-server; a bot is killed.
+
+What is promised: the others notice within three heartbeats, here 0.45 s, and the next word comes as soon as another bot
+was asked. That each of many kills is a pause of that is asserted in virtual time, in ``tests/bus/test_takeover.py``. Here
+five processes share this machine with whatever else it does: one of two kills has to be mended within a second, and
+both within ten. Words and beeps are asserted one by one, whatever the time.
+"""
 
 import os
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,11 +30,18 @@ pytestmark = pytest.mark.alone
 
 requires_module("coredis", extra="redis")
 
+from trio_transports.examples.scaling_redis import RATE, beep  # noqa: E402
+
 EXAMPLE = [sys.executable, "-m", "trio_transports.examples.scaling_redis"]
 BOTS = ("bot-1", "bot-2")
 WORDS = 16
 PAUSE_S, MAX_PAUSE_S = 1.0, 10.0
 Start = Callable[..., Awaitable[trio.Process]]
+
+
+def loud(pcm: bytes | bytearray) -> int:
+    """How many samples of it are no silence."""
+    return sum(sample != 0 for sample in array("h", bytes(pcm)))
 
 
 async def line_from(process: trio.Process) -> bytes:
@@ -67,7 +81,7 @@ class Caller:
         self.session = session
         self.words: list[tuple[str, int, str]] = []
         self.heard_at_s: list[float] = []
-        self.audio_s = 0.0
+        self.pcm = bytearray()
         self.late_s = 0.0
 
     async def listen(self) -> None:
@@ -77,7 +91,8 @@ class Caller:
                 self.words.append((bot, int(number), word))
                 self.heard_at_s.append(time.monotonic())
             elif isinstance(frame, AudioFrame):
-                self.audio_s += frame.duration_s
+                assert (frame.sample_rate, frame.num_channels) == (RATE, 1)
+                self.pcm += frame.audio
 
     async def measure_lateness(self, until_done: trio.Event) -> None:
         """How late this machine woke us at worst: what a pause may be longer by."""
@@ -92,7 +107,7 @@ class Caller:
 
 
 async def test_a_bot_that_is_killed_is_replaced_in_mid_call(redis_server: RedisServer) -> None:
-    """Kill -9 while it speaks: every word comes once, in order, after a pause. Again, with the first one back."""
+    """Kill -9 while it speaks: every word and its beep comes once, in order, after a pause. Again, the first one back."""
     params = WebsocketClientParams(audio_in_enabled=True, audio_out_enabled=True, serializer=JSONFrameSerializer())
     with trio.fail_after(150):
         async with processes(redis_server) as (port, start, bots):
@@ -118,9 +133,13 @@ async def test_a_bot_that_is_killed_is_replaced_in_mid_call(redis_server: RedisS
                         await line_from(bots[victim])
                 done.set()
                 nursery.cancel_scope.cancel()
-    # Five processes share this machine with whatever else it does: the better of two says how long it takes by itself.
+    # One of two says how long it takes by itself: see above.
     assert min(pauses_s) < PAUSE_S + 3 * caller.late_s
     assert max(pauses_s) < MAX_PAUSE_S
     assert [word for _, _, word in caller.words] == said
     assert [number for _, number, _ in caller.words] == [*range(1, WORDS + 1)] * 2
-    assert caller.audio_s > 2 * WORDS * 0.1 * 0.9
+    beeps = [beep(number) for number in range(WORDS)]
+    for pcm in {*beeps}:  # none is heard twice, whole or in part
+        assert caller.pcm.count(pcm) <= 2 * beeps.count(pcm)
+    heard, sent = loud(caller.pcm), 2 * sum(map(loud, beeps))
+    assert 0.9 * sent < heard <= sent
