@@ -12,6 +12,7 @@ from typing import Any
 from pipecat.audio.dtmf.types import KeypadEntry
 from pipecat.bus import messages as m
 from pipecat.bus.serializers import JSONMessageSerializer
+from pipecat.bus.ui import messages as ui
 from pipecat.frames import frames as f
 from pipecat.pipeline.job_context import JobStatus
 from pipecat.processors.frame_processor import FrameDirection
@@ -136,6 +137,27 @@ def frame_cases() -> list[Case]:
     ]
 
 
+def ui_cases() -> list[Case]:
+    to = {"source": "far", "target": "near"}
+    own: list[tuple[type[m.BusMessage], dict[str, Any]]] = [
+        (ui.BusUIDataMessage, {}),
+        (ui.BusUIEventMessage, {"event_name": "tap", "payload": [1, None, {"deep": "é"}]}),
+        (ui.BusUICommandMessage, {"command_name": "show", "payload": {"x": 1}}),
+        (ui.BusUIJobGroupStartedMessage, {"job_id": "j"}),
+        (
+            ui.BusUIJobGroupStartedMessage,
+            {"job_id": "j", "workers": ["v", "w"], "label": "both", "cancellable": False, "at": 1700000000001},
+        ),
+        (ui.BusUIJobUpdateMessage, {"job_id": "j", "worker_name": "w", "data": 0.5, "at": 2}),
+        (
+            ui.BusUIJobCompletedMessage,
+            {"job_id": "j", "worker_name": "w", "status": "completed", "response": {"n": 1}, "at": 3},
+        ),
+        (ui.BusUIJobGroupCompletedMessage, {"job_id": "j", "at": 4}),
+    ]
+    return [case(cls(**to, **fields), **fields) for cls, fields in own]
+
+
 # Frames that this library has no value for: their names are refused.
 UNKNOWN = [f.LLMFullResponseStartFrame(), f.BotSpeakingFrame(), f.UserSpeakingFrame(), f.MixerEnableFrame(True)]
 
@@ -152,7 +174,7 @@ def main() -> None:
     version = importlib.metadata.version("pipecat-ai")
     golden = {
         "pipecat": version,
-        "messages": [{"written": written(sent), **spec} for sent, spec in (*message_cases(), *frame_cases())],
+        "messages": [{"written": written(sent), **spec} for sent, spec in (*message_cases(), *frame_cases(), *ui_cases())],
         "unknown_frames": [written(unknown(frame)) for frame in UNKNOWN],
     }
     OUTPUT.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n", "utf-8")

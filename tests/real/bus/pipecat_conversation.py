@@ -3,25 +3,27 @@
 
 ``near ws URL | near redis URL``: workers ``near`` and ``beside``; ``near`` asks ``far`` for jobs of all kinds.
 ``far ws PORT | far redis URL``: a worker ``far`` that does jobs.
-``bridge ws URL | bridge redis URL``: a pipeline ``near`` with a bridge by its default settings. It sends 105 and then
-10,000 frames that are not known to others, and a text after each.
+``bridge ws URL | bridge redis URL | bridge server PORT``: a pipeline ``near`` with a bridge by its default settings. It
+sends 105 and then 10,000 frames that are not known to others, and a text after each.
+``strangers ws URL``: a worker ``near`` that sends ``far``, a Pipecat too, what only these two know.
 """
 
 import asyncio
 import json
 import sys
 from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pipecat.audio.dtmf.types import KeypadEntry
-from pipecat.bus import BusFrameMessage, BusMessage
-from pipecat.bus.ui import BusUICommandMessage, BusUIEventMessage
-from pipecat.frames.frames import BotSpeakingFrame, OutputDTMFFrame, TextFrame
+from pipecat.bus import BusDataMessage, BusFrameMessage, BusMessage, ui
+from pipecat.frames.frames import BotSpeakingFrame, LLMMessagesAppendFrame, OutputDTMFFrame, TextFrame
 from pipecat.pipeline.job_context import JobError, JobGroupError, JobGroupParams, JobParams, JobStatus
 from pipecat.pipeline.job_decorator import job
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.workers.base_worker import BaseWorker
 from pipecat.workers.runner import WorkerRunner
+from ui_fields import UI_FIELDS, as_json
 
 
 def tell(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON
@@ -29,6 +31,13 @@ def tell(event: str, **fields: Any) -> None:  # noqa: ANN401 - JSON
 
 
 FAR_BEGAN = asyncio.Event()
+
+
+@dataclass
+class Order(BusDataMessage):
+    """A message of the application's own, which only its Pipecats know."""
+
+    items: list[Any] | None = None
 
 
 class Doing(BaseWorker):
@@ -71,6 +80,11 @@ class Doing(BaseWorker):
     async def on_job_cancelled(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
         tell("cancelled")
 
+    async def on_bus_message(self, message: BusMessage) -> None:
+        await super().on_bus_message(message)
+        if self.name == "far" == message.target and isinstance(message, ui.BusUIDataMessage | BusFrameMessage | Order):
+            await self.send_bus_message(replace(message, source=self.name, target=message.source))
+
 
 class Near(Doing):
     """Asks."""
@@ -95,9 +109,8 @@ class Near(Doing):
         await self.leave_by_an_exception()
         for fails in ("beside", "far"):
             await self.fail_together(fails)
-        await self.send_bus_message(
-            BusUICommandMessage(source=self.name, target="far", command_name="show", payload={"x": [1, None]})
-        )
+        for name, members in UI_FIELDS.items():
+            await self.send_bus_message(getattr(ui, name)(source=self.name, target="far", **members))
         frame = OutputDTMFFrame(button=KeypadEntry.STAR)
         down = FrameDirection.DOWNSTREAM
         await self.send_bus_message(BusFrameMessage(source=self.name, target="far", frame=frame, direction=down))
@@ -142,9 +155,12 @@ class Near(Doing):
 
     async def on_bus_message(self, message: BusMessage) -> None:
         await super().on_bus_message(message)
-        if isinstance(message, BusUIEventMessage):
-            tell("ui", name=message.event_name, payload=message.payload)
-        elif isinstance(message, BusFrameMessage) and message.target == self.name:
+        if message.target != self.name:
+            return
+        if isinstance(message, ui.BusUIDataMessage):
+            own = {field.name for field in fields(message)} - {field.name for field in fields(BusMessage)}
+            tell("ui", name=type(message).__name__, members=as_json({name: getattr(message, name) for name in own}))
+        elif isinstance(message, BusFrameMessage):
             tell("digit", value=message.frame.button.value, kind=type(message.frame.button).__name__)
 
 
@@ -162,7 +178,7 @@ def proxy_to(url: str) -> Any:  # noqa: ANN401 - Pipecat's own
 
 
 def runner_on(carrier: str, where: str) -> WorkerRunner:
-    if carrier == "ws":
+    if carrier != "redis":
         return WorkerRunner(handle_sigint=False)
     from pipecat.bus.network.redis import RedisBus
     from redis.asyncio import Redis
@@ -177,6 +193,30 @@ async def run_near(carrier: str, where: str) -> None:
     await asyncio.gather(runner.run(auto_end=False), near.ask())
 
 
+async def serve(runner: WorkerRunner, port: int, **options: Any) -> None:  # noqa: ANN401 - of Pipecat's proxy
+    """A FastAPI app with a proxy server."""
+    import uvicorn
+    from fastapi import FastAPI, WebSocket
+    from pipecat.workers.proxy.websocket import WebSocketProxyServer
+
+    app = FastAPI()
+
+    @app.websocket("/bus")
+    async def bus(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await runner.add_workers(WebSocketProxyServer("gate", websocket=websocket, **options))
+        await asyncio.Event().wait()
+
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+
+    async def announce() -> None:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        tell("listening")
+
+    await asyncio.gather(runner.run(auto_end=False), server.serve(), announce())
+
+
 async def run_far(carrier: str, where: str) -> None:
     runner = runner_on(carrier, where)
     await runner.add_workers(Doing("far"))
@@ -187,29 +227,8 @@ async def run_far(carrier: str, where: str) -> None:
             tell("listening")
 
         await runner.run(auto_end=False)
-        return
-    import uvicorn
-    from fastapi import FastAPI, WebSocket
-    from pipecat.workers.proxy.websocket import WebSocketProxyServer
-
-    app = FastAPI()
-
-    @app.websocket("/bus")
-    async def bus(websocket: WebSocket) -> None:
-        await websocket.accept()
-        await runner.add_workers(
-            WebSocketProxyServer("gate", websocket=websocket, worker_name="far", remote_worker_name="near")
-        )
-        await asyncio.Event().wait()
-
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=int(where), log_level="error"))
-
-    async def announce() -> None:
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        tell("listening")
-
-    await asyncio.gather(runner.run(auto_end=False), server.serve(), announce())
+    else:
+        await serve(runner, int(where), worker_name="far", remote_worker_name="near")
 
 
 async def run_bridge(carrier: str, where: str) -> None:
@@ -238,21 +257,64 @@ async def run_bridge(carrier: str, where: str) -> None:
                     await asyncio.sleep(0.005)
             await worker.queue_frame(TextFrame(f"after {count}"))
 
-    @runner.event_handler("on_ready")
-    async def on_ready(runner: Any) -> None:  # noqa: ANN401 - Pipecat's own
-        tell("listening")
-
     async def begin() -> None:
-        while not await runner_hears(runner, "far"):  # noqa: ASYNC110 - a registry
-            await asyncio.sleep(0.02)
+        await runner_hears(runner, "far")
         await speak()
 
-    await asyncio.gather(runner.run(auto_end=False), begin())
+    if carrier == "server":
+        forward = {"worker_name": "near", "remote_worker_name": "far", "forward_messages": (BusFrameMessage,)}
+        await asyncio.gather(serve(runner, int(where), **forward), begin())
+    else:
+        await asyncio.gather(runner.run(auto_end=False), begin())
 
 
-async def runner_hears(runner: WorkerRunner, name: str) -> bool:
-    """Whether the other side has told of its worker: what is published before that is heard by nobody."""
-    return runner.registry.get(name) is not None
+class Stranger(BaseWorker):
+    """Sends what only Pipecats know, a known frame in between, and says whether all of it comes back as it was."""
+
+    def sent(self) -> list[BusMessage]:
+        def framed(frame: Any) -> BusMessage:  # noqa: ANN401 - Pipecat's own
+            return BusFrameMessage(source=self.name, target="far", frame=frame, direction=FrameDirection.DOWNSTREAM)
+
+        said = [{"role": "user", "content": "é"}]
+        return [
+            Order(source=self.name, target="far", items=[1, None, {"raw": b"\0\1"}]),
+            framed(LLMMessagesAppendFrame(messages=said, run_llm=True)),
+            framed(TextFrame("known")),
+            framed(BotSpeakingFrame()),
+        ]
+
+    async def ask(self, runner: WorkerRunner) -> None:
+        await runner_hears(runner, "far")
+        self.waiting = self.sent()
+        for message in list(self.waiting):
+            await self.send_bus_message(message)
+
+    async def on_bus_message(self, message: BusMessage) -> None:
+        await super().on_bus_message(message)
+        if message.target != self.name or not isinstance(message, Order | BusFrameMessage):
+            return
+        before = self.waiting.pop(0)
+        if isinstance(message, Order):
+            tell("back", kind="Order", is_same=isinstance(before, Order) and message.items == before.items)
+        else:
+            kind = type(message.frame).__name__
+            if kind == "TextFrame":
+                tell("back", kind=kind, is_same=message.frame.text == "known")  # read and written on the way
+            else:
+                tell("back", kind=kind, is_same=message.frame == before.frame)  # with its number and its name
+
+
+async def run_strangers(carrier: str, where: str) -> None:
+    runner = runner_on(carrier, where)
+    near = Stranger("near")
+    await runner.add_workers(near, proxy_to(where))
+    await asyncio.gather(runner.run(auto_end=False), near.ask(runner))
+
+
+async def runner_hears(runner: WorkerRunner, name: str) -> None:
+    """Wait until the other side has told of its worker: what is published before that is heard by nobody."""
+    while runner.registry.get(name) is None:  # noqa: ASYNC110 - a registry
+        await asyncio.sleep(0.02)
 
 
 if __name__ == "__main__":
@@ -261,4 +323,5 @@ if __name__ == "__main__":
     logger.remove()
     logger.add(sys.stderr, level="WARNING")
     what, carrier, where = sys.argv[1:]
-    asyncio.run({"near": run_near, "far": run_far, "bridge": run_bridge}[what](carrier, where))
+    programs = {"near": run_near, "far": run_far, "bridge": run_bridge, "strangers": run_strangers}
+    asyncio.run(programs[what](carrier, where))

@@ -4,29 +4,35 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 import trio
 
 from tests.real.bus.programs import Program, running
 from tests.real.bus.servers import RedisServer, free_port
+from tests.real.bus.ui_fields import UI_FIELDS, as_json
 from tests.real.bus.waiting import QUICK, until
 from tests.tools import pipecat_python, requires_module
+from trio_transports import bus
 from trio_transports.bus import (
     BridgedCall,
     Bus,
     BusFrameMessage,
     BusMessage,
-    BusUICommandMessage,
-    BusUIEventMessage,
+    BusOpaqueMessage,
+    BusUIDataMessage,
     FrameWorker,
     JobError,
     JobEvent,
     JobGroupError,
     JobRequest,
     JobTimeoutError,
+    JSONMessageSerializer,
     LocalBus,
     Payload,
+    ProxyConnected,
     WebSocketProxyClient,
     WebSocketProxyServer,
     Worker,
@@ -39,6 +45,17 @@ from trio_transports.wire import Wire
 
 PEER = Path(__file__).with_name("pipecat_conversation.py")
 CARRIERS = pytest.mark.parametrize("carrier", ["ws", "redis"])
+UI_TOLD = [(name, as_json(members)) for name, members in UI_FIELDS.items()]
+
+
+def ui_messages(source: str, target: str) -> list[BusMessage]:
+    return [getattr(bus, name)(source=source, target=target, **members) for name, members in UI_FIELDS.items()]
+
+
+def ui_told(message: BusMessage) -> tuple[str, Any]:
+    """What a message of a user interface has beside what every message has."""
+    own = attrs.fields_dict(type(message)).keys() - attrs.fields_dict(BusMessage).keys()
+    return type(message).__name__, as_json({name: getattr(message, name) for name in own})
 
 
 def pipecat(*arguments: str) -> AbstractAsyncContextManager[Program]:
@@ -93,9 +110,11 @@ class Doing(Worker):
             raise
 
     async def on_bus_message(self, message: BusMessage) -> None:
-        if isinstance(message, BusUICommandMessage):
-            self.seen.append((message.command_name, message.payload))
-        elif isinstance(message, BusFrameMessage) and message.target == self.name:
+        if message.target != self.name:
+            return
+        if isinstance(message, BusUIDataMessage):
+            self.seen.append(ui_told(message))
+        elif isinstance(message, BusFrameMessage):
             self.seen.append(message.frame)
 
 
@@ -153,13 +172,12 @@ async def test_pipecat_asks_and_we_answer(carrier: str, redis_server: RedisServe
             assert [told["fails"] for told in peer.told("group failed")] == ["beside", "far"]
             await until(lambda: len(peer.told("cancelled")) == 1)
             cancellations = ["timeout", "cancelled", "exception", "group"]
-            await until(lambda: len(far.seen) == len(cancellations) + 2)
+            await until(lambda: len(far.seen) == len(cancellations) + len(UI_TOLD) + 1)
             for _ in cancellations:
                 far.seen.remove("cancelled")  # it may overtake the others
-            assert far.seen == [("show", {"x": [1, None]}), DTMFFrame(digit="*")]
-            await far.send(
-                BusUIEventMessage(source="far", target="near", event_name="tap", payload=[{"b": b"\0"}, 1.5][1])
-            )
+            assert far.seen == [*UI_TOLD, DTMFFrame(digit="*")]
+            for message in ui_messages("far", "near"):
+                await far.send(message)
             for digit in "5#":
                 await far.send(BusFrameMessage(source="far", target="near", frame=DTMFFrame(digit=digit)))
             await until(lambda: len(peer.told("digit")) == 2)
@@ -167,7 +185,7 @@ async def test_pipecat_asks_and_we_answer(carrier: str, redis_server: RedisServe
                 ("5", "KeypadEntry"),
                 ("#", "KeypadEntry"),
             ]
-            assert peer.told("ui") == [{"event": "ui", "name": "tap", "payload": 1.5}]
+            assert [(told["name"], told["members"]) for told in peer.told("ui")] == UI_TOLD
 
 
 async def ask_both(near: Worker, beside: Doing, fails: str) -> None:
@@ -177,7 +195,7 @@ async def ask_both(near: Worker, beside: Doing, fails: str) -> None:
                 beside.far_began.set()
 
 
-async def ask_everything(near: Worker, beside: Doing, peer: Program) -> None:
+async def ask_everything(near: Doing, beside: Doing, peer: Program) -> None:
     assert await near.job("far", "double", {"n": 4}, timeout=30) == {"n": 8, "by": "far"}
     both = await near.job_group("far", "beside", name="double", payload={"n": 5}, timeout=30)
     assert both == {name: {"n": 10, "by": name} for name in ("far", "beside")}
@@ -204,11 +222,18 @@ async def ask_everything(near: Worker, beside: Doing, peer: Program) -> None:
         assert [*group.value.errors] == [fails]
         await until(lambda: len(peer.told("cancelled")) == 3)
         await until(lambda: beside.seen == ["cancelled"] * round_)  # noqa: B023 - waited for here
+    assert near.seen == []
+    for message in ui_messages("near", "far"):
+        await near.send(message)
+    for digit in "5#":
+        await near.send(BusFrameMessage(source="near", target="far", frame=DTMFFrame(digit=digit)))
+    await until(lambda: len(near.seen) == len(UI_TOLD) + 2)
+    assert near.seen == [*UI_TOLD, DTMFFrame(digit="5"), DTMFFrame(digit="#")]
 
 
 @CARRIERS
 async def test_we_ask_and_pipecat_answers(carrier: str, redis_server: RedisServer) -> None:
-    """The same the other way round; leaving the scope cancels the job at Pipecat's, by the timeout and by ourselves."""
+    """The same the other way round; leaving the scope cancels the job there. UI and digits come back as they went."""
     await redis_server.wait_until_it_answers()
     near, beside = Doing("near"), Doing("beside")
     port = free_port()
@@ -231,10 +256,38 @@ async def test_we_ask_and_pipecat_answers(carrier: str, redis_server: RedisServe
             runner.cancel()
 
 
+@asynccontextmanager
+async def bridged(carrier: str, server: RedisServer, worker: FrameWorker) -> AsyncIterator[tuple[WorkerRunner, Program]]:
+    """Our worker, and the real Pipecat's bridge to it; ``server`` is Pipecat at the accepting end of the WebSocket."""
+    if carrier != "server":
+        async with serving(carrier, server, worker) as (url, runner), pipecat("bridge", carrier, url) as peer:
+            yield runner, peer
+        return
+    port = free_port()
+    runner = WorkerRunner("ours")
+    proxy = WebSocketProxyClient(
+        "proxy",
+        url=f"ws://127.0.0.1:{port}/bus",
+        remote_worker_name="near",
+        local_worker_name="far",
+        forward_messages=(BusFrameMessage,),
+        reconnect=QUICK,
+    )
+    async with pipecat("bridge", carrier, str(port)) as peer, trio.open_nursery() as nursery:
+        await until(lambda: bool(peer.told("listening")), within_s=60)
+        await nursery.start(runner.run, worker, proxy)
+        yield runner, peer
+        runner.cancel()
+
+
 @pytest.mark.timeout(300)  # Pipecat's start and its ten thousand frames: 80 s beside twenty busy processes
-@CARRIERS
+@pytest.mark.parametrize("carrier", ["ws", "server", "redis"])
 async def test_a_bridge_by_default_settings(carrier: str, redis_server: RedisServer) -> None:
-    """105 and 10,000 frames of a kind not known here, in a row, end nothing: the text after each is answered."""
+    """105 and 10,000 frames of a kind not known here, in a row, end nothing: the text after each is answered.
+
+    The bridge is as Pipecat makes it: it names no target. Over a WebSocket such a message crosses where the proxies are
+    told so by ``forward_messages``, both ends, Pipecat's own pair too.
+    """
     heard: list[str] = []
 
     async def answer(call: BridgedCall) -> None:
@@ -244,10 +297,7 @@ async def test_a_bridge_by_default_settings(carrier: str, redis_server: RedisSer
                 await call.output.send(TextFrame(text=f"you said: {frame.text}"))
 
     with trio.fail_after(240):
-        async with (
-            serving(carrier, redis_server, FrameWorker("far", answer)) as (url, runner),
-            pipecat("bridge", carrier, url) as peer,
-        ):
+        async with bridged(carrier, redis_server, FrameWorker("far", answer)) as (runner, peer):
             await until(lambda: len(peer.told("heard")) == 2, within_s=200)
             assert heard == ["after 105", "after 10000"]
             assert [told["text"] for told in peer.told("heard")] == [f"you said: {text}" for text in heard]
@@ -259,7 +309,64 @@ async def test_a_bridge_by_default_settings(carrier: str, redis_server: RedisSer
                 assert counted.unknown >= 10_105
                 assert (counted.malformed, counted.missed, counted.connections_lost) == (0, 0, 0)
             else:
-                (proxy,) = (worker for worker in runner.workers if isinstance(worker, WebSocketProxyServer))
+                kinds = WebSocketProxyServer | WebSocketProxyClient
+                (proxy,) = (worker for worker in runner.workers if isinstance(worker, kinds))
                 statistics = proxy.statistics()
                 assert statistics.unknown >= 10_105
                 assert (statistics.malformed, statistics.connections) == (0, 1)
+
+
+async def test_what_only_pipecats_know_passes_between_two_of_them() -> None:
+    """Through a runner of ours between them, a proxy to each: their own message and frames come whole, in order.
+
+    There and back, among known ones. Nothing of it is unknown to the proxies, malformed or refused.
+    """
+    passing = JSONMessageSerializer(pass_unknown=True)
+    port = free_port()
+    runner = WorkerRunner("between")
+    gates: list[WebSocketProxyServer] = []
+    onward = WebSocketProxyClient(
+        "onward",
+        url=f"ws://127.0.0.1:{port}/bus",
+        remote_worker_name="far",
+        local_worker_name="near",
+        serializer=passing,
+        reconnect=QUICK,
+    )
+
+    def join(wire: Wire) -> WebSocketProxyServer:
+        gates.append(
+            WebSocketProxyServer(
+                "gate", websocket=wire, worker_name="far", remote_worker_name="near", serializer=passing
+            )
+        )
+        return gates[-1]
+
+    strangers: list[tuple[str, str]] = []
+
+    def note(message: BusMessage) -> bool:
+        if isinstance(message, BusOpaqueMessage):
+            strangers.append((message.source, message.type_name.rpartition(".")[2]))
+        return False
+
+    with trio.fail_after(90):
+        async with pipecat("far", "ws", str(port)) as far, trio.open_nursery() as nursery:
+            await until(lambda: bool(far.told("listening")), within_s=60)
+            connected = onward.events()
+            runner.bus.subscribe("notes", accepts=note)
+            await nursery.start(runner.run, onward)
+            assert isinstance(await connected.receive(), ProxyConnected)
+            serve = partial(serve_proxies, runner, join, host="127.0.0.1", subprotocols=())
+            ready = await nursery.start(serve)
+            async with pipecat("strangers", "ws", f"ws://127.0.0.1:{ready.port}/bus") as near:
+                await until(lambda: len(near.told("back")) == 4, within_s=60)
+                order = ["Order", "LLMMessagesAppendFrame", "TextFrame", "BotSpeakingFrame"]
+                assert [(told["kind"], told["is_same"]) for told in near.told("back")] == [(kind, True) for kind in order]
+                kinds = ["Order", "BusFrameMessage", "BusFrameMessage"]
+                for source in ("near", "far"):
+                    assert [kind for by, kind in strangers if by == source] == kinds
+                for proxy in (*gates, onward):
+                    counted = proxy.statistics()
+                    assert (counted.unknown, counted.malformed, counted.refused) == (0, 0, 0)
+                assert len(gates) == 1
+            runner.cancel()
