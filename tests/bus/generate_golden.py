@@ -174,7 +174,9 @@ def main() -> None:
     version = importlib.metadata.version("pipecat-ai")
     golden = {
         "pipecat": version,
-        "messages": [{"written": written(sent), **spec} for sent, spec in (*message_cases(), *frame_cases(), *ui_cases())],
+        "messages": [
+            {"written": written(sent), **spec} for sent, spec in (*message_cases(), *frame_cases(), *ui_cases())
+        ],
         "unknown_frames": [written(unknown(frame)) for frame in UNKNOWN],
     }
     OUTPUT.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n", "utf-8")

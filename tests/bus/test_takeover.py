@@ -1,4 +1,4 @@
-"""The scaling example in virtual time: each bot that is killed in mid-sentence is a pause of so long, and nothing more."""
+"""The scaling example in virtual time: each bot killed in mid-sentence is a pause of so long, and nothing more."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -103,7 +103,7 @@ class Caller(trio.abc.SendChannel[Frame]):
 async def test_each_bot_that_is_killed_is_a_pause_under_a_second(
     phase: float, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """At any point of a heartbeat, four kills in a row: no word or beep is missing or twice, and each pause is short."""
+    """At any point of a heartbeat, four kills in a row: no word or beep is missing or twice, each pause is short."""
     network = LocalBus()
     bots: dict[str, Process] = {}
     async with trio.open_nursery() as nursery:

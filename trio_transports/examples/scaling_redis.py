@@ -54,7 +54,7 @@ class Bot(Worker):
 class Edge(Worker):
     """Gives what callers say to a bot, and what the bot says to the caller, each word once."""
 
-    bots: list[str] = field(converter=list[str])
+    bots: list[str] = field(converter=lambda names: list(names))
     """Whom it may ask, in turn."""
 
     def next_bot(self) -> str:

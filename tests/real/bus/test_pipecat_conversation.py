@@ -257,7 +257,9 @@ async def test_we_ask_and_pipecat_answers(carrier: str, redis_server: RedisServe
 
 
 @asynccontextmanager
-async def bridged(carrier: str, server: RedisServer, worker: FrameWorker) -> AsyncIterator[tuple[WorkerRunner, Program]]:
+async def bridged(
+    carrier: str, server: RedisServer, worker: FrameWorker
+) -> AsyncIterator[tuple[WorkerRunner, Program]]:
     """Our worker, and the real Pipecat's bridge to it; ``server`` is Pipecat at the accepting end of the WebSocket."""
     if carrier != "server":
         async with serving(carrier, server, worker) as (url, runner), pipecat("bridge", carrier, url) as peer:
@@ -361,7 +363,9 @@ async def test_what_only_pipecats_know_passes_between_two_of_them() -> None:
             async with pipecat("strangers", "ws", f"ws://127.0.0.1:{ready.port}/bus") as near:
                 await until(lambda: len(near.told("back")) == 4, within_s=60)
                 order = ["Order", "LLMMessagesAppendFrame", "TextFrame", "BotSpeakingFrame"]
-                assert [(told["kind"], told["is_same"]) for told in near.told("back")] == [(kind, True) for kind in order]
+                assert [(told["kind"], told["is_same"]) for told in near.told("back")] == [
+                    (kind, True) for kind in order
+                ]
                 kinds = ["Order", "BusFrameMessage", "BusFrameMessage"]
                 for source in ("near", "far"):
                     assert [kind for by, kind in strangers if by == source] == kinds

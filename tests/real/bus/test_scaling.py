@@ -1,7 +1,7 @@
 """The scaling example: an edge, two bots and a caller, each a process, over one redis-server; a bot is killed.
 
 What is promised: the others notice within three heartbeats, here 0.45 s, and the next word comes as soon as another bot
-was asked. That each of many kills is a pause of that is asserted in virtual time, in ``tests/bus/test_takeover.py``. Here
+was asked. That each of many kills is such a pause is asserted in virtual time, in ``tests/bus/test_takeover.py``. Here
 five processes share this machine with whatever else it does: one of two kills has to be mended within a second, and
 both within ten. Words and beeps are asserted one by one, whatever the time.
 """
@@ -107,7 +107,7 @@ class Caller:
 
 
 async def test_a_bot_that_is_killed_is_replaced_in_mid_call(redis_server: RedisServer) -> None:
-    """Kill -9 while it speaks: every word and its beep comes once, in order, after a pause. Again, the first one back."""
+    """Kill -9 while it speaks: each word and its beep comes once, in order, after a pause. Then the other is killed."""
     params = WebsocketClientParams(audio_in_enabled=True, audio_out_enabled=True, serializer=JSONFrameSerializer())
     with trio.fail_after(150):
         async with processes(redis_server) as (port, start, bots):
