@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import trio
-from attrs import define, field
+from attrs import define
 
 from trio_transports import AudioFrame, ServerReady, Session, TextFrame, WebsocketServerParams, WebsocketServerTransport
 from trio_transports.bus import JobRequest, Worker, WorkerGoneError, WorkerRunner, job
@@ -54,7 +54,7 @@ class Bot(Worker):
 class Edge(Worker):
     """Gives what callers say to a bot, and what the bot says to the caller, each word once."""
 
-    bots: list[str] = field(converter=lambda names: list(names))
+    bots: list[str]
     """Whom it may ask, in turn."""
 
     def next_bot(self) -> str:
@@ -97,7 +97,7 @@ async def run_bot(url: str, name: str, *, task_status: trio.TaskStatus[None] = t
 async def run_edge(
     url: str, port: int, bots: Sequence[str], *, task_status: trio.TaskStatus[ServerReady] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    edge = Edge("edge", bots)
+    edge = Edge("edge", list(bots))
     runner = WorkerRunner("runner of edge", bus=RedisBus(url), heartbeat=HEARTBEAT_S)
     params = WebsocketServerParams(
         audio_in_enabled=True, audio_out_enabled=True, audio_out_sample_rate=RATE, serializer=JSONFrameSerializer()
