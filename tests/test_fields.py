@@ -37,7 +37,6 @@ NOT_YET_PARTED = {
     "cli.probe.Probe",
     "hosting.connection.Connection",
     "hosting.websocket.HostedWebsocket",
-    "pipeline.link.Link",
     "serializers.lines.genesys.serializer.GenesysFrameSerializer",
     "serializers.lines.serializer.LineSerializer",
     "session.inbound.Inbound",

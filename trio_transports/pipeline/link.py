@@ -32,10 +32,31 @@ class StageGone(trio.BrokenResourceError):
 
 @final
 @define(eq=False)
+class LiveAudio:
+    """What waits of audio that did not wait for room, and takes none from others: it is bounded by its duration."""
+
+    frames: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def among(cls, frames: Sequence[Frame]) -> "LiveAudio":
+        audio = [each for each in frames if isinstance(each, AudioFrame)]
+        return cls(len(audio), sum(each.duration_s for each in audio))
+
+    def put(self, frame: AudioFrame) -> None:
+        self.frames += 1
+        self.seconds += frame.duration_s
+
+    def take(self, frame: AudioFrame) -> None:
+        self.frames -= 1
+        self.seconds = self.seconds - frame.duration_s if self.frames else 0.0  # nothing is exactly nothing
+
+
+@final
+@define(eq=False)
 class Link:
     """The queue in front of one task. Every method but ``take`` and ``put`` is synchronous."""
 
-    index: int
     capacity: int
     before: "Link | None"
     dropped: Callable[[Frame], None]
@@ -50,9 +71,7 @@ class Link:
     is_ended: bool = field(default=False, init=False)
     is_read: bool = field(default=True, init=False)
     _end_was_sent: bool = field(default=False, init=False)
-    # Audio that did not wait for room, and takes none from others: it is bounded by its duration.
-    _live_frames: int = field(default=0, init=False)
-    _live_s: float = field(default=0.0, init=False)
+    _live: LiveAudio = field(factory=LiveAudio, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _writers: ParkingLot = field(factory=ParkingLot, init=False)
 
@@ -61,9 +80,8 @@ class Link:
         self.interruptions += 1
         kept = [each for each in self.frames if self._keep(each)]
         self.frames = deque(kept)
-        if self._live_frames:
-            live = [each for each in kept if isinstance(each, AudioFrame)]
-            self._live_frames, self._live_s = len(live), sum(each.duration_s for each in live)
+        if self._live.frames:
+            self._live = LiveAudio.among(kept)
         if self.turn is not None:
             self.turn.cancel()
         self._readers.unpark()
@@ -102,7 +120,7 @@ class Link:
             self._check()
             if self._is_stale(since) and not self._keep(frame):  # rule 1
                 break
-            waiting = len(self.frames) - self._live_frames
+            waiting = len(self.frames) - self._live.frames
             if waiting < self.capacity or (type(frame) in FACTS and waiting < self.capacity + FACTS_AHEAD):  # rule 2
                 self.frames.append(frame)
                 self._end_was_sent = isinstance(frame, EndFrame)
@@ -119,17 +137,16 @@ class Link:
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check()
         self.frames.append(frame)
-        self._live_frames += 1
-        self._live_s += frame.duration_s
+        live = self._live
+        live.put(frame)
         if self._readers:
             self._readers.unpark()
-        is_late = self._live_s > limit_s + 1e-6  # a sum of floats
-        while self._live_s > limit_s + 1e-6:
+        is_late = live.seconds > limit_s + 1e-6  # a sum of floats
+        while live.seconds > limit_s + 1e-6:
             oldest = next(index for index, each in enumerate(self.frames) if isinstance(each, AudioFrame))
             late = self.frames[oldest]
             assert isinstance(late, AudioFrame)
-            self._live_frames -= 1
-            self._live_s -= late.duration_s
+            live.take(late)
             del self.frames[oldest]
             self.dropped(late)
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -167,9 +184,8 @@ class Link:
 
     def _pop(self) -> Frame:
         frame = self.frames.popleft()
-        if self._live_frames and isinstance(frame, AudioFrame):
-            self._live_frames -= 1
-            self._live_s = self._live_s - frame.duration_s if self._live_frames else 0.0
+        if self._live.frames and isinstance(frame, AudioFrame):
+            self._live.take(frame)
         if self._writers:
             self._writers.unpark()
         return frame
@@ -239,7 +255,7 @@ class StageOutput(trio.abc.SendChannel[Frame]):
             if isinstance(value, CancelFrame):
                 self._links.cancel(value)
             else:
-                self._links.interrupt(self._link.index, value)
+                self._links.interrupt(self._link, value)
             return
         await self._link.put(value)
 
@@ -277,16 +293,16 @@ class Links:
     """What has entered: whoever sends one of these passes it on, however late, as a pipeline that is a stage may."""
     _entered: tuple[InterruptionFrame, InterruptionFrame] | None = field(default=None, init=False)
 
-    def interrupt(self, index: int, frame: InterruptionFrame) -> None:
-        """Interrupt from link ``index`` on, unless the sender only passes on what every link after it has had."""
+    def interrupt(self, first: Link, frame: InterruptionFrame) -> None:
+        """Interrupt from link ``first`` on, unless the sender only passes on what every link after it has had."""
         if any(frame is known for known in self._known):
             return
         # A value of its own, so that one object sent twice is two interruptions.
         own = evolve(frame, heard=frame.heard or heard_of(self.output))
         self._known.append(own)
-        if not index:
+        if first is self.all[0]:
             self._entered = (own, frame)
-        for link in self.all[index:]:
+        for link in self.all[self.all.index(first) :]:
             link.interrupt(own)
 
     def as_it_came(self, frame: Frame) -> Frame:
@@ -301,9 +317,8 @@ class Links:
                 if scope is not None:
                     scope.cancel()
 
-    def leave(self, index: int) -> None:
-        """Nobody reads link ``index`` any more: if frames could still come, they need not."""
-        link = self.all[index]
+    def leave(self, link: Link) -> None:
+        """Nobody reads this link any more: if frames could still come, they need not."""
         early = not link.is_ended
         link.stop_reading()
         if early:

@@ -126,8 +126,8 @@ class Pipeline:
         first, segments, last = self._segments()
         dropped = output._count_dropped if isinstance(output, CountsDropped) else _not_counted
         chain: list[Link] = []
-        for index in range(len(segments) + 1):
-            chain.append(Link(index, self._max_queued_frames, chain[-1] if chain else None, dropped))
+        for _ in range(len(segments) + 1):
+            chain.append(Link(self._max_queued_frames, chain[-1] if chain else None, dropped))
         links = Links(chain, output)
         failure: BaseException | None = None
         try:
@@ -200,7 +200,7 @@ class Pipeline:
         if waiting and links.cancellation is None:  # rule 9
             with trio.CancelScope() as links.goodbye:
                 await output.send(waiting.popleft())
-            links.leave(link.index)
+            links.leave(link)
             everything.deadline = trio.current_time() + self._end_grace_secs
         for frame in waiting:
             link.dropped(frame)
@@ -216,7 +216,7 @@ async def _interrupt(links: Links, frame: InterruptionFrame, source: object) -> 
         try:
             await links.all[0].let_read()
         finally:
-            links.interrupt(0, frame)
+            links.interrupt(links.all[0], frame)
 
 
 def _only_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
@@ -230,10 +230,10 @@ def _not_counted(_frame: Frame) -> None:
 
 
 async def _run_stage(stage: AsyncStage, name: str, links: Links, index: int) -> None:
-    after = links.all[index + 1]
+    before, after = links.all[index], links.all[index + 1]
     links.working.add(name)
     try:
-        await stage(StageInput(links.all[index], lambda: links.leave(index)), StageOutput(links, after))
+        await stage(StageInput(before, lambda: links.leave(before)), StageOutput(links, after))
     except (StageGone, BaseExceptionGroup) as exc:
         # Rule 7: it found out by sending, maybe in a task of its own. Anything else is the stage's own crash.
         if after.is_read:
@@ -243,7 +243,7 @@ async def _run_stage(stage: AsyncStage, name: str, links: Links, index: int) -> 
             if rest is not None:
                 raise rest from None
     links.working.discard(name)
-    links.leave(index)
+    links.leave(before)
     after.end()
 
 
