@@ -40,7 +40,6 @@ NOT_YET_PARTED = {
     "serializers.lines.genesys.serializer.GenesysFrameSerializer",
     "serializers.lines.serializer.LineSerializer",
     "session.inbound.Inbound",
-    "session.outbound.Outbound",
     "wire.asgi.AsgiWire",
     "wire.short_way.ShortWay",
     "wire.stream.OwnedStream",

@@ -15,7 +15,6 @@ from typing import Final, final
 
 import trio
 from attrs import define, evolve, field
-from trio.lowlevel import ParkingLot
 
 from ..audio.loudness import Volume
 from ..audio.pacing import Schedule
@@ -72,6 +71,7 @@ from .statistics import Counters
 from .taps import Taps
 from .track import Track
 from .turn import Turn
+from .waiters import Waiters
 
 MAX_QUEUED_MESSAGES: Final = 1024
 FACTS: Final = frozenset(
@@ -97,10 +97,7 @@ class Outbound:
     marks: DrainMarks = field(init=False)
     turn: Turn = field(factory=Turn, init=False)
     taps: Taps = field(factory=Taps, init=False)
-    _ready: trio.Event = field(factory=trio.Event, init=False)
-    _room: ParkingLot = field(factory=ParkingLot, init=False)
-    _drained: ParkingLot = field(factory=ParkingLot, init=False)
-    _when_drained: Callable[[], None] | None = field(default=None, init=False)
+    _waiters: Waiters = field(factory=Waiters, init=False)
 
     def __attrs_post_init__(self) -> None:
         params, serializer = self.params, self.serializer
@@ -150,7 +147,7 @@ class Outbound:
 
     @property
     def is_ready(self) -> bool:
-        return self._ready.is_set()
+        return self._waiters.ready.is_set()
 
     def open_when_ready(self) -> None:
         """Let the tracks speak, if the dialect can address its peer, and so knows in which format."""
@@ -160,12 +157,12 @@ class Outbound:
         settings = TrackSettings.of(self.params, serializer)
         for track in self.tracks.values():
             track.reshape(settings)
-        self._ready.set()
+        self._waiters.ready.set()
         self.clock.open()
 
     async def opened(self) -> None:
         """Wait until something can be said at all."""
-        await self._ready.wait()
+        await self._waiters.ready.wait()
 
     def reconnected(self) -> None:
         """Drop what was queued before the connection was lost and is stale by now.
@@ -175,12 +172,11 @@ class Outbound:
         self.outbox.drop_paced()
         self.marks.reconnected()
         self.clock.shut()
-        if self._ready.is_set():
-            self._ready = trio.Event()
+        self._waiters.shut()
         for track in self.tracks.values():
             track.drop_older_than(max_stale_s(self.params))
         self.screens.reconnected()
-        self._room.unpark_all()
+        self._waiters.room.unpark_all()
         self._wrote()
 
     # Queueing. What is given to it is in order already; ``check`` raises where nothing can be sent any more.
@@ -209,7 +205,7 @@ class Outbound:
         """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
         track = self.tracks.get(frame.destination) or self.track(frame.destination)
         limit_s = self.params.audio_out_max_queue_secs
-        if not self._ready.is_set() or track.queue.queued_s >= limit_s:
+        if not self._waiters.ready.is_set() or track.queue.queued_s >= limit_s:
             interruptions = self.counters.interruptions
             await self._wait_for_room(lambda: track.queue.queued_s < limit_s, check)
             if self.counters.interruptions != interruptions and frame.interruptible:
@@ -266,7 +262,7 @@ class Outbound:
         self.clock.tick()
 
     async def put_urgent(self, frame: Frame) -> None:
-        await self._ready.wait()
+        await self._waiters.ready.wait()
         await self.outbox.put_urgent(self.encode(frame), self._life.closed_error)
 
     def encode(self, frame: Frame) -> Sequence[Message]:
@@ -307,10 +303,10 @@ class Outbound:
         return fits and not self.outbox.owes_much
 
     async def _wait_for_room(self, has_room: Callable[[], bool], check: Callable[[], None]) -> None:
-        await self._ready.wait()
+        await self._waiters.ready.wait()
         check()
         while not has_room():
-            await self._room.park()
+            await self._waiters.room.park()
             check()
 
     # Dropping
@@ -322,7 +318,7 @@ class Outbound:
         """
         now_s = trio.current_time()
         is_deaf = any(track.is_saying_to_its_end(now_s) for track in self.tracks.values())
-        tells = self._ready.is_set() and not is_deaf
+        tells = self._waiters.ready.is_set() and not is_deaf
         words = self.serializer.encode(InterruptionFrame()) if tells else ()
         unsent = self.outbox.lanes.interrupt()
         heard = [
@@ -336,8 +332,8 @@ class Outbound:
             tap.interrupted(now_s)
         if not is_deaf:
             self.marks.settle()
-        self._drained.unpark_all()
-        if self._ready.is_set():
+        self._waiters.drained.unpark_all()
+        if self._waiters.ready.is_set():
             self.outbox.put_first(words)
             self.outbox.put_replies(replies_of(self.serializer))
         self.clock.tick()
@@ -370,7 +366,7 @@ class Outbound:
         await trio.lowlevel.checkpoint()
         self._life.check_connected()
         while not self._is_drained:
-            await self._drained.park()
+            await self._waiters.drained.park()
             self._life.check_connected()
         if self.marks.peer_tells and self.counters.interruptions == interruptions:
             await self.marks.wait_until_played(self._lead_s + self.params.send_timeout)
@@ -378,15 +374,13 @@ class Outbound:
 
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Have it called whenever nothing is queued any more, from now on, and now if that is so."""
-        self._when_drained = callback
+        self._waiters.when_drained = callback
         self._wrote()
 
     def wake(self) -> None:
         """Let everybody who waits see how the session stands."""
-        self._ready.set()
+        self._waiters.wake()
         self.marks.settle()
-        self._room.unpark_all()
-        self._drained.unpark_all()
 
     def finish(self) -> None:
         """Give up what is queued: the session is over."""
@@ -397,17 +391,16 @@ class Outbound:
 
     def _wrote(self) -> None:
         """Something was written: look who waited for that."""
-        if self._room:
-            self._room.unpark_all()
+        waiters = self._waiters
+        if waiters.room:
+            waiters.room.unpark_all()
         if self.screens.screens and self.outbox.is_empty and self.screens.is_due:
             self.clock.tick()
-        if (self._drained or self._when_drained is not None) and self._is_drained:
-            self._drained.unpark_all()
-            if self._when_drained is not None:
-                self._when_drained()
+        if (waiters.drained or waiters.when_drained is not None) and self._is_drained:
+            waiters.tell_drained()
 
     def _made_room(self) -> None:
-        self._room.unpark_all()
+        self._waiters.room.unpark_all()
 
     # How things stand
 
