@@ -34,7 +34,6 @@ NOT_YET_PARTED = {
     "bus.frame_worker.FrameWorker",
     "bus.proxy.link.Link",
     "bus.redis.bus.RedisBus",
-    "cli.probe.Probe",
     "hosting.connection.Connection",
     "hosting.websocket.HostedWebsocket",
     "serializers.lines.genesys.serializer.GenesysFrameSerializer",

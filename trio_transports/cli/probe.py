@@ -23,6 +23,7 @@ from ..errors import ConnectionClosed, RemoteProtocolError, TransportError
 from ..frames import AudioFrame, JSONValue
 from ..serializers.protocol import FrameSerializer
 from ..wire.dialling import Address, dial
+from ..wire.peer import Peer
 from ..wire.protocol import Wire
 from ..wire.settings import WireSettings
 from ..wire.trio_websocket import connect_wire
@@ -79,9 +80,8 @@ class Probe:
     audio_started_at_s: float = field(default=0.0, init=False)
     close_s: float | None = field(default=None, init=False)
     ended_early: ConnectionClosed | None = field(default=None, init=False)
-    peer_text: str = field(default="", init=False)
-    server: str | None = field(default=None, init=False)
-    subprotocol: str | None = field(default=None, init=False)
+    peer: Peer | None = field(default=None, init=False)
+    """The server, once it was reached."""
 
     async def run(self) -> None:
         plan = self.plan
@@ -103,8 +103,7 @@ class Probe:
             ) as wire:
                 limit.deadline = math.inf
                 self.handshake_s = trio.current_time() - dialled_at_s
-                self.peer_text = str(wire.peer)
-                self.server, self.subprotocol = wire.peer.header("server"), wire.peer.subprotocol
+                self.peer = wire.peer
                 await self._look(wire)
         if limit.cancelled_caught:
             raise TransportError(f"no connection to {plan.address} within {plan.connect_timeout_s:g} s")
@@ -181,12 +180,13 @@ class Probe:
             await trio.sleep(FRAME_S)
 
     def report(self) -> dict[str, JSONValue]:
+        peer = self.peer
         report: dict[str, JSONValue] = {
             "ok": self.ended_early is None and self.lost == 0,
             "url": self.plan.address.url,
-            "peer": self.peer_text,
-            "server": self.server,
-            "subprotocol": self.subprotocol,
+            "peer": "" if peer is None else str(peer),
+            "server": None if peer is None else peer.header("server"),
+            "subprotocol": None if peer is None else peer.subprotocol,
             "connect_ms": in_ms(self.connect_s),
             "handshake_ms": in_ms(self.handshake_s),
             "pings": len(self.round_trips_s) + self.lost,
