@@ -55,7 +55,7 @@ from ..outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
 from ..worker import Worker
 from .counters import Counters, ProxyStatistics
 from .events import ProxyConnected, ProxyDisconnected, ProxyEvent, event_source
-from .link import Link
+from .link import Link, Malformed
 from .writing import LinkWriter
 
 WIRE_LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -272,7 +272,7 @@ class Proxy(Worker):
             deliver=self._deliver,
             deliver_later=self._deliver_later,
             close_timeout=self._settings.close_timeout,
-            max_malformed=self._settings.max_malformed,
+            malformed=Malformed(self._settings.max_malformed),
             writer=LinkWriter(
                 wire=wire,
                 outbox=self._outbox,

@@ -31,6 +31,16 @@ from .writing import LinkWriter
 log = logging.getLogger(__name__)
 
 
+@final
+@define(eq=False)
+class Malformed:
+    """What could not be read on one connection; rule 2."""
+
+    most: int
+    in_a_row: int = field(default=0, init=False)
+    has_logged: bool = field(default=False, init=False)
+
+
 @documented
 @final
 @define(eq=False, kw_only=True)
@@ -44,12 +54,10 @@ class Link:
     """Whether it took the message; else ``deliver_later`` has to be awaited."""
     deliver_later: Callable[[BusMessage], Awaitable[None]]
     close_timeout: float
-    max_malformed: int
+    malformed: Malformed
     writer: LinkWriter
     ending: ConnectionClosed | None = field(default=None, init=False)
     _goodbye: tuple[int, str] = field(default=(1001, "the proxy was cancelled"), init=False)
-    _malformed_in_a_row: int = field(default=0, init=False)
-    _has_logged: bool = field(default=False, init=False)
     _close_by_s: float = field(default=0.0, init=False)
 
     async def run(self) -> None:
@@ -103,17 +111,18 @@ class Link:
         except RemoteProtocolError as exc:
             self._count_malformed(exc)
             return None
-        self._malformed_in_a_row = 0
+        self.malformed.in_a_row = 0
         return message
 
     def _count_malformed(self, exc: RemoteProtocolError) -> None:
+        malformed = self.malformed
         self.counters.malformed += 1
-        self._malformed_in_a_row += 1
-        if not self._has_logged:
-            self._has_logged = True
+        malformed.in_a_row += 1
+        if not malformed.has_logged:
+            malformed.has_logged = True
             log.warning("%s: %s sent what cannot be read; more is only counted: %s", self.name, self.wire.peer, exc)
-        if self._malformed_in_a_row >= self.max_malformed:
-            self._goodbye = (1008, f"{self._malformed_in_a_row} messages in a row could not be read")
+        if malformed.in_a_row >= malformed.most:
+            self._goodbye = (1008, f"{malformed.in_a_row} messages in a row could not be read")
             raise ConnectionClosed(*self._goodbye, initiator="local") from exc
 
     async def _close(self) -> None:
