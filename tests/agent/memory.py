@@ -1,12 +1,23 @@
 """An adapter whose connection is in memory, so that the clock may be a virtual one."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, final
 
 import trio
 
-from trio_transports.agent import AudioChunk, WebSocketAgentAdapter, WebSocketProtocol
+from trio_transports.agent import (
+    AgentEvent,
+    AgentHungUp,
+    AgentMessage,
+    AudioChunk,
+    PlaybackCleared,
+    Reply,
+    Transcript,
+    TurnEnded,
+    WebSocketAgentAdapter,
+    WebSocketProtocol,
+)
 from trio_transports.errors import ConnectionClosed
 from trio_transports.params import WebsocketClientParams
 from trio_transports.session.broadcast import Broadcast
@@ -26,6 +37,37 @@ class Plain(WebSocketProtocol):
 
     def decode_response(self, message: str | bytes) -> AudioChunk | None:
         return AudioChunk(message) if isinstance(message, bytes) else None
+
+
+class Wordy(Plain):
+    """Text messages are events by their first word."""
+
+    def decode_response(self, message: str | bytes) -> AudioChunk | None:
+        if message == "bad":
+            raise KeyError("audio")
+        return super().decode_response(message)
+
+    def decode_event(self, message: str | bytes) -> AgentEvent | Reply | Sequence[AgentEvent | Reply] | None:
+        if isinstance(message, bytes):
+            return None
+        word, _, rest = message.partition(" ")
+        match word:
+            case "say":
+                return Transcript(rest)
+            case "over":
+                return TurnEnded()
+            case "bye":
+                return AgentHungUp()
+            case "clear":
+                return PlaybackCleared()
+            case "ping":
+                return Reply(f"pong {rest}")
+            case "mark":
+                return Reply(lambda: [f"mark {rest}", "played"], when_played=True)
+            case "fail":
+                return Reply(lambda: None)  # type: ignore[arg-type,return-value]
+            case _:
+                return AgentMessage(message)
 
 
 @final

@@ -6,8 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.agent.memory import MemoryAdapter
-from tests.agent.test_receiving import Wordy
+from tests.agent.memory import MemoryAdapter, Wordy
 from trio_transports._nursery import open_services
 from trio_transports.agent import (
     AgentConnectionLost,

@@ -6,8 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.agent.memory import MemoryAdapter
-from tests.agent.test_receiving import Wordy
+from tests.agent.memory import MemoryAdapter, Wordy
 from trio_transports.agent import AudioChunk
 from trio_transports.agent.protocols import RawPCMProtocol
 from trio_transports.audio.format import AudioFormat

@@ -19,7 +19,7 @@ from trio_transports.serializers import Message
 from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.session.session import Session
-from trio_transports.testing import memory_session
+from trio_transports.testing import ScriptedPeer, memory_session
 
 pytest.importorskip("av")
 
@@ -51,23 +51,28 @@ async def test_a_packet_each_20_ms_and_a_receipt_for_what_left(autojump_clock: M
     assert {(one.sample_rate, one.duration_s) for one in peer.recorder.of(AudioFrame)} == {(48000, 0.02)}
 
 
+async def _interrupt_a_receipt(session: Session, peer: ScriptedPeer) -> None:
+    """Of a second half is heard, and told so; what follows it is whole."""
+    outcome: list[bool] = []
+
+    async def write() -> None:
+        outcome.append(await session.output.write_audio(seconds(1, rate=RATE)))
+
+    count = len(peer.recorder.of(AudioFrame))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        await trio.sleep(0.5)
+        await session.output.interrupt()
+    assert outcome == [False]
+    assert await session.output.write_audio(seconds(0.1, rate=RATE))
+    assert len(peer.recorder.of(AudioFrame)) - count == pytest.approx(25 + 5, abs=1)
+
+
 async def test_an_interrupted_receipt_tells_the_truth(autojump_clock: MockClock) -> None:
     """What was cut off was not delivered, and nothing is made up for it at the peer. Done twice."""
     async with memory_session(opus()) as (session, peer):
         for _ in range(2):
-            outcome: list[bool] = []
-
-            async def write(outcome: list[bool]) -> None:
-                outcome.append(await session.output.write_audio(seconds(1, rate=RATE)))
-
-            count = len(peer.recorder.of(AudioFrame))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(write, outcome)
-                await trio.sleep(0.5)
-                await session.output.interrupt()
-            assert outcome == [False]
-            assert await session.output.write_audio(seconds(0.1, rate=RATE))
-            assert len(peer.recorder.of(AudioFrame)) - count == pytest.approx(25 + 5, abs=1)
+            await _interrupt_a_receipt(session, peer)
 
 
 @pytest.mark.parametrize("bitrate", [16_000, 64_000])
@@ -189,17 +194,5 @@ async def test_an_interrupted_receipt_tells_the_truth_on_a_line(autojump_clock: 
         peer.serializer = Handset()
         await peer.send_raw(TELNYX_START)
         for _ in range(2):
-            outcome: list[bool] = []
-
-            async def write(outcome: list[bool]) -> None:
-                outcome.append(await session.output.write_audio(seconds(1, rate=RATE)))
-
-            count = len(peer.recorder.of(AudioFrame))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(write, outcome)
-                await trio.sleep(0.5)
-                await session.output.interrupt()
-            assert outcome == [False]
-            assert await session.output.write_audio(seconds(0.1, rate=RATE))
-            assert len(peer.recorder.of(AudioFrame)) - count == pytest.approx(25 + 5, abs=1)
+            await _interrupt_a_receipt(session, peer)
     assert sum('"clear"' in str(message) for _, message in peer.messages) == 2

@@ -13,8 +13,7 @@ from fastapi import FastAPI, WebSocket
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, lifespan, read, session_params, until
 from tests.real.asgi.hosts import hosted
 from tests.real.asgi.raw_peer import BINARY, CLOSE, PING, PONG, TEXT, RawPeer, close_frame, frame, raw_peer
-from tests.real.wire.test_wakes import held_back as held_back
-from tests.real.wire.test_wakes import steps_of
+from tests.real.wire.steps import steps_of
 from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport, AudioFrame, Session
 from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers import JSONFrameSerializer

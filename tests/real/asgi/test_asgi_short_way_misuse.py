@@ -11,8 +11,6 @@ from starlette.websockets import WebSocket
 from tests.real.asgi.apps import lifespan, until
 from tests.real.asgi.hosts import hosted
 from tests.real.asgi.raw_peer import BINARY, TEXT, close_frame, frame, raw_peer
-from tests.real.wire.test_wakes import held_back as held_back
-from tests.real.wire.test_wakes import load as load
 from trio_transports.errors import ConnectionClosed
 from trio_transports.wire.asgi import Receive, Scope, Send, asgi_wire
 

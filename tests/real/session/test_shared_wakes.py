@@ -10,8 +10,7 @@ import trio
 from attrs import define, field
 
 from tests.real.session.places import RATE, Place, server_params, serving
-from tests.real.wire.test_wakes import held_back as held_back
-from tests.real.wire.test_wakes import steps_of
+from tests.real.wire.steps import steps_of
 from trio_transports import AudioFrame, ConnectionClosed, Frame, MessageFrame, Session, TextFrame
 from trio_transports.audio.format import AudioFormat
 from trio_transports.wire.engines import ENGINES
