@@ -92,6 +92,21 @@ PEERS = (
     _ours("ours-server", "WebsocketServerTransport", "ours_server", quick=True),
     _ours("ours-direct", "WebsocketServerTransport, engine=direct", "ours_direct", quick=True),
     _ours(
+        "ours-untapped",
+        "engine=direct, the places for observers taken out",
+        "ours_untapped",
+        quick=True,
+        measured_in=_in("echo"),
+    ),
+    _ours(
+        "ours-observed",
+        "engine=direct, turns and counters observed, metrics asked for each second",
+        "ours_observed",
+        "prometheus_client",
+        quick=True,
+        measured_in=_in("echo"),
+    ),
+    _ours(
         "ours-functions",
         "engine=direct, the bot a pipeline of functions",
         "ours_functions",
@@ -160,14 +175,14 @@ PEERS = (
         "websockets alone, on trio",
         "websockets_trio",
         "websockets.trio",
-        measured_in=_in("echo", "churn"),
+        measured_in=_in("echo"),
     ),
     _floor(
         "websockets-asyncio",
         "websockets alone, on asyncio",
         "websockets_asyncio",
         "websockets",
-        measured_in=_in("echo", "churn"),
+        measured_in=_in("echo"),
     ),
     _floor(
         "fastapi-uvicorn",
@@ -183,7 +198,7 @@ PEERS = (
         "picows alone, on asyncio: the floor, a frame is a call into Cython",
         "picows_echo",
         "picows",
-        measured_in=_in("echo", "growth", "churn"),
+        measured_in=_in("echo", "churn"),
     ),
 )
 """In the order of every table. The first one that is Pipecat's is what ratios are taken against."""

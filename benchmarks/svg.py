@@ -5,7 +5,7 @@ from html import escape
 from math import ceil, floor, log10
 
 WIDTH = 760
-COLOURS = 14
+COLOURS = 16
 STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f; }
   .title { font-size: 15px; font-weight: 600; }
@@ -18,6 +18,7 @@ STYLE = """
   .s4 { stroke: #e8b25a; } .s5 { stroke: #953800; } .s6 { stroke: #6e7781; } .s7 { stroke: #8250df; }
   .s8 { stroke: #1a7f37; } .s9 { stroke: #57ab5a; } .s10 { stroke: #bf3989; }
   .s11 { stroke: #9a6700; } .s12 { stroke: #0550ae; } .s13 { stroke: #116329; } .s14 { stroke: #cf222e; }
+  .s15 { stroke: #1b7c83; } .s16 { stroke: #a475f9; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; } .quiet { fill: #9198a1; }
     .ours { fill: #58a6ff; } .rival { fill: #f0a33a; }
@@ -25,6 +26,7 @@ STYLE = """
     .s4 { stroke: #ffd58f; } .s5 { stroke: #db6d28; } .s6 { stroke: #9198a1; } .s7 { stroke: #bc8cff; }
     .s8 { stroke: #3fb950; } .s9 { stroke: #7ee787; } .s10 { stroke: #f778ba; }
     .s11 { stroke: #d29922; } .s12 { stroke: #79c0ff; } .s13 { stroke: #56d364; } .s14 { stroke: #ff7b72; }
+    .s15 { stroke: #39c5cf; } .s16 { stroke: #d2a8ff; }
   }
 """
 

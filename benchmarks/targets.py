@@ -179,6 +179,15 @@ def _hostile(peer: str) -> tuple[Promise, ...]:
     )
 
 
+_UNUSED = Promise(
+    what=f"observing that is not used, CPU per echoed frame beside no place for it: {DIRECT}",
+    peer=DIRECT,
+    scenario="echo",
+    metric="server CPU per frame",
+    sessions=50,
+    base="ours-untapped",
+    limit=1.03,
+)
 _BUS = Promise(
     what="bus: job round trips per second through a proxy pair",
     peer="ours-bus",
@@ -215,6 +224,7 @@ PROMISES = (
     _echo(DIRECT, BARE, 0.65),
     _echo(DEFAULT, BARE, 1.1),
     _echo("ours-functions", BARE, 0.55),
+    _UNUSED,
     *(_capacity(peer, limit) for peer, limit in zip(OURS, (2.5, 5, 3.5), strict=True)),
     *(_pacing(peer, "server CPU per chunk", limit) for peer, limit in zip(OURS, (0.5, 0.35, 0.55), strict=True)),
     *(

@@ -12,7 +12,11 @@ from .ours import PACKAGES, handle
 from .program import announce
 
 
-async def main(engine: str = "trio-websocket", handler: Callable[[Session], Awaitable[None]] = handle) -> None:
+async def main(
+    engine: str = "trio-websocket",
+    handler: Callable[[Session], Awaitable[None]] = handle,
+    observe: Callable[[WebsocketServerTransport], Awaitable[None]] | None = None,
+) -> None:
     params = WebsocketServerParams(
         audio_in_enabled=True,
         audio_in_sample_rate=SAMPLE_RATE,
@@ -23,6 +27,8 @@ async def main(engine: str = "trio-websocket", handler: Callable[[Session], Awai
     )
     transport = WebsocketServerTransport(params, host="127.0.0.1", port=0, engine=engine)
     async with trio.open_nursery() as nursery:
+        if observe is not None:
+            nursery.start_soon(observe, transport)
         ready: ServerReady = await nursery.start(transport.serve, handler)
         announce(ready.port, packages=PACKAGES)
 

@@ -7,6 +7,8 @@ from ..processes import Server
 
 TOGETHER = "all at one moment"
 SESSIONS = 50
+OBSERVING = frozenset({"ours-untapped", "ours-observed"})
+"""Beside ours-direct, which nobody observes: asked once, where chunks arrive at random."""
 GROWTH = (1, 100, 200)
 """Besides the fifty of the echo."""
 KEEPING_UP = 0.97
@@ -32,14 +34,14 @@ def takes_s(bench: Bench, sessions: int) -> float:
 
 def plan_echo(bench: Bench) -> list[Part]:
     peers = bench.peers_in("echo")
-    compared = [peer for peer in peers if peer.quick]
-    rounds, each_s = bench.rounds(2, 3), takes_s(bench, SESSIONS)
+    compared = [peer for peer in peers if peer.quick and peer.name not in OBSERVING]
+    each_s = takes_s(bench, SESSIONS)
     return [
-        Part(case=Case(sessions=SESSIONS), peers=peers, rounds=rounds, each_s=each_s),
+        Part(case=Case(sessions=SESSIONS), peers=peers, rounds=bench.rounds(2, 3), each_s=each_s),
         Part(
             case=Case(sessions=SESSIONS, name=TOGETHER),
             peers=peers if bench.named else compared,
-            rounds=rounds,
+            rounds=bench.rounds(1, 3),
             each_s=each_s,
         ),
     ]

@@ -43,6 +43,11 @@ def test_a_full_run_fits_into_half_an_hour() -> None:
     assert planned_s < HALF_AN_HOUR_S * 5 / 6
 
 
+def test_a_quick_run_fits_into_seven_minutes() -> None:
+    bench = made_bench(quick=True)
+    assert sum(one.takes_s(bench) for one in scenarios.SCENARIOS) + cli.STARTING_S * len(bench.peers) <= 7 * 60
+
+
 def test_every_promise_has_a_scenario_and_peers_that_are_measured_there() -> None:
     """A full run can judge each of them."""
     from benchmarks.targets import PROMISES
@@ -55,6 +60,17 @@ def test_every_promise_has_a_scenario_and_peers_that_are_measured_there() -> Non
             wanted <= {peer.name for peer in part.peers} and promise.sessions in (None, part.case.sessions)
             for part in plans[promise.scenario]
         ), promise.what
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_observing_costs_is_asked_beside_who_is_not_observed(quick: bool) -> None:
+    """The three of them one after the other, in each round of the same case, and in no other."""
+    three = {"ours-direct", "ours-untapped", "ours-observed"}
+    random, together = scenarios.chosen(["echo"])[0].plan(made_bench(quick=quick))
+    names = [peer.name for peer in random.peers]
+    first = min(map(names.index, three))
+    assert set(names[first : first + 3]) == three
+    assert {peer.name for peer in together.peers} & three == {"ours-direct"}
 
 
 def test_who_is_named_is_measured_as_far_as_it_can_be() -> None:

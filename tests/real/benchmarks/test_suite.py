@@ -61,7 +61,9 @@ def test_every_job_against_an_honest_server() -> None:
     assert not is_alive(pid)
 
 
-@pytest.mark.parametrize("name", ["ours-functions", "ours-anycorn", "picows", "serve-2"])
+@pytest.mark.parametrize(
+    "name", ["ours-functions", "ours-untapped", "ours-observed", "ours-anycorn", "picows", "serve-2"]
+)
 def test_peers_answer_as_the_suite_asks(name: str) -> None:
     """Every chunk comes back as it was sent, a call closes with 1000, and the program ends with the suite."""
     [peer] = [peer for peer in (*PEERS, *SERVED) if peer.name == name]
