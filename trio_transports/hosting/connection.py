@@ -13,7 +13,8 @@ Rules
 6. What one read has brought is worked on in pieces of ``PIECE_BYTES``, and the other connections have their turn
    between them: the smallest frames, many to a read, cost a hundred times what one big one does. So have they while
    the runs of a connection that has ended are told.
-7. To a session that takes messages by the short way (``short_way``) the reader lends the socket between two reads.
+7. Nothing is made for a caller before its first word: a thousand who say none cost little more than a task each.
+8. To a session that takes messages by the short way (``short_way``) the reader lends the socket between two reads.
 """
 
 import ssl
@@ -114,6 +115,7 @@ class Connection:
 
     async def run(self) -> None:
         self._reader = trio.lowlevel.current_task()
+        began_s = trio.current_time()
         try:
             address = self._socket.socket.getpeername()
         except OSError:  # gone before it could be asked
@@ -128,7 +130,7 @@ class Connection:
             ):
                 alpn_protocol = await self._handshake()
                 if alpn_protocol is not None:
-                    await self._serve(alpn_protocol, address)
+                    await self._serve(alpn_protocol, address, trio.current_time() if self._is_secure else began_s)
         finally:
             self._socket.abort()
 
@@ -164,14 +166,16 @@ class Connection:
 
     async def _handshake(self) -> str | None:
         """Make the connection secure where it must be; returns the protocol agreed on, or None when that failed."""
-        if not self._is_secure:
-            self._stream = self._socket
-            return "http/1.1"
-        assert self._host.ssl_context is not None
-        secure = trio.SSLStream(self._socket, self._host.ssl_context, server_side=True, https_compatible=True)
+        config = self._host.config
+        limit_s = config.ssl_handshake_timeout if self._is_secure else config.keep_alive_timeout
         try:
-            config, limits = self._host.config, self._host.limits
-            with trio.fail_after(min(config.ssl_handshake_timeout, limits.header_timeout_s)):
+            with trio.fail_after(min(limit_s, self._host.limits.header_timeout_s)):
+                await self._socket.first_word()  # rule 7
+                if not self._is_secure:
+                    self._stream = self._socket
+                    return "http/1.1"
+                assert self._host.ssl_context is not None
+                secure = trio.SSLStream(self._socket, self._host.ssl_context, server_side=True, https_compatible=True)
                 await secure.do_handshake()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             if not self._is_shutting_down:
@@ -183,7 +187,7 @@ class Connection:
         self._stream = secure
         return secure.selected_alpn_protocol() or "http/1.1"
 
-    async def _serve(self, alpn_protocol: str, address: tuple[Any, ...]) -> None:
+    async def _serve(self, alpn_protocol: str, address: tuple[Any, ...], began_s: float) -> None:
         socket = self._socket.socket
         async with trio.open_nursery() as nursery:
             self._start_soon = nursery.start_soon
@@ -204,7 +208,7 @@ class Connection:
             )
             self._protocol = Protocols.agreed(alpn_protocol, setting)
             try:
-                await self._read(self._protocol)
+                await self._read(self._protocol, began_s)
             except BaseException:
                 self._socket.abort()
                 raise
@@ -221,10 +225,10 @@ class Connection:
                 await self._runs_ended.park()
             nursery.cancel_scope.cancel()
 
-    async def _read(self, protocol: Protocols) -> None:
+    async def _read(self, protocol: Protocols, began_s: float) -> None:
         with self._reading:
             self._set_idle(True)
-            self._expect_head()
+            self._expect_head(began_s)
             await protocol.initiate()
             is_patient = self._host.config.read_timeout is None
             while True:
@@ -250,13 +254,13 @@ class Connection:
                 if not data:
                     break
                 if self._is_idle and not self._has_begun_head:
-                    self._expect_head()
+                    self._expect_head(trio.current_time())
         if self._reading.cancelled_caught and self._has_begun_head and not (self._is_closing or self._is_shutting_down):
             self._host.counting.refuse("time")
         await protocol.handle(Closed())
 
     async def _lent(self) -> bool:
-        """Rule 7: whether the socket was with a session meanwhile."""
+        """Rule 8: whether the socket was with a session meanwhile."""
         way = self._short_way
         if way is None or self._is_closing or not await way.lend():
             return False
@@ -284,9 +288,9 @@ class Connection:
             if self._refused:
                 await self._end_refused()
 
-    def _expect_head(self) -> None:
+    def _expect_head(self, began_s: float) -> None:
         self._has_begun_head = True
-        latest = trio.current_time() + self._host.limits.header_timeout_s
+        latest = began_s + self._host.limits.header_timeout_s
         self._reading.deadline = min(self._reading.deadline, latest)
 
     @property

@@ -34,9 +34,11 @@ from hypercorn.typing import AppWrapper, ASGIFramework
 from hypercorn.utils import repr_socket_addr, wrap_app
 
 from .._nursery import open_services
+from ..wire.accepting.descriptors import make_room
 from ..wire.accepting.door import MAX_REFUSING
 from ..wire.accepting.limits import Addresses
 from ..wire.accepting.limits import Limits as AddressLimits
+from ..wire.accepting.listening import accept_from
 from ..wire.accepting.signals import told_by_signals
 from ..wire.closing import linger
 from ..wire.refusal import Refusal
@@ -250,6 +252,7 @@ def _listen(sockets: Sockets, backlog: int) -> tuple[list[tuple[trio.SocketListe
     for group, is_secure in ((sockets.secure_sockets, True), (sockets.insecure_sockets, False)):
         for sock in group:
             sock.listen(backlog)
+            make_room(sock.fileno())
             listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(sock)), is_secure))
             address = repr_socket_addr(sock.family, sock.getsockname())
             addresses.append(f"{'https' if is_secure else 'http'}://{address}")
@@ -298,16 +301,12 @@ class _Server:
                 with self._accepting:
                     async with trio.open_nursery() as accepting:
                         for listener, is_secure in listeners:
-                            accepting.start_soon(
-                                partial(
-                                    trio.serve_listeners,
-                                    partial(self._serve_connection, is_secure),
-                                    [listener],
-                                    handler_nursery=connections,
-                                )
-                            )
+                            accepting.start_soon(accept_from, listener, partial(self._take, connections, is_secure))
         finally:
             self._ended.set()
+
+    def _take(self, connections: trio.Nursery, is_secure: bool, stream: trio.SocketStream) -> None:
+        connections.start_soon(self._serve_connection, is_secure, stream, name="trio_transports.hosting connection")
 
     async def drain(self, seconds: float) -> None:
         """Let calls under way finish, and nobody begin another."""
@@ -340,13 +339,13 @@ class _Server:
             await self._ended.wait()
 
     async def _serve_connection(self, is_secure: bool, stream: trio.SocketStream) -> None:
-        if self._is_stopping:
-            return
         self._host.counting.connections += 1
         try:
-            await self._serve_counted(is_secure, stream)
+            if not self._is_stopping:
+                await self._serve_counted(is_secure, stream)
         finally:
             self._host.counting.connections -= 1
+            stream.socket.close()
 
     async def _serve_counted(self, is_secure: bool, stream: trio.SocketStream) -> None:
         guarded = OwnedStream(stream, write_timeout_s=self._host.limits.write_timeout_s)

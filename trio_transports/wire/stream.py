@@ -65,6 +65,14 @@ def peer_address(stream: TCPStream) -> tuple[str, int | None]:
     return str(host), int(port)
 
 
+async def first_word(stream: TCPStream) -> None:
+    """Wait until the peer has said something, or has gone; nothing is read."""
+    try:
+        await trio.lowlevel.wait_readable(raw_socket(stream))
+    except (OSError, ValueError) as exc:
+        raise trio.ClosedResourceError("this stream was closed by this side") from exc
+
+
 def is_secured(stream: TCPStream) -> bool:
     """Whether its TLS handshake is done, or it needs none."""
     if isinstance(stream, trio.SSLStream):
@@ -135,6 +143,9 @@ class OwnedStream(trio.abc.Stream):
     def __attrs_post_init__(self) -> None:
         if isinstance(self._stream, trio.SocketStream):
             self._descriptor = self._stream.socket.fileno()
+
+    async def first_word(self) -> None:
+        await first_word(self._stream)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self._put_back:

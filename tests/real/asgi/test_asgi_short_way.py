@@ -19,7 +19,7 @@ from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send, asgi_wire
 
-READER: Final = "trio._highlevel_serve_listeners._run_handler"
+READER: Final = "trio_transports.hosting connection"
 SEND: Final = "send"
 WAKES: Final = "shared wakes"
 RECEIVE: Final = "receive"

@@ -3,6 +3,7 @@
 Rules
 1. From accept to upgrade, TLS included, a caller has ``connect_timeout``. One that is to be refused has
    ``REFUSING_S`` to ask, and no more than ``MAX_REFUSING`` of them are heard at a time: further ones get no answer.
+   Nothing is made for a caller before its first word: a thousand who say none cost a task each.
 2. Who gets in is asked in this order: is the request right (400, 405, 426), is the server leaving (503), has its
    address taken too much (429), is its origin allowed (403), does ``authorize`` let it in (401, or its own status).
 3. A server that is full lets the caller in only to tell it 1013, as the servers did that this library replaces.
@@ -31,7 +32,7 @@ from ..peer import Peer
 from ..protocol import Wire
 from ..refusal import Page, Refusal
 from ..settings import WireSettings
-from ..stream import TCPStream, is_secured, peer_address
+from ..stream import TCPStream, first_word, is_secured, peer_address, raw_socket
 from ..wakes import SharedWakes, shared_wakes
 from .admission import Authorize, admit
 from .boundary import closing_what_fails, failures_end_here
@@ -118,6 +119,7 @@ class Door:
                 await self._serve_caller(serve_wire, leaving, wakes, stream)
         finally:
             self._counts.connections -= 1
+            raw_socket(stream).close()
 
     async def _serve_caller(
         self, serve_wire: ServeWire, leaving: Leaving, wakes: SharedWakes | None, stream: TCPStream
@@ -144,6 +146,7 @@ class Door:
         self._refusing += is_refused
         try:
             with trio.CancelScope(deadline=trio.current_time() + limit_s) as limit:
+                await first_word(stream)
                 async with self._engine.accept(
                     stream,
                     admit=partial(self._admit, visit),

@@ -5,6 +5,8 @@ Rules
 2. What keeps a server from listening is an OSError that names the address and says what to do.
 3. A shortage of descriptors or memory ends nothing. It is logged once, and accepting goes on as soon as it can:
    callers wait in the kernel's queue until then.
+4. No more than ``ACCEPTS_PER_S`` are accepted of one socket, a few of them at once. A crowd that comes in, and the same
+   crowd that runs out of time together, leave the calls under way their turns, and the process its rests.
 """
 
 import errno
@@ -13,17 +15,23 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
+from math import inf
 from typing import Final, TypeVar
 
 import trio
 
 from ..stream import TCPStream
+from .descriptors import make_room
 
 logger = logging.getLogger("trio_transports.server")
 
 _TRIES: Final = 8
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 SHORTAGE_WAIT_S: Final = 0.1
+ACCEPTS_PER_S: Final = 2000
+"""More handshakes than one process is through with in that time."""
+ACCEPTS_AT_ONCE: Final = 8
+_AT_ONCE_S: Final = (ACCEPTS_AT_ONCE - 0.5) / ACCEPTS_PER_S
 _WAYS_OUT: Final = {
     errno.EADDRINUSE: "is taken: stop what listens there, or choose another port (0: a free one)",
     errno.EACCES: "is not allowed: choose a port above 1023",
@@ -51,6 +59,7 @@ async def open_listeners(host: str | None, port: int) -> list[trio.SocketListene
             if taken_meanwhile and attempt < _TRIES:
                 continue
             raise cannot_listen(exc, address, wanted) from exc
+        make_room(listeners[0].socket.fileno())
         if host is None:
             logger.warning(
                 "listening on every interface, port %d: whoever can reach this machine can call; "
@@ -81,8 +90,8 @@ def with_tls(
 
 
 async def accept_from(listener: trio.abc.Listener[StreamT], take: Callable[[StreamT], object]) -> None:
-    """Hand every stream to ``take`` until cancelled; rule 3."""
-    is_short = False
+    """Hand every stream to ``take`` until cancelled; rules 3 and 4."""
+    is_short, next_s = False, -inf
     async with listener:
         while True:
             try:
@@ -97,6 +106,10 @@ async def accept_from(listener: trio.abc.Listener[StreamT], take: Callable[[Stre
             else:
                 is_short = False
                 take(stream)
+                now_s = trio.current_time()
+                next_s = max(next_s, now_s - _AT_ONCE_S) + 1 / ACCEPTS_PER_S
+                if next_s > now_s:
+                    await trio.sleep_until(next_s)
 
 
 def listener_address(listener: trio.SocketListener) -> tuple[str, int]:
