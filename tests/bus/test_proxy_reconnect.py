@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import pairwise
 from typing import final
 
 import pytest
@@ -132,17 +133,40 @@ async def test_a_server_that_drops_at_once_is_not_hammered(autojump_clock: trio.
     network = Network()
     proxy = client(open_wire=network.open_wire, reconnect=POLICY)
     async with running(proxy):
-        for _ in range(4):
-            await network.far[-1].aclose(1013)
-            await trio.testing.wait_all_tasks_blocked()
-            await trio.sleep(8.5)
-        await trio.sleep(10)
+        for _ in range(2):
+            first = len(network.dials) - 1
+            for drops in range(1, 6):
+                await trio.sleep(1)
+                await network.far[-1].aclose(1013)
+                await trio.sleep(POLICY.delay_s(drops, 0.5) + 0.1)
+            waited_s = [later_s - earlier_s for earlier_s, later_s in pairwise(network.dials[first + 1 :])]
+            assert waited_s == pytest.approx([3.1, 5.1, 9.1, 9.1])
+            await trio.sleep(6)
         before = len(network.dials)
         await network.far[-1].aclose(1001)
         await trio.sleep(1.5)
         assert len(network.dials) == before + 1
-    waits = [b - a for a, b in zip(network.dials, network.dials[1:], strict=False)]
-    assert waits[0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("most", [1, 4])
+async def test_a_server_that_accepts_and_drops_is_given_up(most: int, autojump_clock: trio.testing.MockClock) -> None:
+    """Being let in is no success: past ``max_attempts`` connections that did not last the client says so and ends."""
+    network = Network()
+    policy = ReconnectPolicy(initial_delay=1, max_delay=4, jitter=0, max_attempts=most)
+    proxy = client(open_wire=network.open_wire, reconnect=policy)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def drop() -> None:
+            while True:
+                await trio.sleep(0.5)
+                if network.far:
+                    await network.far[-1].aclose(1013)
+
+        with pytest.raises(TransportError, match=f"gave up after {most} attempts"):
+            await proxy.run(LocalBus())
+        nursery.cancel_scope.cancel()
+    assert len(network.dials) == 1 + most
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -15,7 +15,7 @@ import trio
 
 from tests.real.session.flooded import serve_app, settings
 from tests.real.session.places import client_params, echo, serving
-from trio_transports import AudioFrame, WebsocketClientTransport
+from trio_transports import AudioFrame, Session, WebsocketClientTransport
 from trio_transports.serializers import JSONFrameSerializer
 
 pytestmark = pytest.mark.alone
@@ -28,10 +28,12 @@ LASTING_S = 4.8
 ENGINES = ("trio-websocket", "direct", "asgi")
 
 
-async def heard_after(url_client: object, holes: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+async def heard_after(
+    session: Session, holes: Sequence[tuple[float, float]], lasting_s: float = LASTING_S
+) -> list[tuple[float, float]]:
     """Of each chunk that came back: when, and how old its last sample was."""
     came: list[tuple[float, float]] = []
-    async with url_client.session() as session, trio.open_nursery() as nursery:  # type: ignore[attr-defined]
+    async with trio.open_nursery() as nursery:
         began_s = trio.current_time() + 0.1
 
         @nursery.start_soon
@@ -43,7 +45,7 @@ async def heard_after(url_client: object, holes: Sequence[tuple[float, float]]) 
                     if number >= 0:
                         came.append((at_s, at_s - number * FRAME_S))
 
-        for number in range(round(LASTING_S / FRAME_S)):
+        for number in range(round(lasting_s / FRAME_S)):
             made_s = number * FRAME_S
             given_s = max([made_s, *(at + length for at, length in holes if at <= made_s < at + length)])
             await trio.sleep_until(began_s + given_s)
@@ -76,8 +78,8 @@ async def echoing(engine: str) -> AsyncIterator[WebsocketClientTransport]:
 
 async def complaint(engine: str) -> str:
     """What was wrong with the echo of a source with holes; empty if nothing was."""
-    async with echoing(engine) as client:
-        came = await heard_after(client, HOLES)
+    async with echoing(engine) as client, client.session() as session:
+        came = await heard_after(session, HOLES)
     before_s, during_s = quickest(came, 0.4, 1.0), quickest(came, 1.3, 1.45)
     after_s = [quickest(came, at_s + length_s + 1, at_s + length_s + 1.6) for at_s, length_s in HOLES]
     if during_s > before_s + 0.1 and max(after_s) <= before_s + 0.010:
