@@ -254,11 +254,12 @@ async def leave(peer: ScriptedPeer, way: str) -> None:
 
 async def work_for_ever(stopped: list[str]) -> None:
     """Note the cancellation, which is all that ends it."""
-    try:
-        await trio.sleep_forever()
-    except trio.Cancelled:
-        stopped.append("cancelled")
-        raise
+    with trio.fail_after(1000):
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            stopped.append("cancelled")
+            raise
 
 
 @pytest.mark.parametrize("way", ["closes", "drops"])

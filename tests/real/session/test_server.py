@@ -178,6 +178,25 @@ async def test_one_session_at_a_time(engine: str) -> None:
 
 
 @engines
+async def test_a_handler_that_never_returns_takes_no_place(engine: str) -> None:
+    """With max_sessions=1 a caller that has gone makes room, whatever its handler goes on with: three times over."""
+    say_gone, told_gone = trio.open_memory_channel[None](3)
+
+    async def go_on(session: Session) -> None:
+        async for frame in session.input:
+            await session.output.send(frame)
+        say_gone.send_nowait(None)
+        await trio.sleep_forever()
+
+    async with serving(go_on, params=server_params(max_sessions=1), engine=engine) as place:
+        for _ in range(3):
+            async with place.client().session() as session:
+                await session.output.send(TextFrame(text="still there?"))
+                assert await session.input.receive() == TextFrame(text="still there?")
+            await told_gone.receive()
+
+
+@engines
 async def test_shutdown_tells_every_client(engine: str) -> None:
     """A shutdown tells each client 1001 and serve returns; the events end with one end for each."""
     codes: list[int] = []
