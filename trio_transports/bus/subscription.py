@@ -70,7 +70,7 @@ class SubscriptionStatistics:
     """What a subscription has counted so far."""
 
     received: int
-    """Messages that were queued for it."""
+    """Messages that its reader has taken."""
     dropped: int
     """Messages that were lost, since it did not read in time; a ``BusGapMessage`` stands in their place."""
     waiting_data: int
