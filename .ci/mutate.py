@@ -75,8 +75,13 @@ NEAR = {
     "audio/pacing": _PACING,
     "audio/recovery": _PACING,
     "session/inbound": _HEARING,
+    "session/malformed": _HEARING,
+    "session/delivery": _HEARING,
+    "session/peer_words": _HEARING,
+    "session/user_speech": _HEARING,
     "session/ear": _HEARING,
     "session/eye": ["tests/session/test_eye.py"],
+    "session/in_order": ["tests/session/test_jitter.py", "tests/session/test_opus_losses.py"],
     "session/jitter": ["tests/session/test_jitter.py", "tests/session/test_opus_losses.py"],
     "session/unread": _HEARING,
     "session": [

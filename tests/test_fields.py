@@ -37,7 +37,6 @@ NOT_YET_PARTED = {
     "hosting.websocket.HostedWebsocket",
     "serializers.lines.genesys.serializer.GenesysFrameSerializer",
     "serializers.lines.serializer.LineSerializer",
-    "session.inbound.Inbound",
     "wire.asgi.AsgiWire",
     "wire.short_way.ShortWay",
     "wire.stream.OwnedStream",

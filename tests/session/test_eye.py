@@ -44,7 +44,7 @@ def file(kind: str, size: tuple[int, int] = (4, 2), mode: str = "RGB") -> ImageF
 
 async def seen(session: Session) -> list[Frame]:
     """Everything that is there to read by now, threads included."""
-    await session._parts.inbound.eye.settle()
+    await session._parts.inbound.words.eye.settle()
     return await everything(session)
 
 

@@ -10,7 +10,7 @@ from tests.session.hearing import Inverting, everything
 from tests.session.helpers import params
 from tests.session.test_inbound_speech import scene
 from trio_transports import AudioFrame, Frame, UserStartedSpeakingFrame
-from trio_transports.session.inbound import MAX_DESTINATIONS
+from trio_transports.session.ears import MAX_DESTINATIONS
 from trio_transports.testing import memory_session
 from trio_transports.vad import EnergyVADAnalyzer
 

@@ -13,7 +13,6 @@ Rules
 
 import logging
 from collections import deque
-from collections.abc import Callable
 from typing import final
 
 from attrs import define, evolve, field
@@ -25,6 +24,7 @@ from ..frames import ImageFrame, SpriteFrame
 from ..params import TransportParams
 from ..video.pixels import is_pixel_format
 from ..video.shaping import as_pixels, check_image
+from .malformed import Malformed
 from .pictures import images_of
 from .statistics import Counters
 from .unread import Unread
@@ -36,13 +36,12 @@ logger = logging.getLogger("trio_transports.session")
 @final
 @define(eq=False)
 class Eye:
-    """Owned by one session. ``_malformed`` is told of what turned out to be no picture, and whether text brought it."""
+    """Owned by one session. ``malformed`` is told of what turned out to be no picture, and whether text brought it."""
 
     _params: TransportParams
     _unread: Unread
     _counters: Counters
-    _malformed: Callable[[Exception | str, bool], None]
-    _well_formed: Callable[[], None]
+    _malformed: Malformed
     _waiting: deque[tuple[ImageFrame | SpriteFrame, bool]] = field(factory=deque, init=False)
     _is_working: bool = field(default=False, init=False)
     _work: Sleeper = field(factory=Sleeper, init=False)
@@ -104,9 +103,9 @@ class Eye:
                 # Not abandoned on cancellation: the thread ends its picture, then this task ends.
                 seen = await in_thread(self._decoded, frame)
             except Exception as exc:  # the boundary to a decoder of files: what it cannot read is malformed
-                self._malformed(RemoteProtocolError(str(exc)) if isinstance(exc, ValueError) else exc, is_text)
+                self._malformed.found(RemoteProtocolError(str(exc)) if isinstance(exc, ValueError) else exc, is_text)
             else:
-                self._well_formed()
+                self._malformed.well_formed()
                 self._unread.put_picture(seen)
             finally:
                 self._is_working = False

@@ -11,9 +11,16 @@ from ..serializers.protocol import FrameSerializer, Message, check_destinations,
 from ..vad.turn_watch import TurnWatch
 from .broadcast import Broadcast
 from .closing import Closing
+from .delivery import Delivery
+from .ears import Ears
+from .eye import Eye
+from .in_order import InOrder
 from .inbound import Inbound
+from .listening import Listening
+from .malformed import Malformed
 from .outbound import Outbound
 from .output import Output
+from .peer_words import PeerWords
 from .settings import analyzer_for, turn_analyzer_for
 from .sizes import message_size
 from .state import Life
@@ -21,6 +28,7 @@ from .statistics import Counters
 from .turn_asking import TurnAsking
 from .turn_end import TurnEnd
 from .unread import Unread
+from .user_speech import UserSpeech
 
 
 @final
@@ -60,29 +68,45 @@ class Parts:
         )
         outbound = Outbound(params, serializer, counters, life, unread.put_notice)
         closing = Closing(life, outbound)
-        inbound = Inbound(
-            params,
-            serializer,
-            unread,
-            counters,
-            close=closing.now,
-            interrupt=outbound.interrupt,
-            notice=outbound.notice,
-            mark_played=outbound.marks.played,
-            peer_stopped=partial(_peer_stopped, life, outbound),
-            turn=outbound.turn,
-            taps=outbound.taps.each,
-        )
-        audio_filter = per_session(params.audio_in_filter) if params.audio_in_filter is not None else None
-        judge = turn_analyzer_for(params)
-        turn_end = None
-        if judge is not None:
-            watch = TurnWatch(max_pause_secs=params.turn_max_pause_secs)
-            turn_end = TurnEnd(TurnAsking(judge), watch, inbound.tell_speech, outbound.is_speaking)
-        inbound.hear_with(audio_filter, analyzer_for(params), turn_end)
-        output = Output(life, outbound, closing, inbound.ear.control_filter)
+        inbound = _inbound(params, serializer, unread, counters, life, outbound, closing)
+        output = Output(life, outbound, closing, inbound.ears.own.control_filter)
         messages: Broadcast[Message] = Broadcast(params.max_unread_bytes, message_size)
         return cls(params, life, counters, serializer, unread, outbound, closing, inbound, output, messages)
+
+
+def _inbound(
+    params: TransportParams,
+    serializer: FrameSerializer,
+    unread: Unread,
+    counters: Counters,
+    life: Life,
+    outbound: Outbound,
+    closing: Closing,
+) -> Inbound:
+    ears, delivery = Ears(params, unread), Delivery(unread, closing.now, outbound.taps.each)
+    malformed = Malformed(counters, closing.now, params.max_malformed)
+    interrupt = outbound.interrupt if params.allow_interruptions else None
+    tell = UserSpeech(ears, delivery, outbound.turn, outbound.notice, interrupt).tell
+    judge, turn_end, listening = turn_analyzer_for(params), None, None
+    if judge is not None:
+        watch = TurnWatch(max_pause_secs=params.turn_max_pause_secs)
+        turn_end = TurnEnd(TurnAsking(judge), watch, tell, outbound.is_speaking)
+    audio_filter = per_session(params.audio_in_filter) if params.audio_in_filter is not None else None
+    analyzer = analyzer_for(params)
+    if analyzer is not None:
+        listening = Listening(analyzer, tell if turn_end is None else turn_end.take, turn_end)
+    ears.hear_with(audio_filter, listening)
+    words = PeerWords(
+        ears,
+        delivery,
+        Eye(params, unread, counters, malformed),
+        outbound.turn,
+        turn_end,
+        mark_played=outbound.marks.played,
+        peer_stopped=partial(_peer_stopped, life, outbound),
+    )
+    in_order = InOrder.wanted(params, serializer, ears, counters)
+    return Inbound(serializer, counters, malformed, delivery, ears, words, in_order)
 
 
 def _peer_stopped(life: Life, outbound: Outbound) -> None:

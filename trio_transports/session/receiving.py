@@ -146,7 +146,7 @@ class Receiving:
                 rest = parts.inbound.release_all()
                 if rest is not None:
                     await rest
-                await parts.inbound.eye.settle()
+                await parts.inbound.words.eye.settle()
                 if outbox.is_stuck:
                     return Ending(1006, f"a write took longer than send_timeout ({parts.params.send_timeout:g} s)")
                 return closed.ending
@@ -160,7 +160,7 @@ class Receiving:
 
     def _each_from(self, wire: Wire) -> Callable[[Callable[[Message], bool]], Awaitable[None]]:
         """How messages are had one by one: as the wire hands them over, or asked for."""
-        if self._parts.inbound.jitter is not None:
+        if self._parts.inbound.in_order is not None:
             return partial(_receive_each, partial(self._receive_releasing, wire))
         return wire.receive_each if isinstance(wire, HandsOver) else partial(_receive_each, wire.receive)
 
@@ -168,7 +168,7 @@ class Receiving:
         """Wait for the next message, and meanwhile give on the audio that becomes due."""
         inbound = self._parts.inbound
         while True:
-            due_s = inf if inbound.jitter is None else inbound.jitter.due_s
+            due_s = inf if inbound.in_order is None else inbound.in_order.due_s
             with trio.move_on_at(due_s):
                 return await wire.receive()
             slow = inbound.release()

@@ -67,10 +67,10 @@ async def open_session(
             services.start_soon(parts.outbound.outbox.run, name="send")
             if parts.outbound.screens.screens:
                 services.start_soon(parts.outbound.screens.run, name="pictures")
-            if parts.inbound.turn_end is not None:
-                services.start_soon(parts.inbound.turn_end.run, name="turns")
-            if parts.inbound.eye.decodes:
-                services.start_soon(parts.inbound.eye.run, name="eye")
+            if parts.inbound.words.turn_end is not None:
+                services.start_soon(parts.inbound.words.turn_end.run, name="turns")
+            if parts.inbound.words.eye.decodes:
+                services.start_soon(parts.inbound.words.eye.run, name="eye")
             run.begin()
             with nullcontext() if body is None else body:
                 try:

@@ -68,7 +68,7 @@ class Session:
     @property
     def start(self) -> StartFrame | None:
         """How the peer announced its stream, once it has (telephony dialects do)."""
-        return self._parts.inbound.start
+        return self._parts.inbound.words.start
 
     def statistics(self) -> Statistics:
         """Take a snapshot of what was counted so far."""
