@@ -1,7 +1,10 @@
 """``/start`` and its tokens: what clients are told, who is let in with it, and what is refused."""
 
+import hmac
 import json
 from collections.abc import Sequence
+from math import inf, nan
+from string import ascii_letters, digits
 from typing import Any
 
 import pytest
@@ -14,9 +17,11 @@ from trio_transports.frames import JSONValue
 from trio_transports.playground import StartTokens, bot_routes, routed
 from trio_transports.playground.asgi import MAX_BODY_BYTES, Route
 from trio_transports.playground.routes import bot_params
-from trio_transports.playground.start import start_route
+from trio_transports.playground.start import start_route, with_tokens
 from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.wire.accepting.admission import admit
 from trio_transports.wire.peer import Peer
+from trio_transports.wire.refusal import Refusal
 
 
 @define(eq=False)
@@ -239,9 +244,62 @@ async def test_a_token_lets_in_until_it_is_old() -> None:
     assert not tokens.is_valid(token)
 
 
-@pytest.mark.parametrize("changes", [{"ttl_s": 0}, {"secret": "text"}])
+def test_a_token_has_one_form() -> None:
+    """What a lenient decoder would skip, and bits that it would not look at, make another token, and none of ours."""
+    tokens = StartTokens()
+    for _ in range(2):
+        token = tokens.issue()
+        assert tokens.is_valid(token)
+        last = ascii_letters + digits + "-_"
+        twins = [token[:-1] + each for each in last if each != token[-1]]
+        for wrong in (f"{token[:9]}!{token[9:]}", f"{token[:9]}\n{token[9:]}", f" {token}", f"{token}=", *twins):
+            assert not tokens.is_valid(wrong), wrong
+
+
+def test_signatures_are_compared_in_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much of one is right: by the one function that promises it, for every token that is long enough."""
+    tokens, compared = StartTokens(), list[tuple[int, int]]()
+
+    def note(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return False
+
+    token = tokens.issue()
+    monkeypatch.setattr(hmac, "compare_digest", note)
+    for each in (token, "A" * len(token)):
+        assert not tokens.is_valid(each)
+    assert compared == [(16, 16)] * 2
+
+
+async def test_a_token_is_asked_for_besides_what_the_application_asks() -> None:
+    """Whoever gives both means both: neither lets in whom the other refuses, and a refusal is its own."""
+    asked: list[str] = []
+
+    async def knows(peer: Peer) -> Refusal | None:
+        asked.append(peer.path)
+        return Refusal(status=402, body="pay first") if peer.header("unpaid") else None
+
+    tokens = StartTokens()
+    both = with_tokens(AsgiWebsocketParams(serializer=JSONFrameSerializer(), authorize=knows), tokens).authorize
+    assert both is not None
+    token = f"token={tokens.issue()}"
+    for _ in range(2):
+        assert await admit(Peer(query_string=token), authorize=both) is None
+        refused = await admit(Peer(), authorize=both)
+        assert refused is not None
+        assert refused.status == 401
+        refused = await admit(Peer(query_string=token, headers=(("unpaid", "1"),)), authorize=both)
+        assert refused is not None
+        assert refused.status == 402
+    assert len(asked) == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"ttl_s": each} for each in (0, inf, 1e15, nan)] + [{"secret": each} for each in ("text", b"", b"short")],
+)
 def test_settings_are_checked(changes: dict[str, Any]) -> None:
-    """No time to live and a secret that is no bytes are mistakes found at once."""
+    """No time to live or one without end, and a secret that is no bytes or can be guessed, are found at once."""
     with pytest.raises((ValueError, TypeError), match=next(iter(changes))):
         StartTokens(**changes)
 

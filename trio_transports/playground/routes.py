@@ -37,7 +37,7 @@ from .controls import Control, described
 from .dialect import PCMFrameSerializer
 from .files import load_files
 from .hall import Hall
-from .start import StartTokens, start_route
+from .start import StartTokens, start_route, with_tokens
 
 Handler = Callable[[Session], Awaitable[None]]
 
@@ -95,8 +95,8 @@ def bot_routes(
     """
     place = Hall() if hall is None else hall
     settings = bot_params() if params is None else params
-    if tokens is not None and settings.authorize is None:
-        settings = evolve(settings, authorize=tokens.authorize)
+    if tokens is not None:
+        settings = with_tokens(settings, tokens)
     about = partial(_about, title=title, lede=lede, controls=controls, needs_token=tokens is not None)
     about = partial(about, takes_pictures=settings.video_in_enabled)
     socket = partial(_websocket, handler, settings, place, allowed_origins, max_sessions)

@@ -5,7 +5,8 @@ Rules
    1.x refuse any other member.
 2. Where there are ``StartTokens`` the address has one, as ``?token=``. ``StartTokens.authorize`` is for
    ``params.authorize``: who has been here, and not longer ago than ``ttl_s``, is let in. Tokens are signed, so that any
-   process that has the same secret can check them and nothing needs to be kept.
+   process that has the same secret can check them and nothing needs to be kept. A token is of a time and not of a
+   call: within it one lets in again, as a client needs that lost its connection.
 3. A page of another origin is answered only where that origin is allowed, and then its preflight is too.
 """
 
@@ -19,12 +20,13 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final, final
 from urllib.parse import urlsplit
 
-from attrs import define, field
-from attrs.validators import gt, instance_of
+from attrs import define, evolve, field
+from attrs.validators import gt, instance_of, le, min_len
 
 from .._documented import documented
 from ..errors import RemoteProtocolError
 from ..frames import JSONValue
+from ..params import AsgiWebsocketParams
 from ..serializers.codec import loads
 from ..wire.peer import Peer
 from .asgi import (
@@ -44,7 +46,9 @@ from .asgi import (
 _SIGNATURE_BYTES: Final = 16
 _TIME_BYTES: Final = 8
 _NONCE_BYTES: Final = 8
-_MAX_TOKEN_CHARS: Final = 100
+_TOKEN_CHARS: Final = 43
+_MIN_SECRET_BYTES: Final = 16
+_MAX_TTL_S: Final = 366 * 86400.0
 
 
 @documented
@@ -53,9 +57,13 @@ _MAX_TOKEN_CHARS: Final = 100
 class StartTokens:
     """Tokens that let one in for ``ttl_s``; processes that share a ``secret`` take each other's."""
 
-    secret: bytes = field(factory=lambda: secrets.token_bytes(32), repr=False, validator=instance_of(bytes))
-    """What tokens are signed with; made up unless given, so that tokens end with the process."""
-    ttl_s: float = field(default=60.0, validator=gt(0))
+    secret: bytes = field(
+        factory=lambda: secrets.token_bytes(32),
+        repr=False,
+        validator=[instance_of(bytes), min_len(_MIN_SECRET_BYTES)],
+    )
+    """What tokens are signed with, 16 bytes at least; made up unless given, so that tokens end with the process."""
+    ttl_s: float = field(default=60.0, validator=[gt(0), le(_MAX_TTL_S)])
     """How many seconds a token lets one in. Longer lets a copied one be used longer."""
     _now_s: Callable[[], float] = time.time
     """The clock, in seconds; another one is for tests."""
@@ -63,18 +71,20 @@ class StartTokens:
     def issue(self) -> str:
         """Make one."""
         told = int((self._now_s() + self.ttl_s) * 1000).to_bytes(_TIME_BYTES, "big") + secrets.token_bytes(_NONCE_BYTES)
-        return urlsafe_b64encode(told + self._signature(told)).decode("ascii").rstrip("=")
+        return _written(told + self._signature(told))
 
     def is_valid(self, token: str) -> bool:
         """Whether it is one of ours, and not too old."""
-        if len(token) > _MAX_TOKEN_CHARS or not token.isascii():
+        if len(token) != _TOKEN_CHARS or not token.isascii():
             return False
         try:
-            whole = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        except (Base64Error, ValueError):
+            whole = urlsafe_b64decode(token + "=")
+        except Base64Error:
+            return False
+        if _written(whole) != token:  # a decoder skips what is no letter of its own, and the last bits
             return False
         told, signature = whole[:-_SIGNATURE_BYTES], whole[-_SIGNATURE_BYTES:]
-        if len(told) != _TIME_BYTES + _NONCE_BYTES or not hmac.compare_digest(signature, self._signature(told)):
+        if not hmac.compare_digest(signature, self._signature(told)):
             return False
         return int.from_bytes(told[:_TIME_BYTES], "big") > self._now_s() * 1000
 
@@ -85,6 +95,21 @@ class StartTokens:
 
     def _signature(self, told: bytes) -> bytes:
         return hmac.digest(self.secret, told, hashlib.sha256)[:_SIGNATURE_BYTES]
+
+
+def _written(whole: bytes) -> str:
+    return urlsafe_b64encode(whole).decode("ascii").rstrip("=")
+
+
+def with_tokens(params: AsgiWebsocketParams, tokens: StartTokens) -> AsgiWebsocketParams:
+    """Let in only who brings a token; whom the application's own ``authorize`` refuses then is refused all the same."""
+    if (own := params.authorize) is None:
+        return evolve(params, authorize=tokens.authorize)
+
+    async def both(peer: Peer) -> object:
+        return await own(peer) if await tokens.authorize(peer) else False
+
+    return evolve(params, authorize=both)
 
 
 def start_route(
