@@ -23,8 +23,8 @@ from ..frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, Star
 from .codec import WHOLE, loads
 from .coded import CodedAudio
 from .json import FRAME_TYPES, JSONFrameSerializer
+from .lines.audio_out import not_started
 from .lines.detection import LINES, line_of, line_of_text
-from .lines.serializer import not_started
 from .protocol import (
     AwaitsClose,
     AwaitsStart,

@@ -237,7 +237,7 @@ class AsteriskFrameSerializer(LineSerializer):
         coded = b"".join(message for message in messages if isinstance(message, bytes))
         size = self._frame_bytes
         if size and len(coded) % size:
-            silence = self._encoder.encode(bytes(self._encoder.frame_bytes or 2))
+            silence = self._out.encoder.encode(bytes(self._out.encoder.frame_bytes or 2))
             missing = size - len(coded) % size
             coded += (silence * (missing // len(silence) + 1))[:missing]
         step = MAX_MESSAGE_BYTES - MAX_MESSAGE_BYTES % (size or 2)

@@ -131,7 +131,7 @@ class AzureFrameSerializer(LineSerializer):
         at = _time(audio.timestamp)
         if (CALLER if destination is None else OTHERS) in self.tracks:
             pts = self._pts(at)
-            frames = self._heard(audio.data, pts=pts, destination=destination, path="audioData.data")
+            frames = self._in.heard(audio.data, pts=pts, destination=destination, path="audioData.data")
         elif self.start is None:
             return ()
         else:

@@ -128,7 +128,7 @@ class JambonzFrameSerializer(LineSerializer):
     def _address(self, stream_id: str) -> None:
         LineSerializer._address(self, stream_id)
         if self.as_json:
-            self._head, self._tail = stream_audio(stream_id, self._encoder)
+            self._out.open(*stream_audio(stream_id, self._out.encoder))
 
     def _binary(self, data: bytes) -> Sequence[Frame]:
         if not self._stereo:
@@ -137,7 +137,7 @@ class JambonzFrameSerializer(LineSerializer):
             raise RemoteProtocolError(f"{len(data)} bytes are not whole 16-bit samples of two channels", path=WHOLE)
         both = np.frombuffer(whole_samples(data), "<i2").reshape(-1, 2)
         return tuple(
-            checked_audio_frame(both[:, side].tobytes(), self._rate_in, destination=name)
+            checked_audio_frame(both[:, side].tobytes(), self._in.rate, destination=name)
             for side, track, name in ((0, CALLER, None), (1, OWN_VOICE, OWN_VOICE))
             if track in self.tracks and data
         )

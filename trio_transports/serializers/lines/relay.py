@@ -33,8 +33,9 @@ from ...frames import (
 from ..codec import dumps, loads
 from ..converters import TaggedUnion, camel_case, make_converter
 from ..protocol import Message
+from .audio_out import not_started
 from .line import LINE_MESSAGE_BYTES
-from .serializer import key_pressed, not_started
+from .serializer import key_pressed
 
 logger = logging.getLogger("trio_transports.serializers")
 

@@ -1,7 +1,7 @@
 """The one serializer of all telephone lines: what differs between providers stands in their tables.
 
 Rules
-1. The line's audio is mono. A frame of another format is the caller's mistake: the session converts before it encodes.
+1. The line's audio is mono; what leaves is ``lines.audio_out``'s, what comes ``lines.audio_in``'s.
 2. Of the tracks that a line carries those are heard that ``tracks`` names, the caller's own without a destination and
    another one with its name as ``destination``. Audio without bytes gives no frames.
 3. The stream's id comes with the start message, once, or was given. Until then audio and marks cannot be addressed and
@@ -10,23 +10,19 @@ Rules
    use for it. Where it takes none, the first one is told in the log.
 5. A start message that is refused changes nothing.
 6. ``pts`` and ``id`` of audio are the provider's timestamp, in nanoseconds, and its packet number, where it says them.
-7. Where the code can conceal, packets that the provider's numbers pass over are made up for by the decoder, in front
-   of the next one, and one that comes after its time is not heard. With ``keep_coded`` such audio is not decoded here.
 """
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final, Self
 
 from attrs import define, evolve, field
 from attrs.validators import and_, deep_iterable, ge, instance_of, optional
 
 from ..._documented import documented
-from ...audio.codecs import Decoder, Encoder
-from ...audio.codecs.codec import OPUS
 from ...audio.format import AudioFormat
-from ...errors import LocalProtocolError, RemoteProtocolError
+from ...errors import RemoteProtocolError
 from ...frames import (
     DTMF_DIGITS,
     AudioFrame,
@@ -41,9 +37,11 @@ from ...frames import (
     checked_audio_frame,
 )
 from ..codec import MAX_DEPTH, WHOLE, check_depth, dumps, loads_of_any_depth
-from ..coded import CodedAudio, Losses
+from ..coded import CodedAudio
 from ..converters import quick_base64, to_base64
 from ..protocol import Message, StartRefused, start_anew
+from .audio_in import AudioIn
+from .audio_out import AudioOut, not_started
 from .line import Announcement, Coding, Line, check_id
 from .messages import CALLER, OWN_VOICE, LineDtmf, Mark, Media, Stop, number, pts_of
 
@@ -96,29 +94,13 @@ class LineSerializer(ABC):
     start: StartFrame | None = field(default=None, init=False)
     """What the start message said; None until it came."""
     _given_stream_id: str | None = field(default=None, init=False)
-    _receive: Coding | None = field(default=None, init=False)
-    _decoder: Decoder | None = field(default=None, init=False)
-    _others: dict[str, Decoder] = field(factory=dict, init=False)
-    _encoder: Encoder = field(init=False)
-    _bitrate: int | None = field(default=None, init=False)
-    _losses: dict[str | None, Losses] = field(factory=dict, init=False)
-    _coded: list[CodedAudio] | None = field(default=None, init=False)
-    """What was not decoded; None: all is. Rule 7."""
-    _is_open: bool = field(default=False, init=False)
+    _in: AudioIn = field(init=False)
+    _out: AudioOut = field(factory=AudioOut, init=False)
     _has_told: bool = field(default=False, init=False)
-    # What each packet needs, taken out of the above.
-    _is_binary: bool = field(default=False, init=False)
-    _hears_caller: bool = field(default=True, init=False)
-    _to_pcm: Callable[[bytes], bytes] | None = field(default=None, init=False)
-    _to_line: Callable[[bytes], bytes] | None = field(default=None, init=False)
-    _rate_in: int = field(default=0, init=False)
-    _rate_out: int = field(default=0, init=False)
-    _head: str = field(default="", init=False)
-    _tail: str = field(default="", init=False)
 
     def __attrs_post_init__(self) -> None:
         self._given_stream_id = self.stream_id
-        self._is_binary, self._hears_caller = self.line.packet is None, CALLER in self.tracks
+        self._in = AudioIn(hears_caller=CALLER in self.tracks)
         receive, send = self._before_start()
         self._use(receive, send, path="")
         if self.stream_id is not None or (receive is not None and not self.line.names_streams):
@@ -143,17 +125,17 @@ class LineSerializer(ABC):
     @property
     def audio_format(self) -> AudioFormat:
         """What is sent; audio that is received says its own rate."""
-        return self._encoder.format
+        return self._out.encoder.format
 
     @property
     def held_ms(self) -> float:
         """How many milliseconds of the last audio come out only with what follows it, in this line's code."""
-        return self._encoder.held_ms
+        return self._out.encoder.held_ms
 
     @property
     def is_ready(self) -> bool:
         """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
-        return self._is_open
+        return self._out.is_open
 
     @property
     def has_marks(self) -> bool:
@@ -167,21 +149,15 @@ class LineSerializer(ABC):
 
     def use_bitrate(self, bits_per_second: int) -> None:
         """Send Opus, where that is the line's code, with about so many bits per second."""
-        self._bitrate = bits_per_second
-        if self._encoder.encoding == OPUS:  # another code has one bitrate only
-            rate = self._encoder.format.sample_rate
-            self._encoder = Coding(encoding=OPUS, rate=rate).encoder(bits_per_second)
+        self._out.use_bitrate(bits_per_second)
 
     def keep_coded(self) -> None:
         """Decode no audio that has to be in its order first; ``coded`` gives it."""
-        self._coded = []
+        self._in.keep_coded()
 
     def coded(self) -> Sequence[CodedAudio]:
         """Give the packets since the last call."""
-        if not self._coded:
-            return ()
-        coded, self._coded = self._coded, []
-        return coded
+        return self._in.coded()
 
     def fresh(self) -> Self:
         """One with the same settings for another call."""
@@ -189,7 +165,7 @@ class LineSerializer(ABC):
 
     def reconnected(self) -> None:
         """Forget what was known of a connection that is lost: the next begins with its own start message."""
-        bitrate, keeps_coded = self._bitrate, self._coded is not None
+        bitrate, keeps_coded = self._out.bitrate, self._in.keeps_coded
         start_anew(self, self.fresh())
         if bitrate is not None:
             self.use_bitrate(bitrate)
@@ -201,45 +177,28 @@ class LineSerializer(ABC):
     def encode(self, frame: Frame) -> Sequence[Message]:
         """The messages for one frame, in order; none where this dialect has no message for it."""
         if isinstance(frame, AudioFrame):
-            audio, to_line = frame.audio, self._to_line
-            if audio and frame.sample_rate == self._rate_out and frame.num_channels == 1 and to_line is not None:
-                if self._head:
-                    return (f"{self._head}{to_base64(to_line(audio))}{self._tail}",)
+            # The usual shape is sent from here: a call less for each packet.
+            out, audio = self._out, frame.audio
+            to_line = out.to_line
+            if audio and frame.sample_rate == out.rate and frame.num_channels == 1 and to_line is not None:
+                if out.head:
+                    return (f"{out.head}{to_base64(to_line(audio))}{out.tail}",)
                 return (to_line(audio),)
-            return self._unusual(frame)
+            return out.unusual(frame)
         line, stream = self.line, self.stream_id or ""
         match frame:
             case InterruptionFrame():
-                return self._command(line.clear(stream)) if line.clear is not None and self._is_open else ()
+                return self._command(line.clear(stream)) if line.clear is not None and self._out.is_open else ()
             case MarkFrame() if line.mark is not None:
-                if not self._is_open:
+                if not self._out.is_open:
                     raise not_started("a mark")
                 return self._command(line.mark(stream, frame.mark))
-            case EndFrame() if line.end is not None and self._is_open:
+            case EndFrame() if line.end is not None and self._out.is_open:
                 return self._command(line.end(stream))
             case MessageFrame():
                 return self._custom(frame.message)
             case _:
                 return ()
-
-    def _unusual(self, frame: AudioFrame) -> Sequence[Message]:
-        """Audio in packets of the code's own, or why it did not leave."""
-        wanted = self._encoder.format
-        if frame.sample_rate != wanted.sample_rate or frame.num_channels != 1:
-            raise LocalProtocolError(
-                f"the line carries {wanted}, not {frame.format}: convert the audio before encoding it"
-            )
-        if not self._is_open:
-            raise not_started("audio")
-        size = self._encoder.frame_bytes
-        if size is None:
-            return ()
-        pcm = frame.audio
-        pieces = [pcm[at : at + size].ljust(size, b"\0") for at in range(0, len(pcm), size)]
-        coded = [packet for piece in pieces if (packet := self._encoder.encode(piece))]
-        if not self._head:
-            return coded
-        return [f"{self._head}{to_base64(packet)}{self._tail}" for packet in coded]
 
     def _command(self, command: object) -> Sequence[Message]:
         if isinstance(command, str):
@@ -268,7 +227,7 @@ class LineSerializer(ABC):
 
         What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
         """
-        if self._is_binary:
+        if self.line.packet is None:
             return self._binary(message) if type(message) is bytes else self._read(loads_of_any_depth(message))
         document: Any = loads_of_any_depth(message)
         try:
@@ -278,14 +237,13 @@ class LineSerializer(ABC):
                 document["event"] == "media"
                 and media.get("track", CALLER) == CALLER
                 and len(message) - len(payload) < _QUICK_ROOM
-                and self._hears_caller
             ):
                 # The caller's voice in its usual shape. What is unusual or wrong is left to the converter.
-                pcm = self._to_pcm(quick_base64(payload))  # type: ignore[misc] # None is a TypeError
+                pcm = self._in.to_pcm(quick_base64(payload))  # type: ignore[misc] # None is a TypeError
                 if not pcm:
                     return ()
                 pts, place = pts_of(media.get("timestamp")), number(media.get("chunk"))
-                return (checked_audio_frame(pcm, self._rate_in, 1, pts, None, place or 0),)
+                return (checked_audio_frame(pcm, self._in.rate, 1, pts, None, place or 0),)
         except (KeyError, TypeError, AttributeError, ValueError):
             pass
         return self._read(document)
@@ -301,11 +259,12 @@ class LineSerializer(ABC):
                     return ()
                 if media.track != OWN_VOICE and CALLER not in self.tracks:
                     return ()
-                return self._heard(
+                return self._in.heard(
                     media.payload,
                     pts=pts_of(media.timestamp),
                     place=number(media.chunk) or 0,
                     destination=OWN_VOICE if media.track == OWN_VOICE else None,
+                    path=_PAYLOAD,
                 )
             case LineDtmf(dtmf=key):
                 return (key_pressed(key.digit, path="dtmf.digit"),)
@@ -321,66 +280,12 @@ class LineSerializer(ABC):
 
     def _binary(self, data: bytes) -> Sequence[Frame]:
         try:
-            pcm = self._to_pcm(data)  # type: ignore[misc] # None is a TypeError
+            pcm = self._in.to_pcm(data)  # type: ignore[misc] # None is a TypeError
             if pcm:
-                return (checked_audio_frame(pcm, self._rate_in),)
+                return (checked_audio_frame(pcm, self._in.rate),)
         except (TypeError, ValueError):
-            return self._heard(data, path=WHOLE)
+            return self._in.heard(data, path=WHOLE)
         return ()
-
-    def _heard(
-        self,
-        data: bytes,
-        *,
-        pts: int | None = None,
-        place: int = 0,
-        destination: str | None = None,
-        path: str = _PAYLOAD,
-    ) -> Sequence[Frame]:
-        """The frames of some of the line's audio."""
-        decoder = self._decoder if destination is None else self._decoder_of(destination)
-        if decoder is None:
-            raise RemoteProtocolError("audio before a start message that says how it is coded", path=path)
-        try:
-            if decoder.duration_s is not None and data:
-                duration_s = decoder.duration_s(data)
-                packet = CodedAudio(
-                    packet=data,
-                    decoder=decoder,
-                    duration_s=duration_s,
-                    pts=pts,
-                    destination=destination,
-                    id=place,
-                    path=path,
-                )
-                return self._concealed(packet)
-            pcm = decoder.decode(data) if data else b""
-        except ValueError as exc:
-            raise RemoteProtocolError(str(exc), path=path) from None
-        if not pcm:
-            return ()
-        form = decoder.format
-        return (checked_audio_frame(pcm, form.sample_rate, form.num_channels, pts, destination, place),)
-
-    def _concealed(self, packet: CodedAudio) -> Sequence[Frame]:
-        """A packet of a code that can conceal, behind what was lost before it; rule 7."""
-        if self._coded is not None:
-            self._coded.append(packet)
-            return ()
-        losses = self._losses.setdefault(packet.destination, Losses())
-        lost = losses.before(packet.id) if packet.id else 0  # without a number nothing is known of it
-        if lost is None:
-            return ()
-        frames = (packet.made_up(lost * packet.duration_s), packet.decoded()) if lost else (packet.decoded(),)
-        if packet.id:
-            losses.took(packet.id)
-        return tuple(frame for frame in frames if frame.audio)
-
-    def _decoder_of(self, track: str) -> Decoder | None:
-        """Each track has a decoder of its own, since most codes remember what came before."""
-        if track not in self._others and self._receive is not None:
-            self._others[track] = self._receive.decoder()
-        return self._others.get(track)
 
     # The start
 
@@ -398,8 +303,8 @@ class LineSerializer(ABC):
         self.start = evolve(
             announcement.start,
             stream_id=announcement.stream_id or None,
-            audio_in_sample_rate=self._rate_in,
-            audio_out_sample_rate=self._rate_out,
+            audio_in_sample_rate=self._in.rate,
+            audio_out_sample_rate=self._out.rate,
         )
         return (self.start,)
 
@@ -407,30 +312,20 @@ class LineSerializer(ABC):
         """Make both directions; a code that cannot be made here is a refusal."""
         try:
             decoder = None if receive is None else receive.decoder()
-            encoder = send.encoder(self._bitrate)
+            encoder = send.encoder(self._out.bitrate)
         except (ValueError, ImportError) as exc:
             if not path:
                 raise
             raise StartRefused(str(exc), path=path) from exc
-        self._receive, self._decoder, self._encoder = receive, decoder, encoder
-        # Where packets can be made up for the short way is not gone: it would not look for those that are missing.
-        self._to_pcm = None if decoder is None or decoder.conceal is not None else decoder.decode
-        self._rate_in = 0 if decoder is None else decoder.format.sample_rate
-        self._rate_out = encoder.format.sample_rate
+        self._in.use(receive, decoder)
+        self._out.use(encoder)
 
     def _address(self, stream_id: str) -> None:
         self.stream_id = stream_id or None
-        self._is_open = True
-        self._to_line = self._encoder.encode if self._encoder.frame_bytes is None else None
-        if self.line.packet is not None:
-            self._head, self._tail = self.line.packet(stream_id, self._encoder)
+        self._out.open(*(("", "") if self.line.packet is None else self.line.packet(stream_id, self._out.encoder)))
 
 
 def key_pressed(digit: str, *, path: str) -> DTMFFrame:
     if len(digit) != 1 or digit not in DTMF_DIGITS:
         raise RemoteProtocolError(f"one of {DTMF_DIGITS} is wanted", path=path)
     return DTMFFrame(digit=digit)
-
-
-def not_started(what: str) -> LocalProtocolError:
-    return LocalProtocolError(f"{what} cannot be sent before the start message: it names the stream to address")

@@ -47,8 +47,9 @@ from ....frames import (
 from ...codec import WHOLE, loads
 from ...converters import mismatch
 from ...protocol import Message, StartRefused, start_anew
+from ..audio_out import not_started
 from ..messages import CALLER
-from ..serializer import PACKET_MS_RULE, key_pressed, not_started
+from ..serializer import PACKET_MS_RULE, key_pressed
 from .messages import (
     INCOMING,
     MAX_TEXT_BYTES,
