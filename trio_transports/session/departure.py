@@ -6,6 +6,7 @@ Rules
 2. Whoever listens in is told a chunk as it leaves: volume and bed included.
 3. In a dialect that has marks, the peer is asked now and then where its player is: in front of everything, where that
    is known to be idle, and behind a chunk (see ``session.player``).
+4. A message that covers no more than the one before is filling: silence or the bed alone, for which nobody waits.
 """
 
 from collections import deque
@@ -39,8 +40,10 @@ class Departure:
     """The messages by which the peer is asked to tell where its player is, in a dialect that has some."""
     taps: Sequence[Tap]
     written: Callable[[int], None] = field(init=False)
-    parts: deque[tuple[float, Message, int, bool]] = field(factory=deque, init=False)
-    """What is left of a chunk: when each leaves, what it covers, whether it is kept; rule 1."""
+    parts: deque[tuple[float, Message, int, bool, bool]] = field(factory=deque, init=False)
+    """What is left of a chunk: when each leaves, what it covers, whether it is kept and whether it fills; rule 1."""
+    _covered: int = field(default=0, init=False)
+    """Up to where the queue's audio is in messages; rule 4."""
 
     def start(self, audio_format: AudioFormat, written: Callable[[int], None]) -> None:
         """Begin with audio of this format."""
@@ -56,9 +59,9 @@ class Departure:
         """Whether one chunk becomes messages as it is: nothing is under it, or around it, or holds it back."""
         return self.blend.mixer is None and self.blend.volume.is_one and self._place_mark is None
 
-    @property
-    def holds_audio(self) -> bool:
-        return bool(self.parts) or self.packer.holds_audio
+    def holds_audio(self, taken: int) -> bool:
+        """Whether some of what was taken from the queue, up to this place, has still to be handed over."""
+        return (self.packer.holds_audio and taken > self._covered) or not all(part[4] for part in self.parts)
 
     def messages(self, pcm: bytes, audio_format: AudioFormat, pts: int | None, now_s: float) -> Sequence[Message]:
         """Make messages of a chunk; rule 2."""
@@ -69,26 +72,39 @@ class Departure:
             tap.left(pcm, audio_format, self.destination, now_s)
         return self.packer.pack(pcm, audio_format, pts)
 
-    def spread(self, messages: Sequence[Message], covers: int, due_s: float, over_s: float, is_kept: bool) -> None:
-        """Have them leave one after the other; rule 1."""
+    def leave(self, messages: Sequence[Message], covers: int, due_s: float, over_s: float, is_kept: bool) -> None:
+        """Have what a chunk has become leave, several messages one after the other; rule 1."""
+        is_filling = self._fills(covers)
+        if len(messages) == 1:
+            self.outbox.put(messages[0], self.written, covers, is_kept, is_filling)
+            return
         step_s, last = over_s / len(messages), len(messages) - 1
         for i, message in enumerate(messages):
-            self.parts.append((due_s + i * step_s, message, covers if i == last else NO_AUDIO, is_kept))
+            self.parts.append((due_s + i * step_s, message, covers if i == last else NO_AUDIO, is_kept, is_filling))
 
     def next_part(self) -> None:
-        _, message, covers, is_kept = self.parts.popleft()
-        self.hand_over(message, covers, is_kept)
+        _, message, covers, is_kept, is_filling = self.parts.popleft()
+        self.outbox.put(message, self.written, covers, is_kept, is_filling)
 
     def complete_packet(self, silent_chunk: bytes, audio_format: AudioFormat, covers: int) -> None:
-        self.hand_over(self.packer.complete(silent_chunk, audio_format), covers)
+        message, is_filling = self.packer.complete(silent_chunk, audio_format), self._fills(covers)
+        self.outbox.put(message, self.written, covers, is_filling=is_filling)
+
+    def _fills(self, covers: int) -> bool:
+        """Whether it is filling that is handed over now; rule 4."""
+        if covers <= self._covered:
+            return True
+        self._covered = covers
+        return False
 
     def ask_where(self, player: Player) -> None:
         """Ask where the peer's player is; rule 3."""
         for message in () if self._place_mark is None else self._place_mark(player):
-            self.hand_over(message, NO_AUDIO)
+            self.hand_over(message)
 
-    def hand_over(self, message: Message, covers: int, is_kept: bool = False) -> None:
-        self.outbox.put(message, self.written, covers, is_kept)
+    def hand_over(self, message: Message, *, is_kept: bool = False) -> None:
+        """Have a message leave that is not audio."""
+        self.outbox.put(message, self.written, NO_AUDIO, is_kept)
 
     def interrupt(self) -> None:
         if self.parts:

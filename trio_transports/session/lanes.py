@@ -37,6 +37,8 @@ class Paced:
     covers: int
     is_kept: bool = False
     """An interruption leaves it where it is."""
+    is_filling: bool = False
+    """Nobody queued it, so nobody waits for it: silence, or a mixer's bed alone."""
 
 
 @final

@@ -445,7 +445,7 @@ class Outbound:
 
     @property
     def _is_drained(self) -> bool:
-        is_silent = self.outbox.is_empty and all(track.is_empty for track in self.tracks.values())
+        is_silent = self.outbox.is_drained and all(track.is_empty for track in self.tracks.values())
         return is_silent and not self.screens.is_waiting
 
     def _has_played(self) -> bool:

@@ -41,7 +41,7 @@ class Outbox:
     _goodbye: tuple[int, str] | None = field(default=None, init=False)
     _idle: Sleeper = field(factory=Sleeper, init=False)
     _clock_waits: bool = field(default=False, init=False)
-    is_writing: bool = field(default=False, init=False)
+    _writing: Message | Paced | None = field(default=None, init=False)
     is_stuck: bool = field(default=False, init=False)
     """The last write passed its deadline, and the wire was aborted for it."""
 
@@ -52,7 +52,14 @@ class Outbox:
         self._clock_waits = True
         return False
 
-    def put(self, message: Message, written: Callable[[int], None], covers: int, is_kept: bool = False) -> None:
+    def put(
+        self,
+        message: Message,
+        written: Callable[[int], None],
+        covers: int,
+        is_kept: bool = False,
+        is_filling: bool = False,
+    ) -> None:
         """Take a message over, and call ``written(covers)`` once it is on the wire.
 
         On a wire that can, it is written here and now, if nothing else waits or is being written.
@@ -73,11 +80,10 @@ class Outbox:
                 self._on_written()
                 return
             if is_written is None:
-                self._begun = Paced(message, written, covers)
-                self.is_writing = True
+                self._begun = self._writing = Paced(message, written, covers, is_filling=is_filling)
                 self._idle.wake()
                 return
-        self.lanes.paced.append(Paced(message, written, covers, is_kept))
+        self.lanes.paced.append(Paced(message, written, covers, is_kept, is_filling))
         self._idle.wake()
 
     def wrote_nothing(self) -> None:
@@ -87,7 +93,19 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         lanes = self.lanes
-        return not (lanes.paced or lanes.urgent or lanes.replies or self.is_writing)
+        return not (lanes.paced or lanes.urgent or lanes.replies or self._writing is not None)
+
+    @property
+    def is_writing(self) -> bool:
+        return self._writing is not None
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing is left that was queued; what fills the gaps behind it may wait here without end."""
+        lanes, writing = self.lanes, self._writing
+        if lanes.urgent or lanes.replies or not all(paced.is_filling for paced in lanes.paced):
+            return False
+        return writing is None or (isinstance(writing, Paced) and writing.is_filling)
 
     def put_replies(self, messages: Sequence[Message]) -> None:
         """Put the dialect's own answers behind earlier ones and ahead of all else; without a wire they have no peer."""
@@ -148,8 +166,7 @@ class Outbox:
     def _use(self, wire: Wire | None) -> None:
         self._wire = wire
         self.lanes.drop_replies()
-        self._begun = None
-        self.is_writing = False
+        self._begun = self._writing = None
         self._writes_now = wire.send_now if isinstance(wire, SendsNow) else None
 
     def _count(self, message: Message) -> None:
@@ -191,20 +208,20 @@ class Outbox:
                     return
                 await self._idle.sleep()
                 continue
-            message = taken.message if isinstance(taken, Paced) else taken
-            if not await self._write(wire, message):
+            if not await self._write(wire, taken):
                 continue
-            self._count(message)
+            self._count(taken.message if isinstance(taken, Paced) else taken)
             if isinstance(taken, Paced):
                 taken.written(taken.covers)
             self._on_written()
             if self._clock_waits and len(self.lanes.paced) < PACED_LIMIT:
                 self._poke_clock()
 
-    async def _write(self, wire: Wire, message: Message) -> bool:
+    async def _write(self, wire: Wire, taken: Message | Paced) -> bool:
         """Write a message, or what is left of the one that was begun."""
+        message = taken.message if isinstance(taken, Paced) else taken
         self._deadline.writing()
-        self.is_writing = True
+        self._writing = taken
         try:
             if self._begun is not None and isinstance(wire, SendsNow):
                 await wire.flushed()
@@ -215,8 +232,7 @@ class Outbox:
             if self._wire is wire:
                 self._use(None)
             return False
-        self.is_writing = False
-        self._begun = None
+        self._begun = self._writing = None
         return True
 
     def _must_number(self, message: Message) -> bool:

@@ -99,7 +99,7 @@ class Track:
     @property
     def is_empty(self) -> bool:
         queue = self.queue
-        return not (queue.chunker.pending_bytes or queue.marks.each or self.departure.holds_audio)
+        return not (queue.chunker.pending_bytes or queue.marks.each or self.departure.holds_audio(queue.taken))
 
     # Filling the queue. What answers True wants the clock to look at the track now.
 
@@ -336,10 +336,8 @@ class Track:
         queue, departure = self.queue, self.departure
         # While some of this chunk waits for its packet to fill, none of it counts as delivered.
         covers = queue.written if departure.packer.holds_audio else queue.taken
-        if len(messages) == 1:
-            departure.hand_over(messages[0], covers, is_kept)
-        elif messages:
-            departure.spread(messages, covers, due_s, queue.form.duration_s, is_kept)
+        if messages:
+            departure.leave(messages, covers, due_s, queue.form.duration_s, is_kept)
         elif not departure.packer.holds_audio:
             # The dialect has no message for audio, or keeps it back: nothing was delivered that could be told.
             self._counters.unsupported_frames += 1
@@ -356,7 +354,7 @@ class Track:
             self._complete_packet()
         mark = queue.marks.take()
         for message in mark.messages:
-            departure.hand_over(message, NO_AUDIO, mark.is_kept)
+            departure.hand_over(message, is_kept=mark.is_kept)
         if mark.ends_utterance:
             self.speech.stop()
         if mark.reached is not None:
