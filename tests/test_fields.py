@@ -37,7 +37,6 @@ NOT_YET_PARTED = {
     "bus.redis.bus.RedisBus",
     "hosting.connection.Connection",
     "hosting.websocket.HostedWebsocket",
-    "serializers.lines.genesys.serializer.GenesysFrameSerializer",
     "wire.asgi.AsgiWire",
     "wire.short_way.ShortWay",
     "wire.stream.OwnedStream",

@@ -8,7 +8,8 @@ from attrs import frozen
 from ..serializers.lines.asterisk import ASTERISK
 from ..serializers.lines.azure import AZURE
 from ..serializers.lines.exotel import EXOTEL
-from ..serializers.lines.genesys.serializer import ENCODINGS, RATE
+from ..serializers.lines.genesys.audio import RATE
+from ..serializers.lines.genesys.serializer import ENCODINGS
 from ..serializers.lines.jambonz import JAMBONZ
 from ..serializers.lines.line import Line
 from ..serializers.lines.plivo import PLIVO

@@ -15,75 +15,53 @@ Rules
    the agent's side too. If there is none, the session is refused and the client told why.
 2. A connection probe (no conversation, or no participant, but zeros) is answered, and gives no frames: no call is
    there. Its end gives an EndFrame.
-3. There is no audio before ``opened`` was given. ``pts`` is its place in the stream; what was discarded is counted.
-4. Numbers are put in when a message is written (``numbered``), so that they are in the order of the wire.
-5. Packets have 1600 samples, 200 ms: smaller ones can pass Genesys' limit of messages a second.
-6. A break of the rules of numbering is answered once by ``disconnect``, with the reason.
+3. There is no audio before ``opened`` was given: see ``genesys.audio``.
+4. Packets have 1600 samples, 200 ms: smaller ones can pass Genesys' limit of messages a second.
+5. A break of the rules of numbering (``genesys.numbering``) is answered once by ``disconnect``, with the reason.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import ClassVar, Final, final
 
-import numpy as np
 from attrs import define, evolve, field
 from attrs.validators import deep_iterable, in_
 
 from ...._documented import documented
-from ....audio.codecs import Decoder, Encoder, make_decoder, make_encoder
 from ....audio.codecs.codec import L16, PCMU
 from ....audio.format import AudioFormat
 from ....errors import LocalProtocolError, RemoteProtocolError
-from ....frames import (
-    AudioFrame,
-    EndFrame,
-    Frame,
-    InterruptionFrame,
-    JSONValue,
-    MessageFrame,
-    StartFrame,
-    checked_audio_frame,
-)
+from ....frames import AudioFrame, EndFrame, Frame, InterruptionFrame, JSONValue, MessageFrame, StartFrame
 from ...codec import WHOLE, loads
 from ...converters import mismatch
 from ...protocol import Message, StartRefused, start_anew
 from ..audio_out import not_started
 from ..messages import CALLER
 from ..serializer import PACKET_MS_RULE, key_pressed
+from .answers import Answers
+from .audio import AGENT, RATE, SessionAudio
 from .messages import (
     INCOMING,
     MAX_TEXT_BYTES,
     SERVER_TYPES,
-    VERSION,
     Close,
     Discarded,
     GenesysDtmf,
     Incoming,
-    Offer,
     Open,
+    OpenParameters,
     Paused,
     Ping,
     Resumed,
     Told,
     Update,
-    is_unnumbered,
-    numbered,
     seconds_in,
     unnumbered,
 )
+from .numbering import Numbering
+from .opening import chosen, is_probe, start_of, why_none
 
-AGENT: Final = "internal"
-EXTERNAL: Final = "external"
-RATE: Final = 8000
 GENESYS_PACKET_MS: Final = 200
 ENCODINGS: Final = (PCMU, L16)
-
-_MAX_ID_CHARS: Final = 256
-_NS: Final = 1_000_000_000
-
-
-def _is_nobody(identity: str | None) -> bool:
-    return identity is not None and identity != "" and not identity.strip("0-")
 
 
 @documented
@@ -109,32 +87,22 @@ class GenesysFrameSerializer:
     """What the open message said; None until it came."""
     is_paused: bool = field(default=False, init=False)
     """Whether Genesys has asked for no audio for now, as while the caller is on hold."""
-    _id: str | None = field(default=None, init=False)
-    _is_open: bool = field(default=False, init=False)
-    _has_disconnected: bool = field(default=False, init=False)
-    _was_closed: bool = field(default=False, init=False)
-    """By the client, whose word it is."""
-    _heard: int = field(default=0, init=False)
-    """The number of the client's last message."""
-    _unread: int = field(default=0, init=False)
-    """How many of the client's messages since then could not be read."""
-    _said: int = field(default=0, init=False)
-    """The number of the last message from here."""
-    _owed: tuple[Message, ...] = field(default=(), init=False)
-    _decoder: Decoder | None = field(default=None, init=False)
-    _encoder: Encoder = field(factory=lambda: make_encoder(PCMU, RATE), init=False)
-    _channels: tuple[str, ...] = field(default=(), init=False)
-    _position_samples: int = field(default=0, init=False)
+    _numbers: Numbering = field(factory=Numbering, init=False)
+    _answers: Answers = field(factory=Answers, init=False)
+    _audio: SessionAudio = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._audio = SessionAudio(self.tracks)
 
     @property
     def audio_format(self) -> AudioFormat:
         """The PCM that this dialect carries; the session converts to it and from it."""
-        return self._encoder.format
+        return self._audio.encoder.format
 
     @property
     def is_ready(self) -> bool:
         """Whether the peer has announced its stream, so that it can be addressed; audio waits until then."""
-        return self._is_open
+        return self._numbers.id is not None
 
     @property
     def has_marks(self) -> bool:
@@ -154,7 +122,7 @@ class GenesysFrameSerializer:
     @property
     def awaits_close(self) -> bool:
         """Whether Genesys' own ``close`` is still to come."""
-        return self._has_disconnected and not self._was_closed
+        return self._answers.awaits_close
 
     def fresh(self) -> "GenesysFrameSerializer":
         """One with the same settings for another call."""
@@ -167,64 +135,47 @@ class GenesysFrameSerializer:
     # Out
 
     def numbered(self, message: Message) -> Message:
-        """Put the next number into a message that is written now; rule 4."""
-        if not isinstance(message, str) or not is_unnumbered(message):
-            return message
-        self._said += 1
-        return numbered(message, self._said, self._heard)
+        """Put the next number into a message that is written now."""
+        return self._numbers.numbered(message)
 
     def replies(self) -> Sequence[Message]:
         """What Genesys is owed since the last call."""
-        owed, self._owed = self._owed, ()
-        return owed
+        return self._answers.give()
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         """The messages for one frame, in order; none where this dialect has no message for it."""
+        session_id, answers = self._numbers.id, self._answers
         match frame:
             case AudioFrame():
-                return self._packet(frame)
+                return self._audio.packet(frame, is_open=session_id is not None)
             case InterruptionFrame():
                 barge_in: JSONValue = {"type": "barge_in", "data": {}}
-                return self._say("event", {"entities": [barge_in]}) if self._is_open else ()
+                return () if session_id is None else (unnumbered("event", session_id, {"entities": [barge_in]}),)
             case EndFrame(reason=reason):
-                if not self._is_open or self._has_disconnected:
+                if session_id is None or answers.has_disconnected:
                     return ()
-                self._has_disconnected = True
+                answers.has_disconnected = True
                 told: dict[str, JSONValue] = {"reason": "completed"}
-                return self._say("disconnect", told if reason is None else {**told, "info": reason})
+                return (unnumbered("disconnect", session_id, told if reason is None else {**told, "info": reason}),)
             case MessageFrame(message=message):
                 return self._custom(message)
             case _:
                 return ()
-
-    def _packet(self, frame: AudioFrame) -> Sequence[Message]:
-        wanted = self._encoder.format
-        if frame.sample_rate != wanted.sample_rate or frame.num_channels != 1:
-            raise LocalProtocolError(
-                f"the line carries {wanted}, not {frame.format}: convert the audio before encoding it"
-            )
-        if not frame.audio:
-            return ()
-        if not self._is_open:
-            raise not_started("audio")
-        return (self._encoder.encode(frame.audio),)
 
     def _custom(self, message: JSONValue) -> Sequence[Message]:
         if isinstance(message, dict) and message.get("label") == "rtvi-ai":
             return ()
         match message:
             case {"type": str(kind), **rest} if kind in SERVER_TYPES:
-                if not self._is_open:
+                session_id = self._numbers.id
+                if session_id is None:
                     raise not_started(kind)
-                self._has_disconnected |= kind == "disconnect"
+                self._answers.has_disconnected |= kind == "disconnect"
                 parameters = rest.get("parameters")
-                return self._say(kind, parameters if isinstance(parameters, dict) else {})
+                return (unnumbered(kind, session_id, parameters if isinstance(parameters, dict) else {}),)
         raise LocalProtocolError(
             f"a MessageFrame to Genesys must be an object with a type of {', '.join(SERVER_TYPES)}, and its parameters"
         )
-
-    def _say(self, kind: str, parameters: dict[str, JSONValue]) -> tuple[Message, ...]:
-        return (unnumbered(kind, self._id or "", parameters),)
 
     # In
 
@@ -234,69 +185,45 @@ class GenesysFrameSerializer:
         What cannot be read raises ``RemoteProtocolError``; what is not known gives none.
         """
         if isinstance(message, bytes):
-            return self._audio(message)
+            return self._audio.heard(message)
         if len(message) > MAX_TEXT_BYTES:
             raise RemoteProtocolError(f"a text message has at most {MAX_TEXT_BYTES} bytes", path=WHOLE)
-        with self._unread_if_refused():
+        with self._numbers.unread_if_refused():
             document = loads(message)
             if not isinstance(document, dict):
                 raise mismatch("an object", document, path=WHOLE)
             incoming = INCOMING.structure(document)
-        seq = self._checked_number(document, is_open=isinstance(incoming, Open))
-        with self._unread_if_refused():
+        self._check_number(document, is_open=isinstance(incoming, Open))
+        with self._numbers.unread_if_refused():
             frames = self._frames(incoming, document) if incoming is not None else ()
-        self._heard, self._unread = seq, 0
+        self._numbers.took(document)
         return frames
 
-    @contextmanager
-    def _unread_if_refused(self) -> Iterator[None]:
-        """What cannot be read had a number all the same."""
-        try:
-            yield
-        except RemoteProtocolError:
-            self._unread += self._is_open
-            raise
-
-    def _checked_number(self, document: dict[str, JSONValue], *, is_open: bool) -> int:
-        """The message's number, or an error for what breaks the protocol's own rules; rule 6."""
-        if document.get("version") != VERSION:
-            raise RemoteProtocolError(f"version {VERSION} is wanted", path="version")
-        identity = document.get("id")
-        if not isinstance(identity, str) or not 0 < len(identity) <= _MAX_ID_CHARS:
-            raise RemoteProtocolError(f"an id of 1 to {_MAX_ID_CHARS} characters is wanted", path="id")
-        if self._id is None and not is_open:
-            raise RemoteProtocolError("an open message is wanted first", path="type")
-        if self._id is not None and (is_open or identity != self._id):
-            raise self._broken("the session is open already" if is_open else "another session's id", "id")
-        seq = document.get("seq")
-        # Those that could not be read since the last good one had numbers too.
-        if type(seq) is not int or not self._heard < seq <= self._heard + 1 + self._unread:
-            raise self._broken(f"message {self._heard + 1} is wanted", "seq")
-        seen = document.get("serverseq")
-        if type(seen) is not int or not 0 <= seen <= self._said:
-            raise self._broken(f"of this side's messages {self._said} were sent, no more", "serverseq")
-        return seq
-
-    def _broken(self, reason: str, path: str) -> RemoteProtocolError:
-        if self._is_open and not self._has_disconnected:
-            self._has_disconnected = True
-            self._owed += self._say("disconnect", {"reason": "error", "info": f"{path}: {reason}"})
-        return RemoteProtocolError(reason, path=path)
+    def _check_number(self, document: dict[str, JSONValue], *, is_open: bool) -> None:
+        """RemoteProtocolError for what breaks the protocol's own rules; rule 5."""
+        self._numbers.check_place(document, is_open=is_open)
+        broken = self._numbers.broken_by(document, is_open=is_open)
+        if broken is None:
+            return
+        reason, path = broken
+        if self._numbers.id is not None:
+            self._answers.disconnect(self._numbers.id, f"{path}: {reason}")
+        raise RemoteProtocolError(reason, path=path)
 
     def _frames(self, incoming: Incoming, document: dict[str, JSONValue]) -> Sequence[Frame]:
+        if isinstance(incoming, Open):
+            return self._opened(incoming.parameters, document)
+        session_id, answers = self._numbers.id or "", self._answers
         told = (MessageFrame(message=document),)
         match incoming:
-            case Open():
-                return self._opened(incoming, document)
             case Close(parameters=parameters):
-                self._owed += self._say("closed", {})
-                self._has_disconnected = self._was_closed = True
+                answers.close(session_id)
                 return (EndFrame(reason=parameters.reason),)
             case Ping():
-                self._owed += self._say("pong", {})
+                answers.owe("pong", session_id, {})
                 return ()
             case Update():
-                self._owed += self._say("updated", {})
+                answers.owe("updated", session_id, {})
                 return told
             case GenesysDtmf(parameters=key):
                 return (key_pressed(key.digit, path="parameters.digit"),)
@@ -304,7 +231,7 @@ class GenesysFrameSerializer:
                 seconds = seconds_in(parameters.discarded)
                 if seconds is None:
                     raise RemoteProtocolError("a duration like PT1.5S is wanted", path="parameters.discarded")
-                self._position_samples += round(seconds * RATE)
+                self._audio.discard(seconds)
                 return told
             case Paused():
                 self.is_paused = True
@@ -315,85 +242,21 @@ class GenesysFrameSerializer:
             case Told():
                 return told
 
-    def _opened(self, message: Open, document: dict[str, JSONValue]) -> Sequence[Frame]:
-        told = message.parameters
-        is_probe = _is_nobody(told.conversation_id) or (
-            told.participant is not None and _is_nobody(told.participant.id)
-        )
-        offer = self._chosen(told.media)
+    def _opened(self, told: OpenParameters, document: dict[str, JSONValue]) -> Sequence[Frame]:
         identity = document["id"]
         assert isinstance(identity, str)
-        if offer is None and (told.media or not is_probe):
-            formats = ", ".join(f"{each.format[:20]!a} at {each.rate}" for each in told.media[:5]) or "nothing"
-            reason = f"{formats} is offered, and {' or '.join(self.encodings)} at {RATE} can be taken"
-            if not self._has_disconnected:
-                self._has_disconnected = True
-                self._owed = (unnumbered("disconnect", identity, {"reason": "error", "info": reason}),)
+        offer, there_is_no_call = chosen(told.media, encodings=self.encodings, tracks=self.tracks), is_probe(told)
+        if offer is None and (told.media or not there_is_no_call):
+            reason = why_none(told.media, self.encodings)
+            self._answers.disconnect(identity, reason)
             raise StartRefused(reason, path="parameters.media")
-        self._id, self._is_open = identity, True
+        self._numbers.id = identity
         media: list[JSONValue] = []
         if offer is not None:
-            self._decoder, self._encoder = make_decoder(offer.format, RATE), make_encoder(offer.format, RATE)
-            self._channels = offer.channels
+            self._audio.use(offer)
             media = [{"type": "audio", "format": offer.format, "channels": list(offer.channels), "rate": RATE}]
-        self._owed = self._say("opened", {"startPaused": False, "media": media})
-        if is_probe:
+        self._answers.owe("opened", identity, {"startPaused": False, "media": media})
+        if there_is_no_call:
             return ()
-        participant = told.participant
-        parameters = {
-            "organizationId": told.organization_id,
-            "conversationId": told.conversation_id,
-            "language": told.language,
-            "customConfig": told.custom_config,
-            "inputVariables": told.input_variables,
-            "aniName": None if participant is None else participant.ani_name,
-        }
-        self.start = StartFrame(
-            stream_id=identity,
-            call_id=told.conversation_id,
-            account_id=told.organization_id,
-            from_number=None if participant is None else participant.ani,
-            to_number=None if participant is None else participant.dnis,
-            audio_in_sample_rate=RATE,
-            audio_out_sample_rate=RATE,
-            parameters={name: value for name, value in parameters.items() if value is not None},
-        )
+        self.start = start_of(told, identity)
         return (self.start,)
-
-    def _chosen(self, offers: tuple[Offer, ...]) -> Offer | None:
-        """Rule 1."""
-        known = [
-            offer
-            for offer in offers
-            if offer.format in self.encodings
-            and offer.rate == RATE
-            and offer.type == "audio"
-            and offer.channels in ((EXTERNAL,), (AGENT,), (EXTERNAL, AGENT))
-        ]
-        wanted = tuple(channel for channel, track in ((EXTERNAL, CALLER), (AGENT, AGENT)) if track in self.tracks)
-        exact = [offer for offer in known if offer.channels == wanted]
-        enough = [offer for offer in known if set(wanted) <= set(offer.channels)]
-        return next(iter([*exact, *enough, *known]), None)
-
-    def _audio(self, data: bytes) -> Sequence[Frame]:
-        decoder, channels = self._decoder, self._channels
-        if decoder is None:
-            raise RemoteProtocolError("audio before an open message was answered", path=WHOLE)
-        width = (2 if decoder.encoding == L16 else 1) * len(channels)
-        if len(data) % width:
-            raise RemoteProtocolError(
-                f"{len(data)} bytes are not whole samples of {len(channels)} channels", path=WHOLE
-            )
-        if not data:
-            return ()
-        pts = self._position_samples * _NS // RATE
-        self._position_samples += len(data) // width
-        sides = [data]
-        if len(channels) == 2:
-            codes = np.frombuffer(data, "<i2" if decoder.encoding == L16 else np.uint8).reshape(-1, 2)
-            sides = [codes[:, 0].tobytes(), codes[:, 1].tobytes()]
-        return tuple(
-            checked_audio_frame(decoder.decode(side), RATE, 1, pts, None if name == EXTERNAL else AGENT)
-            for name, side in zip(channels, sides, strict=True)
-            if (CALLER if name == EXTERNAL else AGENT) in self.tracks
-        )
