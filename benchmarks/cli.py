@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmarks list | plan | run | compare | report | profile``."""
+"""The command line: ``python -m benchmarks list | plan | run | compare | report | profile | engines``."""
 
 import argparse
 import signal
@@ -15,10 +15,13 @@ from rich.console import Console
 from . import catalogue, scenarios
 from .bench import Bench, Progress
 from .compare import comparison_table
+from .engines import PEERS as ENGINES
+from .engines import Profiles, engine_tables, take_profiles, trees_of, write_profiles
 from .machine import contention, machine_facts
 from .profile import NoProfiler, profile_tables, run_profile, run_steps
 from .report import figures_block, write_figures, write_report
 from .results import Results, Wrong, load, save
+from .syscalls import NoCounter
 from .tables import Table, all_tables, does, noise_table, trouble_tables
 from .targets import promise_table
 from .terminal import Terminal, clock, show
@@ -177,6 +180,22 @@ def do_profile(console: Console, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def do_engines(console: Console, arguments: argparse.Namespace) -> int:
+    trees = trees_of(arguments.before)
+    words = ["python -m benchmarks engines", *arguments.peers]
+    words += ["--before TREE"] if arguments.before else []
+    words += [f"--sessions {arguments.sessions} --seconds {arguments.seconds:g} --rounds {arguments.rounds}"]
+    profiles = Profiles(command=" ".join(words), sessions=arguments.sessions, machine=machine_facts())
+    peers = catalogue.chosen(arguments.peers or [*ENGINES], quick=False)
+    with Terminal(console) as progress:
+        take_profiles(profiles, peers, trees, progress, seconds=arguments.seconds, rounds=arguments.rounds)
+    for table in engine_tables(profiles):
+        show(console, table)
+    for path in write_profiles(profiles, arguments.out) if arguments.out else ():
+        console.print(_short(path))
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -205,6 +224,13 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument("--seconds", type=float, default=8.0)
     profile.add_argument("--arrivals", choices=("random", "together"), default="random")
     profile.add_argument("--top", type=int, default=40)
+    engines = commands.add_parser("engines", help="steps, system calls and microseconds by room, of each engine")
+    engines.add_argument("peers", nargs="*", metavar="PEER", help=f"default: {' '.join(ENGINES)}")
+    engines.add_argument("--before", type=Path, metavar="TREE", help="an earlier checkout to set beside this one")
+    engines.add_argument("--sessions", type=int, default=50)
+    engines.add_argument("--seconds", type=float, default=4.0, help="of each look")
+    engines.add_argument("--rounds", type=int, default=3, help="of the undisturbed CPU")
+    engines.add_argument("--out", type=Path, metavar="FILE", help="JSON, and Markdown beside it")
     return parser
 
 
@@ -224,9 +250,11 @@ def main(arguments: list[str] | None = None) -> int:
                 return do_compare(console, parsed)
             case "report":
                 return do_report(console, parsed)
+            case "engines":
+                return do_engines(console, parsed)
             case _:
                 return do_profile(console, parsed)
-    except (ValueError, NoProfiler) as exc:
+    except (ValueError, NoProfiler, NoCounter) as exc:
         console.print(str(exc), style="bold red", markup=False)
         return BROKEN
     except KeyboardInterrupt:

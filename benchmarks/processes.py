@@ -98,9 +98,9 @@ def _tail(errors: IO[str]) -> str:
 
 @contextmanager
 def _process(
-    interpreter: str, module: str, *arguments: str, **variables: str
+    interpreter: str, module: str, *arguments: str, tree: Path = ROOT, **variables: str
 ) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | variables
+    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONUNBUFFERED": "1"} | variables
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
             [interpreter, "-m", module, *arguments],
@@ -108,7 +108,7 @@ def _process(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            cwd=ROOT,
+            cwd=tree,
             env=environment,
         )
         try:
@@ -136,14 +136,17 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 @contextmanager
-def serving(peer: Peer, interpreter: str, *, clients: int = 1, watched: str = "") -> Iterator[Server]:
+def serving(
+    peer: Peer, interpreter: str, *, clients: int = 1, watched: str = "", tree: Path = ROOT
+) -> Iterator[Server]:
     """Run a peer's server program. ``clients`` matters to one whose transport serves a single client.
 
-    ``watched``: a program on trio counts the "steps" of its tasks, or says which was the "longest".
+    ``watched``: a program on trio counts the "steps" of its tasks, or says which was the "longest". ``tree``: the
+    repository whose files it runs from, which may be an earlier one.
     """
     variables = {"TT_BENCH_STEPS": watched} if watched else {}
     program = f"benchmarks.peers.{peer.program}"
-    with _process(interpreter, program, str(clients), *peer.arguments, **variables) as (process, errors):
+    with _process(interpreter, program, str(clients), *peer.arguments, tree=tree, **variables) as (process, errors):
         assert process.stdout is not None
         lines = Lines(process.stdout)
         line = lines.read(START_S)
@@ -151,7 +154,7 @@ def serving(peer: Peer, interpreter: str, *, clients: int = 1, watched: str = ""
             process.poll()
             raise DidNotStart(_tail(errors))
         ready: dict[str, Any] = json.loads(line)
-        target = Target(ports=ready["ports"], pid=ready["pid"], workers=ready["workers"], **ready["facts"])
+        target = Target(ports=ready["ports"], pid=ready["pid"], workers=ready.get("workers", ()), **ready["facts"])
         yield Server(peer, target, ready["python"], ready["versions"], process, errors, lines)
 
 

@@ -90,24 +90,29 @@ def _py_spy() -> str:
     return found
 
 
+def take_samples(pid: int, seconds: float) -> str:
+    """Folded stacks of a process, with paths that begin at the repository or the interpreter where they lie there."""
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "stacks"
+        command = [_py_spy(), "record", "--pid", str(pid), "--output", str(raw), "--format", "raw"]
+        command += ["--rate", "250", "--duration", str(round(seconds)), "--function", "--full-filenames"]
+        spy = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+        if not raw.exists():
+            raise NoProfiler(f"py-spy wrote nothing: {spy.stderr.strip()[-300:]}")
+        return raw.read_text().replace(str(ROOT) + "/", "").replace(sys.prefix + "/", "")
+
+
 def run_profile(bench: Bench, peer: Peer, *, sessions: int, seconds: float, arrivals: str) -> tuple[Profile, float]:
     """The profile of a server under load, and its CPU for each frame in microseconds (py-spy's own cost included)."""
-    with bench.server("profile", peer, clients=sessions) as server, tempfile.TemporaryDirectory() as folder:
+    with bench.server("profile", peer, clients=sessions) as server:
         if server is None:
             raise NoProfiler(f"{peer.name} cannot be run here")
-        raw = Path(folder) / "stacks"
-        command = [_py_spy(), "record", "--pid", str(server.target.pid), "--output", str(raw), "--format", "raw"]
-        command += ["--rate", "250", "--duration", str(round(seconds)), "--function", "--full-filenames"]
         job = EchoJob(target=server.target, sessions=sessions, warm_s=1.0, window_s=seconds + 3, arrivals=arrivals)
         with ThreadPoolExecutor(1) as pool:
             load = pool.submit(apply_load, job, within_s=seconds + 60)
             time.sleep(UNDER_WAY_S)
-            spy = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+            text = take_samples(server.target.pid, seconds)
             outcome = load.result()
-        words = spy.stderr
-        if not raw.exists():
-            raise NoProfiler(f"py-spy wrote nothing: {words.strip()[-300:]}")
-        text = raw.read_text().replace(str(ROOT) + "/", "").replace(sys.prefix + "/", "")
         numbers = outcome.numbers
         return read_folded(text), numbers["server_cpu_s"] / max(1.0, numbers["received"]) * 1e6
 
@@ -126,6 +131,11 @@ def run_steps(peer: Peer, *, sessions: int, seconds: float, arrivals: str) -> Ta
         after, took_s = server.ask(), time.monotonic() - began
         numbers = load.result().numbers
     return steps_table(before, after, numbers["received"] / numbers["window_s"] * took_s)
+
+
+def steps_by_task(before: dict[str, list[int]], after: dict[str, list[int]]) -> Counter[str]:
+    """How many steps each task took between two counts; tasks of one name are one."""
+    return Counter({name: count - before.get(name, [0, 0])[0] for name, (count, _) in after.items()})
 
 
 def steps_table(before: dict[str, list[int]], after: dict[str, list[int]], frames: float) -> Table:
