@@ -149,8 +149,8 @@ class OwnedStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self._put_back:
+            await trio.lowlevel.checkpoint()  # before they are taken: cancelled here, none is lost
             data, self._put_back = self._put_back, b""
-            await trio.lowlevel.checkpoint()
             return data
         try:
             if self._descriptor is None:
