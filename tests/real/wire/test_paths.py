@@ -5,6 +5,7 @@ What other tests show of a path stands in ``SHOWN``; what they leave is shown he
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,16 +13,63 @@ import trio
 
 from tests.real.wire.paths import PATHS
 from tests.session.sweep import CancelAtStep
-from trio_transports import ConnectionClosed
+from trio_transports import AudioFrame, ConnectionClosed, Disconnected, TextFrame, TransportParams
+from trio_transports.serializers import FrameSerializer, JSONFrameSerializer
+from trio_transports.serializers.packed import PackedFrameSerializer
+from trio_transports.serializers.protobuf import ProtobufFrameSerializer
+from trio_transports.session.broadcast import Broadcast
+from trio_transports.session.events import Event
+from trio_transports.session.run import open_session
 from trio_transports.testing import check_wire
 from trio_transports.wire import Wire
-from trio_transports.wire.protocol import Batches, HandsOver, SendsNow
+from trio_transports.wire.protocol import Batches, HandsOver
 
 LIMIT: Final = 1 << 20
 SHORT: Final = "short"
 LONG: Final = bytes(range(256)) * 400
 """Of many reads, and more than the sockets hold."""
 GOODBYE: Final = (4321, "bye")
+
+LIMIT_S: Final = 60.0
+
+SHORT_WAY: Final = "tests/real/wire/test_short_way.py"
+WAKES: Final = "tests/real/wire/test_wakes.py"
+ASGI: Final = "tests/real/asgi/test_asgi_short_way.py"
+SHOWN: Final[dict[str, dict[str, str]]] = {
+    "the contract of wires": {
+        "memory": "tests/wire/test_contract.py::test_the_memory_wire",
+        "memory, sends now": "tests/wire/test_contract.py::test_the_memory_wire_that_sends_now",
+        "default": "tests/real/wire/test_engines.py::test_plain",
+        "default, short way": f"{WAKES}::test_the_contract_of_wires",
+        "default, held back": f"{WAKES}::test_the_contract_of_wires",
+        "direct": "tests/real/wire/test_engines.py::test_plain",
+        "direct, shared wakes": f"{WAKES}::test_the_contract_of_wires",
+        "direct, held back": f"{WAKES}::test_the_contract_of_wires_that_hand_over",
+        "asgi, shared wakes": "tests/real/asgi/test_asgi_contract.py::test_the_wire_keeps_the_contract",
+    },
+    "order where a message changes its way": {
+        "default, short way": f"{SHORT_WAY}::test_it_ends_as_on_the_engines_own_way",
+        "asgi, short way": f"{ASGI}::test_an_app_may_go_on_with_its_own_receive",
+        "asgi, shared wakes": f"{ASGI}::test_what_is_no_message_is_worked_on_in_its_place",
+    },
+    "a write that is begun is bounded": {
+        "asgi, shared wakes": f"{ASGI}::test_a_peer_that_never_reads_what_was_begun_is_cut_off",
+    },
+    "who is not read from is not watched": {
+        "direct, held back": f"{WAKES}::test_who_is_not_read_is_not_watched",
+    },
+    "a session keeps time": {
+        "memory": "tests/session/test_shared_alarms.py::test_many_share_a_wake_and_each_keeps_its_time",
+        "default, short way": "tests/real/session/test_pacing.py::test_sixty_sessions_keep_time",
+        "direct, shared wakes": "tests/real/session/test_pacing.py::test_sixty_sessions_keep_time",
+        "asgi, shared wakes": "tests/real/session/test_pacing.py::test_sixty_sessions_keep_time",
+    },
+    "a session is cancelled at each step": {
+        "memory": "tests/session/test_cancellation_sweep.py::test_cancelled_at_every_step",
+        "memory, sends now": "tests/session/test_cancellation_sweep.py::test_cancelled_at_every_step",
+    },
+}
+"""By promise and path. Each of the tests below is of every path."""
 
 
 @contextmanager
@@ -91,7 +139,7 @@ async def sweep_receiving(near: Wire, far: Wire, verb: str, message: str | bytes
 @pytest.mark.parametrize("path", PATHS)
 async def test_receiving_is_cancelled_at_each_step(path: str, receiver: str) -> None:
     """By each verb, of a short message and of one of many reads: nothing is lost, and nothing comes twice."""
-    with trio.fail_after(20):
+    with trio.fail_after(LIMIT_S):
         async with PATHS[path].pair(max_message_bytes=LIMIT) as wires:
             near, far = wires if receiver == "server" else wires[::-1]
             for verb in verbs(far):
@@ -99,6 +147,16 @@ async def test_receiving_is_cancelled_at_each_step(path: str, receiver: str) -> 
                     assert await sweep_receiving(near, far, verb, message) > 1
             await near.send("and on it goes")
             assert await far.receive() == "and on it goes"
+
+
+async def sends(wire: Wire, message: str) -> bool:
+    """Whether it still does; broken off by this side if not."""
+    try:
+        await wire.send(message)
+    except ConnectionClosed as closed:
+        assert (closed.code, closed.initiator) == (1006, "local"), repr(closed)  # noqa: PT017 - either may be
+        return False
+    return True
 
 
 async def sent_and_cancelled(near: Wire, far: Wire, message: str | bytes, step: int) -> bool:
@@ -114,17 +172,12 @@ async def sent_and_cancelled(near: Wire, far: Wire, message: str | bytes, step: 
 
         with cancelled_at(step) as scope:
             await near.send(message)
-        try:
-            await near.send("behind")
-        except ConnectionClosed as closed:
-            assert scope.cancelled_caught, f"sent, and yet closed: {closed!r}"
-            assert closed.code == 1006, repr(closed)
-            expected = [["before"]]
-        else:  # it was over, or not begun
-            near.abort()
-            expected = [["before", "behind"], ["before"]] if scope.cancelled_caught else [["before", message, "behind"]]
-    assert [*map(len, got)] in [[*map(len, each)] for each in expected] and got in expected, f"at step {step}"
-    assert [(end.code, end.initiator) for end in ends] == [(1006, "error")]
+        if is_open := await sends(near, "behind"):  # it was over, or not begun
+            await near.aclose()
+    assert is_open or scope.cancelled_caught, "sent, and yet closed"
+    whole = [] if scope.cancelled_caught else [message]
+    assert got == ["before", *whole, *["behind"] * is_open], f"at step {step}"
+    assert [(end.code, end.initiator) for end in ends] == [(1000, "remote") if is_open else (1006, "error")]
     return scope.cancelled_caught
 
 
@@ -132,7 +185,7 @@ async def sent_and_cancelled(near: Wire, far: Wire, message: str | bytes, step: 
 @pytest.mark.parametrize("path", PATHS)
 async def test_sending_is_cancelled_at_each_step(path: str, sender: str) -> None:
     """Either all of the message arrives, or nothing of it and the connection is broken; nothing follows a half."""
-    with trio.fail_after(20):
+    with trio.fail_after(LIMIT_S):
         async with PATHS[path].pairs(LIMIT) as make:
             for message in (SHORT, LONG):
                 for step in steps():
@@ -183,7 +236,7 @@ async def closed_and_cancelled(near: Wire, far: Wire, step: int, *, reads: bool)
 @pytest.mark.parametrize("path", PATHS)
 async def test_closing_is_cancelled_at_each_step(path: str, closer: str) -> None:
     """What was said before arrives, each side is told one end and the same each time, and nobody waits for ever."""
-    with trio.fail_after(20):
+    with trio.fail_after(LIMIT_S):
         async with PATHS[path].pairs(LIMIT) as make:
             for reads in (False, True):
                 for step in steps():
@@ -193,10 +246,67 @@ async def test_closing_is_cancelled_at_each_step(path: str, closer: str) -> None
                             break
 
 
-CONTRACT_ELSEWHERE: Final = frozenset()
-
-
-@pytest.mark.parametrize("path", [name for name in PATHS if name not in CONTRACT_ELSEWHERE])
+@pytest.mark.parametrize("path", [name for name in PATHS if name not in SHOWN["the contract of wires"]])
 async def test_the_contract(path: str) -> None:
-    """Both ends of a pair keep the contract of wires."""
+    """Both ends of a pair keep the contract of wires: order, one end told with its author, and every bound."""
     await check_wire(PATHS[path].pair)
+
+
+FRAMES: Final = tuple(
+    frame
+    for number in range(20)
+    for frame in (
+        AudioFrame(audio=bytes([number, 255 - number]) * 320, sample_rate=16000),
+        TextFrame(text=f"{number} ä"),
+    )
+)
+DIALECTS: Final[dict[str, Callable[[], FrameSerializer]]] = {
+    "json": JSONFrameSerializer,
+    "protobuf": ProtobufFrameSerializer,
+    "packed": PackedFrameSerializer,
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_call_in_each_dialect(path: str, dialect: str) -> None:
+    """Whether a session is handed its messages or waits for them: each of the frames, in order, and then the end."""
+    serializer = DIALECTS[dialect]()
+    params = TransportParams(audio_in_enabled=True, audio_in_sample_rate=16000, serializer=serializer)
+    events: Broadcast[Event] = Broadcast()
+    told = events.subscribe()
+    heard: list[AudioFrame | TextFrame] = []
+
+    async def talk(client: Wire) -> None:
+        for number, frame in enumerate(FRAMES):
+            for message in serializer.encode(frame):
+                await client.send(message)
+            if number % 8 == 0:
+                await trio.sleep(0.001)
+        await client.aclose(*GOODBYE)
+
+    with trio.fail_after(LIMIT_S), events.activity():
+        async with (
+            PATHS[path].pair(max_message_bytes=LIMIT) as (client, server),
+            open_session(server, params, events=events) as session,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(talk, client)
+            async for frame in session.input:
+                if isinstance(frame, AudioFrame | TextFrame):
+                    heard.append(frame)
+    expected = b"".join(frame.audio for frame in FRAMES if isinstance(frame, AudioFrame))
+    assert b"".join(frame.audio for frame in heard if isinstance(frame, AudioFrame)) == expected
+    assert [frame.text if isinstance(frame, TextFrame) else "" for frame in heard] == [
+        frame.text if isinstance(frame, TextFrame) else "" for frame in FRAMES
+    ]
+    ends = [event async for event in told if isinstance(event, Disconnected)]
+    assert [(end.code, end.initiator) for end in ends] == [(GOODBYE[0], "remote")]
+
+
+@pytest.mark.parametrize(("path", "test"), [(path, test) for each in SHOWN.values() for path, test in each.items()])
+def test_what_is_shown_elsewhere_is(path: str, test: str) -> None:
+    """The tests that the table names are there."""
+    file, _, name = test.partition("::")
+    assert path in PATHS
+    assert f"def {name}(" in (Path(__file__).parents[3] / file).read_text(encoding="utf-8")
