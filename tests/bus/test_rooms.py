@@ -21,7 +21,7 @@ ROOMS = (
         "outbox",
     ),
     ("codec",),
-    ("bridging", "frame_worker"),
+    ("bridging", "bridged_call", "calls", "frame_worker"),
     ("proxy",),
     ("redis",),
 )
