@@ -85,6 +85,15 @@ async def serve_alone(
             )
             await _serve(serve, partial(on_ready, bot))
             nursery.cancel_scope.cancel()
+    end(options)  # nothing else goes on in this process
+
+
+def end(options: ServeOptions) -> None:
+    """What a process does after its last call."""
+    if options.traces:
+        from .traces import send_last_spans
+
+        send_last_spans()
 
 
 async def serve_as_worker(
@@ -178,6 +187,7 @@ def main() -> None:
 
     freeze_imports()
     trio.run(work)
+    end(options)
 
 
 if __name__ == "__main__":
