@@ -174,6 +174,11 @@ class Link:
             raise trio.EndOfChannel
         raise trio.ClosedResourceError("this stage has closed its input")
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether its reader waits, and nothing is on its way to it."""
+        return bool(self._readers) and not self.frames and self.interruption is None and not self.is_ended
+
     async def let_read(self) -> None:
         """Give a reader that keeps up the time to take what is queued: it is no part of what is interrupted."""
         idle = 0

@@ -9,7 +9,7 @@ A stage is one of two things:
 Rules
 1. ``run`` opens the one nursery: a task that reads the input, one for each async stage (and for each run of functions
    between two of them), and one that writes the output. Neither the input nor the output is closed: they are the
-   caller's.
+   caller's. Where all stages are functions, what is between a session's two ends passes without them (``at_once``).
 2. A link between stages holds ``max_queued_frames``; past that the sender waits.
 3. The input is live: it is always read, or an interruption in it could not be seen. When the first stage falls more
    than ``audio_max_queue_secs`` of audio behind, the oldest audio is dropped, and a warning names the pipeline. Frames
@@ -48,6 +48,7 @@ import trio
 
 from .._moved import moved
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, UserStartedSpeakingFrame
+from .at_once import AtOnce
 from .link import Link, Links, StageGone, StageInput, StageOutput
 from .stage import AsyncStage, FrameFunction, Stage, check_stage, is_async, name_of, through
 from .turns import CountsDropped, outlives_interruption
@@ -132,7 +133,10 @@ class Pipeline:
         failure: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read, input, first, links, name=f"{self!r} input")
+                at_once = None if segments else AtOnce.between(input, output, first, chain[0])
+                if at_once is not None and self._audio_max_queue_secs is not None:
+                    at_once.limit_s = self._audio_max_queue_secs
+                nursery.start_soon(self._read, input, at_once, first, links, name=f"{self!r} input")
                 for index, segment in enumerate(segments):
                     stage = partial(_run_functions, segment) if isinstance(segment, list) else segment
                     name = "functions" if isinstance(segment, list) else name_of(segment)
@@ -153,15 +157,27 @@ class Pipeline:
             )
 
     async def _read(
-        self, source: trio.abc.ReceiveChannel[Frame], functions: Sequence[FrameFunction], links: Links
+        self,
+        source: trio.abc.ReceiveChannel[Frame],
+        at_once: AtOnce | None,
+        functions: Sequence[FrameFunction],
+        links: Links,
     ) -> None:
         link = links.all[0]
         limit_s = self._audio_max_queue_secs
         has_warned = False
         with links.source:
             try:
-                async for frame in source:
-                    if self._allow_interruptions and isinstance(frame, UserStartedSpeakingFrame):
+                while True:
+                    try:
+                        frame = await source.receive() if at_once is None else await at_once.receive()
+                    except trio.EndOfChannel:
+                        if at_once is not None and at_once.has_failed:
+                            raise  # a function's own
+                        break
+                    if frame is None:
+                        frames = () if at_once is None else at_once.take_rest()
+                    elif self._allow_interruptions and isinstance(frame, UserStartedSpeakingFrame):
                         frames = (*through(functions, InterruptionFrame()), *through(functions, frame))
                     else:
                         frames = through(functions, frame)

@@ -26,9 +26,9 @@ class Delivery:
         for tap in tuple(self.taps):
             tap.received(frame, now_s)
 
-    def put(self, frame: Frame) -> None:
+    def put(self, frame: Frame, *, of_peer: bool = False) -> None:
         """Give a frame that is no audio to the handler."""
-        refused = self._unread.put(frame)
+        refused = self._unread.put(frame, of_peer=of_peer)
         if refused:
             self._close(1008, refused)
 

@@ -29,6 +29,7 @@ from .ears import Ears
 from .in_order import Due, InOrder
 from .malformed import Malformed
 from .peer_words import PeerWords
+from .standby import Standby
 from .statistics import Counters
 
 
@@ -41,6 +42,7 @@ class Inbound:
     _counters: Counters
     _malformed: Malformed
     _delivery: Delivery
+    _standby: Standby
     ears: Ears
     words: PeerWords
     in_order: InOrder | None
@@ -58,6 +60,7 @@ class Inbound:
         except Exception as exc:  # the boundary to a serializer of anybody's: what it cannot decode is malformed
             malformed.found(exc, malformed.is_text)
             return None
+        self._standby.message_begins()
         coded = () if in_order is None else in_order.coded()
         if not frames and not coded:
             self._counters.ignored_messages += 1
@@ -71,6 +74,7 @@ class Inbound:
 
     def release(self) -> Awaitable[None] | None:
         """Put into the inbox what is due of the audio that waits for its time, as ``take`` does."""
+        self._standby.message_begins()
         return None if self.in_order is None else self._take_due(self.in_order.ready())
 
     def release_all(self) -> Awaitable[None] | None:

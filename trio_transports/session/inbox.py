@@ -7,6 +7,7 @@ from attrs import define
 
 from .._moved import moved
 from ..frames import Frame
+from .standby import Deal
 from .unread import Unread
 
 
@@ -37,6 +38,15 @@ class Inbox(trio.abc.ReceiveChannel[Frame]):
         ``EndOfChannel`` when the peer is gone and everything that it sent was read.
         """
         return await self._unread.take()
+
+    async def _receive_or(self, deal: Deal) -> Frame | None:
+        """Receive, and have ``deal`` deal with what it can where it is taken from the wire; None: it did a part."""
+        return await self._unread.take_or(deal)
+
+    @property
+    def _stands_by(self) -> bool:
+        """Whether somebody waits in ``_receive_or``, and was not cancelled."""
+        return self._unread.standby.is_waiting
 
     async def aclose(self) -> None:
         """Stop reading: what is queued is dropped, and so is what arrives from now on. The session goes on."""

@@ -204,25 +204,47 @@ class Outbound:
     async def queue_audio(self, frame: AudioFrame, check: Callable[[], None], *, tick: bool = True) -> Track | None:
         """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
         track = self.tracks.get(frame.destination) or self.track(frame.destination)
-        limit_s = self.params.audio_out_max_queue_secs
-        if not self._waiters.ready.is_set() or track.queue.queued_s >= limit_s:
+        if not self._has_room_for_audio(track):
+            limit_s = self.params.audio_out_max_queue_secs
             interruptions = self.counters.interruptions
             await self._wait_for_room(lambda: track.queue.queued_s < limit_s, check)
             if self.counters.interruptions != interruptions and frame.interruptible:
                 self.counters.audio_out_dropped_s += frame.duration_s
                 return None
+        self._put_audio(track, frame, tick=tick)
+        return track
+
+    def queue_audio_now(self, frame: AudioFrame) -> bool:
+        """``queue_audio`` where it waits for nothing; False: it would have to."""
+        track = self.track(frame.destination)
+        if not self._has_room_for_audio(track):
+            return False
+        self._put_audio(track, frame)
+        return True
+
+    def _has_room_for_audio(self, track: Track) -> bool:
+        return self._waiters.ready.is_set() and track.queue.queued_s < self.params.audio_out_max_queue_secs
+
+    def _put_audio(self, track: Track, frame: AudioFrame, *, tick: bool = True) -> None:
         place = track.queue.pushed
         is_new = track.intake.push(frame, trio.current_time())
         track.playback.audio(frame.utterance, place, track.queue.pushed)
         if is_new and tick:
             self.clock.tick()
-        return track
 
     async def queue_messages(self, frame: Frame, check: Callable[[], None]) -> None:
         """Queue a frame that is not audio in its place among the audio."""
-        ends_utterance = isinstance(frame, BotStoppedSpeakingFrame)
         track = self.track(frame.destination if isinstance(frame, BotStoppedSpeakingFrame) else None)
         await self._wait_for_room(partial(self._has_room_for_messages, track.queue), check)
+        self.put_messages(track, frame)
+
+    def has_room_now(self) -> bool:
+        """Whether ``queue_messages`` waits for nothing."""
+        return self._waiters.ready.is_set() and self._has_room_for_messages(self.tracks[None].queue)
+
+    def put_messages(self, track: Track, frame: Frame) -> None:
+        """Queue a frame that is not audio, where there is room."""
+        ends_utterance = isinstance(frame, BotStoppedSpeakingFrame)
         messages = self.encode(frame)
         if ends_utterance:
             track.playback.ended()

@@ -9,7 +9,7 @@ Rules
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import final
+from typing import Final, final
 
 import trio
 from attrs import define, field
@@ -35,6 +35,7 @@ from ..frames import (
     Played,
     SpriteFrame,
     TextFrame,
+    TranscriptionFrame,
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
     VolumeFrame,
@@ -43,6 +44,9 @@ from ..frames import (
 from .closing import Closing
 from .outbound import Outbound
 from .state import Life
+
+_CONTENT: Final = frozenset({TextFrame, MessageFrame, TranscriptionFrame})
+"""What is often sent, and has its place among the audio."""
 
 
 @final
@@ -169,6 +173,22 @@ class Output(trio.abc.SendChannel[Frame]):
     def _count_dropped(self, frame: Frame) -> None:
         """Count a frame that was dropped on its way here, as a pipeline does at an interruption."""
         self._outbound.counters.count_dropped(type(frame).__name__)
+
+    def _send_now(self, frame: Frame) -> bool:
+        """Send a frame where that waits for nothing; False: nothing was done. It raises what ``send`` does."""
+        outbound = self._outbound
+        if type(frame) is AudioFrame:
+            self._check_audio()
+            return outbound.pass_on(frame) or outbound.queue_audio_now(frame)
+        if type(frame) not in _CONTENT or getattr(frame, "urgent", False) or not getattr(frame, "aloud", True):
+            return False
+        self._check_open()
+        if not outbound.has_room_now():
+            return False
+        for tap in outbound.taps.each:
+            tap.sent(frame, trio.current_time())
+        outbound.put_messages(outbound.tracks[None], frame)
+        return True
 
     # Inside
 

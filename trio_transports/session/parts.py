@@ -106,7 +106,7 @@ def _inbound(
         peer_stopped=partial(_peer_stopped, life, outbound),
     )
     in_order = InOrder.wanted(params, serializer, ears, counters)
-    return Inbound(serializer, counters, malformed, delivery, ears, words, in_order)
+    return Inbound(serializer, counters, malformed, delivery, unread.standby, ears, words, in_order)
 
 
 def _peer_stopped(life: Life, outbound: Outbound) -> None:

@@ -61,7 +61,7 @@ class PeerWords:
                 self.hold_nothing()
             elif isinstance(frame, UserStoppedSpeakingFrame):
                 self._turn.user_stopped(trio.current_time())
-        delivery.put(frame)
+        delivery.put(frame, of_peer=True)
         if isinstance(frame, EndFrame):
             delivery.end()
 

@@ -52,6 +52,7 @@ class Receiving:
         serializer = self._parts.serializer
         if isinstance(serializer, Replies):
             self._replies = serializer.replies
+            self._parts.unread.standby.first = self._reply
         if isinstance(serializer, Pausable):
             self._pausable = serializer
 

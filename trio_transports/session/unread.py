@@ -14,6 +14,8 @@ Rules
    was read. Cancelling ``take`` loses nothing.
 7. It ends as well, with what is unread dropped, when the session is over because its body was left: a task that still
    reads finds an end like any other. Only who closes the input himself is told that he did (ClosedResourceError).
+8. A reader may stand by (``take_or``): what the peer sends while nothing waits here, and nobody else, is dealt with
+   where it is put (see ``session.standby``). What this side puts, and what would be dropped for its size, is queued.
 """
 
 from collections import deque
@@ -26,6 +28,7 @@ from trio.lowlevel import ParkingLot
 from ..frames import AudioFrame, Frame, ImageFrame, SpriteFrame
 from .pictures import images_of
 from .sizes import FRAME_BYTES, size_of
+from .standby import Deal, Standby
 from .statistics import Counters
 
 MAX_FRAMES: Final = 1024
@@ -57,10 +60,11 @@ class Unread:
     _is_shut: bool = field(default=False, init=False)
     """Whether nothing is taken any more."""
     _closed: bool = field(default=False, init=False)
+    standby: Standby = field(factory=Standby, init=False)
 
     def put_audio(self, frame: AudioFrame) -> None:
         """Queue audio; rule 2."""
-        if self._is_shut:
+        if self._is_shut or (self.standby.is_waiting and self._is_dealt_with(frame, len(frame.audio) + FRAME_BYTES)):
             return
         counted_s = _counted_s(frame)
         self._frames.append(frame)
@@ -70,11 +74,13 @@ class Unread:
             self._drop_oldest_audio()
         if self._unread_bytes > self._max_bytes:
             self._make_room(0)
-        if self._readers:
-            self._readers.unpark()
+        self._wake_one()
 
-    def put(self, frame: Frame) -> str:
-        """Queue a frame that is not audio; when it cannot be, say why: too much waits unread."""
+    def put(self, frame: Frame, *, of_peer: bool = False) -> str:
+        """Queue a frame that is not audio; when it cannot be, say why: too much waits unread.
+
+        One ``of_peer`` may be dealt with at once.
+        """
         if self._is_shut:
             return ""
         if len(self._other_sizes) >= MAX_FRAMES:
@@ -82,13 +88,14 @@ class Unread:
         size = size_of(frame)
         if size > self._max_bytes:
             return f"one message takes {size} bytes of memory: more than max_unread_bytes ({self._max_bytes})"
+        if of_peer and self.standby.is_waiting and self._is_dealt_with(frame, size):
+            return ""
         if self._unread_bytes + size > self._max_bytes and not self._make_room(size):
             return f"{self._max_bytes} bytes wait unread by the handler (max_unread_bytes)"
         self._frames.append(frame)
         self._other_sizes.append(size)
         self._unread_bytes += size
-        if self._readers:
-            self._readers.unpark()
+        self._wake_one()
         return ""
 
     def put_picture(self, frame: ImageFrame | SpriteFrame) -> None:
@@ -102,8 +109,7 @@ class Unread:
             self._frames.remove(oldest)
             self._pictures -= 1
             self._counters.pictures_in_dropped += len(images_of(oldest))
-        if self._readers:
-            self._readers.unpark()
+        self._wake_one()
 
     def put_notice(self, frame: Frame) -> None:
         """Queue what this side has to tell; a handler that reads nothing at all does not lose its session for that."""
@@ -112,7 +118,7 @@ class Unread:
     def end(self) -> None:
         """Say that nothing more comes; rule 6."""
         self._ended = True
-        self._readers.unpark_all()
+        self._wake_all()
 
     async def take(self) -> Frame:
         """Wait for the next frame; rules 6 and 7."""
@@ -139,6 +145,27 @@ class Unread:
         await trio.lowlevel.checkpoint()
         raise trio.ClosedResourceError("session.input was closed by this side")
 
+    async def take_or(self, deal: Deal) -> Frame | None:
+        """Wait as ``take`` does, and have ``deal`` deal with what it can meanwhile; None: it did a part. Rule 8."""
+        if not (self._frames or self._ended or self._closed or self.standby.is_waiting):
+            await trio.lowlevel.checkpoint_if_cancelled()
+            if not await self.standby.wait(deal):
+                return None
+        return await self.take()
+
+    def _is_dealt_with(self, frame: Frame, size: int) -> bool:
+        return not self._readers and size <= self._max_bytes and self.standby.takes(frame)
+
+    def _wake_one(self) -> None:
+        if self._readers:
+            self._readers.unpark()
+        else:
+            self.standby.wake()
+
+    def _wake_all(self) -> None:
+        self._readers.unpark_all()
+        self.standby.wake()
+
     def shut(self) -> None:
         """Take nothing more and give nothing more: the session is over; rule 7."""
         self._ended = True
@@ -149,7 +176,7 @@ class Unread:
         self._frames.clear()
         self._other_sizes.clear()
         self._audio_s, self._unread_bytes, self._pictures = 0.0, 0, 0
-        self._readers.unpark_all()
+        self._wake_all()
 
     def close(self) -> None:
         """Take nothing more: the handler has said that it reads no more."""
