@@ -220,7 +220,8 @@ class DirectWire:
             except BaseException as exc:  # the receiver's own, also where it looks like the stream's
                 failure = exc
                 return True
-            return bool(arrived) or self._stream.has_more
+            # What was answered in there may have found the connection lost: then the reader tells it.
+            return bool(arrived) or self._ending is not None or self._stream.has_more
 
         self._is_reading = True
         try:
