@@ -112,6 +112,38 @@ async def test_a_real_session_is_bridged(autojump_clock: trio.testing.MockClock)
         await peer.close()
 
 
+async def test_a_sessions_frames_go_to_the_bus_where_they_are_taken(autojump_clock: trio.testing.MockClock) -> None:
+    """In order, those that have to wait for their turn among them; what is excluded goes nowhere."""
+    params = WebsocketServerParams(audio_in_enabled=True, audio_out_enabled=True, serializer=JSONFrameSerializer())
+    bus, seen = LocalBus(), list[tuple[str, Frame]]()
+
+    def tap(message: BusMessage) -> bool:
+        if isinstance(message, BusFrameMessage) and isinstance(message.frame, Frame):
+            seen.append((trio.lowlevel.current_task().name, message.frame))
+        return True
+
+    bus.subscribe("listener", tap=tap)
+    async with memory_session(params) as (session, peer), trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await bridge(session, bus, name="call", worker=None, exclude_frames=(StartFrame,))
+
+        nursery.start_soon(run)
+        await trio.sleep(0.1)
+        for turn in range(2):
+            for n in range(3):
+                await peer.send(TextFrame(text=f"{turn} {n}"))
+                await peer.send(audio(fill=1))
+                await peer.send(StartFrame(stream_id="excluded"))
+            await trio.sleep(1)
+        await peer.close()
+    texts = [frame.text for _, frame in seen if isinstance(frame, TextFrame)]
+    assert texts == [f"{turn} {n}" for turn in range(2) for n in range(3)]
+    kinds = [type(frame) for _, frame in seen]
+    assert kinds == [TextFrame, AudioFrame] * 6 + [EndFrame]
+    assert [name for name, _ in seen[:-1]] == ["receive"] * 12
+
+
 async def test_many_callers_at_once(autojump_clock: trio.testing.MockClock) -> None:
     """Each of several callers has a handler of its own, and hears only its own answers."""
 

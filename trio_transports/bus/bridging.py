@@ -9,6 +9,7 @@ Rules
 3. An ``InterruptionFrame`` of the worker's overtakes what it sent before and still waits here, which is dropped.
 4. What waits here for the session is bounded: ``MAX_AUDIO_S`` of audio, ``MAX_FRAMES`` and ``MAX_BYTES`` of others, the
    oldest dropped.
+5. A session's frames go to the bus where they are taken from the wire, if bus and session can do without waiting.
 """
 
 from collections import deque
@@ -22,6 +23,7 @@ from trio.lowlevel import ParkingLot
 from .._nursery import open_services
 from ..errors import ConnectionClosed
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, StartFrame
+from ..pipeline.at_once import HandsFramesOver
 from .bus import Bus
 from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .subscription import BusSubscription
@@ -73,8 +75,7 @@ async def bridge(
             services.start_soon(ends.read_bus, subscription, name=f"{name} from the bus")
             services.start_soon(ends.write_session, name=f"{name} to the session")
             with ends.scope:
-                async for frame in session.input:
-                    await ends.to_bus(frame)
+                await ends.read_session()
         goodbye = EndFrame()
     finally:
         subscription.close()
@@ -111,12 +112,30 @@ class _Ends:
             and message.bridge == self._bridge
         )
 
-    async def to_bus(self, frame: Frame) -> None:
-        if isinstance(frame, self._excluded):
+    async def read_session(self) -> None:
+        source = self._session.input
+        if not isinstance(source, HandsFramesOver):
+            async for frame in source:
+                await self.to_bus(frame)
             return
-        await self._bus.send(
-            BusFrameMessage(source=self._name, target=self._worker, frame=frame, bridge=self._bridge, role="input")
-        )
+        while True:
+            try:
+                left = await source._receive_or(self._to_bus_now)
+            except trio.EndOfChannel:
+                return
+            if left is not None:
+                await self.to_bus(left)
+
+    async def to_bus(self, frame: Frame) -> None:
+        if not isinstance(frame, self._excluded):
+            await self._bus.send(self._message(frame))
+
+    def _to_bus_now(self, frame: Frame) -> bool:
+        """Rule 5; False: it has to wait for its turn."""
+        return isinstance(frame, self._excluded) or self._bus.send_now(self._message(frame))
+
+    def _message(self, frame: Frame) -> BusFrameMessage:
+        return BusFrameMessage(source=self._name, target=self._worker, frame=frame, bridge=self._bridge, role="input")
 
     async def read_bus(self, subscription: BusSubscription) -> None:
         """Take what the worker sends, without ever waiting for the session."""
