@@ -1,99 +1,107 @@
-"""SIGTERM to the README's servers while twenty callers talk to each."""
+"""SIGTERM to every program of the README and the guides that serves, while twenty callers talk to each."""
 
 import json
 import signal
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from functools import partial
 from pathlib import Path
+from typing import Final, final
 
 import pytest
 import trio
+from attrs import define, field
 
 from tests import readme
+from tests.real.leaving.loads import COMMANDS, LOADS, TWILIO_START, Load
 from tests.real.leaving.programs import running, snippet
 from tests.real.leaving.test_signals import SETTINGS, call
-from trio_transports import AudioFrame, TextFrame
 from trio_transports.errors import ConnectionClosed
-from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.telephony import twilio_signature
 from trio_transports.testing.phones import hang_up_api
+from trio_transports.wire import Wire
 from trio_transports.wire.dialling import dial
 from trio_transports.wire.direct import connect_wire
 
 pytestmark = pytest.mark.alone
 
-CALLERS = 20
-PCM = b"\1\2" * 320
-JSON_AUDIO = json.dumps({"type": "audio", "audio": b64encode(PCM).decode(), "sample_rate": 16000})
-PROTOBUF = ProtobufFrameSerializer()
-SAID: dict[str, tuple[str, str, list[str | bytes]]] = {
-    "first_server": ("main", "/", [JSON_AUDIO]),
-    "server": ("main", "/", [JSON_AUDIO]),
-    "fastapi": ("main", "/ws", [JSON_AUDIO]),
-    "pipeline": (
-        "main",
-        "/",
-        [*PROTOBUF.encode(TextFrame(text="hello")), *PROTOBUF.encode(AudioFrame(audio=PCM, sample_rate=16000))],
-    ),
-    "serializer": ("main", "/", [PCM]),
-    "proxy": ("serve", "/", []),
-}
+CALLERS: Final = 20
+MESSAGES: Final = 20
+"""What each has said at least, and heard where it is answered, before the signal."""
+GOODBYE_S: Final = 3.0
+"""How long the ends of calls may take: ``close_timeout`` is 2 s by default, hypercorn's ``graceful_timeout`` 3 s."""
+LATE_S: Final = 3.0
+"""A process ends by so much later; or by what it took to begin, on a machine that is busy with other things."""
 
 
 def test_every_program_that_is_told_by_signals_is_here() -> None:
     """One that the README or a guide gains is put under load too."""
     told = {name for name, text in readme.snippets().items() if "signals=True" in text}
-    assert told == {*SAID, "twilio"}
+    for guide in readme.GUIDES:
+        blocks = enumerate(readme.unmarked(guide), 1)
+        told |= {f"{guide.stem} {number}" for number, text in blocks if "signals=True" in text}
+    assert told | COMMANDS == {*LOADS, "twilio"}
 
 
-@pytest.mark.parametrize("name", SAID)
-async def test_every_caller_reads_1001_and_the_program_exits_with_0(name: str, tmp_path: Path) -> None:
-    """All of them, while they talk; and the program has ended when the last has heard it, or soon after."""
-    main, where, messages = SAID[name]
-    codes: list[int] = []
-    talking = 0
-    enough = trio.Event()
+@final
+@define(eq=False)
+class Caller:
+    said: int = field(default=0, init=False)
+    heard: int = field(default=0, init=False)
+    code: int | None = field(default=None, init=False)
+    ended_s: float = field(default=0.0, init=False)
 
-    async def talk(port: int) -> None:
-        nonlocal talking
-        address, path = call(port, where)
+    async def talk(self, load: Load, port: int) -> None:
+        address, path = call(port, load.path)
         stream = await dial(address, None)
-        async with connect_wire(stream, url=address.url, host="localhost", resource=path, settings=SETTINGS) as wire:
-            talking += 1
-            if talking == CALLERS:
-                enough.set()
-            async with trio.open_nursery() as nursery:
+        async with (
+            connect_wire(stream, url=address.url, host="localhost", resource=path, settings=SETTINGS) as wire,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(self._say, wire, load)
+            try:
+                while True:
+                    await wire.receive()
+                    self.heard += 1
+            except ConnectionClosed as closed:
+                self.code, self.ended_s = closed.code, trio.current_time()
+            nursery.cancel_scope.cancel()
 
-                @nursery.start_soon
-                async def say() -> None:
-                    while messages:
-                        for message in messages:
-                            try:
-                                await wire.send(message)
-                            except ConnectionClosed:
-                                return
-                        await trio.sleep(0.02)
+    async def _say(self, wire: Wire, load: Load) -> None:
+        try:
+            for message in load.begins:
+                await wire.send(message)
+            while True:
+                for message in load.says:
+                    await wire.send(message)
+                self.said += 1
+                await trio.sleep(0.02)
+        except ConnectionClosed:
+            return
 
-                try:
-                    while True:
-                        await wire.receive()
-                except ConnectionClosed as closed:
-                    codes.append(closed.code)
-                nursery.cancel_scope.cancel()
 
-    async with running(snippet(name, tmp_path, main=main)) as program:
+@pytest.mark.parametrize("name", LOADS)
+async def test_every_caller_reads_1001_in_time_and_the_program_exits_with_0(name: str, tmp_path: Path) -> None:
+    """All of them, in full flow: none before the time to finish is over, and the program has ended soon after it."""
+    load = LOADS[name]
+    callers = [Caller() for _ in range(CALLERS)]
+    began_s = trio.current_time()
+    async with running(load.code(tmp_path)) as program:
+        late_s = max(LATE_S, trio.current_time() - began_s)
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
-                for _ in range(CALLERS):
-                    nursery.start_soon(talk, program.port)
-                await enough.wait()
-                await trio.sleep(1)
+                for caller in callers:
+                    nursery.start_soon(caller.talk, load, program.port)
+                while min(caller.heard if load.is_answered else caller.said for caller in callers) < MESSAGES:  # noqa: ASYNC110 - they tell nobody
+                    await trio.sleep(0.05)
                 program.signal(signal.SIGTERM)
+                told_s = trio.current_time()
         assert await program.ended() == 0
-    assert codes == [1001] * CALLERS
+        took_s = trio.current_time() - told_s
+    assert [caller.code for caller in callers] == [1001] * CALLERS
+    assert min(caller.ended_s for caller in callers) >= told_s + load.drain_s
+    assert took_s <= load.drain_s + GOODBYE_S + late_s
 
 
-FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 TWILIO = """
 import os
 from functools import partial
@@ -124,8 +132,7 @@ async def test_the_twilio_program_ends_every_call_that_it_has_begun(tmp_path: Pa
                 everybody.set()
             if has_begun:
                 await everybody.wait()
-                start = {"streamSid": "MZ1", "callSid": "CA7", "accountSid": "AC42", "mediaFormat": FORMAT}
-                await wire.send(json.dumps({"event": "start", "streamSid": "MZ1", "start": start}))
+                await wire.send(TWILIO_START)
             heard_bytes = 0
             try:
                 while True:
