@@ -17,6 +17,7 @@ Rules
 9. Frames are read ``_PIECE_BYTES`` at a time: a hundred of the smallest take h2 several milliseconds.
 10. A frame that is longer than a frame may be is refused before it is here. h2 looks at its length when it has all of
     it: 16 MB, if the peer likes.
+11. CONNECT is for WebSockets (RFC 8441). For any other protocol, or to be led to another host, it is answered with 501.
 
 h2, imported here, comes with hypercorn.
 """
@@ -176,6 +177,9 @@ class GuardedH2(H2Protocol):
                 if not await self._refuse(event.stream_id):
                     return
                 continue
+            if isinstance(event, h2.events.RequestReceived) and _tunnels_something_else(event.headers or ()):
+                self._answer_501(event.stream_id)
+                continue
             await super()._handle_events([event])
             self._keep_bodies(event)
             if isinstance(event, _COSTLY_EVENTS):
@@ -213,9 +217,22 @@ class GuardedH2(H2Protocol):
             self.connection.reset_stream(stream_id, ErrorCodes.REFUSED_STREAM)
         return True
 
+    def _answer_501(self, stream_id: int) -> None:
+        """Rule 11."""
+        self._on_refused("request")
+        with suppress(ProtocolError):
+            headers = [(b":status", b"501"), *self.config.response_headers("h2")]
+            self.connection.send_headers(stream_id, headers, end_stream=True)
+            self.connection.reset_stream(stream_id, ErrorCodes.NO_ERROR)
+
     async def _send_away(self) -> None:
         self._on_refused("flood")
         with suppress(ProtocolError):
             self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
         await self._flush()
         await self.send(Closed())
+
+
+def _tunnels_something_else(headers: Iterable[tuple[bytes | str, bytes | str]]) -> bool:
+    said = {bytes(name): bytes(value).lower() for name, value in headers if name[:1] == b":"}
+    return said.get(b":method") == b"connect" and said.get(b":protocol") != b"websocket"

@@ -69,6 +69,9 @@ class TrioWebsocketWire:
     """Set when the goodbye that this side has begun is over."""
     _awaiting_answer: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     """Of whoever has said goodbye; rule 12."""
+    _telling: trio.Lock = field(factory=trio.Lock, init=False)
+    _has_told: bool = field(default=False, init=False)
+    """What was wrong; rule 8."""
     engine_has_ended: trio.Event = field(factory=trio.Event, init=False)
 
     def __repr__(self) -> str:
@@ -102,12 +105,10 @@ class TrioWebsocketWire:
         except trio_websocket.ConnectionClosed as exc:
             if self._closing is not None:
                 await self._closing.wait()  # rule 9
-            is_first = self._ending is None
             ending = self._ended(exc)
             if ending.code == _TOO_BIG and ending.initiator == "local":
                 await self._let_the_peer_read_the_close()
-            elif is_first and ending.initiator == "error" and ending.code != 1006:
-                await self._say_what_was_wrong(ending)
+            await self._tell_violation(ending)
             raise ending.error() from exc
 
     def alarm_s(self, due_s: float) -> float:
@@ -121,7 +122,9 @@ class TrioWebsocketWire:
             if self._stream.has_failed:
                 raise await self._read_to_the_end()
         except trio_websocket.ConnectionClosed as exc:
-            raise self._ended(exc).error() from exc
+            ending = self._ended(exc)
+            await self._tell_violation(ending)
+            raise ending.error() from exc
         except trio.Cancelled:
             self.abort()
             raise
@@ -235,8 +238,16 @@ class TrioWebsocketWire:
         is_real = self._connection._wsproto.state is ConnectionState.CLOSED
         return Ending(int(closed.code), closed.reason or "", "remote" if is_real else "error")
 
+    async def _tell_violation(self, ending: Ending) -> None:
+        """Rule 8. A writer may be the first to hear of it; whoever hears of it goes on when the peer has been told."""
+        if ending.initiator == "error" and ending.code != 1006:
+            async with self._telling:
+                if not self._has_told:
+                    self._has_told = True
+                    await self._say_what_was_wrong(ending)
+
     async def _say_what_was_wrong(self, ending: Ending) -> None:
-        """Rule 8. Where a write is under way, or stands half done, nothing can follow it."""
+        """Where a write is under way, or stands half done, nothing can follow it."""
         with trio.move_on_after(LINGER_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             if not self._stream.is_writing and not (self._short is not None and self._short.backlog):
                 await self._stream.send_all(

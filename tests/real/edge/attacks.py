@@ -4,9 +4,10 @@ One row is one attack: the bytes, and every answer that is right. An answer is t
 connection ends without one, or ``"close 1002"`` for a Close frame with that code.
 """
 
+import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 import trio
 from attrs import frozen
@@ -16,6 +17,7 @@ VERSION: Final = b"Sec-WebSocket-Version: 13\r\n"
 UPGRADE: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 WAIT_S: Final = 15.0
 
+Stream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
 Request = Callable[[bytes], bytes]
 """The bytes, for a path of the host."""
 
@@ -83,6 +85,7 @@ HANDSHAKES: Final = (
     refused("another site's page", request(UPGRADE, VERSION, KEY, b"Origin: https://evil.example\r\n"), 403),
     refused("two origins", asking(b"Origin: http://localhost\r\nOrigin: https://evil.example\r\n"), 400, 403),
     Attack("TLS to a plain port", lambda _path: CLIENT_HELLO, ("400", "closed")),
+    refused("CONNECT", request(line=b"CONNECT other:443 HTTP/1.1"), 400, 404, 405, 426),
     refused("80 kB of headers", request(UPGRADE, VERSION, KEY, b"X-A: " + b"a" * 80_000 + b"\r\n"), 400, 431),
 )  # fmt: skip
 
@@ -122,10 +125,12 @@ VIOLATIONS: Final = (
 ATTACKS: Final[Sequence[Attack]] = (*HANDSHAKES, *VIOLATIONS)
 
 
-async def play(port: int, attack: Attack, path: bytes = b"/call") -> str:
+async def play(port: int, attack: Attack, path: bytes = b"/call", tls: ssl.SSLContext | None = None) -> str:
     """Attack whoever listens there, and say what came back."""
     with trio.fail_after(WAIT_S):
-        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        stream: Stream = await trio.open_tcp_stream("127.0.0.1", port)
+        if tls is not None:
+            stream = trio.SSLStream(stream, tls, server_hostname="localhost", https_compatible=True)
         async with stream:
             with suppress(trio.BrokenResourceError):  # an answer may have come all the same
                 await stream.send_all(attack.sends(path))
@@ -137,10 +142,10 @@ async def play(port: int, attack: Attack, path: bytes = b"/call") -> str:
             with suppress(trio.BrokenResourceError):
                 await stream.send_all(attack.after_upgrade)
             rest += await _read_until(stream, lambda _got: False)
-            return _close_in(rest)
+            return close_in(rest)
 
 
-async def _read_until(stream: trio.SocketStream, is_enough: Callable[[bytes], bool]) -> bytes:
+async def _read_until(stream: Stream, is_enough: Callable[[bytes], bool]) -> bytes:
     got = b""
     try:
         while not is_enough(got) and (data := await stream.receive_some()):
@@ -150,7 +155,7 @@ async def _read_until(stream: trio.SocketStream, is_enough: Callable[[bytes], bo
     return got
 
 
-def _close_in(frames: bytes) -> str:
+def close_in(frames: bytes) -> str:
     """The Close among what a server sent: its frames are not masked."""
     at = 0
     while at + 2 <= len(frames):

@@ -13,16 +13,33 @@ from typing import Final
 import trio
 
 from tests.real.edge.attacks import ATTACKS, Attack, play
-from tests.real.edge.hosts import FOREIGN, HOSTS, Host
+from tests.real.edge.h2_attacks import NOT_SAID, play_h2
+from tests.real.edge.h2_attacks import right_answers as right_h2_answers
+from tests.real.edge.hosts import FOREIGN, H2_HOSTS, HOSTS, Found, Host
 
 WAIT_IN_VAIN_S: Final = 1.5
 PRINTED: Final = Path(__file__).with_suffix(".md")
 
 
-async def column(host: Host) -> list[str]:
+async def column(name: str) -> list[str]:
     """A host's answers, each attack on a connection of its own."""
-    async with host() as found:
-        return [await _answer(found.port, attack, found.path) for attack in ATTACKS]
+    async with HOSTS[name]() as found:
+        return [await answer(name, found, attack) for attack in ATTACKS]
+
+
+async def answer(name: str, found: Found, attack: Attack) -> str:
+    """What the host of that name, which is found there, answers."""
+    try:
+        if name in H2_HOSTS:
+            return await play_h2(found, attack)
+        return await play(found.port, attack, found.path, found.tls)
+    except trio.TooSlowError:
+        return "no answer"
+
+
+def right_answers(name: str, attack: Attack) -> tuple[str, ...]:
+    """What it may answer."""
+    return right_h2_answers(attack) if name in H2_HOSTS else attack.right
 
 
 async def foreign_column(host: Host, unanswered: Collection[str] = ()) -> list[str]:
@@ -39,24 +56,20 @@ async def _answer_or_end(host: Host, attack: Attack, wait_s: float) -> str:
     try:
         async with host() as found:
             with trio.move_on_after(wait_s):
-                return await _answer(found.port, attack, found.path)
+                return await answer("", found, attack)
             return "no answer"
     except (Exception, BaseExceptionGroup):  # whatever ends a server that is not ours is its answer
         return "the server ended"
-
-
-async def _answer(port: int, attack: Attack, path: bytes) -> str:
-    try:
-        return await play(port, attack, path)
-    except trio.TooSlowError:
-        return "no answer"
 
 
 def table(columns: dict[str, list[str]]) -> list[str]:
     """The matrix as lines of Markdown."""
     lines = ["| attack | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for attack, *answers in zip(ATTACKS, *columns.values(), strict=True):
-        shown = (answer if answer in attack.right else f"**{answer}**" for answer in answers)
+        shown = (
+            answer if answer in right_answers(name, attack) else f"**{answer}**"
+            for name, answer in zip(columns, answers, strict=True)
+        )
         lines.append(f"| {attack.name} | " + " | ".join(shown) + " |")
     return lines
 
@@ -70,25 +83,26 @@ def columns_in(printed: str) -> dict[str, dict[str, str]]:
 def summary(columns: dict[str, dict[str, str]]) -> list[str]:
     """How many attacks each host answers in which way, as lines of Markdown."""
     lines = [
-        f"| {len(ATTACKS)} attacks on | refused | ended with a Close | harmless, let in | wrong |",
-        "|---|---|---|---|---|",
+        f"| {len(ATTACKS)} attacks on | refused | ended with a Close | harmless, let in | cannot be said | wrong |",
+        "|---|---|---|---|---|---|",
     ]
     for name, answers in columns.items():
         right = [answer for answer in answers.values() if "**" not in answer]
-        closes, let_in = sum(answer.startswith("close ") for answer in right), right.count("101")
-        counts = (len(right) - closes - let_in, closes, let_in, len(answers) - len(right))
+        closes = sum(answer.startswith("close ") for answer in right)
+        let_in, not_said = right.count("101"), right.count(NOT_SAID)
+        counts = (len(right) - closes - let_in - not_said, closes, let_in, not_said, len(answers) - len(right))
         lines.append(f"| {name} | " + " | ".join(map(str, counts)) + " |")
     return lines
 
 
 async def main() -> int:
-    columns = {name: await column(host) for name, host in HOSTS.items()}
+    columns = {name: await column(name) for name in HOSTS}
     foreign = {name: await foreign_column(host) for name, host in FOREIGN.items()}
     print("\n".join(table({**columns, **foreign})))
     return int(
         any(
-            answer not in attack.right
-            for each in columns.values()
+            answer not in right_answers(name, attack)
+            for name, each in columns.items()
             for attack, answer in zip(ATTACKS, each, strict=True)
         )
     )

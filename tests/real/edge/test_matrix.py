@@ -4,9 +4,9 @@ import pytest
 import trio
 
 from tests.readme import ROOT
-from tests.real.edge.attacks import ATTACKS, GOOD, Attack, play
+from tests.real.edge.attacks import ATTACKS, GOOD, Attack
 from tests.real.edge.hosts import FOREIGN, HOSTS
-from tests.real.edge.matrix import PRINTED, columns_in, foreign_column, summary, table
+from tests.real.edge.matrix import PRINTED, answer, columns_in, foreign_column, right_answers, summary, table
 
 
 @pytest.mark.parametrize("name", HOSTS)
@@ -18,11 +18,11 @@ async def test_every_attack_gets_its_answer(name: str) -> None:
     async with HOSTS[name]() as found:
 
         async def attack(each: Attack) -> None:
-            answer = await play(found.port, each, found.path)
-            if answer not in each.right:
-                wrong.append(f"{each.name}: {answer}, not {' or '.join(each.right)}")
-            if answer != printed[each.name]:
-                wrong.append(f"{each.name}: {answer}, and {PRINTED.name} says {printed[each.name]}: print it anew")
+            answered, right = await answer(name, found, each), right_answers(name, each)
+            if answered not in right:
+                wrong.append(f"{each.name}: {answered}, not {' or '.join(right)}")
+            if answered != printed[each.name]:
+                wrong.append(f"{each.name}: {answered}, and {PRINTED.name} says {printed[each.name]}: print it anew")
 
         for _ in range(2):
             async with trio.open_nursery() as nursery:
@@ -91,5 +91,5 @@ def test_the_readme_counts_what_was_printed() -> None:
 
 def test_the_summary_counts_each_answer_once() -> None:
     """By its class, and a wrong one as wrong whatever it is."""
-    answers = {"a": "400", "b": "close 1002", "c": "101", "d": "**101**", "e": "**closed**", "f": "closed"}
-    assert summary({"one": answers})[-1] == "| one | 2 | 1 | 1 | 2 |"
+    answers = {"a": "400", "b": "close 1002", "c": "101", "d": "**101**", "e": "**closed**", "f": "closed", "g": "-"}
+    assert summary({"one": answers})[-1] == "| one | 2 | 1 | 1 | 1 | 2 |"

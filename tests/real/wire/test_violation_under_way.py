@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 
 import pytest
 import trio
@@ -51,3 +52,33 @@ async def test_it_is_told(
             nursery.cancel_scope.cancel()
     assert [each.code for each in got if isinstance(each, Close)] == [code]
     assert not caplog.records
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_it_is_told_once_where_a_writer_hears_of_it_first(engine: str) -> None:
+    """Two writers find out, and then the reader: the peer reads one Close, with what was wrong."""
+    codes: list[int] = []
+    with trio.fail_after(20):
+        async with server_and_peer(engine) as (wire, peer), trio.open_nursery() as nursery:
+            await peer.send_all(VIOLATIONS[1002])
+            await trio.sleep(0.1)
+
+            async def write() -> None:
+                with suppress(ConnectionClosed):
+                    await wire.send("a word")
+
+            async def read_codes() -> None:
+                parser = Parser(from_client=False, max_message_bytes=2000)
+                with suppress(trio.BrokenResourceError):
+                    async for data in peer:
+                        codes.extend(each.code for each in parser.feed(bytes(data)) if isinstance(each, Close))
+                await peer.aclose()
+
+            for task in (write, write, read_codes):
+                nursery.start_soon(task)
+            await trio.sleep(0.05)
+            with pytest.raises(ConnectionClosed) as closed:
+                await wire.receive()
+            assert closed.value.code == 1002
+            wire.abort()
+    assert codes == [1002]
