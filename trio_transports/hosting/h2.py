@@ -233,6 +233,6 @@ class GuardedH2(H2Protocol):
         await self.send(Closed())
 
 
-def _tunnels_something_else(headers: Iterable[tuple[bytes | str, bytes | str]]) -> bool:
-    said = {bytes(name): bytes(value).lower() for name, value in headers if name[:1] == b":"}
+def _tunnels_something_else(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    said = {name: value.lower() for name, value in headers if name.startswith(b":")}
     return said.get(b":method") == b"connect" and said.get(b":protocol") != b"websocket"

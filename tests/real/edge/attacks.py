@@ -128,9 +128,10 @@ ATTACKS: Final[Sequence[Attack]] = (*HANDSHAKES, *VIOLATIONS)
 async def play(port: int, attack: Attack, path: bytes = b"/call", tls: ssl.SSLContext | None = None) -> str:
     """Attack whoever listens there, and say what came back."""
     with trio.fail_after(WAIT_S):
-        stream: Stream = await trio.open_tcp_stream("127.0.0.1", port)
+        tcp = await trio.open_tcp_stream("127.0.0.1", port)
+        stream: Stream = tcp
         if tls is not None:
-            stream = trio.SSLStream(stream, tls, server_hostname="localhost", https_compatible=True)
+            stream = trio.SSLStream(tcp, tls, server_hostname="localhost", https_compatible=True)
         async with stream:
             with suppress(trio.BrokenResourceError):  # an answer may have come all the same
                 await stream.send_all(attack.sends(path))

@@ -15,7 +15,7 @@ from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceive
 from h2.exceptions import ProtocolError
 
 from tests.real.edge.attacks import GOOD as GOOD_H1
-from tests.real.edge.attacks import WAIT_S, Attack, close_in
+from tests.real.edge.attacks import WAIT_S, Attack, Stream, close_in
 from tests.real.edge.hosts import Found
 
 NOT_SAID: Final = "-"
@@ -96,17 +96,17 @@ async def _play(found: Found, attack: Attack) -> str:
     said = GOOD if is_good else SAID.get(attack.name)
     if said is None:
         return NOT_SAID
-    stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
-    stream = await trio.open_tcp_stream("127.0.0.1", found.port)
+    tcp = await trio.open_tcp_stream("127.0.0.1", found.port)
+    stream: Stream = tcp
     if found.tls is not None:
-        stream = trio.SSLStream(stream, found.tls, server_hostname="localhost", https_compatible=True)
+        stream = trio.SSLStream(tcp, found.tls, server_hostname="localhost", https_compatible=True)
     async with stream:
         return await _Attacker(stream).answer(said, attack.after_upgrade)
 
 
 @final
 class _Attacker:
-    def __init__(self, stream: "trio.SocketStream | trio.SSLStream[trio.SocketStream]") -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         config = H2Configuration(
             client_side=True, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
@@ -126,7 +126,7 @@ class _Attacker:
         await self._flush()
         status, data = "", b""
         while True:
-            for event in await self._events() or [None]:
+            for event in await self._events() or (None,):
                 if isinstance(event, ResponseReceived):
                     status = dict(event.headers)[b":status"].decode()
                     if status == "200" and frames is not None:
@@ -136,6 +136,8 @@ class _Attacker:
                         return "101" if status == "200" else status
                 elif isinstance(event, DataReceived):
                     data += event.data
+                    if (close := close_in(data)) != "closed":
+                        return close
                 elif event is None or isinstance(event, StreamEnded | StreamReset | ConnectionTerminated):
                     if status:
                         return close_in(data)
@@ -158,10 +160,10 @@ class _Attacker:
             events = self._h2.receive_data(data) if data else []
         except ProtocolError:
             return []
-        with suppress(trio.BrokenResourceError):
-            await self._flush()
+        await self._flush()
         return events or (await self._events() if data else [])
 
     async def _flush(self) -> None:
         if data := self._h2.data_to_send():
-            await self._stream.send_all(data)
+            with suppress(trio.BrokenResourceError):  # an answer may have come all the same
+                await self._stream.send_all(data)

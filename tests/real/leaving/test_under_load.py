@@ -71,8 +71,8 @@ class Caller:
             for message in load.begins:
                 await wire.send(message)
             while True:
-                for message in load.says:
-                    await wire.send(message)
+                for said in load.says:
+                    await wire.send(said)
                 self.said += 1
                 await trio.sleep(0.02)
         except ConnectionClosed:
