@@ -102,6 +102,13 @@ def test_a_name_brings_what_it_needs_and_no_more(names: str, spared: Sequence[st
     assert loaded.isdisjoint(spared)
 
 
+def test_a_server_of_a_binary_line_loads_no_converters() -> None:
+    """Only a dialect of JSON has them written for its messages; its dialect is read where nobody named another."""
+    names = "WebsocketServerParams, WebsocketServerTransport"
+    program = f"import sys; from trio_transports import {names}; import trio_transports.serializers.protobuf"
+    assert not {"cattrs.converters", "trio_transports.serializers.json"} & set(run(f"{program}; print(*sys.modules)"))
+
+
 def test_every_fixed_name_is_found_first() -> None:
     """Each name of the surface is imported as the first thing that its program does: no order of imports is needed."""
     ways = [f"from trio_transports import {', '.join(TOP_LEVEL)}"]

@@ -16,14 +16,11 @@ from hypothesis import strategies as st
 
 from trio_transports.errors import RemoteProtocolError
 from trio_transports.frames import AudioFrame, JSONValue, checked_audio_frame
+from trio_transports.serializers.announced import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, audio_frame
 from trio_transports.serializers.codec import dumps, loads
 from trio_transports.serializers.converters import (
-    MAX_CHANNELS,
     MAX_ITEMS,
-    MAX_SAMPLE_RATE,
-    MIN_SAMPLE_RATE,
     TaggedUnion,
-    audio_frame,
     camel_case,
     from_base64,
     make_converter,

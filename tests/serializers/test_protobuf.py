@@ -15,7 +15,7 @@ from trio_transports import frames as f
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
 from trio_transports.serializers import frames_pb2 as pb
 from trio_transports.serializers import protobuf
-from trio_transports.serializers.converters import MIN_SAMPLE_RATE
+from trio_transports.serializers.announced import MIN_SAMPLE_RATE
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 
 

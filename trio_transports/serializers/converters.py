@@ -26,9 +26,9 @@ import attrs
 from cattrs import Converter
 from cattrs.gen import make_dict_unstructure_fn, override
 
-from ..audio.format import SAMPLE_WIDTH
 from ..errors import RemoteProtocolError
-from ..frames import LOCAL, AudioFrame, JSONValue, MessageFrame, checked_audio_frame
+from ..frames import LOCAL, AudioFrame, JSONValue, MessageFrame
+from .announced import audio_frame
 from .codec import WHOLE
 
 try:
@@ -39,10 +39,6 @@ except ImportError:
 Rename = Callable[[str], str]
 T = TypeVar("T")
 
-MIN_SAMPLE_RATE: Final = 1_000
-MAX_SAMPLE_RATE: Final = 768_000
-MAX_CHANNELS: Final = 64
-"""Bounds on what a peer may announce: past them a small message turns into gigabytes when it is resampled."""
 MAX_ITEMS: Final = 500
 """Members of an array that are made objects of, such as the images of a sprite: each takes some microseconds."""
 
@@ -118,39 +114,6 @@ def from_base64(text: object, *, path: str = "") -> bytes:
         return a2b_base64(text, strict_mode=True)
     except (Base64Error, ValueError) as exc:
         raise RemoteProtocolError(f"not base64: {exc}", path=path) from None
-
-
-def audio_frame(
-    audio: bytes,
-    sample_rate: int,
-    num_channels: int = 1,
-    *,
-    pts: int | None = None,
-    destination: str | None = None,
-    id: int = 0,  # noqa: A002 - the frame's own field
-    name: str = "",
-    path: str = "",
-) -> AudioFrame:
-    """An ``AudioFrame`` of what a peer sent; ``path`` is the place of its fields' parent."""
-    if (
-        not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE
-        or not 0 < num_channels <= MAX_CHANNELS
-        or len(audio) % (SAMPLE_WIDTH * num_channels)
-    ):
-        dot = f"{path}." if path else ""
-        if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
-            bounds = f"{MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE}"
-            raise RemoteProtocolError(
-                f"a sample rate of {bounds} is wanted, not {sample_rate}", path=f"{dot}sample_rate"
-            )
-        if not 0 < num_channels <= MAX_CHANNELS:
-            raise RemoteProtocolError(
-                f"1 to {MAX_CHANNELS} channels are wanted, not {num_channels}", path=f"{dot}num_channels"
-            )
-        raise RemoteProtocolError(
-            f"{len(audio)} bytes are not whole 16-bit samples of {num_channels} channels", path=f"{dot}audio"
-        )
-    return checked_audio_frame(audio, sample_rate, num_channels, pts, destination, id, name)
 
 
 def is_local(attribute: "attrs.Attribute[Any]") -> bool:

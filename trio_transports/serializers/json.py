@@ -84,8 +84,9 @@ from ..frames import (
     UserStoppedSpeakingFrame,
     VolumeFrame,
 )
+from .announced import audio_frame
 from .codec import check_depth, dumps, loads_of_any_depth
-from .converters import TaggedUnion, audio_frame, from_base64, make_converter, to_base64
+from .converters import TaggedUnion, from_base64, make_converter, to_base64
 from .protocol import Message
 
 WireFrame: TypeAlias = (

@@ -47,8 +47,9 @@ from ..frames import (
     UIFrame,
     VolumeFrame,
 )
+from .announced import audio_frame
 from .codec import WHOLE, check_depth, check_writable
-from .converters import TaggedUnion, audio_frame, json_kind, make_converter
+from .converters import TaggedUnion, json_kind, make_converter
 from .json import FRAME_TYPES, WireFrame
 from .opus import PACKET_MS, OpusIn, OpusOut, OpusPacket
 from .protocol import Message

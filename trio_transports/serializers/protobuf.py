@@ -26,8 +26,8 @@ from ..audio.format import AudioFormat
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import AudioFrame, Frame, InterruptionFrame, MessageFrame, TextFrame, TranscriptionFrame
 from ..frames.audio import checked_audio_frame
+from .announced import audio_frame
 from .codec import WHOLE, dumps, loads
-from .converters import audio_frame
 from .protocol import Message
 
 require("google.protobuf", extra="protobuf", needed_by="ProtobufFrameSerializer")

@@ -12,7 +12,7 @@ from ..audio.wav import split_wav_header
 from ..errors import RemoteProtocolError
 from ..frames import AudioFrame
 from ..params import TransportParams
-from ..serializers.converters import audio_frame
+from ..serializers.announced import audio_frame
 from .ear import Ear, FormatChanges
 from .listening import Listening
 from .unread import Unread

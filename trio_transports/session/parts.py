@@ -6,7 +6,6 @@ from typing import final
 from attrs import frozen
 
 from ..params import TransportParams
-from ..serializers.json import JSONFrameSerializer
 from ..serializers.protocol import FrameSerializer, Message, check_destinations, per_session, use_bitrate
 from ..vad.turn_watch import TurnWatch
 from .broadcast import Broadcast
@@ -51,7 +50,7 @@ class Parts:
     @classmethod
     def of(cls, params: TransportParams) -> "Parts":
         life, counters = Life(), Counters()
-        serializer = per_session(params.serializer) if params.serializer is not None else JSONFrameSerializer()
+        serializer = per_session(params.serializer) if params.serializer is not None else _json()
         use_bitrate(serializer, type(params).__name__, params.audio_out_bitrate)
         check_destinations(  # what a factory makes was not known when the parameters were checked
             serializer,
@@ -112,3 +111,9 @@ def _inbound(
 def _peer_stopped(life: Life, outbound: Outbound) -> None:
     life.peer_stopped()
     outbound.marks.peer_stopped()
+
+
+def _json() -> FrameSerializer:
+    from ..serializers.json import JSONFrameSerializer  # with its converters: only who has no dialect of his own
+
+    return JSONFrameSerializer()

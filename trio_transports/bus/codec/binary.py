@@ -18,7 +18,7 @@ from attrs import define, field
 from ..._documented import documented
 from ...errors import RemoteProtocolError
 from ...frames import AudioFrame
-from ...serializers.converters import audio_frame
+from ...serializers.announced import audio_frame
 from ..messages import BusFrameMessage, BusMessage, BusOpaqueMessage
 from .hops import with_hops
 from .json import JSONMessageSerializer, shared_serializer

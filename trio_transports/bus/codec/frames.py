@@ -35,7 +35,8 @@ from ...frames import (
     UserStartedSpeakingFrame,
     UserStoppedSpeakingFrame,
 )
-from ...serializers.converters import audio_frame, mismatch, within
+from ...serializers.announced import audio_frame
+from ...serializers.converters import mismatch, within
 from ..messages import BusFrame, CustomFrame, FrameRole
 from .plain import DATA, TYPE
 

@@ -39,7 +39,8 @@ from ...frames import (
     TextFrame,
     UIFrame,
 )
-from ..converters import TaggedUnion, audio_frame
+from ..announced import audio_frame
+from ..converters import TaggedUnion
 from .wire import converter
 
 MAX_KEYS: Final = 100
