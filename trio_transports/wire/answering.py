@@ -7,11 +7,14 @@ Rules
    body or sign of one.
 3. A request that asks for no WebSocket may be answered by ``plain``; else it is told that this is a WebSocket server.
 4. Bytes that follow the request in the same packet belong to the connection and are returned.
-5. After a refusal the caller has a moment to read it, also one that is still sending (``closing.linger``).
+5. A target in absolute form names the host that is asked, and ``Host`` is ignored (RFC 9112, 3.2.2): nobody is shown
+   another host than the one that the request goes to.
+6. After a refusal the caller has a moment to read it, also one that is still sending (``closing.linger``).
 """
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias, final
 
@@ -101,12 +104,13 @@ async def _asked(
         raise ConnectionClosed(1006, f"not HTTP: {exc}", initiator="error") from exc
     if not isinstance(request, h11.Request):
         raise ConnectionClosed(1006, "the handshake was cut off", initiator="error")
-    found = decoded(request.headers)
-    path, _, query = resource(request.target.decode("latin-1")).partition("?")
+    sent, target = decoded(request.headers), request.target.decode("latin-1")
+    found = with_host_of(target, sent)
+    path, _, query = resource(target).partition("?")
     offered = tokens(found, "sec-websocket-protocol", lower=False)
     chosen = next((name for name in subprotocols if name in offered), None)
     peer = Peer(address=address, port=port, path=path, query_string=query, headers=found, subprotocol=chosen)
-    refusal: Answer | None = doubled(found)
+    refusal: Answer | None = doubled(sent)
     if refusal is None and request.method in (b"GET", b"HEAD") and not is_for_a_websocket(found):
         refusal = plain(peer)
     refusal = refusal or fault(request, found) or await admit(peer)
@@ -166,6 +170,15 @@ def resource(target: str) -> str:
         return target
     at = next((at for at, character in enumerate(rest) if character in "/?"), len(rest))
     return rest[at:] if rest[at : at + 1] == "/" else "/" + rest[at:]
+
+
+def with_host_of(target: str, headers: Pairs) -> Pairs:
+    """Rule 5."""
+    _, is_absolute, rest = target.partition("://")
+    if target.startswith("/") or not is_absolute:
+        return headers
+    authority = re.split("[/?]", rest, maxsplit=1)[0].rpartition("@")[2]
+    return (("host", authority), *(each for each in headers if each[0] != "host"))
 
 
 def _after_the_request(http: h11.Connection) -> bytes:
