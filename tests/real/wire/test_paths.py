@@ -4,7 +4,7 @@ What other tests show of a path stands in ``SHOWN``; what they leave is shown he
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ import trio
 
 from tests.real.wire.paths import PATHS
 from tests.session.sweep import CancelAtStep
-from trio_transports import AudioFrame, ConnectionClosed, Disconnected, TextFrame, TransportParams
+from trio_transports import AudioFrame, Connected, ConnectionClosed, Disconnected, TextFrame, TransportParams
 from trio_transports.serializers import FrameSerializer, JSONFrameSerializer
 from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
@@ -64,10 +64,6 @@ SHOWN: Final[dict[str, dict[str, str]]] = {
         "direct, shared wakes": "tests/real/session/test_pacing.py::test_sixty_sessions_keep_time",
         "asgi, shared wakes": "tests/real/session/test_pacing.py::test_sixty_sessions_keep_time",
     },
-    "a session is cancelled at each step": {
-        "memory": "tests/session/test_cancellation_sweep.py::test_cancelled_at_every_step",
-        "memory, sends now": "tests/session/test_cancellation_sweep.py::test_cancelled_at_every_step",
-    },
 }
 """By promise and path. Each of the tests below is of every path."""
 
@@ -91,7 +87,7 @@ def steps() -> Iterator[int]:
     step = 1.0
     while True:
         yield int(step)
-        step = step + 1 if step < 16 else step * 1.5
+        step = step + 1 if step < 16 else step * 2
 
 
 async def take_one(wire: Wire, verb: str, got: list[str | bytes]) -> None:
@@ -302,6 +298,63 @@ async def test_a_call_in_each_dialect(path: str, dialect: str) -> None:
     ]
     ends = [event async for event in told if isinstance(event, Disconnected)]
     assert [(end.code, end.initiator) for end in ends] == [(GOODBYE[0], "remote")]
+
+
+async def called_and_cancelled(client: Wire, server: Wire, step: int) -> bool:
+    """Hold a short call whose session is cancelled at this step; whether it was, and that it ended as one does."""
+    params = TransportParams(
+        audio_enabled=True,
+        audio_in_sample_rate=16000,
+        audio_out_sample_rate=16000,
+        audio_out_10ms_chunks=2,
+        serializer=JSONFrameSerializer(),
+    )
+    events: Broadcast[Event] = Broadcast()
+    told = events.subscribe()
+    got: list[str | bytes] = []
+    with events.activity():
+        async with trio.open_nursery() as nursery:
+            ends: list[ConnectionClosed] = []
+
+            @nursery.start_soon
+            async def listen() -> None:
+                ends.append(await read_to_the_end(client, got))
+
+            @nursery.start_soon
+            async def talk() -> None:
+                with suppress(ConnectionClosed):
+                    await client.send('{"type":"text","text":"hello"}')
+
+            with cancelled_at(step) as scope:
+                async with open_session(server, params, events=events) as session:
+                    async for frame in session.input:
+                        if isinstance(frame, TextFrame):
+                            break
+                    await session.output.send(FRAMES[0])
+                    await session.output.send(frame)
+                    await session.output.drain()
+    kinds = [type(event) async for event in told]
+    assert kinds.count(Connected) == kinds.count(Disconnected) <= 1, f"at step {step}"
+    expected = (1000, 1001) if scope.cancelled_caught else (1000,)
+    assert ends[0].code in expected, f"at step {step}: {ends[0]!r}"
+    if not scope.cancelled_caught:
+        assert [kind for message in got for kind in ("audio", "text") if f'"type":"{kind}"' in str(message)] == [
+            "audio",
+            "text",
+        ]
+    return scope.cancelled_caught
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_call_is_cancelled_at_each_step(path: str) -> None:
+    """Its session ends whole: told once, with a goodbye that the peer hears, and no task is left."""
+    with trio.fail_after(LIMIT_S):
+        async with PATHS[path].pairs(LIMIT) as make:
+            for step in steps():
+                async with make() as (client, server):
+                    if not await called_and_cancelled(client, server, step):
+                        break
+            assert step > 5, "it takes more steps than that"
 
 
 @pytest.mark.parametrize(("path", "test"), [(path, test) for each in SHOWN.values() for path, test in each.items()])
