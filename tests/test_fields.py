@@ -33,7 +33,6 @@ SETTINGS = {
 }
 """What a user may set is most of it."""
 NOT_YET_PARTED = {
-    "bus.redis.bus.RedisBus",
     "hosting.connection.Connection",
     "hosting.websocket.HostedWebsocket",
     "wire.asgi.AsgiWire",

@@ -1,10 +1,10 @@
 """The bus over Redis."""
 
 from .bus import RedisBus as RedisBus
-from .bus import RedisBusStatistics as RedisBusStatistics
-from .bus import RedisEvent as RedisEvent
-from .bus import StoringPaused as StoringPaused
-from .bus import StoringResumed as StoringResumed
+from .events import RedisEvent as RedisEvent
+from .events import StoringPaused as StoringPaused
+from .events import StoringResumed as StoringResumed
+from .statistics import RedisBusStatistics as RedisBusStatistics
 
 __all__ = [
     "RedisBus",

@@ -18,19 +18,17 @@ Rules
 
 import math
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeAlias, Unpack, final
+from typing import Final, Unpack, final
 
 import trio
-from attrs import frozen
 
-from ..._documented import documented
 from ..._nursery import open_services
-from ...errors import LocalProtocolError, TransportError
+from ...errors import LocalProtocolError
 from ...frames import AudioFrame
 from ...params import ReconnectPolicy
-from ...session.broadcast import Broadcast, EventsLost, Subscription
+from ...session.broadcast import Broadcast, Subscription
 from ...session.sizes import MAX_EVENT_BYTES, event_size
 from ...wire.running import MAIN_WAYS_OUT, require_trio
 from ..codec.hops import with_hops
@@ -39,10 +37,15 @@ from ..messages import BusFrameMessage, BusLocalMessage, BusMessage, BusOpaqueMe
 from ..outbox import Outbox, Waiting
 from ..subscription import BusSubscription, Fanout, SubscribeOptions
 from .address import Addresses
-from .connection import RedisConnection, RedisServer, keep_connected
+from .connection import RedisServer
+from .connections import Connections
+from .events import RedisEvent, StoringPaused, StoringResumed
+from .group import Group
 from .publishing import Publishing
-from .readers import ChannelReader, Incoming, StreamReader
+from .readers import ChannelReader, Incoming
+from .statistics import RedisBusStatistics
 from .storing import ToStore
+from .streams import Streams
 from .writer import Writer
 
 CHANNEL: Final = "pipecat:bus"
@@ -50,56 +53,6 @@ FLUSH_S: Final = 2.0
 STALE_AUDIO_S: Final = 1.0
 
 _POLICY: Final = ReconnectPolicy(initial_delay=0.1, max_delay=5.0)
-
-
-@documented
-@final
-@frozen(kw_only=True)
-class RedisBusStatistics:
-    """What one process has counted so far on its bus."""
-
-    published: int
-    """Messages that were published."""
-    stored: int
-    """Messages that were stored as well, since they are durable."""
-    refused: int
-    """Messages that the server would not take."""
-    dropped: int
-    """Messages that did not fit while there was no server, or it was slow."""
-    received: int
-    """Messages of others."""
-    malformed: int
-    """Messages of others that could not be read."""
-    unknown: int
-    """Messages of others that are well formed, of a kind that is not known here."""
-    missed: int
-    """Messages of others that are known to be missing."""
-    duplicates: int
-    """Messages of others that came twice; the second was dropped."""
-    connections_lost: int
-    """How often the server was lost."""
-    waiting: int
-    """Messages that wait to be published."""
-
-
-@documented
-@final
-@frozen
-class StoringPaused:
-    """Redis takes no stored messages for now (no memory, no disk, too few replicas); ``send`` waits, and tries on."""
-
-    reason: str
-    """Why, in the server's words."""
-
-
-@final
-@frozen
-class StoringResumed:
-    """It takes them again."""
-
-
-RedisEvent: TypeAlias = StoringPaused | StoringResumed | EventsLost
-"""Everything that the bus' ``events()`` gives."""
 
 
 @final
@@ -145,25 +98,27 @@ class RedisBus:
         if sentinels and startup_nodes:
             raise ValueError("RedisBus takes sentinels or the startup_nodes of a cluster, not both")
         # In a cluster the braces put all of a bus's keys on one node.
-        self._key = f"{{{channel}}}" if startup_nodes else channel
-        self._server = RedisServer(
-            url=url,
-            connect_timeout=connect_timeout,
-            reply_timeout=reply_timeout,
-            policy=reconnect,
-            addresses=Addresses(tuple(sentinels), service_name, tuple(startup_nodes), f"{self._key}:stream"),
-        )
-        self._channel = channel
-        self._events: Broadcast[RedisEvent] = Broadcast(MAX_EVENT_BYTES, event_size)
-        self._serializer = serializer if serializer is not None else shared_serializer()
-        self._durable: tuple[type[BusMessage], ...] = (BusMessage,) if durable is True else durable or ()
-        self._name = name if name is not None else f"bus-{secrets.token_hex(4)}"
-        self._group = group if group is not None else self._name
-        self._claim_idle_s = claim_idle_s
-        self._fanout = Fanout()
+        key = f"{{{channel}}}" if startup_nodes else channel
+        name = name if name is not None else f"bus-{secrets.token_hex(4)}"
         publisher = secrets.token_hex(8)
+        self._connections = Connections(
+            RedisServer(
+                url=url,
+                connect_timeout=connect_timeout,
+                reply_timeout=reply_timeout,
+                policy=reconnect,
+                addresses=Addresses(tuple(sentinels), service_name, tuple(startup_nodes), f"{key}:stream"),
+            )
+        )
+        self._streams = Streams(
+            key=key,
+            durable=(BusMessage,) if durable is True else durable or (),
+            group=Group(name=group if group is not None else name, consumer=name, claim_idle_s=claim_idle_s),
+        )
+        self._events: Broadcast[RedisEvent] = Broadcast(MAX_EVENT_BYTES, event_size)
+        self._fanout = Fanout()
         self._publishing = Publishing(
-            name=self._name,
+            name=name,
             channel=channel,
             publisher=publisher,
             outbox=Outbox(max_messages=outbox_messages, max_bytes=outbox_bytes, max_audio_s=math.inf),
@@ -171,25 +126,24 @@ class RedisBus:
         )
         self._writer = Writer(
             publisher=publisher,
-            group=self._group,
+            group=self._streams.group.name,
             stream_max_length=stream_max_length,
             publishing=self._publishing,
-            to_store=ToStore(name=self._name, on_pause=self._tell_pause),
+            to_store=ToStore(name=name, on_pause=self._tell_pause),
         )
         self._incoming = Incoming(
-            name=self._name, publisher=publisher, serializer=self._serializer, fanout=self._fanout
+            name=name,
+            publisher=publisher,
+            serializer=serializer if serializer is not None else shared_serializer(),
+            fanout=self._fanout,
         )
-        self._released = trio.Event()
-        self._connections_lost = 0
-        self._last_cause: Exception | None = None
-        self._refusal: TransportError | None = None
-        self._refused = trio.Event()
         self._was_entered = False
         self._running = False
 
     def __repr__(self) -> str:
         state = "running" if self._running else "not running"
-        return f"<RedisBus {self._name!r} on {self._server}, channel {self._channel!r}, {state}>"
+        where = f"{self._connections.server}, channel {self._publishing.channel!r}"
+        return f"<RedisBus {self._publishing.name!r} on {where}, {state}>"
 
     @property
     def is_running(self) -> bool:
@@ -208,7 +162,7 @@ class RedisBus:
             unknown=self._incoming.unknown,
             missed=self._incoming.missed,
             duplicates=self._incoming.duplicates,
-            connections_lost=self._connections_lost,
+            connections_lost=self._connections.lost,
             waiting=len(self._publishing.outbox),
         )
 
@@ -231,11 +185,11 @@ class RedisBus:
             return
         if not self._running:
             raise LocalProtocolError(f"{self!r}: enter running() before sending")
-        data = self._serializer.encode(message)
+        data = self._incoming.serializer.encode(message)
         if isinstance(message, BusOpaqueMessage):
             data = with_hops(data, message.hops)
-        if isinstance(message, self._durable):
-            await self._writer.store(self._stream(system=isinstance(message, BusSystemMessage)), data)
+        if isinstance(message, self._streams.durable):
+            await self._writer.store(self._streams.key_for(message), data)
             return
         if isinstance(message, BusSystemMessage):
             await trio.lowlevel.checkpoint()
@@ -274,7 +228,7 @@ class RedisBus:
         try:
             with self._events.activity():
                 async with open_services() as services:
-                    await self._connected(self._start(services.start_soon))
+                    await self._connections.first(self._start(services.start_soon))
                     self._running = True
                     yield self
                     self._running = False
@@ -287,7 +241,7 @@ class RedisBus:
 
     def release(self) -> None:
         """Let stored messages come; see ``running``."""
-        self._released.set()
+        self._streams.release()
 
     def _start(self, start_soon: Callable[..., None]) -> list[trio.Event]:
         """Start a task for each connection; the events are set when each has its first."""
@@ -297,72 +251,21 @@ class RedisBus:
             ready.append(trio.Event())
             return ready[-1].set
 
-        reply_timeout = self._server.reply_timeout
+        reply_timeout = self._connections.server.reply_timeout
         channel = ChannelReader(
-            channel=self._channel,
+            channel=self._publishing.channel,
             reply_timeout=reply_timeout,
             incoming=self._incoming,
             on_subscribed=becomes_ready(),
         )
         self._writer.on_ready = becomes_ready()
         users = [("writer", self._writer.use), ("channel", channel.use)]
-        if self._durable:
-            for system in (False, True):
-                stream = StreamReader(
-                    key=self._stream(system=system),
-                    group=self._group,
-                    consumer=self._name,
-                    is_shared=self._group != self._name,
-                    claim_idle_s=self._claim_idle_s,
-                    reply_timeout=reply_timeout,
-                    incoming=self._incoming,
-                    writer=self._writer,
-                    released=self._released,
-                    on_ready=becomes_ready(),
-                )
-                users.append((f"stream {stream.key}", stream.use))
+        for stream in self._streams.readers(self._incoming, self._writer, reply_timeout, becomes_ready):
+            users.append((f"stream {stream.key}", stream.use))
         for what, use in users:
-            where = f"{self._name} {what}"
-            start_soon(self._keep_connected, use, where, name=where)
+            where = f"{self._publishing.name} {what}"
+            start_soon(self._connections.keep, use, where, name=where)
         return ready
-
-    async def _keep_connected(self, use: Callable[[RedisConnection], Awaitable[None]], what: str) -> None:
-        try:
-            await keep_connected(self._server, use, what=what, on_lost=self._lose)
-        except TransportError as exc:
-            self._refusal = exc
-            self._refused.set()
-
-    async def _connected(self, connections: list[trio.Event]) -> None:
-        """Wait for the first connection of each task, or raise what kept it from coming."""
-
-        async def all_connected() -> None:
-            for connection in connections:
-                await connection.wait()
-            nursery.cancel_scope.cancel()
-
-        async def one_refused() -> None:
-            await self._refused.wait()
-            nursery.cancel_scope.cancel()
-
-        with trio.move_on_after(self._server.connect_timeout) as limit:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(all_connected)
-                nursery.start_soon(one_refused)
-        if self._refusal is not None:
-            raise self._refusal
-        if limit.cancelled_caught:
-            raise TransportError(
-                f"no connection to {self._server} within connect_timeout ({self._server.connect_timeout:g} s): "
-                f"{self._last_cause or 'no answer'}"
-            ) from self._last_cause
-
-    def _stream(self, *, system: bool) -> str:
-        return f"{self._key}:stream:system" if system else f"{self._key}:stream"
 
     def _tell_pause(self, why: str | None) -> None:
         self._events.emit(StoringResumed() if why is None else StoringPaused(why))
-
-    def _lose(self, cause: Exception) -> None:
-        self._connections_lost += 1
-        self._last_cause = cause

@@ -30,6 +30,7 @@ from ..codec.json import MessageSerializer
 from ..messages import BusGapMessage, BusMessage
 from ..subscription import Fanout
 from .connection import GroupExistsError, NoGroupError, RedisConnection
+from .group import Group
 from .sequence import Sequences, unstamp
 from .writer import Writer
 
@@ -153,10 +154,7 @@ class _Receipt:
 @define(eq=False, kw_only=True)
 class StreamReader:
     key: str
-    group: str
-    consumer: str
-    is_shared: bool
-    claim_idle_s: float
+    group: Group
     reply_timeout: float
     incoming: Incoming
     writer: Writer
@@ -179,7 +177,7 @@ class StreamReader:
                 after = entry
                 await self._deliver(entry, data)
         while True:
-            if self.is_shared and trio.current_time() - self._claimed_at_s >= self.claim_idle_s / 2:
+            if self.group.is_shared and trio.current_time() - self._claimed_at_s >= self.group.claim_idle_s / 2:
                 await self._claim(connection)
             for entry, data in await self._read(connection, b">"):
                 await self._deliver(entry, data)
@@ -189,7 +187,7 @@ class StreamReader:
         # that came since.
         start = b"0" if self._had_group else b"$"
         try:
-            await connection.request(b"XGROUP", b"CREATE", self.key, self.group, start, b"MKSTREAM")
+            await connection.request(b"XGROUP", b"CREATE", self.key, self.group.name, start, b"MKSTREAM")
         except GroupExistsError:
             pass
         else:
@@ -200,12 +198,12 @@ class StreamReader:
 
     async def _read(self, connection: RedisConnection, after: bytes) -> list[tuple[bytes, bytes | None]]:
         """The next entries: those of ours that are pending after ``after``, or, for ``>``, what is new."""
-        block_s = min(BLOCK_S, self.claim_idle_s / 2) if self.is_shared else BLOCK_S
+        block_s = min(BLOCK_S, self.group.claim_idle_s / 2) if self.group.is_shared else BLOCK_S
         block: tuple[bytes | int, ...] = (b"BLOCK", max(1, int(block_s * 1000))) if after == b">" else ()
         try:
             reply = await connection.request(
                 b"XREADGROUP",
-                *(b"GROUP", self.group, self.consumer, b"COUNT", COUNT, *block),
+                *(b"GROUP", self.group.name, self.group.consumer, b"COUNT", COUNT, *block),
                 *(b"STREAMS", self.key, after),
                 timeout_s=BLOCK_S + self.reply_timeout,
             )
@@ -222,9 +220,9 @@ class StreamReader:
         self._claimed_at_s = trio.current_time()
         start: bytes = b"0-0"
         while True:
-            idle_ms = int(self.claim_idle_s * 1000)
+            idle_ms = int(self.group.claim_idle_s * 1000)
             reply = await connection.request(
-                b"XAUTOCLAIM", self.key, self.group, self.consumer, idle_ms, start, b"COUNT", COUNT
+                b"XAUTOCLAIM", self.key, self.group.name, self.group.consumer, idle_ms, start, b"COUNT", COUNT
             )
             for raw in reply[1]:
                 entry, data = _entry(raw)
@@ -255,7 +253,7 @@ class StreamReader:
 
     def _decode(self, data: bytes) -> BusMessage | None:
         seen, data = unstamp(data)
-        if seen is not None and not self.is_shared:
+        if seen is not None and not self.group.is_shared:
             missed = self._sequences.missed(seen)
             if missed is None:
                 self.incoming.duplicates += 1
