@@ -37,6 +37,15 @@ DEFAULT_MAX_BYTES: Final = 4 * 1024 * 1024
 DEFAULT_MAX_PICTURES: Final = 3
 _ROUNDING_S: Final = 1e-6
 
+# How far it has ended; it never goes back.
+_OPEN: Final = 0
+_ENDED: Final = 1
+"""Nothing more comes, and what waits can be read; rule 6."""
+_SHUT: Final = 2
+"""Nothing is taken any more, and nothing waits; rule 7."""
+_CLOSED: Final = 3
+"""The same, and whoever reads is told that this side has closed it."""
+
 
 @final
 @define(eq=False)
@@ -56,15 +65,14 @@ class Unread:
     _unread_bytes: int = field(default=0, init=False)
     _pictures: int = field(default=0, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
-    _ended: bool = field(default=False, init=False)
-    _is_shut: bool = field(default=False, init=False)
-    """Whether nothing is taken any more."""
-    _closed: bool = field(default=False, init=False)
+    _stage: int = field(default=_OPEN, init=False)
     standby: Standby = field(factory=Standby, init=False)
 
     def put_audio(self, frame: AudioFrame) -> None:
         """Queue audio; rule 2."""
-        if self._is_shut or (self.standby.is_waiting and self._is_dealt_with(frame, len(frame.audio) + FRAME_BYTES)):
+        if self._stage >= _SHUT or (
+            self.standby.is_waiting and self._is_dealt_with(frame, len(frame.audio) + FRAME_BYTES)
+        ):
             return
         counted_s = _counted_s(frame)
         self._frames.append(frame)
@@ -81,7 +89,7 @@ class Unread:
 
         One ``of_peer`` may be dealt with at once.
         """
-        if self._is_shut:
+        if self._stage >= _SHUT:
             return ""
         if len(self._other_sizes) >= MAX_FRAMES:
             return f"{MAX_FRAMES} frames wait unread by the handler"
@@ -100,7 +108,7 @@ class Unread:
 
     def put_picture(self, frame: ImageFrame | SpriteFrame) -> None:
         """Queue a picture, in the place of the oldest one if too many wait; rule 5."""
-        if self._is_shut:
+        if self._stage >= _SHUT:
             return
         self._frames.append(frame)
         self._pictures += 1
@@ -117,14 +125,14 @@ class Unread:
 
     def end(self) -> None:
         """Say that nothing more comes; rule 6."""
-        self._ended = True
+        self._stage = max(self._stage, _ENDED)
         self._wake_all()
 
     async def take(self) -> Frame:
         """Wait for the next frame; rules 6 and 7."""
         await trio.lowlevel.checkpoint_if_cancelled()
         parked = False
-        while not self._closed:
+        while self._stage != _CLOSED:
             if self._frames:
                 frame = self._frames.popleft()
                 if isinstance(frame, AudioFrame):
@@ -137,7 +145,7 @@ class Unread:
                 if not parked:
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 return frame
-            if self._ended:
+            if self._stage >= _ENDED:
                 await trio.lowlevel.checkpoint()
                 raise trio.EndOfChannel
             await self._readers.park()
@@ -147,7 +155,7 @@ class Unread:
 
     async def take_or(self, deal: Deal) -> Frame | None:
         """Wait as ``take`` does, and have ``deal`` deal with what it can meanwhile; None: it did a part. Rule 8."""
-        if not (self._frames or self._ended or self._closed or self.standby.is_waiting):
+        if not (self._frames or self._stage >= _ENDED or self.standby.is_waiting):
             await trio.lowlevel.checkpoint_if_cancelled()
             if not await self.standby.wait(deal):
                 return None
@@ -168,11 +176,10 @@ class Unread:
 
     def shut(self) -> None:
         """Take nothing more and give nothing more: the session is over; rule 7."""
-        self._ended = True
-        self._drop_all()
+        self._drop_all(_SHUT)
 
-    def _drop_all(self) -> None:
-        self._is_shut = True
+    def _drop_all(self, stage: int) -> None:
+        self._stage = max(self._stage, stage)
         self._frames.clear()
         self._other_sizes.clear()
         self._audio_s, self._unread_bytes, self._pictures = 0.0, 0, 0
@@ -180,8 +187,7 @@ class Unread:
 
     def close(self) -> None:
         """Take nothing more: the handler has said that it reads no more."""
-        self._closed = True
-        self._drop_all()
+        self._drop_all(_CLOSED)
 
     def _make_room(self, size: int) -> bool:
         """Drop the oldest audio until so many bytes more may wait; False if there was not enough of it; rule 4."""
