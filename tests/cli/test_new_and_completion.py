@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import requires
+from tests.cli.completing import completed
 from trio_transports.__main__ import main
 from trio_transports.cli.completion import _subcommands
 from trio_transports.cli.new import FILES
@@ -47,24 +47,24 @@ def test_a_folder_that_cannot_be_is_told(tmp_path: Path, capsys: pytest.CaptureF
     assert "cannot write" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("words", "among"),
-    [
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete(shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Commands, options, and an option's values, of that command alone; nothing where nothing fits."""
+    assert main(["completion", shell]) == 0
+    script = tmp_path / "script"
+    script.write_text(capsys.readouterr().out, "utf-8")
+    for words, among in (
         (["se"], {"serve"}),
+        (["p"], {"probe"}),
+        (["--v"], {"--version"}),
         (["serve", "--wor"], {"--workers"}),
+        (["probe", "--wor"], set[str]()),
         (["call", "--serializer", "tw"], {"twilio"}),
         (["completion", "z"], {"zsh"}),
         (["serve", "--log-level", ""], {"debug", "info", "warning", "error"}),
-    ],
-)
-def test_bash_completes(words: list[str], among: set[str], capsys: pytest.CaptureFixture[str]) -> None:
-    bash = requires("bash")
-    assert main(["completion", "bash"]) == 0
-    script = capsys.readouterr().out
-    quoted = " ".join(f"'{word}'" for word in ["trio-transports", *words])
-    script += f'COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _trio_transports; printf "%s\\n" "${{COMPREPLY[@]}}"\n'
-    done = subprocess.run([bash, "-c", script], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == among
+        (["serve", "--port", "8", "--log-level", "w"], {"warning"}),
+    ):
+        assert completed(shell, script, ["trio-transports", *words]) == among, words
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

@@ -1,39 +1,26 @@
-"""The files under ``examples/deploy``: what they run is what the command takes, and they wait longer than it drains."""
+"""The files under ``examples/deploy``: each promise of the command that they rely on is one that it keeps."""
 
-import json
-import re
-import shlex
+import ast
+import shutil
+import signal
+import subprocess
 from argparse import Namespace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.readme import ROOT
+from tests.playground.test_start import ask
+from tests.serve.deploy_files import DEPLOY, Instruction, commands, dockerfile, manifests, unit
+from tests.serve.test_app import bot
 from trio_transports.cli.arguments import parser
+from trio_transports.cli.new import FILES
+from trio_transports.serve import bot_app
 from trio_transports.serve.running import GRACE_S
 from trio_transports.serve.supervising import LAST_S
 
-DEPLOY = ROOT / "trio_transports" / "examples" / "deploy"
-UNIT = (DEPLOY / "bot.service").read_text("utf-8")
-DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
-MANIFEST = (DEPLOY / "kubernetes.yaml").read_text("utf-8")
-
-
-def value(text: str, name: str) -> str:
-    (found,) = re.findall(rf"^\s*{name}\s*[=:]\s*(.+)$", text, re.MULTILINE)
-    return str(found)
-
-
-def commands() -> dict[str, list[str]]:
-    cmd = re.search(r"^CMD (\[.*\])", DOCKERFILE.replace("\\\n", ""), re.MULTILINE)
-    args = re.search(r"args: \[(.*?)\]", MANIFEST, re.DOTALL)
-    assert cmd is not None
-    assert args is not None
-    return {
-        "Dockerfile": json.loads(cmd[1]),
-        "bot.service": shlex.split(value(UNIT, "ExecStart")),
-        "kubernetes.yaml": [word.strip().strip('"') for word in args[1].split(",")],
-    }
+AFTER_S = GRACE_S + LAST_S
+"""What comes after the drain, until the last worker has gone."""
 
 
 def parsed(name: str) -> Namespace:
@@ -42,20 +29,91 @@ def parsed(name: str) -> Namespace:
     return parser().parse_args(arguments)
 
 
+def of(name: str) -> Instruction:
+    (found,) = [each for each in dockerfile() if each.name == name]
+    return found
+
+
 @pytest.mark.parametrize("name", ["Dockerfile", "bot.service", "kubernetes.yaml"])
 def test_what_is_run_is_what_the_command_takes(name: str) -> None:
-    """Each option is one of ``serve``'s, with a value that it takes."""
+    """Each option is one of ``serve``'s, with a value that it takes; the files are those that ``new`` writes."""
     told = parsed(name)
     assert (told.target, told.params, told.port, told.workers) == ("bot.py", "params.toml", 8765, 2)
+    assert {told.target, told.params} <= set(FILES)
+    if told.public_url is not None and told.host != "127.0.0.1":
+        assert urlsplit(told.public_url).hostname in told.host_names
 
 
-def test_nobody_is_killed_while_calls_may_finish() -> None:
-    """Systemd and Kubernetes wait for the drain, and for what comes after it; nobody but the server is told."""
-    after_s = GRACE_S + LAST_S
-    assert int(value(UNIT, "TimeoutStopSec")) >= parsed("bot.service").drain + after_s
-    assert int(value(MANIFEST, "terminationGracePeriodSeconds")) >= parsed("kubernetes.yaml").drain + after_s
-    assert (value(UNIT, "KillMode"), value(UNIT, "KillSignal")) == ("mixed", "SIGTERM")
-    assert "STOPSIGNAL SIGTERM" in DOCKERFILE
-    for text in (DOCKERFILE, MANIFEST):
-        assert "/health" in text
-    assert "127.0.0.1:8765/health" in DOCKERFILE
+async def is_there(path: str) -> bool:
+    return (await ask(bot_app(bot), "GET", path, host="10.0.0.7:8765")).status == 200
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """As systemd reads it, where that is installed; and by its own words of what is to be told whom."""
+    told = unit()
+    assert set(told) == {"Unit", "Service", "Install"}
+    service = told["Service"]
+    assert service["User"] not in ("", "root")
+    assert Path(service["WorkingDirectory"]) in Path(service["ExecStart"].split()[0]).parents
+    assert service["ExecReload"].split() == ["/bin/kill", "-HUP", "$MAINPID"]  # a supervisor: --workers is given
+    assert (service["KillMode"], service["KillSignal"]) == ("mixed", "SIGTERM")
+    assert service["Restart"] == "on-failure"  # told to stop, the command ends with 0
+    assert int(service["TimeoutStopSec"]) >= parsed("bot.service").drain + AFTER_S
+    if (analyze := shutil.which("systemd-analyze")) is not None:
+        program = service["ExecStart"].split()[0]
+        for text, is_well in (
+            ((DEPLOY / "bot.service").read_text("utf-8"), True),
+            ("[Service]\nKillMod=mixed\n", False),
+        ):
+            copy = tmp_path / "bot.service"
+            copy.write_text(text.replace(program, "/bin/sh"), "utf-8")
+            done = subprocess.run([analyze, "verify", copy], capture_output=True, text=True, check=False, timeout=60)
+            assert (str(copy) not in done.stderr) is is_well, done.stderr
+
+
+async def test_docker_asks_and_tells_what_the_command_knows() -> None:
+    """Its port, its health, its signal; not as root, and without a shell that would keep the signal to itself."""
+    order = [each.name for each in dockerfile()]
+    assert order.index("USER") < order.index("COPY") < order.index("CMD")
+    user, told = of("USER").rest, parsed("Dockerfile")
+    assert f"useradd --create-home {user}" in [each.rest for each in dockerfile() if each.name == "RUN"]
+    assert of("WORKDIR").rest == f"/home/{user}"
+    assert of("COPY").options == {"chown": user}
+    assert {told.target, told.params} == set(of("COPY").rest.split()[:-1])
+    assert of("EXPOSE").rest == str(told.port)
+    assert signal.Signals[of("STOPSIGNAL").rest] is signal.SIGTERM
+    assert told.host == "0.0.0.0"
+    check = of("HEALTHCHECK")
+    form, _, words = check.rest.partition(" ")
+    python, dash_c, program = Instruction(form, {}, words).words
+    assert (form, python, dash_c) == ("CMD", "python", "-c")
+    (url,) = [each.value for each in ast.walk(ast.parse(program)) if isinstance(each, ast.Constant) and each.value != 2]
+    parts = urlsplit(str(url))
+    assert (parts.scheme, parts.hostname, parts.port) == ("http", "127.0.0.1", told.port)
+    assert await is_there(parts.path)
+
+
+async def test_kubernetes_asks_and_waits_for_what_the_command_does() -> None:
+    """Probes, ports and labels name each other, and a pod is given its drain and what comes after it."""
+    told, found = parsed("kubernetes.yaml"), manifests()
+    assert set(found) == {"Deployment", "Service"}
+    spec, service = found["Deployment"]["spec"], found["Service"]["spec"]
+    template = spec["template"]
+    labels, pod = template["metadata"]["labels"], template["spec"]
+    assert spec["selector"]["matchLabels"] == service["selector"] == labels
+    assert pod["terminationGracePeriodSeconds"] >= told.drain + AFTER_S
+    (container,) = pod["containers"]
+    (port,) = container["ports"]
+    assert port["containerPort"] == told.port
+    assert told.host == "0.0.0.0"
+    for probe in ("startupProbe", "readinessProbe"):
+        asked = container[probe]["httpGet"]
+        assert asked["port"] == port["name"]
+        assert await is_there(asked["path"])
+    assert "livenessProbe" not in container  # /health turns 503 with SIGTERM: that would end calls in the drain
+    assert [each["targetPort"] for each in service["ports"]] == [port["name"]]
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    marks = template["metadata"]["annotations"]
+    assert marks["prometheus.io/port"] == str(told.port)
+    assert await is_there(marks["prometheus.io/path"])
+    assert all(isinstance(word, str) for word in container["args"])  # a bare number is none for Kubernetes

@@ -65,7 +65,8 @@ def _bash() -> str:
 
 
 def _fish() -> str:
-    lines = [f"complete -c {PROGRAM} -n __fish_use_subcommand -f -a '{' '.join(_subcommands())}'"]
+    first = f"complete -c {PROGRAM} -n __fish_use_subcommand"
+    lines = [f"{first} -f -a '{' '.join(_subcommands())}'", f"{first} -l help", f"{first} -l version"]
     for name, command in _subcommands().items():
         seen = f"-n '__fish_seen_subcommand_from {name}'"
         for flags, action in _options(command):
