@@ -1,5 +1,6 @@
 """The client proxy over lost connections."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import pairwise
@@ -242,3 +243,26 @@ async def test_events_that_nobody_reads_are_bounded_in_bytes() -> None:
         assert 0.9 * MAX_EVENT_BYTES < (50 - lost.count) * 50_000 <= MAX_EVENT_BYTES
         for code in range(4000 + lost.count, 4050):
             assert await events.receive() == ProxyDisconnected(peer, code, "", "remote")
+
+
+async def test_events_that_are_kept_keep_no_message(autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever keeps what a proxy told, and how its connections ended, keeps nothing of what was read. Three times."""
+
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(each, BusDataMessage) and each.source == "far" for each in gc.get_objects())
+
+    network, kept = Network(), list[object]()
+    proxy = client(open_wire=network.open_wire, reconnect=POLICY)
+    events = proxy.events()
+    async with running(proxy):
+        for loss in range(1, 4):
+            for _ in range(5):
+                await network.far[-1].send(JSON.encode(data("far", "near")))
+            await trio.testing.wait_all_tasks_blocked()
+            await network.far[-1].aclose(1001)
+            await trio.sleep(10)
+            assert len(network.dials) == loss + 1
+        while sum(isinstance(event, Reconnecting) for event in kept) < 3:
+            kept.append(await events.receive())
+        assert alive() == 0

@@ -118,6 +118,7 @@ async def test_documents_of_many_small_values_end_the_session(autojump_clock: Mo
             await peer.send(lists(4000))
             await trio.testing.wait_all_tasks_blocked()
             sent += 1
+        assert not session.is_connected
         closed = await peer.wait_closed()
         frames = await everything(session)
     assert (closed.code, closed.reason) == (1008, "1000000 bytes wait unread by the handler (max_unread_bytes)")

@@ -143,6 +143,26 @@ async def test_a_pause_ends_with_its_connection(
 
 
 @LOSSES
+async def test_what_is_queued_waits_for_the_next_peers_start(autojump_clock: MockClock, losses: int) -> None:
+    """After each loss nothing leaves, whatever is queued, before the new peer has said in which code to speak to it."""
+    line = Line(redial_s=0.05, serializer=AnyWords())
+    settings = reconnecting(serializer=AsteriskFrameSerializer(), audio_out_sample_rate=8000)
+    async with on_a_line(line, settings) as (session, _, _):
+        await line.peers[0].send_raw(MEDIA_START % ("ulaw", 160))
+        for loss in range(losses):
+            await session.output.send(AudioFrame(audio=bytes(16000 * 4), sample_rate=8000, num_channels=1))
+            await trio.sleep(0.5)
+            assert audio_bytes(line.peers[loss])
+            line.peers[loss].drop()
+            await trio.sleep(1)
+            assert session.is_connected
+            assert not audio_bytes(line.peers[loss + 1])
+            await line.peers[loss + 1].send_raw(MEDIA_START % ("ulaw", 160))
+            await trio.sleep(0.1)
+            assert audio_bytes(line.peers[loss + 1])
+
+
+@LOSSES
 async def test_each_connection_may_have_another_code(autojump_clock: MockClock, losses: int) -> None:
     """A line that announces another code after a loss gets what is sent from then on in that."""
     line = Line(redial_s=0.05, serializer=AnyWords())

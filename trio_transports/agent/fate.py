@@ -34,7 +34,7 @@ class Fate:
 
     def end(self, ending: ConnectionClosed) -> None:
         """Take how the connection ended."""
-        self.ending = ending
+        self.ending = ending.ending.error()  # one that was raised would keep what its frames hold
         self._ended_at = trio.current_time()
         self.has_ended.set()
 

@@ -26,7 +26,7 @@ from attrs import Attribute, define, evolve, field, frozen
 
 from ..._documented import documented
 from ..._moved import moved
-from ...errors import ConnectionClosed, LocalProtocolError
+from ...errors import ConnectionClosed, Ending, LocalProtocolError
 from ...frames import AudioFrame
 from ...session.broadcast import Broadcast, Subscription
 from ...wire.protocol import Wire
@@ -293,9 +293,9 @@ class Proxy(Worker):
             self._link = None
             self._outbox.drop_requests()
             self.bus.send_now(BusWorkerLostMessage(source=self._remote, local=self._local))
-            ending = link.ending or ConnectionClosed(1006, "", initiator="error")
+            ending = link.ending or Ending()
             self._events.emit(ProxyDisconnected(wire.peer, ending.code, ending.reason, ending.initiator))
-        return ending
+        return ending.error()
 
     def _speak(self, subprotocol: str | None) -> None:
         binary = subprotocol == BUS_SUBPROTOCOL and bool(self._subprotocols)

@@ -18,7 +18,7 @@ from attrs import define, field
 
 from ..._documented import documented
 from ..._nursery import open_services
-from ...errors import ConnectionClosed, RemoteProtocolError
+from ...errors import ConnectionClosed, Ending, RemoteProtocolError
 from ...wire.protocol import Batches, Wire
 from ..codec.frames import UnknownTypeError
 from ..codec.json import MessageSerializer
@@ -56,7 +56,8 @@ class Link:
     close_timeout: float
     malformed: Malformed
     writer: LinkWriter
-    ending: ConnectionClosed | None = field(default=None, init=False)
+    ending: Ending | None = field(default=None, init=False)
+    """A value, for an exception keeps what was read last: HAZARDS 44."""
     _goodbye: tuple[int, str] = field(default=(1001, "the proxy was cancelled"), init=False)
     _close_by_s: float = field(default=0.0, init=False)
 
@@ -72,7 +73,7 @@ class Link:
                     with trio.CancelScope(shield=True, deadline=self._close_by_s):
                         await self.writer.finish()
         except ConnectionClosed as exc:
-            self.ending = self.writer.failure or exc
+            self.ending = self.writer.failure or exc.ending
         except Exception:  # the peer is told that it was not its fault; then it is raised again
             self._goodbye = (1011, "the proxy failed")
             raise
@@ -128,7 +129,7 @@ class Link:
     async def _close(self) -> None:
         code, reason = self._goodbye
         if self.ending is None:
-            self.ending = ConnectionClosed(code, reason, initiator="local" if code < 1011 else "error")
+            self.ending = Ending(code, reason, "local" if code < 1011 else "error")
         with trio.CancelScope(shield=True, deadline=self._close_by_s):
             await self.wire.aclose(code, reason)
         self.wire.abort()

@@ -18,7 +18,7 @@ from typing import Final, final
 import trio
 from attrs import define, field
 
-from ...errors import ConnectionClosed
+from ...errors import ConnectionClosed, Ending
 from ...wire.protocol import Batches, SendsNow, Wire
 from ..outbox import Outbox, Waiting
 from .counters import Counters
@@ -40,7 +40,7 @@ class LinkWriter:
     outbox: Outbox
     counters: Counters
     send_timeout: float
-    failure: ConnectionClosed | None = field(default=None, init=False)
+    failure: Ending | None = field(default=None, init=False)
     """Why this side has aborted the connection."""
     _now: SendsNow | None = field(default=None, init=False)
     _batches: Batches | None = field(default=None, init=False)
@@ -88,7 +88,7 @@ class LinkWriter:
                 return  # the reader is told too, and says how it ended
             except trio.TooSlowError:
                 reason = f"the peer did not take a message within send_timeout ({self.send_timeout:g} s)"
-                self.failure = ConnectionClosed(1006, reason, initiator="error")
+                self.failure = Ending(1006, reason)
                 self.wire.abort()
                 return
             finally:

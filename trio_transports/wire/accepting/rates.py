@@ -15,7 +15,7 @@ from typing import Final, cast, final
 import trio
 from attrs import define, field
 
-from ...errors import ConnectionClosed
+from ...errors import Ending
 from ..peer import Peer
 from ..protocol import Batches, BytesLike, SendsNow, Wire
 
@@ -53,7 +53,7 @@ class _RatedWire:
     _bytes: _Bucket | None
     _why: str
     _on_too_fast: Callable[[], object]
-    _ending: ConnectionClosed | None = field(default=None, init=False)
+    _ending: Ending | None = field(default=None, init=False)
 
     @property
     def peer(self) -> Peer:
@@ -64,12 +64,12 @@ class _RatedWire:
             message = await self._wire.receive()
             if self._is_within(len(message)):
                 return message
-            self._ending = ConnectionClosed(1008, self._why, initiator="local")
+            self._ending = Ending(1008, self._why, "local")
             self._on_too_fast()
             with trio.move_on_after(GOODBYE_S):
                 await self._wire.aclose(1008, self._why)
             self._wire.abort()
-        raise ConnectionClosed(self._ending.code, self._ending.reason, initiator="local")
+        raise self._ending.error()
 
     async def send(self, message: str | BytesLike) -> None:
         await self._wire.send(message)
