@@ -164,7 +164,7 @@ async def test_a_server_that_accepts_and_drops_is_given_up(most: int, autojump_c
                 if network.far:
                     await network.far[-1].aclose(1013)
 
-        with pytest.raises(TransportError, match=f"gave up after {most} attempts"):
+        with trio.fail_after(1000), pytest.raises(TransportError, match=f"gave up after {most} attempts"):
             await proxy.run(LocalBus())
         nursery.cancel_scope.cancel()
     assert len(network.dials) == 1 + most

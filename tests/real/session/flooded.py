@@ -1,8 +1,9 @@
 """A server in a process of its own, which tells what a flood did to it: its one argument is the engine's name.
 
-It prints the ports of its doors: JSON, protobuf, and two that have pictures decoded, as JSON and packed. To each line
-it reads it answers with the most memory it had since the line before, what it has now, the longest step of one task in
-CPU time, and how many sessions there are, in one JSON line.
+It prints the ports of its doors: JSON, protobuf, two that have pictures decoded, as JSON and packed, and then a
+telephone line's, RTVI's, and one whose handler reads neither what it has subscribed to nor anything else. Nobody reads
+the events of any of them. To each line it reads it answers with the most memory it had since the line before, what it
+has now, the longest step of one task in CPU time, and how many sessions there are, in one JSON line.
 The handler is the README's echo, which waits in ``send`` while much audio is queued; pictures are looked at only.
 """
 
@@ -11,8 +12,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeAlias
 
 import trio
 from attrs import define
@@ -32,24 +34,25 @@ from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.serializers.protocol import FrameSerializer
+from trio_transports.serializers.rtvi import RTVIFrameSerializer
+from trio_transports.serializers.twilio import TwilioFrameSerializer
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 PICTURES: dict[str, object] = {"video_in_enabled": True, "video_in_color_format": "RGB"}
-DOORS: list[tuple[FrameSerializer, dict[str, object]]] = [
-    (JSONFrameSerializer(), {}),
-    (ProtobufFrameSerializer(), {}),
-    (JSONFrameSerializer(), PICTURES),
-    (PackedFrameSerializer(), PICTURES),
-]
 
 
 sessions = 0
 """How many there are now."""
+unread: list[object] = []
+"""Subscriptions to events that nobody reads."""
 
 
-def settings(dialect: FrameSerializer, **more: object) -> dict[str, object]:
+Dialect: TypeAlias = FrameSerializer | Callable[[], FrameSerializer]
+
+
+def settings(dialect: Dialect, **more: object) -> dict[str, object]:
     return {"serializer": dialect, "audio_in_enabled": True, "audio_out_enabled": True, **more}
 
 
@@ -62,6 +65,32 @@ async def echo(session: Session) -> None:
                 await session.output.send(frame)
     finally:
         sessions -= 1
+
+
+async def deaf(session: Session) -> None:
+    """It has the messages kept for it as well as the frames, and reads neither; who else subscribes reads on."""
+    global sessions
+    sessions += 1
+    unread_messages = session.messages(100_000)
+    try:
+        async for _ in session.messages():
+            pass
+    finally:
+        unread_messages.close()
+        sessions -= 1
+
+
+Handler: TypeAlias = Callable[[Session], Awaitable[None]]
+
+DOORS: list[tuple[Dialect, dict[str, object], Handler]] = [
+    (JSONFrameSerializer(), {}, echo),
+    (ProtobufFrameSerializer(), {}, echo),
+    (JSONFrameSerializer(), PICTURES, echo),
+    (PackedFrameSerializer(), PICTURES, echo),
+    (TwilioFrameSerializer, {}, echo),
+    (RTVIFrameSerializer, {}, echo),
+    (JSONFrameSerializer(), {"max_malformed": 1_000_000}, deaf),
+]
 
 
 def memory_bytes() -> int:
@@ -94,22 +123,28 @@ class LongestStep(trio.abc.Instrument):
         self.longest_s = max(self.longest_s, time.thread_time() - self._began_s)
 
 
-async def serve_server(engine: str, told: dict[str, object], task_status: trio.TaskStatus[int]) -> None:
+async def serve_server(
+    engine: str, told: dict[str, object], handler: Handler = echo, *, task_status: trio.TaskStatus[int]
+) -> None:
     params = WebsocketServerParams(**told)  # type: ignore[arg-type]
     transport = WebsocketServerTransport(params, host="127.0.0.1", port=0, engine=engine)
+    unread.append(transport.events())
     async with trio.open_nursery() as nursery:
-        ready: ServerReady = await nursery.start(transport.serve, echo)
+        ready: ServerReady = await nursery.start(transport.serve, handler)
         task_status.started(ready.port)
 
 
-async def serve_app(told: dict[str, object], task_status: trio.TaskStatus[int]) -> None:
+async def serve_app(told: dict[str, object], handler: Handler = echo, *, task_status: trio.TaskStatus[int]) -> None:
     from hypercorn.config import Config
 
     params = AsgiWebsocketParams(**told)  # type: ignore[arg-type]
 
     async def app(scope: dict[str, object], receive: Callable[..., object], send: Callable[..., object]) -> None:
-        async with AsgiWebsocketTransport((scope, receive, send), params).session() as session:  # type: ignore[arg-type]
-            await echo(session)
+        transport = AsgiWebsocketTransport((scope, receive, send), params)  # type: ignore[arg-type]
+        events = transport.events()
+        async with transport.session() as session:
+            await handler(session)
+        events.close()
 
     config = Config()
     config.bind = ["127.0.0.1:0"]
@@ -148,9 +183,11 @@ async def main(engine: str) -> None:
     steps = LongestStep()
     async with trio.open_nursery() as nursery:
         ports = []
-        for dialect, more in DOORS:
+        for dialect, more, handler in DOORS:
             told = settings(dialect, **more)
-            starts = partial(serve_app, told) if engine == "asgi" else partial(serve_server, engine, told)
+            starts = (
+                partial(serve_app, told, handler) if engine == "asgi" else partial(serve_server, engine, told, handler)
+            )
             ports.append(await nursery.start(starts))
         trio.lowlevel.add_instrument(steps)
         gc.callbacks.append(steps.collects)

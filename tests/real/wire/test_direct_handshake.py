@@ -58,9 +58,24 @@ async def answer_to(request: bytes, refusal: Refusal | None = None) -> tuple[byt
         (b"GET / HTTP/1.0\r\n" + HEADERS + b"\r\n", 400),
         (b"GET / HTTP/1.1\r\n" + HEADERS + SECOND_KEY + b"\r\n", 400),
         (b"GET * HTTP/1.1\r\n" + HEADERS + b"\r\n", 400),
+        (b"GET / HTTP/1.1\r\n" + HEADERS + b"Content-Length: 4\r\n\r\nGET ", 400),
+        (b"GET / HTTP/1.1\r\n" + HEADERS + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            b"GET / HTTP/1.1\r\n" + HEADERS + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000), 405),
     ],
-    ids=["HEAD", "HTTP/1.0", "two keys", "no path", "a long body"],
+    ids=[
+        "HEAD",
+        "HTTP/1.0",
+        "two keys",
+        "no path",
+        "a body",
+        "a chunked body",
+        "a length and an encoding",
+        "a long body",
+    ],
 )
 async def test_what_is_refused(request_: bytes, status: int) -> None:
     """A request that is none for a WebSocket gets its status, in whole, also while it is still being sent."""
