@@ -200,6 +200,30 @@ async def test_a_paced_source_with_a_lead_loses_no_word(
     assert heard_s == pytest.approx(6.0)
 
 
+async def test_who_knows_that_a_source_is_live_takes_back_its_late_beginning(autojump_clock: MockClock) -> None:
+    """A first frame that comes late makes a live source one with a lead: it is heard whole, until an interruption."""
+    async with memory_session(defaults()) as (session, peer), trio.open_nursery() as nursery:
+        began_s = trio.current_time()
+        nursery.start_soon(speak, session, 6.0, [Hole(0.0, 0.3)])
+        for _ in range(2):  # later it is no other
+            await trio.sleep(1.5)
+            assert session.output.queued_s == pytest.approx(0.3, abs=0.041)
+            assert session.statistics().audio_out_dropped_s == 0
+        await session.output.interrupt()
+        dropped_s = session.statistics().audio_out_dropped_s
+        assert dropped_s == pytest.approx(0.3, abs=0.041)
+        for _ in range(2):
+            await trio.sleep(1.2)
+            assert session.output.queued_s <= FRAME_S + 1e-9
+        heard = [(h.at_s, number_of(h.frame.audio)) for h in peer.recorder.heard if isinstance(h.frame, AudioFrame)]
+        assert session.statistics().audio_out_dropped_s == dropped_s
+    late_s = [
+        at_s - began_s - number * FRAME_S for at_s, number in heard if number is not None and at_s > began_s + 3.2
+    ]
+    assert len(late_s) > 40
+    assert max(late_s) <= 0.021
+
+
 async def test_jitter_costs_no_audio(autojump_clock: MockClock) -> None:
     """A live source whose frames come up to 100 ms late now and then is delayed by about that, and heard whole."""
     chance = random.Random(3)
