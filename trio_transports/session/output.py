@@ -105,6 +105,9 @@ class Output(trio.abc.SendChannel[Frame]):
     async def write_audio(self, frame: AudioFrame) -> bool:
         """Send audio and wait for it: True once every byte was written, False if any was dropped or the peer has gone.
 
+        Less than a chunk waits for the rest of it, which is silence ``partial_flush_ms`` later if nothing else comes: a
+        stream of small pieces goes out without gaps by ``send``.
+
         Cancelling it does not take the audio back.
         """
         await trio.lowlevel.checkpoint()
