@@ -25,6 +25,7 @@ from trio_transports import (
     AudioFrame,
     Connected,
     Disconnected,
+    ImageFrame,
     InterruptionFrame,
     MessageFrame,
     TextFrame,
@@ -53,6 +54,8 @@ def arrivals(line: LineOfOneKind) -> list[Arrival]:
                 came.append(Arrival("text", int(text), 1, heard.at_s, message))
             case MessageFrame(message=int(number)):
                 came.append(Arrival("urgent", number, 1, heard.at_s, message))
+            case ImageFrame(image=image):
+                came.append(Arrival("picture", int.from_bytes(image, "little"), 1, heard.at_s, message))
             case InterruptionFrame():
                 came.append(Arrival("interruption", 0, 0, heard.at_s, message))
             case AudioFrame(audio=pcm, destination=destination):
@@ -84,6 +87,7 @@ def judge(outcome: Outcome) -> None:
     if not story.done["peer stalls"]:  # a peer that reads late hears late
         for kind in ("audio", "other"):
             _not_ahead_of_time([each for each in came if each.kind in (kind, "interruption")], story)
+    _pictures([each.number for each in came if each.kind == "picture"], outcome)
     _inbound(story)
     _told(outcome)
 
@@ -107,8 +111,8 @@ def _nothing_old(came: Sequence[Arrival], story: Story) -> None:
     for each in came:
         if each.kind == "interruption":
             floor = next(floors)
-        elif each.kind in ("audio", "other"):
-            assert each.number >= floor, f"audio {each.number} was heard after the interruption that dropped it"
+        elif each.kind in ("audio", "other", "picture"):
+            assert each.number >= floor, f"{each.kind} {each.number} was heard after the interruption that dropped it"
 
 
 def _nothing_lost(came: Sequence[Arrival], story: Story) -> None:
@@ -137,6 +141,19 @@ def _not_ahead_of_time(came: Sequence[Arrival], story: Story) -> None:
                 sent_s += lasting_s
                 within_s = each.at_s - when_s
                 assert sent_s <= within_s + AHEAD_S + 1e-6, f"{sent_s} s of audio left within {within_s} s"
+
+
+def _pictures(came: Sequence[int], outcome: Outcome) -> None:
+    """Live pictures come once or are counted as dropped; nobody tells more of them."""
+    story, counters = outcome.story, outcome.session.statistics()
+    assert len(came) == len(set(came)), f"a picture came twice: {came}"
+    assert set(came) <= story.pictures, "what was refused, or never sent, does not come"
+    assert len(came) <= counters.pictures_sent
+    assert counters.pictures_sent + counters.pictures_dropped <= len(story.pictures)
+    if not story.losses:
+        assert len(came) == counters.pictures_sent, "what was shown is what is counted"
+        settled = sum(number < story.settled for number in story.pictures)
+        assert counters.pictures_sent + counters.pictures_dropped >= settled, "after a drain none is unaccounted for"
 
 
 def _inbound(story: Story) -> None:

@@ -2,8 +2,8 @@
 
 Rules
 1. A program is a list of steps, done one after the other, in virtual time: the handler's verbs and the peer's doings.
-2. Every frame that is sent carries its number: a text says it, each sample of audio is it. So what arrives says by
-   itself what it is.
+2. Every frame that is sent carries its number: a text says it, each sample of audio is it, a picture begins with it.
+   So what arrives says by itself what it is.
 3. ``Story`` is what the steps mean.
 """
 
@@ -25,6 +25,7 @@ from trio_transports import (
     CancelFrame,
     ConnectionClosed,
     EndFrame,
+    ImageFrame,
     MessageFrame,
     ReconnectPolicy,
     Session,
@@ -78,7 +79,8 @@ Program: TypeAlias = Sequence[Step]
 def steps() -> st.SearchStrategy[Step]:
     """Any step; what ends a call is rarer than the rest, so that programs are not all short."""
     sounds, waits = (0.001, 0.013, 0.02, 0.04, 0.1, 0.5), (0.0, 0.001, 0.02, 0.033, 0.25, 2.0)
-    plain = ("text", "raw", "urgent", "interrupt", "drain", "peer text", "peer audio", "peer stalls", "peer resumes")
+    told = ("text", "raw", "urgent", "picture", "picture in step")
+    plain = (*told, "interrupt", "drain", "peer text", "peer audio", "peer stalls", "peer resumes")
     endings = ("end", "end frame", "cancel frame", "close", "peer closes", "drop", "drop", "drop")
     spoken = ("audio", "write", "kept", "kept write", "other", "other write")
     return st.one_of(
@@ -104,6 +106,8 @@ class Story:
     kept: set[int] = field(factory=set)
     """What is to be said to its end."""
     refused: set[int] = field(factory=set)
+    pictures: set[int] = field(factory=set)
+    """Those that were taken: one may be dropped all the same, and is counted then."""
     interruptions: list[int] = field(factory=list)
     """The number that the first frame after each interruption has."""
     settled: int = 0
@@ -154,6 +158,8 @@ class Player:
                 await self._send("text", lambda _: output.send_raw(message), frame)
             case "urgent":
                 await self._send("urgent", output.send, MessageFrame(message=self._next(), urgent=True))
+            case "picture" | "picture in step":
+                await self._show(in_step=step.verb != "picture")
             case "interrupt":
                 if await self._try(output.interrupt):
                     story.interruptions.append(self._number + 1)
@@ -237,6 +243,15 @@ class Player:
         if not await self._try(lambda: verb(frame)):
             self.story.refused.add(number)
 
+    async def _show(self, *, in_step: bool) -> None:
+        """With its own clock, or in the place among the audio at which it was sent."""
+        number = self._next()
+        frame = ImageFrame(image=number.to_bytes(12, "little"), size=(2, 2), sync_with_audio=in_step)
+        if await self._try(lambda: self.session.output.send(frame)):
+            self.story.pictures.add(number)
+        else:
+            self.story.refused.add(number)
+
     async def _write(self, kind: str, frame: AudioFrame) -> None:
         number = self._number
         self.story.sent[number] = (kind, len(frame.audio) // 2)
@@ -312,6 +327,10 @@ async def run(program: Program, *, sends_now: bool, reconnects: bool) -> Outcome
         audio_out_10ms_chunks=2,
         audio_out_end_silence_secs=0,
         audio_out_destinations=("other",),
+        video_out_enabled=True,
+        video_out_is_live=True,
+        video_out_width=2,
+        video_out_height=2,
         reconnect=policy,
     )
     story, told = Story(reconnects=reconnects), list[Event]()
