@@ -84,7 +84,7 @@ class ShortWay:
     async def receive_each(self, take: Callable[[str | bytes], bool]) -> bool:
         """Hand messages over until ``take`` answers True; False where ASGI's ``receive`` has something else to tell."""
         while True:
-            if not self._is_lent or self._queue.has_something or not self._socket.shares_wakes:
+            if not self._is_lent or self._queue.has_something or not self._socket.reads.shares_wakes:
                 message = await self.next_message()
                 if message is None or take(message):
                     return message is not None
@@ -123,7 +123,7 @@ class ShortWay:
             self.close()  # the reader comes to the same end
             return
         if len(data) > PIECE_BYTES:  # rule 4
-            self._socket.put_back(data[PIECE_BYTES:])
+            self._socket.reads.put_back = data[PIECE_BYTES:]
             data = data[:PIECE_BYTES]
         self._queue.put_messages(self._frames.take_messages(data))
         if self._frames.has_rest:
@@ -136,7 +136,7 @@ class ShortWay:
 
         def heard() -> bool:
             nonlocal is_done, failure
-            data = self._socket.read_at_wake()
+            data = self._socket.reads.read_at_wake()
             if data is None:
                 return False
             self._has_read(data)
@@ -150,12 +150,12 @@ class ShortWay:
                     failure = exc
                 if is_done or failure is not None:
                     return True
-            return self._has_to_stop or self._queue.has_something or not self._socket.shares_wakes
+            return self._has_to_stop or self._queue.has_something or not self._socket.reads.shares_wakes
 
         self._is_reading = True
         try:
             try:
-                await self._socket.hear(heard)
+                await self._socket.reads.hear(heard)
             finally:
                 self._stop_reading()
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -54,7 +54,7 @@ class Writing:
         if self._rest or self._turn.locked() or self._stream is not self._socket:
             return False
         try:
-            written = self._socket.write_now(data)
+            written = self._socket.writes.write_now(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return False
         if written == len(data):

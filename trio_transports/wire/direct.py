@@ -85,14 +85,14 @@ class DirectWire:
 
     async def receive_each(self, take: Callable[[str | bytes], bool]) -> None:
         while True:
-            if self._arrived or self._ending is not None or self._is_reading or not self._stream.shares_wakes:
+            if self._arrived or self._ending is not None or self._is_reading or not self._stream.reads.shares_wakes:
                 if take(await self.receive()):
                     return
             elif await self._hear(take):
                 return
 
     def alarm_s(self, due_s: float) -> float:
-        return self._stream.alarm_s(due_s)
+        return self._stream.descriptor.alarm_s(due_s)
 
     async def send(self, message: str | BytesLike) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -103,7 +103,7 @@ class DirectWire:
             return False
         frame = self._frame(message)
         try:
-            written = self._stream.write_now(frame)
+            written = self._stream.writes.write_now(frame)
         except _STREAM_ERRORS as exc:
             raise self._lost() from exc
         if written == len(frame):
@@ -119,7 +119,7 @@ class DirectWire:
             return 0
         frames = [self._frame(message) for message in messages]
         try:
-            written = self._stream.write_now(b"".join(frames))
+            written = self._stream.writes.write_now(b"".join(frames))
         except _STREAM_ERRORS as exc:
             raise self._lost() from exc
         taken = 0
@@ -201,7 +201,7 @@ class DirectWire:
 
         def heard() -> bool:
             nonlocal is_done, has_been_ended, failure
-            data = self._stream.read_at_wake()
+            data = self._stream.reads.read_at_wake()
             if data is None:
                 return False
             if not data:
@@ -221,11 +221,11 @@ class DirectWire:
                 failure = exc
                 return True
             # What was answered in there may have found the connection lost: then the reader tells it.
-            return bool(arrived) or self._ending is not None or self._stream.has_more
+            return bool(arrived) or self._ending is not None or self._stream.reads.has_more
 
         self._is_reading = True
         try:
-            await self._stream.hear(heard)
+            await self._stream.reads.hear(heard)
             if has_been_ended:
                 await self._part()
         except _STREAM_ERRORS:
@@ -295,7 +295,7 @@ class DirectWire:
     async def _write(self, frame: bytes) -> None:
         try:
             if not self._backlog:
-                written = self._stream.write_now(frame)
+                written = self._stream.writes.write_now(frame)
                 if written == len(frame):
                     return
                 frame = frame[written:]
@@ -316,7 +316,7 @@ class DirectWire:
     def _put(self, frame: bytes) -> None:
         """Write a control frame without waiting; what the kernel does not take now the keeper writes."""
         try:
-            written = 0 if self._backlog else self._stream.write_now(frame)
+            written = 0 if self._backlog else self._stream.writes.write_now(frame)
         except _STREAM_ERRORS:
             return  # the next read tells the end
         if written < len(frame):
@@ -338,7 +338,7 @@ class DirectWire:
 
     def _lost(self) -> ConnectionClosed:
         # A write can find out before any read that the peer has gone; the Close it left is in the kernel's buffer yet.
-        while self._ending is None and (data := self._stream.read_now()):
+        while self._ending is None and (data := self._stream.reads.read_now()):
             self._take(data)
         self._end(Ending(1006, "the connection was lost"))
         return self._closed()

@@ -72,7 +72,7 @@ class ShortWay(trio.abc.Stream):
     def begin(self, first: bytes) -> None:
         """Read what comes here from now on; ``first`` came with the handshake."""
         self._has_begun = True
-        self._stream.on_end = self.leave
+        self._stream.descriptor.on_end = self.leave
         self._split(first)
         self._reading.wake()
 
@@ -84,7 +84,7 @@ class ShortWay(trio.abc.Stream):
             self._rest.clear()
             self._reading.wake()
             self._wake_receiver()
-            self._stream.stop_hearing()
+            self._stream.reads.stop_hearing()
 
     # The side of whoever receives
 
@@ -122,13 +122,13 @@ class ShortWay(trio.abc.Stream):
 
     def send_now(self, message: str | bytes) -> bool | None:
         """As ``protocol.SendsNow``; it raises what the stream raises."""
-        if self.backlog or self._stream.is_writing:
+        if self.backlog or self._stream.descriptor.is_writing:
             return False
         if isinstance(message, str):
             frame = encode_frame(Opcode.TEXT, message.encode(), masked=False)
         else:
             frame = encode_frame(Opcode.BINARY, message, masked=False)
-        written = self._stream.write_now(frame)
+        written = self._stream.writes.write_now(frame)
         if written == len(frame):
             return True
         if not written:
@@ -158,8 +158,8 @@ class ShortWay(trio.abc.Stream):
                 await self._reading.sleep()  # rule 4
             elif self.arrived:
                 self._hand_over()
-            elif self._stream.shares_wakes:
-                await self._stream.hear(self._heard)
+            elif self._stream.reads.shares_wakes:
+                await self._stream.reads.hear(self._heard)
             else:  # the last read was filled whole: there is more
                 await trio.lowlevel.checkpoint()
                 self._heard()
@@ -179,7 +179,7 @@ class ShortWay(trio.abc.Stream):
 
     def _heard(self) -> bool:
         """Read once; whether the engine's task has something to do, or to wait for."""
-        data = self._stream.read_at_wake()
+        data = self._stream.reads.read_at_wake()
         if data is None:
             return False
         if not data:
@@ -187,7 +187,7 @@ class ShortWay(trio.abc.Stream):
             return True
         self._split(data)
         self._hand_over()
-        return bool(self._for_engine or self.arrived) or not self.is_open or self._stream.has_more
+        return bool(self._for_engine or self.arrived) or not self.is_open or self._stream.reads.has_more
 
     def _hand_over(self) -> None:
         take, receiver = self._take, self._receiver

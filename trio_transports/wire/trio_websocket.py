@@ -112,14 +112,14 @@ class TrioWebsocketWire:
             raise ending.error() from exc
 
     def alarm_s(self, due_s: float) -> float:
-        return self._stream.alarm_s(due_s)
+        return self._stream.descriptor.alarm_s(due_s)
 
     async def send(self, message: str | BytesLike) -> None:
         if not isinstance(message, str | bytes):
             message = bytes(message)
         try:
             await self._connection.send_message(message)
-            if self._stream.has_failed:
+            if self._stream.writes.has_failed:
                 raise await self._read_to_the_end()
         except trio_websocket.ConnectionClosed as exc:
             ending = self._ended(exc)
@@ -145,7 +145,7 @@ class TrioWebsocketWire:
         try:
             if self._short is not None:
                 await self._short.backlog.flush()
-            if self._stream.has_failed:
+            if self._stream.writes.has_failed:
                 raise await self._read_to_the_end()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise self._ended(await self._read_to_the_end()).error() from None
@@ -249,7 +249,7 @@ class TrioWebsocketWire:
     async def _say_what_was_wrong(self, ending: Ending) -> None:
         """Where a write is under way, or stands half done, nothing can follow it."""
         with trio.move_on_after(LINGER_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            if not self._stream.is_writing and not (self._short is not None and self._short.backlog):
+            if not self._stream.descriptor.is_writing and not (self._short is not None and self._short.backlog):
                 await self._stream.send_all(
                     encode_close(*sendable_close(ending.code, ending.reason), masked=self._connection.is_client)
                 )
@@ -328,7 +328,7 @@ async def accept_wire(
             raise ConnectionClosed(1006, f"{what} was cut off", initiator="error") from exc
         short: ShortWay | None = None
         if wakes is None or not isinstance(stream, trio.SocketStream):
-            owned.put_back(_in_short(asked) + asked.trailing)
+            owned.reads.put_back = _in_short(asked) + asked.trailing
         else:
             short = ShortWay(owned, settings.max_message_bytes, bytearray(_in_short(asked)))
 
@@ -429,11 +429,11 @@ async def _run_engine(
 ) -> None:
     try:
         async with trio.open_nursery() as nursery:
-            owned.on_end = nursery.cancel_scope.cancel  # rule 5
+            owned.descriptor.on_end = nursery.cancel_scope.cancel  # rule 5
             wire = await open_wire(nursery)
-            owned.on_end = None
+            owned.descriptor.on_end = None
             owned.opened(wakes)
-            owned.tells_by_reading = True  # rule 10
+            owned.writes.tells_by_reading = True  # rule 10
             opening.succeed(wire)
     except BaseExceptionGroup as everything:
         failure, cancelled = everything.split(Exception)

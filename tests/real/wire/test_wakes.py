@@ -19,8 +19,9 @@ from trio_transports.wire import Peer, Wire
 from trio_transports.wire.direct import DirectWire
 from trio_transports.wire.engines import ENGINES, engine_named
 from trio_transports.wire.protocol import BytesLike, HandsOver
+from trio_transports.wire.reads import READ_BYTES
 from trio_transports.wire.rfc6455 import Opcode, encode_frame
-from trio_transports.wire.stream import READ_BYTES, OwnedStream
+from trio_transports.wire.stream import OwnedStream
 from trio_transports.wire.wakes import SharedWakes, shared_wakes
 
 DIRECT = engine_named("direct")
