@@ -39,6 +39,7 @@ from .._nursery import open_services
 from ..errors import ConnectionClosed, Ending, HandshakeRejected, Initiator, TransportError
 from .answering import Admit, Asked, Plain, nothing, read_request
 from .closing import LINGER_S, sendable_close
+from .incoming import Incoming
 from .peer import Peer
 from .protocol import BytesLike, Wire
 from .refusal import refusal_in
@@ -89,10 +90,10 @@ class TrioWebsocketWire:
 
     async def receive_each(self, take: Callable[[str | bytes], bool]) -> None:
         short = self._short
-        while short is not None and (short.is_open or short.arrived):
-            if short.arrived:
+        while short is not None and (short.is_open or short.incoming.arrived):
+            if short.incoming.arrived:
                 await trio.lowlevel.checkpoint()
-                if short.arrived and take(short.next_arrived()):
+                if short.incoming.arrived and take(short.next_arrived()):
                     return
             elif await short.receive_each(take):
                 return
@@ -175,7 +176,7 @@ class TrioWebsocketWire:
             self._closing = trio.Event()
             if self._short is not None:
                 self._short.leave()
-                self._short.arrived.clear()
+                self._short.incoming.arrived.clear()
             goodbye: Callable[[], Awaitable[object]] = partial(self._say_goodbye, code, reason)
         else:  # the engine would return at once, with the goodbye still on its way
             goodbye = self._closing.wait
@@ -330,7 +331,7 @@ async def accept_wire(
         if wakes is None or not isinstance(stream, trio.SocketStream):
             owned.reads.put_back = _in_short(asked) + asked.trailing
         else:
-            short = ShortWay(owned, settings.max_message_bytes, bytearray(_in_short(asked)))
+            short = ShortWay(owned, Incoming(settings.max_message_bytes, bytearray(_in_short(asked))))
 
         async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
             request = await trio_websocket.wrap_server_stream(

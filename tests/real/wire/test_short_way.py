@@ -196,6 +196,6 @@ async def test_a_goodbye_that_crosses_a_ping_and_the_beginning_of_a_message_is_a
                     nursery.start_soon(answer_the_goodbye, peer)
                     await peer.send_all(framed(Opcode.PING, b"there?") + frame[:400])
                     assert wire._short is not None
-                    while not wire._short._rest:
+                    while not wire._short.incoming._rest:
                         await trio.lowlevel.checkpoint()
                     await wire.aclose(1000, "bye")
