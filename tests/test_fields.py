@@ -34,7 +34,6 @@ SETTINGS = {
 """What a user may set is most of it."""
 NOT_YET_PARTED = {
     "hosting.connection.Connection",
-    "hosting.websocket.HostedWebsocket",
     "wire.asgi.AsgiWire",
 }
 """Classes with two things in one. None is to be added."""

@@ -23,6 +23,7 @@ from ..errors import Ending
 from ..wire.asgi import EXTENSION
 from .app_queue import AppQueue, ASGIEvent
 from .boundary import boundary
+from .ways import Ways
 from .websocket import HostedWebsocket
 
 _FAREWELL_S: Final = 0.25
@@ -50,7 +51,8 @@ class AppRun:
     def __attrs_post_init__(self) -> None:
         self._queue = AppQueue(max(1, self._config.max_app_queue_size))
         if isinstance(self._stream, WSStream):
-            self.websocket = HostedWebsocket(self._stream, self._queue, self._abort, self._start_soon, self._send)
+            ways = Ways(self._queue, self._send)
+            self.websocket = HostedWebsocket(self._stream, self._queue, self._abort, self._start_soon, ways)
             cast(WebsocketScope, self._scope)["extensions"][EXTENSION] = {"connection": self.websocket}
 
     async def put(self, event: ASGIEvent) -> None:
@@ -93,7 +95,7 @@ class AppRun:
     def _app_returned(self) -> None:
         self._queue.app_returned()
         if self.websocket is not None:
-            self.websocket.app_left()
+            self.websocket.ways.close()
 
     async def _call_app(self) -> None:
         receive = cast(Callable[[], Awaitable[ASGIReceiveEvent]], self._queue.receive)

@@ -372,7 +372,7 @@ class Connection:
         if run.websocket is not None:
             run.websocket.on_accepted = self._host.counting.accept
             if self._has_short_way:
-                run.websocket.open_short_way = partial(self._open_short_way, run.websocket)
+                run.websocket.ways.open_short = partial(self._open_short_way, run.websocket)
             if self._is_shutting_down:
                 run.websocket.shut_down()
         if self._protocol is not None and self._protocol.h2 is not None:
