@@ -34,7 +34,6 @@ SETTINGS = {
 """What a user may set is most of it."""
 NOT_YET_PARTED = {
     "hosting.connection.Connection",
-    "wire.asgi.AsgiWire",
 }
 """Classes with two things in one. None is to be added."""
 ALLOWED = RECORDS | SETTINGS | NOT_YET_PARTED
