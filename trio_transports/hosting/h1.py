@@ -5,7 +5,7 @@ Rules
    with HTTP/2's preface is told 505.
 2. What two readers could understand in two ways is refused (HAZARDS 42): a length and a transfer encoding in one
    request, and in one for a WebSocket whatever ``wire.answering`` does not take on the other engines either.
-3. A body that comes too slowly ends the connection: see ``connection``.
+3. A body that comes too slowly ends the connection: see ``patience``.
 """
 
 import re

@@ -46,8 +46,9 @@ from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.stream import OwnedStream, peer_address
 from ..wire.wakes import SharedWakes, shared_wakes
 from .access_log import guard_access_log
-from .connection import Connection, Host, Limits
+from .connection import Connection
 from .counting import Counting
+from .host import Host, Limits
 from .leaving import Leaving
 
 _LAST_S: Final = 0.5

@@ -11,7 +11,7 @@ Rules
 3. Cancelling ``next_message`` loses nothing and leaves the socket lent: who asks next goes on. It is given back when
    the app returns, asks for an event in ASGI's way, or the connection ends; and where a read is under way, once that
    is over, since two tasks cannot wait for one socket. While an app waits in ASGI's way it is not lent again.
-4. One read is worked on in pieces, and others have their turn between them (``connection``, rule 6).
+4. One read is worked on in pieces, and others have their turn between them (``reader``, rule 3).
 5. Where connections share their wakes (``wire.wakes``), messages are handed over where they are read, a few at a time.
 6. A write is one call of the kernel or goes the ordinary way; ``writing`` keeps both in order.
 """
