@@ -312,3 +312,4 @@ def test_the_role_survives_where_the_name_cannot_tell_it() -> None:
     assert JSONMessageSerializer().decode(JSONMessageSerializer().encode(message)) == message
     text = BusFrameMessage(source="s", frame=TextFrame(text="x"), role="input")
     assert b"InputTextRawFrame" in JSONMessageSerializer().encode(text)
+    assert '"role"' not in JSONMessageSerializer().encode(text).decode(), "the name says it, and Pipecat has no member"

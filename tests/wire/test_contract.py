@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+import trio
+
 from trio_transports.testing import check_wire, memory_wire_pair
 from trio_transports.wire import Wire
 from trio_transports.wire.protocol import SendsNow
@@ -30,3 +33,16 @@ async def test_the_memory_wire_that_sends_now(autojump_clock: object) -> None:
     assert isinstance(far, SendsNow)
     assert not isinstance(memory_wire_pair()[0], SendsNow)
     await check_wire(lean_pair)
+
+
+@pytest.mark.parametrize("sends_now", [False, True])
+async def test_who_is_cancelled_takes_nothing(sends_now: bool) -> None:
+    """A receive that begins in a cancelled scope leaves the message that has arrived to the next one, twice."""
+    near, far = memory_wire_pair(sends_now=sends_now)
+    await near.send("kept")
+    for _ in range(2):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await far.receive()
+        assert scope.cancelled_caught
+    assert await far.receive() == "kept"

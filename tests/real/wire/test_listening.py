@@ -103,3 +103,32 @@ async def test_a_shortage_of_descriptors_is_outlived(caplog: pytest.LogCaptureFi
                 await stream.aclose()
             taken.clear()
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("taken", [1, 7, 8])
+async def test_a_free_port_is_looked_for_a_few_times(taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the second address has no room at the port of the first: eight tries, and nothing is left open of any."""
+    open_tcp_listeners, seconds = trio.open_tcp_listeners, list[int]()
+
+    async def addresses(host: str | None, port: int) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        return ["127.0.0.1", "127.0.0.2"]
+
+    async def crowded(port: int, *, host: str) -> list[trio.SocketListener]:
+        if host == "127.0.0.2":
+            seconds.append(port)
+            if len(seconds) <= taken:
+                raise OSError(errno.EADDRINUSE, "taken")
+        return await open_tcp_listeners(port, host=host)
+
+    monkeypatch.setattr("trio_transports.wire.accepting.listening._addresses", addresses)
+    monkeypatch.setattr(trio, "open_tcp_listeners", crowded)
+    if taken == 8:
+        with pytest.raises(OSError, match="is taken"):
+            await open_listeners("localhost", 0)
+        assert len(seconds) == 8
+        return
+    first, second = await open_listeners("localhost", 0)
+    async with first, second:
+        assert listener_address(first)[1] == listener_address(second)[1] == seconds[-1]
+    assert len(seconds) == taken + 1

@@ -30,6 +30,7 @@ def caller(origin: str | None = None, host: str | None = None) -> Peer:
         ("https://good.example@evil.example", ["https://good.example"], False),
         ("https://[::1]:8000", ["https://[::1]:8000"], True),
         ("https://good.example:port", ["https://good.example"], False),
+        ("https://good.example:port", ["https://good.example:other"], False),
         ("null", ["https://good.example"], False),
         ("null", ["null"], True),
         ("https://any.example", ["*"], True),

@@ -289,13 +289,14 @@ class JSONMessageSerializer:
         return converter
 
     def _frame_message_writer(self, converter: Converter) -> Callable[[BusFrameMessage], JSONObject]:
+        by_hand = override(omit=True)
         rest = make_dict_unstructure_fn(
             BusFrameMessage,
             converter,
             _cattrs_omit_if_default=True,
-            frame=override(omit=True),
-            direction=override(omit=True),
-            role=override(omit=True),
+            frame=by_hand,
+            direction=by_hand,
+            role=by_hand,
         )
 
         def write(message: BusFrameMessage) -> JSONObject:
