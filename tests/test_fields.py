@@ -17,7 +17,8 @@ from trio_transports.serializers.lines.serializer import LineSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.wire.memory import LeanMemoryWire, MemoryWire
 
-MOST = 14
+MOST = 12
+MOST_OF_A_FEW_OVER = 14
 PACKAGE = "trio_transports."
 RECORDS = {
     "serializers.lines.line.Line",
@@ -32,9 +33,33 @@ SETTINGS = {
     "bus.subscription.BusSubscription",
 }
 """What a user may set is most of it."""
-ALLOWED = RECORDS | SETTINGS
-# Of those just below: ``wire.direct.DirectWire`` keeps 13, since a frame would take a call more each way if its reading
-# and its writing were two objects; what its kernel has not taken, and how bytes come and go, are others already.
+A_FEW_OVER = {
+    # What is read or written for each frame or message: to ask another object for it would be a call more.
+    "bus.outbox.Outbox",
+    "session.ear.Ear",
+    "session.outbox.Outbox",
+    "session.unread.Unread",
+    "vad.listener.Listener",
+    # The same, each way, if its reading and its writing were two objects; what its kernel has not taken, and how bytes
+    # come and go, are others already.
+    "wire.direct.DirectWire",
+    # Half of it is what its base keeps of a stream or a worker, most of the rest what a user may set.
+    "bus.proxy.client.WebSocketProxyClient",
+    "serializers.lines.asterisk.AsteriskFrameSerializer",
+    "serializers.lines.jambonz.JambonzFrameSerializer",
+    "serializers.lines.telnyx.TelnyxFrameSerializer",
+    # Where the parts of one thing meet, each of them made once.
+    "bus.proxy.link.Link",
+    "bus.runner.WorkerRunner",
+    "pipeline.link.Link",
+    "session.outbound.Outbound",
+    # What one call noted, for a report.
+    "cli.call.Call",
+    "cli.probe.Probe",
+    "testing.phones.phone.ScriptedPhone",
+}
+"""They keep 13 or 14, each group for its reason, and none may keep more. None is to be added without one."""
+ALLOWED = RECORDS | SETTINGS | A_FEW_OVER
 
 
 def place(kind: type) -> str:
@@ -98,6 +123,7 @@ def test_no_class_keeps_many_fields() -> None:
                 if count > MOST:
                     too_many[place(kind)] = count
     assert {name: count for name, count in too_many.items() if name not in ALLOWED} == {}
+    assert {name for name in A_FEW_OVER if too_many.get(name, 0) > MOST_OF_A_FEW_OVER} == set()
     here = {name for name in ALLOWED if name.rpartition(".")[0] in seen}
     assert here - set(too_many) == set(), "these keep few by now: take them off the list"
 
