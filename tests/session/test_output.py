@@ -4,6 +4,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.real.wire.steps import steps_of
 from tests.session.helpers import CHUNK_BYTES, RATE, audio, gaps, params, seconds
 from trio_transports import (
     AudioFrame,
@@ -204,3 +205,20 @@ class Bed:
 
     def fresh(self) -> "Bed":
         return Bed()
+
+
+async def test_a_send_that_waits_for_nothing_is_one_turn_of_the_loop(autojump_clock: MockClock) -> None:
+    """Whatever has its place among the audio: a switch of tasks costs more than the rest of it."""
+    frames = (
+        TextFrame(text="said"),
+        MessageFrame(message={}),
+        BotStoppedSpeakingFrame(),
+        StartFrame(stream_id="s"),
+    )
+    async with memory_session(params(), sends_now=True) as (session, _):
+        await session.output.send(frames[0])
+        for frame in frames:
+            with steps_of(trio.lowlevel.current_task().name) as steps:
+                for _ in range(4):
+                    await session.output.send(frame)
+            assert steps.total() == 4, frame

@@ -284,7 +284,8 @@ class Outbound:
         self.clock.tick()
 
     async def put_urgent(self, frame: Frame) -> None:
-        await self._waiters.ready.wait()
+        if not self._waiters.ready.is_set():
+            await self._waiters.ready.wait()
         await self.outbox.put_urgent(self.encode(frame), self._life.closed_error)
 
     def encode(self, frame: Frame) -> Sequence[Message]:
@@ -325,7 +326,8 @@ class Outbound:
         return fits and not self.outbox.owes_much
 
     async def _wait_for_room(self, has_room: Callable[[], bool], check: Callable[[], None]) -> None:
-        await self._waiters.ready.wait()
+        if not self._waiters.ready.is_set():  # or it would be one more turn of the loop for each message
+            await self._waiters.ready.wait()
         check()
         while not has_room():
             await self._waiters.room.park()

@@ -77,6 +77,9 @@ class Output(trio.abc.SendChannel[Frame]):
                 await trio.lowlevel.cancel_shielded_checkpoint()
             return
         check_frame(frame)
+        if type(frame) in _CONTENT and self._send_now(frame):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
         for tap in self._outbound.taps.each:
             tap.sent(frame, trio.current_time())
         if isinstance(frame, EndFrame | CancelFrame):

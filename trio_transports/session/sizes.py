@@ -7,9 +7,10 @@ Rules
    bounded how many there are.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from sys import getsizeof
 from types import NoneType
 from typing import Final, cast
@@ -51,7 +52,16 @@ def _children(value: object) -> Iterable[object]:
         return chain(value, value.values())
     if isinstance(value, list | tuple):
         return value
-    return [getattr(value, name) for name in _field_names(cast(Hashable, type(value)))]
+    return _values_of(cast(Hashable, type(value)))(value)
+
+
+@lru_cache(maxsize=256)
+def _values_of(kind: Hashable) -> Callable[[object], Sequence[object]]:
+    """How all fields of a class are had at once: this is done for every frame that is not audio."""
+    names = _field_names(kind)
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: [getattr(value, name) for name in names]
 
 
 @lru_cache(maxsize=256)
