@@ -13,7 +13,6 @@ Rules
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias, final
@@ -149,7 +148,7 @@ def fault(request: h11.Request, headers: Pairs) -> Refusal | None:
         return Refusal(status=426, body="this server speaks version 13\n", headers=_UPGRADE)
     try:
         key = base64.b64decode(one(headers, "sec-websocket-key") or "", validate=True)
-    except binascii.Error:
+    except ValueError:  # not base64, or not even ASCII
         key = b""
     if len(key) != 16:
         return Refusal(status=400, body="Sec-WebSocket-Key must be 16 bytes in base64\n")
