@@ -1,6 +1,8 @@
 """What a pipeline of functions has of its own: whose context it is called in, and what it leaves to its tasks."""
 
 import contextvars
+import gc
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from math import inf
@@ -269,6 +271,81 @@ async def test_what_the_dialect_owes_goes_ahead_of_what_a_function_says(
             await peer.send(TextFrame(text=str(n)))
             await trio.sleep(0.1)
     assert [frame.text for frame in peer.recorder.of(TextFrame)] == ["owed", "0", "owed", "1"]
+
+
+@final
+@define(eq=False)
+class Pausing:
+    """A dialect whose peer asks for a pause by a message that the functions are given too."""
+
+    is_paused: bool = field(default=False, init=False)
+    _json: JSONFrameSerializer = field(factory=JSONFrameSerializer)
+    audio_format: None = None
+
+    def encode(self, frame: Frame) -> Sequence[Message]:
+        return self._json.encode(frame)
+
+    def decode(self, message: Message) -> Sequence[Frame]:
+        frames = self._json.decode(message)
+        for frame in frames:
+            if isinstance(frame, TextFrame):
+                self.is_paused = frame.text == "pause"
+        return frames
+
+
+@pytest.mark.parametrize("sends_now", [False, True])
+async def test_a_pause_has_begun_when_a_function_is_told_of_it(autojump_clock: MockClock, sends_now: bool) -> None:
+    """No audio that it answers with leaves in the pause; it does afterwards."""
+    settings = params(serializer=Pausing)
+
+    def speaks(frame: Frame) -> Frame | None:
+        where.append(task_name())
+        return audio(7) if isinstance(frame, TextFrame) else None
+
+    where: list[str] = []
+    async with memory_session(settings, sends_now=sends_now) as (session, peer), running(session, speaks):
+        peer.serializer = JSONFrameSerializer()
+        for n in range(1, 3):
+            await peer.send(TextFrame(text="pause"))
+            await trio.sleep(0.1)
+            assert len(peer.recorder.audio) == 2 * (n - 1) * 640
+            await peer.send(TextFrame(text="go on"))
+            await trio.sleep(1)
+            assert len(peer.recorder.audio) == 2 * n * 640
+    assert where.count("receive") >= 4
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_nothing_is_kept_of_a_run_that_is_over(autojump_clock: MockClock, breaks: bool) -> None:
+    """A session may go on for hours after it: its functions, and what they hold, are let go."""
+    async with memory_session(params()) as (session, peer):
+        for _ in range(2):
+            watch = Held(breaks)
+            kept = weakref.ref(watch)
+            try:
+                async with running(session, watch):
+                    await peer.send(TextFrame(text="passes"))
+                    await trio.sleep(0.1)
+            except* ZeroDivisionError:
+                assert breaks
+            assert watch.tasks == ["receive"]
+            del watch
+            gc.collect()
+            assert kept() is None
+
+
+@final
+@define(eq=False)
+class Held:
+    """A function that holds something."""
+
+    _breaks: bool
+    tasks: list[str] = field(factory=list, init=False)
+
+    def __call__(self, frame: Frame) -> None:
+        self.tasks.append(task_name())
+        if self._breaks:
+            raise ZeroDivisionError
 
 
 async def test_a_drain_waits_for_what_passed(autojump_clock: MockClock) -> None:

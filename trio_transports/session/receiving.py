@@ -52,9 +52,10 @@ class Receiving:
         serializer = self._parts.serializer
         if isinstance(serializer, Replies):
             self._replies = serializer.replies
-            self._parts.unread.standby.first = self._reply
         if isinstance(serializer, Pausable):
             self._pausable = serializer
+        if self._replies is not None or self._pausable is not None:
+            self._parts.unread.standby.first = self._begin_message
 
     def begin(self) -> None:
         """Start on the first connection; what opens a stream goes ahead of its first audio."""
@@ -175,6 +176,12 @@ class Receiving:
             slow = inbound.release()
             if slow is not None:
                 await slow
+
+    def _begin_message(self) -> None:
+        """Do what a message asks for before anything is said to its frames."""
+        self._reply()
+        if self._pausable is not None and self._pausable.is_paused:  # its end is told when all was taken
+            self._parts.outbound.clock.hold(True)
 
     def _reply(self) -> None:
         if self._replies is not None:

@@ -7,8 +7,9 @@ Rules
 2. ``AT_ONCE`` frames of one message are dealt with like that, the others wait in the queue: one peer's message holds
    nobody up for longer than that. Who takes messages says when one begins.
 3. What is put from inside the call is queued.
-4. A reader that was cancelled, or woken for whatever else, deals with nothing more here.
-5. What the dialect owes its peer for a message leaves ahead of what is said to its frames: that is done ``first``.
+4. A reader that was cancelled, or woken for whatever else, deals with nothing more here, and nothing is kept of it.
+5. What the dialect owes its peer for a message leaves ahead of what is said to its frames, and a pause that it asks for
+   has begun: that is done ``first``.
 """
 
 from collections.abc import Callable
@@ -26,14 +27,23 @@ Deal: TypeAlias = Callable[[Frame], bool | None]
 
 @final
 @define(eq=False)
+class Waiting:
+    """One wait of a reader."""
+
+    deal: Deal
+    task: Task
+    failure: BaseException | None = field(default=None, init=False)
+    """What ``deal`` has raised."""
+    is_whole: bool = field(default=True, init=False)
+    """Whether all of what was dealt with last is done."""
+
+
+@final
+@define(eq=False)
 class Standby:
     """Owned by one queue of frames."""
 
-    _deal: Deal | None = field(default=None, init=False)
-    _reader: Task | None = field(default=None, init=False)
-    _failure: BaseException | None = field(default=None, init=False)
-    _is_whole: bool = field(default=True, init=False)
-    """Whether all of what was dealt with last is done."""
+    _waiting: Waiting | None = field(default=None, init=False)
     _left: int = field(default=0, init=False)
     """How many frames more of this message; rule 2."""
 
@@ -42,54 +52,53 @@ class Standby:
 
     @property
     def is_waiting(self) -> bool:
-        return self._reader is not None
+        return self._waiting is not None
 
     def message_begins(self) -> None:
         """Its frames follow; rules 2 and 5."""
-        if self._reader is not None:
+        if self._waiting is not None:
             self._left = AT_ONCE
             if self.first is not None:
                 self.first()
 
     async def wait(self, deal: Deal) -> bool:
         """Wait until there is something in the queue, or at its end; False: it did a part, there is no frame yet."""
-        self._deal, self._reader = deal, current_task()
+        waiting = self._waiting = Waiting(deal, current_task())
         try:
             await wait_task_rescheduled(self._abort)
         finally:
-            failure, self._failure = self._failure, None
-            is_whole, self._is_whole = self._is_whole, True
+            failure, waiting.failure = waiting.failure, None
             if failure is not None:  # also where what raised has cancelled the reader before
                 try:
                     raise failure
                 finally:
                     del failure
-        return is_whole
+        return waiting.is_whole
 
     def wake(self) -> None:
-        reader = self._reader
-        if reader is not None:
-            self._reader = None
-            reschedule(reader)
+        waiting = self._waiting
+        if waiting is not None:
+            self._waiting = None
+            reschedule(waiting.task)
 
     def takes(self, frame: Frame) -> bool:
         """Deal with a frame, if somebody has left a call behind for it."""
-        reader, deal, left = self._reader, self._deal, self._left
-        if reader is None or deal is None or not left:
+        waiting, left = self._waiting, self._left
+        if waiting is None or not left:
             return False
         self._left = 0  # rule 3
         try:
-            outcome = reader.context.run(deal, frame)
+            outcome = waiting.task.context.run(waiting.deal, frame)
         except BaseException as exc:  # whatever it is, it is the reader's: rule 1
-            self._failure = exc
+            waiting.failure = exc
             self.wake()
             return True
         self._left = left - 1
         if outcome is None:
-            self._is_whole = False
+            waiting.is_whole = False
             self.wake()
         return outcome is not False
 
     def _abort(self, _raise_cancel: object) -> Abort:
-        self._reader = None
+        self._waiting = None
         return Abort.SUCCEEDED
