@@ -14,7 +14,10 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Final, final
 
-MODULES: Final = frozenset(f"trio_transports.session.{name}" for name in ("departure", "inbound", "outbound", "output"))
+MODULES: Final = frozenset(
+    f"trio_transports.session.{name}"
+    for name in ("delivery", "departure", "inbound", "outbound", "output", "peer_words", "user_speech")
+)
 _NAMES: Final = frozenset({"taps", "_taps"})
 
 
@@ -38,7 +41,7 @@ class _WithoutTaps(ast.NodeTransformer):
     def visit_For(self, node: ast.For) -> ast.AST | None:
         if isinstance(node.target, ast.Name) and node.target.id == "tap":
             self.taken += 1
-            # ``_tell_taps`` is nothing else, and is called no more.
+            # ``tell_taps`` is nothing else, and is called no more.
             return ast.copy_location(ast.Pass(), node)
         return self.generic_visit(node)
 

@@ -26,6 +26,7 @@ class Somebody(Nobody):
     def received(self, frame, now_s): self.told.append("received")
     def sent(self, frame, now_s): self.told.append("sent")
     def left(self, pcm, audio_format, destination, now_s): self.told.append("left")
+    def taken_back(self, duration_s, destination, now_s): self.told.append("taken back")
     def interrupted(self, now_s): self.told.append("interrupted")
 
 async def main():
@@ -36,7 +37,7 @@ async def main():
                 await peer.send(MessageFrame(message={"a": 1}))
                 await session.output.send(await session.input.receive())
                 await session.output.send(await session.input.receive())
-                await trio.sleep(0.1)
+                await trio.sleep(0.01)
                 await session.output.interrupt()
     assert peer.recorder.of(AudioFrame) and peer.recorder.of(MessageFrame)
 
@@ -58,7 +59,9 @@ def run(program: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize(
-    ("before", "told"), [("", "['interrupted', 'left', 'received', 'sent']"), (TAKE_OUT, "[]")], ids=["as it is", "out"]
+    ("before", "told"),
+    [("", "['interrupted', 'left', 'received', 'sent', 'taken back']"), (TAKE_OUT, "[]")],
+    ids=["as it is", "out"],
 )
 def test_nobody_is_told_where_the_places_are_taken_out(before: str, told: str) -> None:
     """Twice in a row, so that no cache of the one is read by the other."""

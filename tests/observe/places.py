@@ -28,6 +28,8 @@ class Place:
     """A server for a client; each connection has a peer of its own, the last is ``peer``."""
 
     peers: list[ScriptedPeer] = field(factory=list)
+    buffer_messages: int = 64
+    """How many messages a connection holds, each way."""
 
     @property
     def peer(self) -> ScriptedPeer:
@@ -36,7 +38,7 @@ class Place:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Wire]:
         """Stands for ``Dialler.connect``."""
-        near, far = memory_wire_pair(near=PEER)
+        near, far = memory_wire_pair(buffer_messages=self.buffer_messages, near=PEER)
         peer = ScriptedPeer(far)
         self.peers.append(peer)
         async with open_services() as services:

@@ -44,6 +44,9 @@ class Nobody:
     def left(self, pcm: bytes, audio_format: AudioFormat, destination: str | None, now_s: float) -> None:
         pass
 
+    def taken_back(self, duration_s: float, destination: str | None, now_s: float) -> None:
+        pass
+
     def interrupted(self, now_s: float) -> None:
         pass
 

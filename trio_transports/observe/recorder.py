@@ -3,7 +3,8 @@
 Rules
 1. A piece of audio is placed where its own side's audio goes on, as long as that is within ``SLACK_S`` of when it came
    or left: small lateness makes no holes. Past that it is placed by the clock, and silence is between.
-2. Audio that leaves ahead of time lies ahead in the file too. An interruption cuts what lies after now, unheard.
+2. Audio that leaves ahead of time lies ahead in the file too. What is taken back of it, since an interruption or a loss
+   came before anybody heard it, is cut off. It is counted over what left, of which ``REMEMBERED`` runs are remembered.
 3. What waits to be written is bounded by ``max_waiting_bytes``, in which each piece counts with ``PIECE_BYTES`` besides
    its samples: tiny ones are many. When the disk is slower than that, pieces are left out and counted; those that come
    later stand where they belong all the same. There are never more cuts than pieces.
@@ -13,6 +14,7 @@ Rules
 """
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from os import PathLike
@@ -34,6 +36,7 @@ SLACK_S: Final = 0.12
 MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
 PIECE_BYTES: Final = 300
 """What a piece takes that waits, besides its samples."""
+REMEMBERED: Final = 64
 LAST_WRITE_S: Final = 5.0
 """How long the end of a call waits for a thread to write in."""
 
@@ -55,8 +58,8 @@ class Recording:
     _waiting: list[Piece] = field(factory=list, init=False)
     _waiting_bytes: int = field(default=0, init=False)
     _ends_at_s: dict[Side, float] = field(factory=lambda: {"peer": 0.0, "here": 0.0}, init=False)
-    _is_uncut: bool = field(default=False, init=False)
-    """Whether this side has audio in the file since it was cut off last: else there is nothing to cut."""
+    _runs: deque[tuple[float, float]] = field(factory=lambda: deque(maxlen=REMEMBERED), init=False)
+    """From where to where this side has audio without a gap, the latest of them; rule 2."""
     _more: trio.Event = field(factory=trio.Event, init=False)
 
     def received(self, frame: Frame, now_s: float) -> None:
@@ -73,25 +76,38 @@ class Recording:
         if destination is None:
             self._put("here", pcm, audio_format, now_s)
 
-    def interrupted(self, now_s: float) -> None:
+    def taken_back(self, duration_s: float, destination: str | None, now_s: float) -> None:
         """Rule 2."""
-        at_s = now_s - self.started_at_s
-        if at_s >= self._ends_at_s["here"]:
+        if destination is not None or not self._runs or duration_s <= 0:
             return
+        start_s, end_s = self._runs.pop()
+        while self._runs and duration_s >= end_s - start_s:
+            duration_s -= end_s - start_s
+            start_s, end_s = self._runs.pop()
+        at_s = max(start_s, end_s - duration_s)
+        if at_s > start_s:
+            self._runs.append((start_s, at_s))
         self._ends_at_s["here"] = at_s
-        if self._is_uncut and self.failure is None:
-            self._is_uncut = False
+        if self.failure is None:
+            if self._waiting and self._waiting[-1].audio_format is None:  # rule 3
+                self._waiting_bytes -= PIECE_BYTES
+                self._waiting.pop()
             self._add(Piece("here", at_s, b"", None))
+
+    def interrupted(self, now_s: float) -> None:
+        """What that takes back was told by ``taken_back``."""
 
     def _put(self, side: Side, pcm: bytes, audio_format: AudioFormat, clock_s: float) -> None:
         at_s, goes_on_s = max(0.0, clock_s - self.started_at_s), self._ends_at_s[side]
         if goes_on_s and at_s < goes_on_s + SLACK_S:  # rule 1; audio that comes faster than it plays goes on, too
             at_s = goes_on_s
         self._ends_at_s[side] = at_s + audio_format.duration_s(len(pcm))
+        if side == "here":
+            goes_on = bool(self._runs) and self._runs[-1][1] == at_s
+            self._runs.append((self._runs.pop()[0] if goes_on else at_s, self._ends_at_s[side]))
         if self._waiting_bytes + len(pcm) + PIECE_BYTES > self.max_waiting_bytes or self.failure is not None:
             self.lost_s += audio_format.duration_s(len(pcm))
             return
-        self._is_uncut |= side == "here"
         self._add(Piece(side, at_s, pcm, audio_format))
 
     def _add(self, piece: Piece) -> None:

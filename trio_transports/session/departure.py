@@ -18,6 +18,7 @@ from attrs import define, field
 from ..audio.format import AudioFormat
 from ..serializers.protocol import Message
 from .blend import Blend
+from .lanes import Paced
 from .outbox import Outbox
 from .packer import Packer
 from .player import Player
@@ -105,6 +106,17 @@ class Departure:
     def hand_over(self, message: Message, *, is_kept: bool = False) -> None:
         """Have a message leave that is not audio."""
         self.outbox.put(message, self.written, NO_AUDIO, is_kept)
+
+    def dropped_chunks(self, unsent: Sequence[Paced], written: Callable[[int], None]) -> int:
+        """How many of this track's chunks are dropped with what was handed over, and with the parts of the last.
+
+        None, where what is kept may lie behind them: then they are not the last that left.
+        """
+        kept = (paced for paced in self.outbox.lanes.paced if paced.is_kept)
+        if any(paced.written == written for paced in kept) or any(part[3] for part in self.parts):
+            return 0
+        handed_over = sum(paced.written == written and paced.covers != NO_AUDIO for paced in unsent)
+        return handed_over + sum(part[2] != NO_AUDIO for part in self.parts)
 
     def interrupt(self) -> None:
         if self.parts:

@@ -33,6 +33,9 @@ class FrameLog:
     def left(self, pcm: bytes, audio_format: AudioFormat, destination: str | None, now_s: float) -> None:
         self._line("out", f"AudioFrame {1000 * audio_format.duration_s(len(pcm)):.4g} ms of {audio_format}", now_s)
 
+    def taken_back(self, duration_s: float, destination: str | None, now_s: float) -> None:
+        self._line("out", f"{1000 * duration_s:.4g} ms taken back", now_s)
+
     def interrupted(self, now_s: float) -> None:
         self._line("out", "interrupted", now_s)
 

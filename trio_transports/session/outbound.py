@@ -56,6 +56,7 @@ from .deadline import Deadline
 from .departure import NO_AUDIO, Departure
 from .gap import Gap
 from .intake import Intake
+from .lanes import Paced
 from .marks import DrainMarks
 from .outbox import Outbox
 from .packer import Packer
@@ -74,6 +75,8 @@ from .turn import Turn
 from .waiters import Waiters
 
 MAX_QUEUED_MESSAGES: Final = 1024
+_LEAST_S: Final = 1e-6
+"""Less than a sample is an error of rounding, and nothing that could be taken back."""
 FACTS: Final = frozenset(
     {StartFrame, DTMFFrame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame, RequestFrame, ContextFrame, FileFrame}
 )
@@ -169,7 +172,7 @@ class Outbound:
 
         Nothing is said before the dialect can address its new peer.
         """
-        self.outbox.drop_paced()
+        self._take_back(self.outbox.drop_paced(), trio.current_time(), clears=False)
         self.marks.reconnected()
         self.clock.shut()
         self._waiters.shut()
@@ -345,6 +348,7 @@ class Outbound:
         tells = self._waiters.ready.is_set() and not is_deaf
         words = self.serializer.encode(InterruptionFrame()) if tells else ()
         unsent = self.outbox.lanes.interrupt()
+        self._take_back(unsent, now_s, clears=bool(words))
         heard = [
             played
             for track in self.tracks.values()
@@ -363,6 +367,14 @@ class Outbound:
         self.clock.tick()
         self._wrote()  # where there is no word for it, no write tells those who wait that nothing is left
         return tuple(heard)
+
+    def _take_back(self, unsent: Sequence[Paced], now_s: float, *, clears: bool) -> None:
+        """Tell those who listen in what will not be heard, before it is forgotten: ``session.taps`` rule 4."""
+        for tap in tuple(self.taps.each):
+            for name, track in self.tracks.items():
+                unheard_s = track.unheard_s(unsent, now_s, clears=clears)
+                if unheard_s > _LEAST_S:
+                    tap.taken_back(unheard_s, name, now_s)
 
     # Ending
 

@@ -127,6 +127,17 @@ class Playback:
         part = 1.0 if played_s >= end_s else max(0.0, played_s - start_s) / (end_s - start_s)
         return min(written, start + int((end - start) * part))
 
+    def unheard_s(self, now: float, written: int) -> float:
+        """How much of the timeline the peer has still to play, or to get."""
+        return self.player.sent_s - min(self.player.played_s(now), self._written_s(written))
+
+    def _written_s(self, written: int) -> float:
+        """Where on the timeline the first byte is that is not on the wire."""
+        for start_s, end_s, start, end in self._pieces:
+            if written < end:
+                return start_s + (end_s - start_s) * max(0, written - start) / (end - start)
+        return self.player.sent_s
+
     def _forget_played(self, now: float) -> float:
         """Keep the piece that is playing and those after it."""
         played_s = self.player.played_s(now)

@@ -174,6 +174,16 @@ class Track:
                 self.schedule.forget()
         return heard
 
+    def unheard_s(self, unsent: Sequence[Paced], now_s: float, *, clears: bool) -> float:
+        """How much of what left last nobody will hear, if it is dropped now, ``unsent`` being dropped already.
+
+        ``clears``: the peer is told to drop what it has not played.
+        """
+        dropped_s = self.departure.dropped_chunks(unsent, self.queue.wrote) * self.queue.form.duration_s
+        if not clears or self.is_saying_to_its_end(now_s):
+            return dropped_s
+        return max(dropped_s, self.playback.unheard_s(now_s, self.queue.written))
+
     def is_saying_to_its_end(self, now_s: float) -> bool:
         """Whether the peer is hearing, right now, what no interruption may cut off."""
         return now_s < self.queue.kept.plays_until_s or self.queue.kept.is_amid(self.queue.taken)
