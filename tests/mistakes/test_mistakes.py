@@ -207,6 +207,13 @@ MISTAKES = (
     ),
     Mistake("a page's address", lambda: client("http://127.0.0.1:8765"), ValueError, ("not a WebSocket URL", "ws://")),
     Mistake(
+        "parameters where the address goes",
+        lambda: client(CLIENT),
+        TypeError,
+        ("a str", "not WebsocketClientParams", "ws://host:port/path"),
+    ),
+    Mistake("an address in bytes", lambda: client(b"ws://127.0.0.1:8765"), TypeError, ("a str", "not bytes")),
+    Mistake(
         "a misspelled parameter",
         lambda: tt.WebsocketServerParams(serializer=JSONFrameSerializer(), audio_out_enable=True),  # type: ignore[call-arg]
         TypeError,

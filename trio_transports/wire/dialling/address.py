@@ -29,6 +29,8 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> "Address":
+        if not isinstance(url, str):
+            raise TypeError(f"a WebSocket URL is a str like ws://host:port/path, not {type(url).__name__}")
         try:
             parts = urlsplit(url)
             port = parts.port
