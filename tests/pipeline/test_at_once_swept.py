@@ -1,4 +1,4 @@
-"""A run of functions, cancelled at every step while its session goes on: the next run finds all that it has not taken."""
+"""A run of functions, cancelled at every step while its session goes on: the next run finds all that was not taken."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
