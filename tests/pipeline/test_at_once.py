@@ -297,6 +297,15 @@ async def break_it(session: Session, peer: ScriptedPeer) -> None:
     await trio.sleep(1)
 
 
+def breaking_half_way() -> Sequence[FrameFunction]:
+    def breaks(frame: Frame) -> Iterable[Frame]:
+        yield from (frame for frame in (only_content(frame),) if frame is not None)
+        if isinstance(frame, TextFrame) and frame.text == "break":
+            raise ZeroDivisionError("half way")
+
+    return [breaks]
+
+
 def wrong() -> Sequence[FrameFunction]:
     return [lambda frame: "no frame" if isinstance(frame, MessageFrame) else only_content(frame)]  # type: ignore[list-item, return-value]
 
@@ -367,6 +376,12 @@ SCENARIOS: Final = (
     Scenario("a function that raises", breaking(ZeroDivisionError("broken")), break_it),
     Scenario("a function that raises the end of a channel", breaking(trio.EndOfChannel("its own")), break_it),
     Scenario("a function that raises for the connection", breaking(ConnectionClosed(4001, "mine")), break_it),
+    Scenario("a function that raises the end of an iterator", breaking(StopIteration("its own")), break_it),
+    Scenario(
+        "a function that raises a group", breaking(ExceptionGroup("its", [KeyError("a"), KeyError("b")])), break_it
+    ),
+    Scenario("a function that has the program end", breaking(SystemExit(3)), break_it),
+    Scenario("a generator that raises half way", breaking_half_way, break_it),
     Scenario("a function that gives no frame", wrong, make_it_wrong),
     Scenario("no audio out", echo, talk, {"audio_out_enabled": False}, at_once=0),
     Scenario(

@@ -103,6 +103,26 @@ async def test_a_function_that_cancels_and_raises_is_heard(autojump_clock: MockC
                     await Pipeline([breaks]).run(session.input, session.output)
 
 
+@pytest.mark.parametrize("sends_now", [False, True])
+async def test_a_function_may_have_its_session_closed(autojump_clock: MockClock, sends_now: bool) -> None:
+    """By a task of its caller's: what it said before is heard, the peer is told why, and nothing is called after it."""
+    for code in (4000, 4001):
+        closing, calls = trio.Event(), list[Frame]()
+
+        def closes(frame: Frame, closing: trio.Event = closing, calls: list[Frame] = calls) -> Frame:
+            calls.append(frame)
+            closing.set()
+            return frame
+
+        async with memory_session(params(), sends_now=sends_now) as (session, peer), running(session, closes):
+            await peer.send(TextFrame(text="last"))
+            await closing.wait()
+            await session.aclose(code, "from inside")
+            closed = await peer.wait_closed()
+        assert (closed.code, closed.reason) == (code, "from inside")
+        assert calls == peer.recorder.of(TextFrame) == [TextFrame(text="last")]
+
+
 async def test_what_a_function_sends_elsewhere_is_in_order(autojump_clock: MockClock) -> None:
     """It may hand frames to a task of its caller's, which sends them itself meanwhile."""
     async with memory_session(params()) as (session, peer):
