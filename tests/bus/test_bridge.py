@@ -144,6 +144,40 @@ async def test_a_sessions_frames_go_to_the_bus_where_they_are_taken(autojump_clo
     assert [name for name, _ in seen[:-1]] == ["receive"] * 12
 
 
+async def test_who_has_much_to_read_from_the_bus_has_a_turn(autojump_clock: trio.testing.MockClock) -> None:
+    """Frames go by the bridge's task then, whose sending lets others run; and at once again when it was read."""
+    params = WebsocketServerParams(audio_in_enabled=True, audio_out_enabled=True, serializer=JSONFrameSerializer())
+    bus, tasks = LocalBus(), list[str]()
+
+    def tap(message: BusMessage) -> bool:
+        if isinstance(message, BusFrameMessage) and isinstance(message.frame, TextFrame):
+            tasks.append(trio.lowlevel.current_task().name.rpartition(" ")[2].rpartition(".")[2])
+        return False
+
+    subscription = bus.subscribe("listener", tap=tap, data_buffer=8)
+    async with memory_session(params) as (session, peer), trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await bridge(session, bus, name="call", worker=None, exclude_frames=(StartFrame,))
+
+        nursery.start_soon(run)
+        await trio.sleep(0.1)
+        for _ in range(2):
+            tasks.clear()
+            for n in range(6):
+                await peer.send(TextFrame(text=f"{n}"))
+                await trio.sleep(0.01)
+            assert tasks == ["receive"] * 4 + ["run"] * 2, "half full is crowded"
+            for n in range(6):
+                message = await subscription.receive()
+                assert isinstance(message, BusFrameMessage)
+                assert message.frame == TextFrame(text=f"{n}")
+            await peer.send(TextFrame(text="once more"))
+            await trio.sleep(0.01)
+            await subscription.receive()
+        await peer.close()
+
+
 async def test_many_callers_at_once(autojump_clock: trio.testing.MockClock) -> None:
     """Each of several callers has a handler of its own, and hears only its own answers."""
 

@@ -9,12 +9,13 @@ Rules
 3. An ``InterruptionFrame`` of the worker's overtakes what it sent before and still waits here, which is dropped.
 4. What waits here for the session is bounded: ``MAX_AUDIO_S`` of audio, ``MAX_FRAMES`` and ``MAX_BYTES`` of others, the
    oldest dropped.
-5. A session's frames go to the bus where they are taken from the wire, if bus and session can do without waiting.
+5. A session's frames go to the bus where they are taken from the wire, if bus and session can do without waiting, and
+   nobody has much to read from the bus: a full subscription loses its oldest messages.
 """
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Protocol, final, runtime_checkable
 
 import trio
 from attrs import define, field
@@ -47,6 +48,15 @@ class Bridged(Protocol):
 
     @property
     def output(self) -> trio.abc.SendChannel[Frame]: ...
+
+
+@runtime_checkable
+class Crowds(Protocol):
+    """A bus on which some may have much to read."""
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Somebody has to read before more is sent: ``send`` lets him."""
 
 
 async def bridge(
@@ -98,10 +108,12 @@ class _Ends:
     scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     worker_ended: bool = field(default=False, init=False)
     _waiting: "Waiting" = field(init=False)
+    _crowds: Crowds | None = field(init=False)
     _sending: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._waiting = Waiting()
+        self._crowds = self._bus if isinstance(self._bus, Crowds) else None
 
     def accepts(self, message: BusMessage) -> bool:
         return (
@@ -132,7 +144,10 @@ class _Ends:
 
     def _to_bus_now(self, frame: Frame) -> bool:
         """Rule 5; False: it has to wait for its turn."""
-        return isinstance(frame, self._excluded) or self._bus.send_now(self._message(frame))
+        if isinstance(frame, self._excluded):
+            return True
+        crowds = self._crowds
+        return not (crowds is not None and crowds._is_crowded) and self._bus.send_now(self._message(frame))
 
     def _message(self, frame: Frame) -> BusFrameMessage:
         return BusFrameMessage(source=self._name, target=self._worker, frame=frame, bridge=self._bridge, role="input")

@@ -47,7 +47,7 @@ class LocalBus:
 
     def send_now(self, message: BusMessage) -> bool:
         """Deliver ``message``, which here never needs to wait."""
-        self._fanout.deliver(message)
+        self._is_crowded = self._fanout.deliver(message)
         return True
 
     def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
