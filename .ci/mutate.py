@@ -8,6 +8,8 @@ Rules
 3. Each mutant runs in a process of its own, forked when everything but this package is imported: there the import of
    its module gives the changed source, and nothing is written. First come the few tests that ``NEAR`` names for its
    module, then, where those pass, the ones of its whole room. A program that a test starts is not changed.
+   With ``--reached``, a file that ``reached.py`` wrote, they are instead the tests that call the changed function, the
+   quickest first; where none calls it, it survives.
 4. A sample is drawn by a seed, so that a run can be repeated. Survivors that no test can see are listed, each with its
    reason, in ``.ci/equivalent_mutants.txt``, and are left out of the count.
 """
@@ -16,12 +18,13 @@ import argparse
 import ast
 import copy
 import importlib
+import json
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
@@ -103,6 +106,9 @@ NEAR = {
     ],
 }
 """The first tests for a module, by the beginning of its name."""
+
+_QUICK_TESTS = 40
+"""So many of the tests that reach a function are tried before the others."""
 
 PRELOADED = (
     "av",
@@ -235,6 +241,19 @@ def tests_for(path: Path) -> list[list[str]]:
     return [*near, TESTS.get(name.split("/")[0], ["tests"])]
 
 
+def tests_reaching(mutant: Mutant, reached: Mapping[str, Sequence[tuple[float, str]]]) -> list[list[str]]:
+    """The tests that call the changed function, or one inside it: the quickest first, and then the others."""
+    place = mutant.name.split(": ")[0]
+    called = {
+        test: took_s
+        for name, tests in reached.items()
+        if (name + ".").startswith(place + ".")
+        for took_s, test in tests
+    }
+    quickest_first = sorted(called, key=lambda test: called[test])
+    return [part for part in (quickest_first[:_QUICK_TESTS], quickest_first[_QUICK_TESTS:]) if part]
+
+
 def preload() -> None:
     """Import what every run needs and no mutant changes."""
     for name in PRELOADED:
@@ -246,7 +265,7 @@ def run_changed(mutant: Mutant, tests: Sequence[str]) -> int:
     """Run these tests on the changed source, in a process that is good for nothing else afterwards."""
     import pytest
 
-    os.setsid()
+    os.setpgid(0, 0)  # not a session: where the kernel groups by session, it would lose the priority of the whole
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
@@ -262,7 +281,11 @@ def run_changed(mutant: Mutant, tests: Sequence[str]) -> int:
 
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
     options = ["-x", "-q", "--no-header", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    return int(pytest.main([*options, *(test for test in tests if test.startswith("-") or (ROOT / test).exists())]))
+    return int(
+        pytest.main(
+            [*options, *(test for test in tests if test.startswith("-") or (ROOT / test.split("::")[0]).exists())]
+        )
+    )
 
 
 def start(mutant: Mutant, tests: Sequence[str]) -> int:
@@ -279,10 +302,10 @@ def start(mutant: Mutant, tests: Sequence[str]) -> int:
         os._exit(outcome)
 
 
-def unfit(files: Sequence[Path], timeout_s: float) -> list[str]:
-    """The first tests of these modules, where they do not pass on the unchanged source."""
-    for tests in {tuple(tests_for(file)[0]): file for file in files}:
-        unchanged = Mutant(files[0], "nothing changed", 0, files[0].read_text())
+def unfit(file: Path, firsts: set[tuple[str, ...]], timeout_s: float) -> list[str]:
+    """The first of these lists of tests that does not pass on the unchanged source."""
+    for tests in firsts:
+        unchanged = Mutant(file, "nothing changed", 0, file.read_text())
         child, until_s = start(unchanged, tests), time.monotonic() + timeout_s
         while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
             if time.monotonic() > until_s:
@@ -293,11 +316,17 @@ def unfit(files: Sequence[Path], timeout_s: float) -> list[str]:
     return []
 
 
-def survivors(chosen: Sequence[Mutant], jobs: int, timeout_s: float, *, near: bool = False) -> Iterator[Mutant]:
-    """Try each, so many at a time; those that pass all tests, or all that are near to them."""
-    waiting = [(mutant, tests_for(mutant.path)[: 1 if near else None]) for mutant in chosen]
+def survivors(
+    chosen: Sequence[Mutant], jobs: int, timeout_s: float, tests: Callable[[Mutant], list[list[str]]]
+) -> Iterator[Mutant]:
+    """Try each, so many at a time; those that pass all of their tests."""
+    unreached = [mutant for mutant in chosen if not tests(mutant)]
+    for mutant in unreached:
+        print(f"SURVIVED {mutant.name} (no test calls it)", flush=True)
+        yield mutant
+    waiting = [(mutant, stages) for mutant in chosen if (stages := tests(mutant))]
     running: dict[int, tuple[Mutant, list[list[str]], float]] = {}
-    done = 0
+    done = len(unreached)
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant, stages = waiting.pop(0)
@@ -305,13 +334,14 @@ def survivors(chosen: Sequence[Mutant], jobs: int, timeout_s: float, *, near: bo
         child, status = os.waitpid(-1, os.WNOHANG)
         if child in running:
             mutant, later, _ = running.pop(child)
-            passed = os.waitstatus_to_exitcode(status) == 0
+            code = os.waitstatus_to_exitcode(status)
+            passed = code == 0
             if passed and later:
                 waiting.insert(0, (mutant, later))
                 continue
             done += 1
-            hung = os.waitstatus_to_exitcode(status) == -signal.SIGKILL
-            outcome = "SURVIVED" if passed else "hung" if hung else "died"
+            endings = {0: "SURVIVED", -signal.SIGKILL: "hung", 4: "died before any test:"}
+            outcome = endings.get(code, "died")
             print(f"{done}/{len(chosen)} {outcome} {mutant.name}", flush=True)
             if passed:
                 yield mutant
@@ -331,18 +361,31 @@ def main() -> int:
     arguments.add_argument("--jobs", type=int, default=2)
     arguments.add_argument("--timeout", type=float, default=240.0, help="seconds; a mutant that hangs is dead")
     arguments.add_argument("--near", action="store_true", help="the near tests only: quick, and more survive")
+    arguments.add_argument("--reached", type=Path, help="what reached.py wrote: the tests that call the function")
+    arguments.add_argument("--only", default="", help="those alone whose name has this in it")
     given = arguments.parse_args()
     paths = [path.resolve() for path in given.paths]
     files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     known = {line.split(" # ")[0] for line in EQUIVALENT.read_text().splitlines()} if EQUIVALENT.exists() else set()
     everyone = [mutant for file in files for mutant in mutants(file) if mutant.name not in known]
+    everyone = [mutant for mutant in everyone if given.only in mutant.name]
     chosen = random.Random(given.seed).sample(everyone, min(given.sample, len(everyone)))
     print(f"{len(everyone)} mutants in {len(files)} modules; {len(chosen)} are tried", flush=True)
     preload()
-    if failing := unfit(files, given.timeout):
+    reached = json.loads(given.reached.read_text()) if given.reached else {}
+
+    def tests(mutant: Mutant) -> list[list[str]]:
+        if reached:
+            return tests_reaching(mutant, reached)
+        return tests_for(mutant.path)[: 1 if given.near else None]
+
+    firsts = {tuple(tests_for(mutant.path)[0]) for mutant in chosen}
+    if reached:
+        firsts = {tuple(sorted({test for mutant in chosen for stage in tests(mutant)[:1] for test in stage}))}
+    if failing := unfit(files[0], firsts, given.timeout):
         print(f"nothing can be told of a mutant: unchanged, these fail or hang: {' '.join(failing)}")
         return 1
-    lived = list(survivors(chosen, given.jobs, given.timeout, near=given.near))
+    lived = list(survivors(chosen, given.jobs, given.timeout, tests))
     for mutant in lived:
         print(f"SURVIVED {mutant.name} (line {mutant.line})")
     print(f"{len(chosen) - len(lived)} of {len(chosen)} died ({1 - len(lived) / max(1, len(chosen)):.0%})")
