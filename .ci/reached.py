@@ -49,8 +49,10 @@ class Reached:
                     path = Path(code.co_filename).relative_to(Path(PACKAGE).parent)
                     self._tests[f"{path}:{name}"].append((took_s, item.nodeid))
 
-    def pytest_sessionfinish(self) -> None:
-        """Write all of it."""
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Write all of it; nothing where a test fails, for it could tell nothing of a mutant."""
+        if exitstatus != 0:
+            return
         self._file.write_text(json.dumps({name: sorted(tests) for name, tests in self._tests.items()}))
 
 

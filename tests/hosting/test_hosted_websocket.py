@@ -1,0 +1,254 @@
+"""One WebSocket of the app, as the guard sees it: how it ended, and who is told, in virtual time."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, field
+from hypercorn.protocol.ws_stream import ASGIWebsocketState
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection, Ping, TextMessage
+
+from trio_transports.errors import Ending
+from trio_transports.hosting.app_queue import AppQueue
+from trio_transports.hosting.watched import WatchedConnection
+from trio_transports.hosting.ways import Ways
+from trio_transports.hosting.websocket import HostedWebsocket
+from trio_transports.wire.rfc6455 import Opcode, encode_frame
+
+REMOTE = Ending(1000, "bye", "remote")
+
+
+@define(eq=False)
+class Stream:
+    """As much of hypercorn's stream as is looked at."""
+
+    scope: dict[str, Any] = field(factory=lambda: {"headers": [], "http_version": "1.1"})
+    state: ASGIWebsocketState = ASGIWebsocketState.CONNECTED
+    closed: bool = False
+    stream_id: int = 1
+    buffer: Any = field(factory=lambda: SimpleNamespace(max_length=100))
+    connection: Any = None
+    handshake: Any = None
+    sent: list[object] = field(factory=list)
+
+    async def send(self, event: object) -> None:
+        self.sent.append(event)
+
+
+@define(eq=False)
+class Hosting:
+    """A WebSocket, and what it asks of the connection."""
+
+    nursery: trio.Nursery
+    stream: Stream = field(factory=Stream)
+    aborted: int = 0
+    websocket: HostedWebsocket = field(init=False)
+    queue: AppQueue = field(factory=lambda: AppQueue(9))
+
+    def __attrs_post_init__(self) -> None:
+        def abort() -> None:
+            self.aborted += 1
+
+        async def send(event: object) -> None: ...
+
+        stream: Any = self.stream
+        self.stream.connection = SimpleNamespace(send=lambda event: b"ping")
+        self.websocket = HostedWebsocket(
+            stream, self.queue, abort, lambda task: self.nursery.start_soon(task), Ways(self.queue, send)
+        )
+
+
+async def test_an_abort_is_an_end_of_this_side(nursery: trio.Nursery) -> None:
+    """It is told as such, also when it is repeated, and the first end that was told stays."""
+    hosting = Hosting(nursery)
+    for times in (1, 2):
+        hosting.websocket.abort()
+        assert hosting.websocket.ending == Ending(1006, "aborted", "local")
+        assert hosting.aborted == times
+    hosting.websocket.end(REMOTE)
+    assert hosting.websocket.ending == Ending(1006, "aborted", "local")
+    assert await hosting.queue.receive() == {"type": "websocket.disconnect", "code": 1006, "reason": "aborted"}
+
+
+async def test_what_is_open(nursery: trio.Nursery) -> None:
+    """Neither before it was accepted, nor once it has ended."""
+    hosting = Hosting(nursery)
+    websocket = hosting.websocket
+    assert websocket.is_open
+    assert not websocket.has_ended_well
+    hosting.stream.state = ASGIWebsocketState.HANDSHAKE
+    assert not websocket.is_open
+    hosting.stream.state = ASGIWebsocketState.CONNECTED
+    websocket.end(REMOTE)
+    assert not websocket.is_open
+    assert websocket.has_ended_well
+
+
+async def test_who_has_failed_has_not_ended_well(nursery: trio.Nursery) -> None:
+    websocket = Hosting(nursery).websocket
+    websocket.failed()
+    websocket.end(Ending(1011, "", "local"))
+    assert not websocket.has_ended_well
+
+
+async def test_what_was_refused(nursery: trio.Nursery) -> None:
+    """The server has closed it, and nobody was told of an end."""
+    hosting = Hosting(nursery)
+    assert not hosting.websocket.is_refused
+    hosting.stream.closed = True
+    assert hosting.websocket.is_refused
+    hosting.websocket.end(REMOTE)
+    assert not hosting.websocket.is_refused
+
+
+@pytest.mark.parametrize(("is_answer", "initiator"), [(True, "local"), (False, "remote")])
+async def test_who_began_the_close(nursery: trio.Nursery, is_answer: bool, initiator: str) -> None:
+    websocket = Hosting(nursery).websocket
+    assert not websocket.peer_said_goodbye
+    websocket.close_received(1000, "bye", is_answer=is_answer)
+    assert websocket.peer_said_goodbye
+    assert websocket.ending == Ending(1000, "bye", initiator)
+
+
+async def test_each_is_told_once_that_the_server_stops(nursery: trio.Nursery) -> None:
+    """Who asks afterwards is told at once; who has withdrawn is not told."""
+    told: list[str] = []
+    websocket = Hosting(nursery).websocket
+
+    def tell(name: str) -> Any:  # noqa: ANN401
+        async def called() -> None:
+            told.append(name)
+
+        return called
+
+    websocket.on_shutdown(tell("first"))
+    withdraw = websocket.on_shutdown(tell("withdrawn"))
+    withdraw()
+    withdraw()
+    for _ in range(2):
+        websocket.shut_down()
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == ["first"]
+    websocket.on_shutdown(tell("late"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert told == ["first", "late"]
+
+
+async def test_the_peer_is_pinged_until_the_end(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
+    """A pong in time keeps the connection; after its end nothing is sent, and nothing aborted."""
+    hosting = Hosting(nursery)
+    hosting.websocket.keep_alive(10, 5)
+    for pings in (1, 2):
+        await trio.sleep(10.5)
+        assert len(hosting.stream.sent) == pings
+        hosting.websocket.pong_received()
+    hosting.websocket.end(REMOTE)
+    await trio.sleep(100)
+    assert (len(hosting.stream.sent), hosting.aborted) == (2, 0)
+
+
+async def test_a_ping_left_unanswered(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
+    hosting = Hosting(nursery)
+    hosting.websocket.keep_alive(10, 5)
+    await trio.sleep(14.9)
+    assert hosting.websocket.ending is None
+    await trio.sleep(0.2)
+    assert hosting.websocket.ending == Ending(1006, "the peer left a ping unanswered for 5 s", "error")
+    assert hosting.aborted == 1
+
+
+async def test_limits_only_become_narrower(nursery: trio.Nursery) -> None:
+    """The app's wire and the server both have one: the smaller holds, in the buffer and in the queue."""
+    hosting = Hosting(nursery)
+    for asked, limit in ((50, 50), (80, 50)):
+        hosting.websocket.limit_messages(asked)
+        assert (hosting.stream.buffer.max_length, hosting.queue.max_message_bytes) == (limit, limit)
+
+
+@define(eq=False)
+class Watching:
+    """Who is told of what passes."""
+
+    told: list[object] = field(factory=list)
+
+    def pong_received(self) -> None:
+        self.told.append("pong")
+
+    def close_received(self, code: int, reason: str, *, is_answer: bool) -> None:
+        self.told.append((code, reason, is_answer))
+
+    def failed(self) -> None:
+        self.told.append("failed")
+
+    def end(self, ending: Ending) -> None:
+        self.told.append(ending)
+
+
+def masked(opcode: Opcode, payload: bytes) -> bytes:
+    return encode_frame(opcode, payload, masked=True)
+
+
+def test_a_breach_is_told_and_answered() -> None:
+    """The peer is told the code it broke the rules by, and then the connection closes; nothing after it is read."""
+    watching = Watching()
+    connection = WatchedConnection(watching, 100)
+    connection.receive_data(encode_frame(Opcode.TEXT, b"not masked", masked=False))
+    farewell, close = connection.events()
+    assert isinstance(farewell, Ping)
+    answer = farewell.response()
+    assert isinstance(answer, CloseConnection)
+    assert answer.code == 1002
+    assert isinstance(close, CloseConnection)
+    assert close.code == 1002
+    assert [(told.code, told.initiator) for told in watching.told if isinstance(told, Ending)] == [(1002, "error")]
+    assert connection.has_rest
+    connection.receive_data(masked(Opcode.TEXT, b"more"))
+    assert not connection.take_messages(b"")
+
+
+def test_too_much_is_told_where_it_is_answered() -> None:
+    """Once: with the close that is sent, not with what was read."""
+    watching = Watching()
+    connection = WatchedConnection(watching, 10)
+    connection.receive_data(masked(Opcode.TEXT, b"x" * 11))
+    assert [event.code for event in connection.events() if isinstance(event, CloseConnection)] == [1009]
+    assert watching.told == []
+    connection.send(CloseConnection(code=1009))
+    assert watching.told == [Ending(1009, "a message is over the server's limit", "local")]
+
+
+def test_messages_behind_a_close_are_thrown_away() -> None:
+    """Both ways of reading; the peer's answer is told as one."""
+    watching = Watching()
+    connection = WatchedConnection(watching, 100)
+    assert connection.take_messages(masked(Opcode.TEXT, b"one")) == ["one"]
+    connection.receive_data(masked(Opcode.TEXT, b"two") + masked(Opcode.BINARY, b"2"))
+    assert [getattr(event, "data", None) for event in connection.events()] == ["two", b"2"]
+    assert connection.may_send
+    connection.send(CloseConnection(code=1000))
+    assert not connection.may_send
+    assert connection.take_messages(masked(Opcode.TEXT, b"three")) == []
+    connection.receive_data(masked(Opcode.TEXT, b"four") + masked(Opcode.BINARY, b"4"))
+    assert list(connection.events()) == []
+    connection.receive_data(masked(Opcode.CLOSE, (1000).to_bytes(2, "big") + b"bye"))
+    assert [type(event) for event in connection.events()] == [CloseConnection]
+    assert watching.told == [(1000, "bye", True)]
+    assert connection.state is ConnectionState.CLOSED
+
+
+@pytest.mark.parametrize(("code", "told"), [(1011, ["failed"]), (1000, [])])
+def test_a_failure_of_the_app_is_told(code: int, told: list[str]) -> None:
+    """That is a close of its own; the answer to a peer's, whatever its code, is none."""
+    watching = Watching()
+    connection = WatchedConnection(watching, 100)
+    connection.send(TextMessage(data="x"))
+    connection.send(CloseConnection(code=code))
+    assert watching.told == told
+    answering = WatchedConnection(answered := Watching(), 100)
+    answering.receive_data(masked(Opcode.CLOSE, (1011).to_bytes(2, "big")))
+    assert len(list(answering.events())) == 1
+    answering.send(CloseConnection(code=1011))
+    assert answered.told == [(1011, "", False)]
