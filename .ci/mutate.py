@@ -8,8 +8,8 @@ Rules
 3. Each mutant runs in a process of its own, forked when everything but this package is imported: there the import of
    its module gives the changed source, and nothing is written. First come the few tests that ``NEAR`` names for its
    module, then, where those pass, the ones of its whole room. A program that a test starts is not changed.
-   With ``--reached``, a file that ``reached.py`` wrote, they are instead the tests that call the changed function, the
-   quickest first; where none calls it, it survives.
+   With ``--reached``, a file that ``reached.py`` wrote, they are instead the tests that call the changed function, first the
+   quickest of each file; where none calls it, it survives.
 4. A sample is drawn by a seed, so that a run can be repeated. Survivors that no test can see are listed, each with its
    reason, in ``.ci/equivalent_mutants.txt``, and are left out of the count.
 """
@@ -24,10 +24,12 @@ import random
 import signal
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
+from itertools import zip_longest
 from pathlib import Path
 from types import CodeType
 
@@ -107,7 +109,7 @@ NEAR = {
 }
 """The first tests for a module, by the beginning of its name."""
 
-_QUICK_TESTS = 40
+_FIRST_TESTS = 100
 """So many of the tests that reach a function are tried before the others."""
 
 PRELOADED = (
@@ -242,7 +244,7 @@ def tests_for(path: Path) -> list[list[str]]:
 
 
 def tests_reaching(mutant: Mutant, reached: Mapping[str, Sequence[tuple[float, str]]]) -> list[list[str]]:
-    """The tests that call the changed function, or one inside it: the quickest first, and then the others."""
+    """The tests that call the changed function, or one inside it: first the quickest of each file, and so on."""
     place = mutant.name.split(": ")[0]
     called = {
         test: took_s
@@ -250,8 +252,12 @@ def tests_reaching(mutant: Mutant, reached: Mapping[str, Sequence[tuple[float, s
         if (name + ".").startswith(place + ".")
         for took_s, test in tests
     }
-    quickest_first = sorted(called, key=lambda test: called[test])
-    return [part for part in (quickest_first[:_QUICK_TESTS], quickest_first[_QUICK_TESTS:]) if part]
+    by_file: defaultdict[str, list[str]] = defaultdict(list)
+    for test in sorted(called, key=lambda test: called[test]):
+        by_file[test.split("::")[0]].append(test)
+    rows = zip_longest(*by_file.values())
+    ordered = [test for row in rows for test in row if test is not None]
+    return [part for part in (ordered[:_FIRST_TESTS], ordered[_FIRST_TESTS:]) if part]
 
 
 def preload() -> None:
@@ -376,7 +382,7 @@ def main() -> int:
 
     def tests(mutant: Mutant) -> list[list[str]]:
         if reached:
-            return tests_reaching(mutant, reached)
+            return tests_reaching(mutant, reached)[: 1 if given.near else None]
         return tests_for(mutant.path)[: 1 if given.near else None]
 
     # Those that reach a function have all passed: ``reached.py`` writes of no others.
