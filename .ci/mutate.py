@@ -8,8 +8,8 @@ Rules
 3. Each mutant runs in a process of its own, forked when everything but this package is imported: there the import of
    its module gives the changed source, and nothing is written. First come the few tests that ``NEAR`` names for its
    module, then, where those pass, the ones of its whole room. A program that a test starts is not changed.
-   With ``--reached``, a file that ``reached.py`` wrote, they are instead the tests that call the changed function, first the
-   quickest of each file; where none calls it, it survives.
+   With ``--reached``, a file that ``reached.py`` wrote, they are instead the tests that call the changed function,
+   first the quickest of each file; where none calls it, it survives.
 4. A sample is drawn by a seed, so that a run can be repeated. Survivors that no test can see are listed, each with its
    reason, in ``.ci/equivalent_mutants.txt``, and are left out of the count.
 """
