@@ -80,3 +80,11 @@ async def test_receiving_is_a_checkpoint() -> None:
         scope.cancel()
         await queue.receive()
     assert scope.cancelled_caught
+
+
+async def test_a_message_of_the_short_way_is_an_event_too() -> None:
+    """Text and bytes are given as ASGI's events where the app asks for them in ASGI's way."""
+    queue = AppQueue(1)
+    queue.put_messages(["text", b"bytes"])
+    assert await queue.receive() == {"type": "websocket.receive", "bytes": None, "text": "text"}
+    assert await queue.receive() == {"type": "websocket.receive", "bytes": b"bytes", "text": None}
