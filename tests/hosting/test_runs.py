@@ -116,12 +116,11 @@ async def test_all_that_are_alive_are_cancelled(autojump_clock: trio.testing.Moc
 
 
 async def test_who_waits_for_their_end_waits_for_the_last(autojump_clock: trio.testing.MockClock) -> None:
-    async def some_seconds(*_: object) -> None:
-        nonlocal seconds
-        seconds += 1
-        await trio.sleep(seconds)
+    seconds = iter((1, 2))
 
-    seconds = 0
+    async def some_seconds(*_: object) -> None:
+        await trio.sleep(next(seconds))
+
     runs, hosting = Runs(no_host()), Hosting(some_seconds)
     async with trio.open_nursery() as nursery:
         for run in (hosting.run(), hosting.run()):
