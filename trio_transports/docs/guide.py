@@ -26,6 +26,7 @@ ORDER: Final = (
     "telephony",
     "deploying",
     "testing",
+    "commands",
     "migrating",
     "serializer",
     "engine",

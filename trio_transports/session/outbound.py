@@ -75,8 +75,6 @@ from .turn import Turn
 from .waiters import Waiters
 
 MAX_QUEUED_MESSAGES: Final = 1024
-_LEAST_S: Final = 1e-6
-"""Less than a sample is an error of rounding, and nothing that could be taken back."""
 FACTS: Final = frozenset(
     {StartFrame, DTMFFrame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame, RequestFrame, ContextFrame, FileFrame}
 )
@@ -373,7 +371,7 @@ class Outbound:
         for tap in tuple(self.taps.each):
             for name, track in self.tracks.items():
                 unheard_s = track.unheard_s(unsent, now_s, clears=clears)
-                if unheard_s > _LEAST_S:
+                if unheard_s > 0:
                     tap.taken_back(unheard_s, name, now_s)
 
     # Ending
