@@ -53,7 +53,9 @@ async def test_an_end_frame_ends_the_call(autojump_clock: MockClock) -> None:
         await session.output.send(TextFrame(text="goodbye"))
         await session.output.send(EndFrame(reason="done"))
         assert trio.current_time() == pytest.approx(3, abs=0.05)
-        assert [frame async for frame in session.input if not isinstance(frame, BotStoppedSpeakingFrame)][1:] == []
+        with trio.move_on_after(60) as waiting:
+            assert [frame async for frame in session.input if not isinstance(frame, BotStoppedSpeakingFrame)][1:] == []
+        assert not waiting.cancelled_caught
         assert not session.is_connected
         with pytest.raises(ConnectionClosed) as caught:
             await session.output.send(TextFrame(text="more"))
