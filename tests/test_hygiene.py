@@ -12,7 +12,7 @@ from tests.readme import ROOT
 
 pytestmark = pytest.mark.timeout(400)
 RUN_S = 300
-"""The first test waits for the inner run: on a machine that is busy with other things its imports alone take a minute."""
+"""The first test waits for the inner run: on a busy machine its imports alone take a minute."""
 
 UNTIDY = """
 import socket, sys

@@ -18,6 +18,9 @@ Rules
 10. A frame that is longer than a frame may be is refused before it is here. h2 looks at its length when it has all of
     it: 16 MB, if the peer likes.
 11. CONNECT is for WebSockets (RFC 8441). For any other protocol, or to be led to another host, it is answered with 501.
+12. A WebSocket that is over ends its stream, behind its Close: hypercorn leaves its half of it open, and such halves
+    count among the streams that a connection may have. A peer that ends its own half has gone, Close or not.
+13. Data for a WebSocket before it is accepted resets its stream: hypercorn's answer would end the whole connection.
 
 h2, imported here, comes with hypercorn.
 """
@@ -32,9 +35,13 @@ from attrs import define, field
 from h2.errors import ErrorCodes
 from h2.exceptions import FrameTooLargeError, ProtocolError
 from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import Event as StreamEvent
+from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BUFFER_LOW_WATER, BufferCompleteError, H2Protocol, StreamBuffer
 from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.trio.worker_context import EventWrapper
+from priority.priority import MissingStreamError
 from trio.lowlevel import ParkingLot
 
 _READER_LIMIT_BYTES: Final = 4 * BUFFER_HIGH_WATER
@@ -93,6 +100,11 @@ class _BoundedBuffer(StreamBuffer):
             self._room.unpark_all()
         return data
 
+    def finish(self) -> None:
+        """Nothing follows what is here."""
+        self.set_complete()
+        self._room.unpark_all()
+
     async def close(self) -> None:
         await super().close()
         self._room.unpark_all()
@@ -131,6 +143,39 @@ class GuardedH2(H2Protocol):
         if stream_id in self.stream_buffers:
             await self.stream_buffers[stream_id].close()
         await super()._handle_events([h2.events.StreamReset(stream_id=stream_id)])
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        was_websocket = isinstance(self.streams.get(event.stream_id), WSStream)
+        await super().stream_send(event)
+        buffer = self.stream_buffers.get(event.stream_id)
+        if isinstance(event, StreamClosed) and was_websocket and isinstance(buffer, _BoundedBuffer):  # rule 12
+            buffer.finish()
+            with suppress(MissingStreamError):
+                self.priority.unblock(event.stream_id)
+            await self.has_data.set()
+
+    def _is_early(self, stream_id: int) -> bool:
+        """Rule 13."""
+        stream = self.streams.get(stream_id)
+        return isinstance(stream, WSStream) and not stream.closed and not stream.handshake.accepted
+
+    async def _drop_early(self, event: h2.events.DataReceived) -> None:
+        with suppress(ProtocolError):
+            self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        stream = self.streams[event.stream_id]
+        if isinstance(stream, WSStream) and stream.state is ASGIWebsocketState.HANDSHAKE:  # no refusal is on its way
+            self._on_refused("request")
+            await self.reset_stream(event.stream_id)
+
+    async def _peer_ended(self, stream_id: int) -> None:
+        """Rule 12."""
+        stream = self.streams.get(stream_id)
+        if not isinstance(stream, WSStream):
+            return
+        if stream.state is ASGIWebsocketState.HANDSHAKE:
+            await self.reset_stream(stream_id)
+        elif not stream.idle:
+            await self.stream_send(StreamClosed(stream_id=stream_id))
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Closed):
@@ -180,8 +225,13 @@ class GuardedH2(H2Protocol):
             if isinstance(event, h2.events.RequestReceived) and _tunnels_something_else(event.headers or ()):
                 self._answer_501(event.stream_id)
                 continue
+            if isinstance(event, h2.events.DataReceived) and self._is_early(event.stream_id):
+                await self._drop_early(event)
+                continue
             await super()._handle_events([event])
             self._keep_bodies(event)
+            if isinstance(event, h2.events.StreamEnded):
+                await self._peer_ended(event.stream_id)
             if isinstance(event, _COSTLY_EVENTS):
                 await trio.lowlevel.checkpoint()  # rule 7
         await self._flush()

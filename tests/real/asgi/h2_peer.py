@@ -11,6 +11,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.exceptions import StreamClosedError
 
 
 @final
@@ -53,6 +54,12 @@ class H2Peer:
 
     async def send(self, stream: Stream, data: bytes) -> None:
         self._h2.send_data(stream.id, data)
+        await self._flush()
+
+    async def end(self, stream: Stream) -> None:
+        """Say that nothing more is sent on this stream."""
+        with suppress(StreamClosedError):  # the server has reset it
+            self._h2.end_stream(stream.id)
         await self._flush()
 
     async def reset(self, stream: Stream) -> None:
