@@ -15,14 +15,17 @@ zpty -w asked 'PROMPT= RPROMPT= ; setopt no_beep'
 zpty -w asked "source $1"
 zpty -w asked $'compadd () { local -a all; builtin compadd -O all "$@"; for each in $all; print -r -- "<<$each>>" }'
 zpty -w asked $'zle -C complete-word .complete-word _main_complete'
-zpty -w asked $'ask () { zle complete-word; print -r -- "<<that is all>>"; exit }; zle -N ask; bindkey "^X" ask'
-zpty -w asked $'print "<<ready>>"'
+zpty -w asked $'ask () { zle complete-word; print -r -- "<<"that\\ is\\ all">>"; exit }; zle -N ask; bindkey "^X" ask'
+zpty -w asked $'print "<<"ready">>"'
 zpty -r asked told $'*<<ready>>*'
 zpty -w -n asked "$2"$'\\C-X'
 zpty -r asked told $'*<<that is all>>*'
 print -r -- "$told"
 """
-"""A shell of its own on a terminal of its own: what is offered there is written down instead."""
+"""A shell of its own on a terminal of its own: what is offered there is written down instead.
+
+The terminal echoes what is typed, so what is waited for is typed otherwise than it is printed.
+"""
 
 
 def _told(*command: str) -> str:
