@@ -111,6 +111,16 @@ async def test_a_peer_that_never_answers_the_close(autojump_clock: MockClock) ->
     assert the_end(told) == (1000, "", "local")
 
 
+async def test_who_closes_a_call_waits_for_its_end(autojump_clock: MockClock) -> None:
+    """Not less than close_timeout where the peer does not answer, and a second time not at all."""
+    async with watched(params(close_timeout=2)) as (session, peer, _):
+        peer.wire.unresponsive = True  # type: ignore[attr-defined]
+        began_s = trio.current_time()
+        for _ in range(2):
+            await session.close()
+            assert trio.current_time() - began_s == pytest.approx(2, abs=0.01)
+
+
 async def test_an_exception_comes_out_as_it_is(autojump_clock: MockClock) -> None:
     """The body's own exception leaves unwrapped, with its cause; queued audio is dropped; the peer is told 1011."""
     cause = KeyError("cause")
