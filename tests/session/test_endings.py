@@ -117,7 +117,7 @@ async def test_who_closes_a_call_waits_for_its_end(autojump_clock: MockClock) ->
         peer.wire.unresponsive = True  # type: ignore[attr-defined]
         began_s = trio.current_time()
         for _ in range(2):
-            await session.close()
+            await session.aclose()
             assert trio.current_time() - began_s == pytest.approx(2, abs=0.01)
 
 
