@@ -113,6 +113,17 @@ async def test_a_filter_of_what_is_said(autojump_clock: MockClock) -> None:
     assert made[0].told == [AudioFormat(RATE, 1), ({"a": 1}, False), "stop"]
 
 
+@pytest.mark.parametrize("changes", [{"audio_out_filter": Halving}, {"audio_out_volume": 0.5}])
+async def test_audio_that_comes_as_it_plays(autojump_clock: MockClock, changes: Mapping[str, object]) -> None:
+    """Each chunk when its time has come: none passes by the filter or the volume, and none leaves twice."""
+    async with memory_session(params(**changes, **QUIET)) as (session, peer):
+        for _ in range(50):
+            await session.output.send(level(1000, 1))
+            await trio.sleep(0.02)
+        await session.output.drain()
+    assert heard(peer.recorder.audio) == [500] * 50
+
+
 async def test_a_filter_that_is_not_there(autojump_clock: MockClock) -> None:
     """Controlling the filter of what is said needs one, whatever the other direction has."""
     async with memory_session(params(audio_in_filter=Halving)) as (session, _):
