@@ -10,6 +10,7 @@ from attrs import define, field
 from hypercorn.protocol.ws_stream import ASGIWebsocketState
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Ping, TextMessage
+from wsproto.utilities import LocalProtocolError
 
 from trio_transports.errors import Ending, Initiator
 from trio_transports.hosting.app_queue import AppQueue
@@ -157,6 +158,21 @@ async def test_a_ping_left_unanswered(nursery: trio.Nursery, autojump_clock: tri
     await trio.sleep(0.2)
     assert hosting.websocket.ending == Ending(1006, "the peer left a ping unanswered for 5 s", "error")
     assert hosting.aborted == 1
+
+
+async def test_nobody_is_pinged_once_this_side_is_closing(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """No ping is left unanswered that was never sent: whoever began the close bounds it."""
+    hosting = Hosting(nursery)
+
+    def closing(event: object) -> bytes:
+        raise LocalProtocolError("closing")
+
+    hosting.stream.connection.send = closing
+    hosting.websocket.keep_alive(10, 5)
+    await trio.sleep(100)
+    assert (hosting.stream.sent, hosting.aborted, hosting.websocket.ending) == ([], 0, None)
 
 
 async def test_limits_only_become_narrower(nursery: trio.Nursery) -> None:

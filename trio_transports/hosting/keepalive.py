@@ -31,22 +31,24 @@ class Keepalive:
         self._pinging.cancel()
 
     async def missed_a_pong(self, interval_s: float, timeout_s: float) -> bool:
-        """Ping until an answer is missing, which is True, or until ``stop``."""
+        """Ping until an answer is missing, which is True, or until ``stop``, or until this side is closing."""
         with self._pinging:
             while True:
                 await trio.sleep(interval_s)
                 self._pong = trio.Event()
                 with trio.move_on_after(timeout_s) as waiting:
-                    await self._ping(waiting.deadline)
+                    if not await self._ping(waiting.deadline):
+                        return False
                     await self._pong.wait()
                 if waiting.cancelled_caught:
                     return True
         return False
 
-    async def _ping(self, deadline_s: float) -> None:
+    async def _ping(self, deadline_s: float) -> bool:
         try:
             data = self._stream.connection.send(Ping())
         except LocalProtocolError:  # this side is closing, and a close is bounded by whoever began it
-            return
+            return False
         with trio.CancelScope(shield=True, deadline=deadline_s):
             await self._stream.send(Data(stream_id=self._stream.stream_id, data=data))
+        return True
