@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from hypercorn.config import Config
 
-from trio_transports import LocalProtocolError
+from trio_transports import LocalProtocolError, TransportParams
+from trio_transports.agent import WebSocketAgentAdapter
+from trio_transports.agent.protocols.json_audio import JSONAudioProtocol
 from trio_transports.bus import (
     LocalBus,
     WebSocketProxyClient,
@@ -17,6 +19,7 @@ from trio_transports.bus import (
 )
 from trio_transports.bus.redis import RedisBus
 from trio_transports.hosting import serve_asgi
+from trio_transports.testing import memory_session
 from trio_transports.wire import Wire
 from trio_transports.wire.memory import memory_wire_pair
 
@@ -70,6 +73,20 @@ async def redis() -> None:
         pytest.fail("joined")
 
 
+async def agent() -> None:
+    async with WebSocketAgentAdapter("ws://127.0.0.1:9", JSONAudioProtocol()):
+        pytest.fail("connected")
+
+
+async def agent_in_a_nursery() -> None:
+    await WebSocketAgentAdapter("ws://127.0.0.1:9", JSONAudioProtocol()).run()
+
+
+async def session_in_memory() -> None:
+    async with memory_session(TransportParams()):
+        pytest.fail("begun")
+
+
 OWN_PROGRAM = r"trio\.run\(main\)"
 IN_AN_APP = r"serve_asgi.*hypercorn -k trio.*anycorn"
 
@@ -86,6 +103,9 @@ IN_AN_APP = r"serve_asgi.*hypercorn -k trio.*anycorn"
         (proxy_that_is_added, "WebSocketProxyServer", IN_AN_APP),
         (proxy_by_itself, "WebSocketProxyServer", IN_AN_APP),
         (redis, "RedisBus", OWN_PROGRAM),
+        (agent, "WebSocketAgentAdapter", OWN_PROGRAM),
+        (agent_in_a_nursery, "WebSocketAgentAdapter", OWN_PROGRAM),
+        (session_in_memory, "memory_session", OWN_PROGRAM),
     ],
 )
 def test_asyncio_is_told_of(main: Callable[[], Awaitable[None]], name: str, way_out: str) -> None:

@@ -20,6 +20,7 @@ from ..session.sizes import event_size
 from ..session.statistics import Statistics
 from ..transports.client import WebsocketClientTransport
 from ..wire.dialling import Address
+from ..wire.running import MAIN_WAYS_OUT, require_trio
 from .calling import Exchange
 from .capabilities import AdapterCapabilities, UnsupportedCapability
 from .channel import ChunkChannel
@@ -104,6 +105,7 @@ class WebSocketAgentAdapter:
     # Connecting
 
     async def __aenter__(self) -> Self:
+        require_trio(type(self).__name__, MAIN_WAYS_OUT)
         if self._context is not None:
             raise LocalProtocolError(f"{type(self).__name__} is already entered: one connection at a time")
         self._context = context = self._connected()
@@ -132,6 +134,7 @@ class WebSocketAgentAdapter:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Connect, and stay connected until the agent ends it or ``disconnect`` is called; for ``nursery.start``."""
+        require_trio(type(self).__name__, MAIN_WAYS_OUT)
         await self._converse(task_status.started)
 
     async def connect(self) -> NoReturn:

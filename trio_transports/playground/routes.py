@@ -32,6 +32,7 @@ from ..session.session import Session
 from ..transports.asgi import AsgiWebsocketTransport
 from ..vad import EnergyVADAnalyzer, VADParams
 from ..wire.accepting.hosts import wrong_host
+from ..wire.running import ASGI_WAYS_OUT, require_trio
 from .asgi import Receive, Route, Scope, Send, answer, answer_json, header, refuse_websocket
 from .controls import Control, described
 from .dialect import PCMFrameSerializer
@@ -200,6 +201,7 @@ async def _websocket(
     if scope["type"] != "websocket":
         await answer(scope, send, 426, b"a WebSocket is here, for callers\n", headers=[(b"upgrade", b"websocket")])
         return
+    require_trio("bot_app", ASGI_WAYS_OUT)
     serializer = _serializer(scope["query_string"].decode("ascii", "replace"), params.serializer)
     if serializer is None or hall.callers >= max_sessions:
         await refuse_websocket(receive, send)

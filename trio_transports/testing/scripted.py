@@ -20,6 +20,7 @@ from ..session.run import open_session
 from ..session.session import Session
 from ..wire.memory import memory_wire_pair
 from ..wire.protocol import Wire
+from ..wire.running import MAIN_WAYS_OUT, require_trio
 from .recorder import FrameRecorder
 
 SENDS_NOW = False
@@ -114,6 +115,7 @@ async def memory_session(
     ``events`` is where the session's events go, if you want to read them. ``buffer_messages`` may be under way each
     way before a sender waits.
     """
+    require_trio("memory_session", MAIN_WAYS_OUT)
     near, far = memory_wire_pair(
         buffer_messages=buffer_messages,
         max_message_bytes=params.max_message_bytes,

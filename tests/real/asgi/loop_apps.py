@@ -7,6 +7,7 @@ from fastapi import FastAPI, WebSocket
 
 from tests.real.asgi.apps import lifespan, session_params
 from trio_transports import AsgiWebsocketTransport, Session
+from trio_transports.serve import bot_app
 from trio_transports.wire.asgi import Receive, Scope, Send
 
 app: Final = FastAPI()
@@ -27,6 +28,9 @@ async def use_session(websocket: WebSocket) -> None:
 async def use_serve(websocket: WebSocket) -> None:
     await websocket.accept()
     await AsgiWebsocketTransport(websocket, session_params()).serve(_echo)
+
+
+app.mount("/bot", bot_app(_echo))
 
 
 async def raw(scope: Scope, receive: Receive, send: Send) -> None:

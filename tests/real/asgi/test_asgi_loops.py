@@ -89,7 +89,7 @@ def command(server: str, port: int, target: str = "app") -> tuple[str, ...]:
     }[server]
 
 
-@pytest.mark.parametrize("path", ["/session", "/serve"])
+@pytest.mark.parametrize("path", ["/session", "/serve", "/bot/ws"])
 @pytest.mark.parametrize("server", ["uvicorn", "hypercorn, asyncio", "daphne", "anycorn, asyncio"])
 async def test_an_asyncio_server_is_told_of(server: str, path: str) -> None:
     """The first run of everybody who knows FastAPI: the log says what to serve it with."""
@@ -102,7 +102,8 @@ async def test_an_asyncio_server_is_told_of(server: str, path: str) -> None:
                     await peer.upgrade(path)
                     await peer.wait_eof()
         with trio.fail_after(20):
-            await output.until("LocalProtocolError: AsgiWebsocketTransport runs on trio, and this is asyncio")
+            name = "bot_app" if path == "/bot/ws" else "AsgiWebsocketTransport"
+            await output.until(f"LocalProtocolError: {name} runs on trio, and this is asyncio")
             for way_out in _WAYS_OUT:
                 await output.until(way_out)
     assert "must be called from async context" not in output.text
@@ -125,7 +126,7 @@ async def test_the_ways_out_are_ways_out(server: str) -> None:
                     assert b"hello" in answer.payload
 
 
-@pytest.mark.parametrize("path", ["/session", "/serve"])
+@pytest.mark.parametrize("path", ["/session", "/serve", "/bot/ws"])
 def test_a_test_client_on_asyncio_is_told_of(path: str) -> None:
     """Starlette's TestClient runs the app on asyncio unless it is told otherwise."""
     with (

@@ -15,7 +15,7 @@ import trio
 
 from tests.real.session.flooded import serve_app, settings
 from tests.real.session.places import client_params, echo, serving
-from trio_transports import AudioFrame, Session, WebsocketClientTransport
+from trio_transports import AudioFrame, Session, WebsocketClientTransport, WebsocketServerParams
 from trio_transports.serializers import JSONFrameSerializer
 
 pytestmark = pytest.mark.alone
@@ -67,7 +67,7 @@ def quickest(came: Sequence[tuple[float, float]], from_s: float, to_s: float) ->
 async def echoing(engine: str) -> AsyncIterator[WebsocketClientTransport]:
     """A client of a server that echoes."""
     if engine != "asgi":
-        async with serving(echo, engine=engine) as place:
+        async with serving(echo, WebsocketServerParams(**settings(JSONFrameSerializer())), engine=engine) as place:  # type: ignore[arg-type]
             yield place.client()
         return
     async with trio.open_nursery() as nursery:
