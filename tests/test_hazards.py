@@ -188,7 +188,7 @@ def functions_of(path: Path) -> Mapping[str, ast.FunctionDef | ast.AsyncFunction
 
 def asserts(test: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether it can fail by itself: it asserts, expects an exception, or fails by name."""
-    words = {"raises", "fail", "fail_after", "check_wire"}
+    words = {"raises", "fail", "fail_after", "check_wire", "check_secret"}
     called = {
         getattr(each.func, "attr", getattr(each.func, "id", ""))
         for each in ast.walk(test)

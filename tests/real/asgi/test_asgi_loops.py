@@ -131,7 +131,7 @@ def test_a_test_client_on_asyncio_is_told_of(path: str) -> None:
     """Starlette's TestClient runs the app on asyncio unless it is told otherwise."""
     with (
         pytest.raises(LocalProtocolError, match=r"asyncio.*TestClient\(app, backend=\"trio\"\)"),
-        TestClient(app).websocket_connect(path) as websocket,
+        TestClient(app).websocket_connect(path, headers={"Host": "localhost"}) as websocket,
     ):
         websocket.receive_text()
 
