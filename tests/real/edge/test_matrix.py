@@ -89,8 +89,8 @@ def test_the_readme_counts_what_was_printed() -> None:
     assert "\n".join(lines) in (ROOT / "trio_transports/docs/guides/deploying.md").read_text(encoding="utf-8")
     ours = next(line for line in lines if line.startswith("| serve_asgi |")).split("|")
     refused, closed, harmless, unsaid, wrong = (int(count) for count in ours[2:7])
-    told = f"of {len(ATTACKS)} on each of the two engines, `serve_proxies`, `serve_asgi` and FastAPI, with TLS and without, "
-    told += f"{refused} are refused, {closed} end with a Close, {harmless} is harmless, none is wrong"
+    told = f"of {len(ATTACKS)} on each of the two engines, `serve_proxies`, `serve_asgi` and FastAPI, with TLS and "
+    told += f"without, {refused} are refused, {closed} end with a Close, {harmless} is harmless, none is wrong"
     assert (unsaid, wrong) == (0, 0)
     assert told in (ROOT / "README.md").read_text(encoding="utf-8")
 
