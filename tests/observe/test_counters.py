@@ -1,15 +1,26 @@
 """A server's figures: what its sessions counted, those that have ended included, added up to the message."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import trio
+from prometheus_client.parser import text_string_to_metric_families
 from trio.testing import MockClock
 
 from tests.session.hearing import Planned
 from tests.session.helpers import params, seconds
 from trio_transports import AudioFrame, MessageFrame, Reconnecting
-from trio_transports.observe import Histogram, ServerCounters, ServerFigures, TurnTaken, merged, process_figures
+from trio_transports.observe import (
+    Histogram,
+    ProcessFigures,
+    ServerCounters,
+    ServerFigures,
+    TurnTaken,
+    merged,
+    process_figures,
+)
 from trio_transports.observe.figures import BOUNDS_S, Durations
 from trio_transports.observe.prometheus import metrics_text
 from trio_transports.session.broadcast import Broadcast
@@ -163,10 +174,17 @@ def test_figures_travel_and_add_up() -> None:
     assert both.turn_latency == Histogram(tuple(2 * count for count in histogram.counts), 2 * histogram.sum_s)
 
 
-async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
-    """The text parses, counters end in _total, and the histogram's buckets grow up to its count."""
-    from prometheus_client.parser import text_string_to_metric_families
+def samples_of(figures: ServerFigures, processes: Sequence[ProcessFigures] = ()) -> dict[tuple[Any, ...], float]:
+    """Each by its name, and its label with that one's value, if it has one."""
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics_text(figures, processes).decode())
+        for sample in family.samples
+    }
 
+
+def test_prometheus_reads_them() -> None:
+    """The text parses, counters end in _total, and the histogram's buckets grow up to its count."""
     durations = Durations()
     for duration_s in (0.05, 0.35, 0.35, 99):
         durations.add(duration_s)
@@ -190,12 +208,7 @@ async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
         timeouts={"idle": 2},
         reconnections_tried=6,
     )
-    text = metrics_text(figures, [process_figures()]).decode()
-    samples = {
-        (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+    samples = samples_of(figures)
     assert samples["trio_transports_sessions",] == 2
     assert samples["trio_transports_sessions_ended_total", ("initiator", "error")] == 1
     assert samples["trio_transports_audio_queued_seconds",] == 1.5
@@ -214,5 +227,69 @@ async def test_prometheus_reads_them(autojump_clock: MockClock) -> None:
     assert buckets == sorted(buckets)
     assert buckets[0] == 1
     assert samples["trio_transports_turn_latency_seconds_bucket", ("le", "+Inf")] == 4
-    (tasks,) = (value for (name, *_), value in samples.items() if name == "trio_transports_process_tasks")
-    assert tasks >= 1
+
+
+def test_each_count_has_its_own_name() -> None:
+    """No two are the same, so that none could stand in another's place."""
+    figures = ServerFigures(
+        sessions_begun=19,
+        totals=Statistics(
+            bytes_received=1,
+            bytes_sent=2,
+            audio_in_dropped_s=3,
+            audio_out_dropped_s=4,
+            dropped_by_kind={"TextFrame": 5, "MessageFrame": 9},
+            malformed_messages=6,
+            ignored_messages=7,
+            unsupported_frames=8,
+            messages_received=10,
+            messages_sent=11,
+            audio_received_s=12,
+            audio_sent_s=13,
+            interruptions=14,
+            late_resets=15,
+            silence_chunks=16,
+        ),
+    )
+    samples = samples_of(figures)
+
+    def by(label: str, name: str) -> dict[str, float]:
+        found = {key[1]: value for key, value in samples.items() if key[0] == f"trio_transports_{name}"}
+        assert {named for named, _ in found} == {label}
+        return {labelled: value for (_, labelled), value in found.items()}
+
+    assert by("direction", "bytes_total") == {"in": 1, "out": 2}
+    assert by("direction", "audio_dropped_seconds_total") == {"in": 3, "out": 4}
+    assert by("kind", "frames_dropped_total") == {"TextFrame": 5, "MessageFrame": 9}
+    assert by("cause", "messages_refused_total") == {"malformed": 6, "ignored": 7, "unsupported": 8}
+    assert by("direction", "messages_total") == {"in": 10, "out": 11}
+    assert by("direction", "audio_seconds_total") == {"in": 12, "out": 13}
+    assert samples["trio_transports_interruptions_total",] == 14
+    assert samples["trio_transports_late_resets_total",] == 15
+    assert samples["trio_transports_silence_chunks_total",] == 16
+    assert samples["trio_transports_sessions_begun_total",] == 19
+
+
+async def test_each_process_is_told_under_its_number(autojump_clock: MockClock) -> None:
+    """This one's CPU time, memory, files, tasks and age, none of which is nothing; what is not known is left out."""
+    this = process_figures()
+    other = ProcessFigures(pid=this.pid + 1, uptime_s=1, cpu_s=2, memory_bytes=None, open_files=None, tasks=3)
+    samples = samples_of(ServerFigures(), [this, other])
+    told = {
+        (name.removeprefix("trio_transports_process_"), label[1]): value
+        for (name, *labels), value in samples.items()
+        for label in labels
+        if label[0] == "process"
+    }
+    pid, others = str(this.pid), str(other.pid)
+    assert told == {
+        ("cpu_seconds", pid): this.cpu_s,
+        ("memory_bytes", pid): this.memory_bytes,
+        ("open_files", pid): this.open_files,
+        ("tasks", pid): this.tasks,
+        ("uptime_seconds", pid): this.uptime_s,
+        ("cpu_seconds", others): 2,
+        ("tasks", others): 3,
+        ("uptime_seconds", others): 1,
+    }
+    assert min(told.values()) > 0
