@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -58,8 +59,12 @@ def run(
     _check_files(options)
     _check_extras(options)
     options.set_up_logging()
-    failure.run(partial(_serve, options, port, workers, reloads=reload, as_json=as_json))
-    return 0
+    second = failure.run(partial(_serve, options, port, workers, reloads=reload, as_json=as_json))
+    if second is None:
+        return 0
+    signal.signal(second, signal.SIG_DFL)
+    signal.raise_signal(second)
+    return 128 + second  # process 1 of a container is not ended by a signal of its own
 
 
 def _check_files(options: ServeOptions) -> None:
@@ -86,7 +91,11 @@ def _check_extras(options: ServeOptions) -> None:
         raise failure.Failure(f"--otel: {exc}", exit_code=failure.WRONG_ARGUMENTS) from exc
 
 
-async def _serve(options: ServeOptions, port: int, workers: int | None, *, reloads: bool, as_json: bool) -> None:
+async def _serve(
+    options: ServeOptions, port: int, workers: int | None, *, reloads: bool, as_json: bool
+) -> signal.Signals | None:
+    """Serve until told to leave; returned is the signal that the process is to end by, if it was told twice."""
+    second: signal.Signals | None = None
     try:
         listening = await listen(options.host, port)
     except OSError as exc:
@@ -96,9 +105,10 @@ async def _serve(options: ServeOptions, port: int, workers: int | None, *, reloa
         if workers is None and not reloads:
             await serve_alone(options, listening, lambda bot: screen.show(bot))
         else:
-            await supervise(options, listening, workers or 1, partial(screen.show, None), reloads=reloads)
-    if as_json:
+            second = await supervise(options, listening, workers or 1, partial(screen.show, None), reloads=reloads)
+    if as_json and second is None:
         print(json.dumps({"event": "ended"}), flush=True)
+    return second
 
 
 @frozen

@@ -3,7 +3,8 @@
 Rules
 1. SIGHUP replaces the workers one after another: no connection is refused, and no call is cut off, however long it is.
    Said again while that goes on, it is done once more afterwards.
-2. The first SIGTERM or SIGINT tells the workers to leave, within ``drain_s`` and a little; a second kills them.
+2. The first SIGTERM or SIGINT tells the workers to leave, within ``drain_s`` and a little; a second kills them, and
+   is returned: the process is to end by it.
 3. With ``reloads`` a change of a Python or TOML file below the current folder replaces the worker. Calls are told 1001
    then: the page comes back by itself, to the new program. A program that does not start leaves the old one running.
 """
@@ -18,10 +19,11 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 
 import attrs
 import trio
+from attrs import define
 
 from .._extras import require
 from .options import ServeOptions
@@ -36,6 +38,15 @@ TWICE_S: Final = 0.3
 RELOADED: Final = (".py", ".toml")
 
 
+@final
+@define(eq=False)
+class _Heard:
+    """What SIGTERM and SIGINT have said so far."""
+
+    first_at_s: float = inf
+    second: signal.Signals | None = None
+
+
 async def supervise(
     options: ServeOptions,
     listening: socket.socket,
@@ -43,9 +54,13 @@ async def supervise(
     on_ready: Callable[[], object],
     *,
     reloads: bool = False,
-) -> None:
-    """Serve until told to leave. Raises WorkerFailed when the first workers cannot start."""
+) -> signal.Signals | None:
+    """Serve until told to leave; returned is the second signal, if it took one.
+
+    Raises WorkerFailed when the first workers cannot start.
+    """
     watch = _watcher() if reloads else None
+    heard = _Heard()
     told = attrs.evolve(options, drain_s=0.0) if reloads else options
     with tempfile.TemporaryDirectory(prefix="trio-transports-") as folder:
         supervisor = Supervisor(
@@ -58,7 +73,7 @@ async def supervise(
         renewals, renewing = trio.open_memory_channel[None](1)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_obey, signals, supervisor, renewals)
+                nursery.start_soon(_obey, signals, heard, supervisor, renewals)
                 if watch is not None:  # before anybody is told that the bot is served, so that no change is missed
                     nursery.start_soon(watch, renewals)
                 async with trio.open_nursery() as serving:
@@ -67,6 +82,7 @@ async def supervise(
                     if not supervisor.is_stopping:
                         on_ready()
                 nursery.cancel_scope.cancel()
+    return heard.second
 
 
 def _command(options: ServeOptions, listening: int, folder: str, flags: Sequence[str], control: int) -> Sequence[str]:
@@ -75,15 +91,17 @@ def _command(options: ServeOptions, listening: int, folder: str, flags: Sequence
     return (sys.executable, *flags, "-m", "trio_transports.serve.running", *arguments)
 
 
-async def _obey(signals: AsyncIterator[int], supervisor: Supervisor, renewals: trio.MemorySendChannel[None]) -> None:
-    told_at_s = inf
+async def _obey(
+    signals: AsyncIterator[int], heard: _Heard, supervisor: Supervisor, renewals: trio.MemorySendChannel[None]
+) -> None:
     async for number in signals:
         if number == signal.SIGHUP:
             _ask_for(renewals)
-        elif trio.current_time() > told_at_s + TWICE_S:
+        elif trio.current_time() > heard.first_at_s + TWICE_S:
+            heard.second = signal.Signals(number)
             supervisor.kill()
-        elif told_at_s == inf:
-            told_at_s = trio.current_time()
+        elif heard.first_at_s == inf:
+            heard.first_at_s = trio.current_time()
             supervisor.stop()
 
 

@@ -1,13 +1,18 @@
 """What the files under ``examples/deploy`` rely on, shown by processes: health, drain, signals, and exit codes."""
 
+import os
 import signal
+from typing import Final
 
 import pytest
 import trio
 
 from tests.real.serve.command import Served, served
-from tests.real.serve.test_rolling_restart import BOT, PIECE, client
+from tests.real.serve.test_rolling_restart import BOT, PIECE, client, workers_of
 from trio_transports import AudioFrame, HandshakeRejected, Session, TextFrame
+
+SOON_S: Final = 60
+"""Beside a drain of 1000 s, and on a machine that is busy with other things."""
 
 
 async def is_heard(session: Session) -> None:
@@ -58,15 +63,25 @@ async def test_past_the_drain_calls_are_told_1001(workers: tuple[str, ...]) -> N
         assert await server.ended() == 0
 
 
-async def test_a_second_signal_need_not_wait() -> None:
-    """However long the drain: workers are killed, and the supervisor ends."""
-    async with served(BOT, "--drain", "1000", "--workers", "2") as server, client(server.ws_url).session() as session:
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_need_not_wait(workers: tuple[str, ...], number: signal.Signals) -> None:
+    """However long the drain and the call: all its processes are gone soon, and it has ended by that signal."""
+    async with served(BOT, "--drain", "1000", *workers) as server, client(server.ws_url).session() as session:
         await is_heard(session)
-        server.tell(signal.SIGTERM)
+        with trio.fail_after(SOON_S):
+            while len(pids := await workers_of(server)) < max(1, len(workers)):  # noqa: ASYNC110 - one may be slow
+                await trio.sleep(0.1)
+        server.tell(number)
         await health_turns(server, 503)
         await trio.sleep(0.5)  # at once it would be taken for the same signal
-        server.tell(signal.SIGTERM)
-        await server.ended()
+        assert server.process.returncode is None
+        server.tell(number)
+        with trio.fail_after(SOON_S):
+            assert await server.ended() == -number
+        for pid in pids:
+            with pytest.raises(ProcessLookupError):
+                os.kill(int(pid), 0)
 
 
 async def test_a_bot_that_cannot_be_loaded_is_told(capfd: pytest.CaptureFixture[str]) -> None:
