@@ -4,7 +4,7 @@ Rules
 1. It declares the six core packages, and installing it brought none that only an extra brings.
 2. It holds every file of the package that the tree has: ``py.typed`` and the demo's page are data, easily forgotten.
 3. Its licence stands in it as a text of its own, and in its metadata by its name.
-4. Importing it loads no package of an extra, and takes under twice ``import trio, numpy, trio_websocket``.
+4. Importing it loads no package of an extra, and takes at most 1.3 times ``import trio, numpy, trio_websocket``.
 """
 
 import re
@@ -19,6 +19,7 @@ from pathlib import Path
 CORE = {"trio", "trio-websocket", "hypercorn", "attrs", "cattrs", "numpy"}
 BASELINE = "trio, numpy, trio_websocket"
 ROUNDS = 9
+AT_MOST = 1.3
 
 
 def name_of(requirement: str) -> str:
@@ -90,7 +91,7 @@ def check_import() -> None:
     ours, baseline = (statistics.median(column) for column in zip(*times, strict=True))
     ratio = ours / baseline
     print(f"import: {ours * 1000:.0f} ms, {ratio:.2f} of 'import {BASELINE}'")
-    assert ratio < 2, f"importing the package takes {ratio:.2f} times as long as importing {BASELINE}"
+    assert ratio <= AT_MOST, f"importing the package takes {ratio:.2f} times as long as importing {BASELINE}"
 
 
 def main() -> None:
