@@ -1,6 +1,7 @@
 """Forty callers of one ``trio-transports serve`` at once, by every dialect: each hears itself, and all is counted.
 
-They are programs, telephones' providers, Pipecat's own npm client and the bot's page, the last two in a real browser.
+They are programs, telephones' providers, Pipecat's own npm client and the bot's page, the last two in real browsers,
+each in a voice of its own.
 """
 
 import base64
@@ -53,6 +54,9 @@ PROGRAMS: Final[Sequence[MakeSerializer]] = (
     *(4 * [partial(telephone, "genesys")]),
     *(2 * [partial(telephone, "telnyx")]),
 )
+
+WORDS: Final = (("Testing, one, two.", 160, 50), ("Who knows where a yellow moon may go?", 140, 85))
+"""What each page hears, how fast it is said, and in how high a voice."""
 
 COUNTING: Final = """(() => {
   const copy = (data) => new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength).slice();
@@ -202,22 +206,31 @@ async def eventually(condition: Callable[[], bool], what: str) -> None:
     pytest.fail(f"{what} did not come within a minute")
 
 
-@asynccontextmanager
-async def browsing(tmp_path: Path, script: str) -> AsyncIterator[tuple[Page, Page, str]]:
-    """Two tabs of a browser whose microphone hears speech: one empty, one with Pipecat's client of another origin."""
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    speech = tmp_path / "speech.wav"
-    words = "Testing, one, two."
-    subprocess.run([requires("espeak-ng"), "-v", "en-us", "-s", "160", "-w", speech, words], check=True)  # noqa: ASYNC221
+def spoken(folder: Path, words: str, speed: int, pitch: int) -> Path:
+    """A voice that says something, with silence around it."""
+    folder.mkdir()
+    speech = folder / "speech.wav"
+    voice = ("-v", "en-us", "-s", str(speed), "-p", str(pitch))
+    subprocess.run([requires("espeak-ng"), *voice, "-w", speech, words], check=True)
     audio_format, pcm = read_wav(speech)
     silence = audio_format.silence(audio_format.samples_in(1.5))
     write_wav(speech, audio_format, silence + pcm + silence)
+    return speech
+
+
+@asynccontextmanager
+async def browsing(tmp_path: Path, script: str) -> AsyncIterator[tuple[Page, Page, str]]:
+    """Two browsers' tabs, whose microphones hear two voices: one empty, one with Pipecat's client of another origin."""
+    program = requires("chromium", "chromium-browser", "google-chrome")
+    folders = [tmp_path / name for name in ("page", "client")]
+    microphones = [spoken(folder, *each) for folder, each in zip(folders, WORDS, strict=True)]
     routes = {"/client.html": _given(b"text/html", PAGE), "/bundle.js": _given(b"text/javascript", script.encode())}
     async with (
         serve_app("127.0.0.1", 0, routed(routes)) as origin,
-        open_chromium(program, tmp_path / "profile", speech) as browser,
+        open_chromium(program, folders[0] / "profile", microphones[0]) as browser,
+        open_chromium(program, folders[1] / "profile", microphones[1]) as other,
         browser.open_page() as page,
-        browser.open_page() as client,
+        other.open_page() as client,
     ):
         for each in (page, client):
             await each.call("Page.addScriptToEvaluateOnNewDocument", source=COUNTING)
@@ -276,10 +289,12 @@ async def test_everybody_hears_itself_and_is_counted(tmp_path: Path, npm_client:
             assert figures["messages_refused_total", "malformed"] == 0
             over.set()
         await agree(server, callers, visitors)
-        for visitor in visitors:
-            heard, said = await visitor.sound("received"), await visitor.sound("sent")
-            assert knows(at(RATE, heard), at(RATE, said)) > 0.8
-            assert all(knows(at(RATE, heard), signal_of(caller.said.audio)) < 0.8 for caller in callers)
+        said = [at(RATE, await visitor.sound("sent")) for visitor in visitors]
+        for visitor, own, other in zip(visitors, said, reversed(said), strict=True):
+            heard = at(RATE, await visitor.sound("received"))
+            assert knows(heard, own) > 0.8
+            assert knows(heard, other) < 0.8
+            assert all(knows(heard, signal_of(caller.said.audio)) < 0.8 for caller in callers)
     voices = [signal_of(caller.said.audio) for caller in callers]
     for caller in callers:
         heard_by = loud_part(signal_of(bytes(caller.heard)))
