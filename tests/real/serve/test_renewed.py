@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 
 import trio
@@ -138,6 +139,47 @@ async def test_counts_outlive_killed_workers() -> None:
                 while len((await pids(server)) - {killed}) < 2:
                     sums = await check()
             sums = await check()
+        server.tell(signal.SIGTERM)
+        assert await server.ended() == 0
+
+
+BOT_TELLS = "import os\n" + BOT_SAYS.replace('"WORD"', "str(os.getpid())")
+
+
+async def test_two_workers_add_up_while_one_is_restarted(tmp_path: Path) -> None:
+    """Both have taken calls, and more come while one is killed and started again, twice: the sums are of all calls."""
+    (tmp_path / "tells_bot.py").write_text(BOT_TELLS, "utf-8")
+    async with served("tells_bot.py", "--workers", "2", cwd=tmp_path) as server:
+        took: Counter[str] = Counter()
+
+        async def sums() -> tuple[float, float, float]:
+            """Calls that have begun, those that have ended, and the messages of all."""
+            now = await server.metrics()
+            ended = sum(value for (name, _), value in now.items() if name == "sessions_ended_total")
+            return now["sessions_begun_total", ""], ended, now["messages_total", "in"]
+
+        async def until_told() -> None:
+            """The end of a call is heard of a little later."""
+            with trio.fail_after(PATIENCE_S):
+                while (now := await sums()) != (took.total(),) * 3:
+                    assert max(now) <= took.total()
+                    await trio.sleep(0.05)
+
+        for _ in range(2):
+            before = await pids(server)
+            with trio.fail_after(PATIENCE_S):
+                while min(took[pid] for pid in before) < 3:
+                    took[await says(server.ws_url)] += 1
+            await until_told()
+            killed = min(before)
+            os.kill(int(killed), signal.SIGKILL)
+            with trio.fail_after(PATIENCE_S):
+                while len((await pids(server)) - {killed}) < 2:
+                    assert await sums() == (took.total(),) * 3
+                    took[await says(server.ws_url)] += 1
+                    await until_told()
+            await until_told()
+            assert took[killed] >= 3
         server.tell(signal.SIGTERM)
         assert await server.ended() == 0
 
