@@ -5,7 +5,6 @@ with its last word, finds another wait than one that was on time. How late it wa
 """
 
 from functools import partial
-from statistics import median
 from typing import Final
 
 import numpy as np
@@ -22,7 +21,7 @@ from trio_transports import (
     WebsocketServerParams,
     WebsocketServerTransport,
 )
-from trio_transports.observe import TurnTaken
+from trio_transports.observe import ServerCounters, TurnTaken
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped, VADAnalyzer, VADParams
 
@@ -32,6 +31,8 @@ RATE: Final = 16000
 PIECE_S: Final = 0.02
 PAUSE_S: Final = 0.3
 ROUNDS: Final = 8
+MOST: Final = 6
+"""So many of them are to agree."""
 TRIES: Final = 3
 SPEECH: Final = pcm(vowel(RATE, 0.4))
 BEFORE_S: Final = 0.5
@@ -131,19 +132,19 @@ class Caller:
 
 @pytest.mark.parametrize("analyzer", [Loudness(), None], ids=["one that knows", "the default"])
 async def test_the_server_and_its_caller_agree(analyzer: VADAnalyzer | None) -> None:
-    """In the middle of all turns within 5 ms: what is left is the way there and back, and waiting for a core."""
+    """In six turns of eight within 5 ms: what is left is the way there and back, and waiting for a core."""
     for _ in range(TRIES):
         told, measured = await turns(analyzer)
         assert len(told) == len(measured) == ROUNDS
         assert min(told) >= (PAUSE_S if analyzer is not None else VADParams().stop_secs)
         apart_s = [abs(here - there) for here, there in zip(told, measured, strict=True)]
-        if median(apart_s) <= AGREES_S:
+        if sorted(apart_s)[MOST - 1] <= AGREES_S:
             return
     pytest.fail(f"told and measured are apart by {apart_s}")
 
 
 async def turns(analyzer: VADAnalyzer | None) -> tuple[list[float], list[float]]:
-    """How long each turn took, as the server told it and as its caller measured it."""
+    """How long each turn took, as the server told it, in its figures too, and as its caller measured it."""
     server = WebsocketServerTransport(
         WebsocketServerParams(
             serializer=JSONFrameSerializer(), audio_in_enabled=True, audio_out_enabled=True,
@@ -154,7 +155,7 @@ async def turns(analyzer: VADAnalyzer | None) -> tuple[list[float], list[float]]
         port=0,
     )  # fmt: skip
     told: list[float] = []
-    bot = Bot()
+    bot, counters = Bot(), ServerCounters()
 
     async def note(events: trio.abc.ReceiveChannel[object]) -> None:
         async for event in events:
@@ -163,6 +164,7 @@ async def turns(analyzer: VADAnalyzer | None) -> tuple[list[float], list[float]]
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(note, server.events())
+        nursery.start_soon(counters.watch, server.events())
         ready = await nursery.start(partial(server.serve, bot))
         async with open_websocket_url(f"ws://127.0.0.1:{ready.port}") as socket:
             caller = Caller(socket, bot)
@@ -171,4 +173,7 @@ async def turns(analyzer: VADAnalyzer | None) -> tuple[list[float], list[float]]
                 for _ in range(ROUNDS):
                     await caller.ask()
             nursery.cancel_scope.cancel()
+    latency = counters.figures().turn_latency
+    assert latency.count == len(told)
+    assert latency.sum_s == pytest.approx(sum(told))
     return told, caller.answered_s
