@@ -38,7 +38,7 @@ from ..wire.accepting.descriptors import make_room
 from ..wire.accepting.door import MAX_REFUSING
 from ..wire.accepting.limits import Addresses
 from ..wire.accepting.limits import Limits as AddressLimits
-from ..wire.accepting.listening import accept_from
+from ..wire.accepting.listening import accept_from, cannot_listen, tell_every_interface
 from ..wire.accepting.signals import told_by_signals
 from ..wire.closing import linger
 from ..wire.refusal import Refusal
@@ -52,6 +52,9 @@ from .host import Host, Limits
 from .leaving import Leaving
 
 _LAST_S: Final = 0.5
+_EVERYWHERE: Final = ("0.0.0.0", "::")
+_USUAL_PORT: Final = 8000
+"""Where an address of ``config.bind`` names none."""
 
 AsgiApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 ShutdownTrigger: TypeAlias = Callable[[], Awaitable[object]]
@@ -165,6 +168,7 @@ async def serve_asgi(
             )
             server = _Server(host, None if taken == AddressLimits() else Addresses(taken), wakes)
             listeners, addresses = _listen(sockets, config.backlog)
+            _tell_every_interface(config, sockets)
             services.start_soon(server.run, listeners, name="trio_transports.hosting connections")
             if retire_trigger is not None:
                 services.start_soon(_retire, server, retire_trigger, told, name="trio_transports.hosting retirement")
@@ -206,8 +210,7 @@ def _bound_sockets(config: Config) -> Iterator[Sockets]:
     except Exception as exc:
         where = _close_left_open(exc) or ", ".join(config.bind)
         if isinstance(exc, OSError):
-            why = exc.strerror or str(exc)
-            raise OSError(exc.errno, f"cannot listen on {where}: {why}; free that address or bind another") from None
+            raise _cannot_listen(exc, where) from exc
         if isinstance(exc, OverflowError):
             why = "its port must be a whole number from 0 (a free one) to 65535"
             raise ValueError(f"cannot listen on {where}: {why}") from None  # noqa: TRY004 - a value is wrong
@@ -217,6 +220,26 @@ def _bound_sockets(config: Config) -> Iterator[Sockets]:
     finally:
         for sock in (*sockets.secure_sockets, *sockets.insecure_sockets):
             sock.close()
+
+
+def _cannot_listen(error: OSError, where: str) -> OSError:
+    """As the other servers say it. ``where`` is an address as hypercorn reads it, without brackets."""
+    if where.startswith(("unix:", "fd://")):
+        why = error.strerror or str(error)
+        return OSError(error.errno, f"cannot listen on {where}: {why}; free that address or bind another")
+    host, _, port = where.rpartition(":")
+    if not port.isdecimal():
+        host, port = where, str(_USUAL_PORT)
+    return cannot_listen(error, host or "0.0.0.0", int(port), everywhere="0.0.0.0")
+
+
+def _tell_every_interface(config: Config, sockets: Sockets) -> None:
+    """Who hands over a socket that listens already knows where it does."""
+    binds = (*config.bind, *config.insecure_bind)
+    for bind, sock in zip(binds, (*sockets.secure_sockets, *sockets.insecure_sockets), strict=False):
+        address = sock.getsockname()
+        if not bind.startswith("fd://") and isinstance(address, tuple) and address[0] in _EVERYWHERE:
+            tell_every_interface(address[1], alone=f'bind = "127.0.0.1:{address[1]}"')
 
 
 def _close_left_open(error: Exception) -> str | None:

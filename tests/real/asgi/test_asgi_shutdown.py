@@ -2,7 +2,9 @@
 
 import errno
 import gc
+import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -251,7 +253,7 @@ async def test_a_taken_port_costs_no_startup() -> None:
     async with hosted(WireApp(echo)) as server:
         taken = f"127.0.0.1:{server.port}"
         config, _ = quiet_config(bind=["127.0.0.1:0", taken])
-        with pytest.raises(OSError, match=f"cannot listen on {taken}: Address already in use") as refused:
+        with pytest.raises(OSError, match=f"{taken} is taken: stop what listens there") as refused:
             await serve_asgi(app, config)
         assert refused.value.errno == errno.EADDRINUSE
         assert refused.value.__suppress_context__
@@ -260,13 +262,47 @@ async def test_a_taken_port_costs_no_startup() -> None:
     assert seen == []
 
 
-async def test_an_address_that_cannot_be_is_told() -> None:
-    """A port or host that no machine has is an error that names it, and leaves no socket open either."""
-    for address, kind in (("127.0.0.1:70000", ValueError), ("no.such.host.invalid:80", OSError)):
+async def test_an_address_that_cannot_be_is_told(tmp_path: Path) -> None:
+    """A port or host that no machine has is an error that names it and says what to do, and leaves no socket open."""
+    for address, kind, why in (
+        ("127.0.0.1:70000", ValueError, r"127\.0\.0\.1:70000: its port must be"),
+        ("no.such.host.invalid:80", OSError, r"the host 'no\.such\.host\.invalid' is not known"),
+        (
+            "192.0.2.1:0",
+            OSError,
+            r"192\.0\.2\.1:0 is not an address of this machine: .* \(0\.0\.0\.0: every interface\)",
+        ),
+        ("192.0.2.1", OSError, r"192\.0\.2\.1:8000 is not an address of this machine"),
+        ("[2001:db8::1]:0", OSError, r"\[2001:db8::1\]:0 (is not an address of this machine|cannot be listened on)"),
+        (f"unix:{tmp_path}", OSError, f"cannot listen on unix:{tmp_path}: Address already in use; free that address"),
+    ):
         config, _ = quiet_config(bind=["127.0.0.1:0", address])
-        with pytest.raises(kind, match=address.partition(":")[0]):
+        with pytest.raises(kind, match=why):
             await serve_asgi(WireApp(echo), config)
     gc.collect()
+
+
+async def test_every_interface_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """An address that whoever reaches this machine can call is said in the log; one that was handed over is not."""
+    with socket.socket() as handed_over:
+        handed_over.bind(("0.0.0.0", 0))
+        for bind, told in (
+            (["0.0.0.0:0", "127.0.0.1:0"], 1),
+            (["127.0.0.1:0", ":0"], 1),
+            (["127.0.0.1:0"], 0),
+            ([f"fd://{os.dup(handed_over.fileno())}"], 0),
+        ):
+            caplog.clear()
+            config, _ = quiet_config(bind=bind)
+            async with trio.open_nursery() as nursery:
+                addresses = await nursery.start(serve_asgi, WireApp(echo), config)
+                nursery.cancel_scope.cancel()
+            said = [record.getMessage() for record in caplog.records if "every interface" in record.getMessage()]
+            assert len(said) == told
+            for line in said:
+                port = next(each for each in addresses if "0.0.0.0" in each).rpartition(":")[2]
+                assert f"port {port}:" in line
+                assert f'bind = "127.0.0.1:{port}"' in line
 
 
 async def test_a_failed_startup_is_raised_as_it_is() -> None:

@@ -35,7 +35,7 @@ _AT_ONCE_S: Final = (ACCEPTS_AT_ONCE - 0.5) / ACCEPTS_PER_S
 _WAYS_OUT: Final = {
     errno.EADDRINUSE: "is taken: stop what listens there, or choose another port (0: a free one)",
     errno.EACCES: "is not allowed: choose a port above 1023",
-    errno.EADDRNOTAVAIL: "is not an address of this machine: choose another host (None: every interface)",
+    errno.EADDRNOTAVAIL: "is not an address of this machine: choose another host ({everywhere}: every interface)",
 }
 
 StreamT = TypeVar("StreamT", bound=trio.abc.Stream)
@@ -61,22 +61,28 @@ async def open_listeners(host: str | None, port: int) -> list[trio.SocketListene
             raise cannot_listen(exc, address, wanted) from exc
         make_room(listeners[0].socket.fileno())
         if host is None:
-            logger.warning(
-                "listening on every interface, port %d: whoever can reach this machine can call; "
-                'host="127.0.0.1" is for this machine alone',
-                listener_address(listeners[0])[1],
-            )
+            tell_every_interface(listener_address(listeners[0])[1], alone='host="127.0.0.1"')
         return listeners
     raise OSError(errno.EADDRINUSE, f"found no port that is free on every address of {host!r}")
 
 
-def cannot_listen(error: OSError, host: str, port: int) -> OSError:
-    """Say the same error with its address, and what to do about it."""
+def tell_every_interface(port: int, *, alone: str) -> None:
+    """Rule 1; ``alone`` is what to say for this machine alone."""
+    logger.warning(
+        "listening on every interface, port %d: whoever can reach this machine can call; %s is for this machine alone",
+        port,
+        alone,
+    )
+
+
+def cannot_listen(error: OSError, host: str, port: int, *, everywhere: str = "None") -> OSError:
+    """Say the same error with its address, and what to do about it; ``everywhere`` is the host for every interface."""
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if isinstance(error, socket.gaierror):
         return socket.gaierror(error.errno, f"the host {host!r} is not known: {error.strerror}")
     number = error.errno or 0
-    return OSError(number, f"{where} {_WAYS_OUT.get(number, 'cannot be listened on: ' + os.strerror(number))}")
+    why = _WAYS_OUT.get(number, "cannot be listened on: " + os.strerror(number))
+    return OSError(number, f"{where} {why.format(everywhere=everywhere)}")
 
 
 def with_tls(
