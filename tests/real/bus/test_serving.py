@@ -1,6 +1,8 @@
 """The standalone server for proxies: many clients, and none that can end it."""
 
+import json
 import logging
+import signal
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +34,8 @@ from trio_transports.errors import HandshakeRejected
 from trio_transports.frames import TextFrame
 from trio_transports.wire import Peer, Wire
 from trio_transports.wire.accepting.callers import CallerCounts, Callers
+from trio_transports.wire.accepting.leaving import Leaving
+from trio_transports.wire.accepting.limits import Limits
 from trio_transports.wire.engines import ENGINES
 
 
@@ -203,13 +207,18 @@ async def test_over_tls() -> None:
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize(
+    "limit", [{"max_messages_per_second": 1}, {"max_bytes_per_second": 1000}], ids=lambda given: next(iter(given))
+)
 @pytest.mark.parametrize("engine", ENGINES)
-async def test_who_came_and_who_sends_too_fast_is_counted(engine: str) -> None:
+async def test_who_came_and_who_sends_too_fast_is_counted(engine: str, limit: dict[str, float]) -> None:
     """1008 after the burst, and a request that is none: each counted by its cause, twice; others are served."""
     counts = CallerCounts()
+    ((name, most),) = limit.items()
+    why = f"more than {most} {name.split('_')[1]} a second"
     with trio.fail_after(20):
         async with (
-            serving(max_messages_per_second=1, counts=counts, engine=engine) as (port, _, _),
+            serving(**limit, counts=counts, engine=engine) as (port, _, _),
             trio.open_nursery() as nursery,
         ):
             await nursery.start(client(port, "near").run, bus := LocalBus())
@@ -218,9 +227,9 @@ async def test_who_came_and_who_sends_too_fast_is_counted(engine: str) -> None:
                 async with raw_peer(port) as peer:
                     await peer.upgrade(f"/flood-{turn}")
                     assert peer.status == 101
-                    await peer.send(frame(TEXT, b"{}") * 20)
+                    await peer.send(frame(TEXT, b"{" + b" " * 498 + b"}") * 20)
                     told = await peer.read_to_close()
-                    assert (told.close_code, told.close_reason) == (1008, "more than 1 messages a second")
+                    assert (told.close_code, told.close_reason) == (1008, why)
                     await peer.send(frame(CLOSE, told.payload))
                     await peer.wait_eof()
                 async with raw_peer(port) as peer:
@@ -233,3 +242,82 @@ async def test_who_came_and_who_sends_too_fast_is_counted(engine: str) -> None:
                     connections=1, let_in=1 + turn, turned_away={"rate": turn, "request": turn}
                 )
             nursery.cancel_scope.cancel()
+
+
+async def page(port: int) -> tuple[int, object]:
+    """The answer of the health page: its status, and what it says."""
+    async with raw_peer(port) as peer:
+        await peer.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await peer.read_head()
+        return peer.status, json.loads(await peer.read_rest())
+
+
+async def asked(port: int, path: str) -> int:
+    """What a caller that is not to get in is answered, before its connection ends."""
+    async with raw_peer(port) as peer:
+        await peer.upgrade(path)
+        await peer.wait_eof()
+        return peer.status
+
+
+def told_to_leave(how: str, leaving: Leaving, seconds: float) -> None:
+    """By a call, or by a signal of this process's own, which the server must have asked for."""
+    if how == "call":
+        leaving.begin(seconds)
+    else:
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(("engine", "how"), [*((engine, "call") for engine in ENGINES), ("direct", "signal")])
+async def test_it_has_the_door_of_every_server(engine: str, how: str) -> None:
+    """Its health page, its limit for an address, its time for a request, and seconds to finish a call when it leaves.
+
+    What happens more than once happens twice. The call under way is answered until the end, which is 1001, and that
+    comes no sooner than was said.
+    """
+    leaving, counts, drain_s = Leaving(), CallerCounts(), 2.0
+    options: dict[str, Any] = {
+        "limits": Limits(max_connections_per_address=3),
+        "settings": ProxySettings(connect_timeout=0.5),
+        **({"signals": True, "drain": drain_s} if how == "signal" else {}),
+    }
+
+    async def until_alone() -> None:
+        await until(lambda: counts.callers().connections == 1)
+
+    with trio.fail_after(30):
+        async with (
+            serving(engine=engine, leaving=leaving, counts=counts, **options) as (port, _, _),
+            trio.open_nursery() as nursery,
+        ):
+            near = client(port, "near")
+            events = near.events()
+            await nursery.start(near.run, bus := LocalBus())
+            await ask(bus, "near", "one")
+            for turn in (1, 2):
+                assert await page(port) == (200, {"status": "ok", "calls": 1})
+                await until_alone()
+                async with raw_peer(port) as second, raw_peer(port) as third:
+                    for peer, path in ((second, f"/second-{turn}"), (third, f"/third-{turn}")):
+                        await peer.upgrade(path)
+                        assert peer.status == 101
+                    assert await asked(port, "/fourth") == 429
+                await until_alone()
+                async with raw_peer(port) as silent:
+                    await silent.wait_eof()
+                await until_alone()
+                assert counts.callers().turned_away == {"health check": turn, "limit": turn, "time": turn}
+            began_s = trio.current_time()
+            told_to_leave(how, leaving, drain_s)
+            await until(lambda: leaving.has_begun)
+            for turn in (1, 2):
+                assert await page(port) == (503, {"status": "leaving", "calls": 1})
+                assert await asked(port, "/late") == 503
+                await ask(bus, "near", f"still here, {turn}")
+                await until_alone()
+                assert counts.callers().turned_away["leaving"] == turn
+            told = [event async for event in events if isinstance(event, ProxyDisconnected)]
+            assert trio.current_time() - began_s >= drain_s
+            assert [(event.code, event.initiator) for event in told] == [(1001, "remote")]
+            assert counts.callers().let_in == 5
