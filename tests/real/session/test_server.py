@@ -11,6 +11,7 @@ import pytest
 import trio
 import trustme
 
+from tests.real.asgi.apps import until
 from tests.real.session.places import (
     RATE,
     UPGRADE,
@@ -113,11 +114,13 @@ async def test_origins_are_checked_before_the_upgrade(engine: str) -> None:
     """A page from elsewhere gets 403 and no session; the right one, and a caller that is no browser, get in."""
     params = server_params(allowed_origins=["https://app.example"])
     async with serving(params=params, engine=engine) as place:
-        with pytest.raises(HandshakeRejected) as caught:
-            async with place.client(additional_headers={"Origin": "https://evil.example"}).session():
-                pytest.fail("must not get in")
-        assert caught.value.status == 403
-        assert b"origin" in caught.value.body
+        for turn in (1, 2):
+            with pytest.raises(HandshakeRejected) as caught:
+                async with place.client(additional_headers={"Origin": "https://evil.example"}).session():
+                    pytest.fail("must not get in")
+            assert caught.value.status == 403
+            assert b"origin" in caught.value.body
+            await until(lambda: place.transport.callers().turned_away == {"origin or authorize": turn})  # noqa: B023
         for headers in ({"Origin": "https://APP.example:443"}, {}):
             async with place.client(additional_headers=headers).session():
                 pass
@@ -152,9 +155,11 @@ async def test_callers_are_authorized_before_the_upgrade(engine: str, caplog: py
             if token == "slow":
                 assert ("retry-after", "7") in caught.value.headers
                 assert caught.value.body == b"later"
+        await until(lambda: place.transport.callers().turned_away == {"origin or authorize": 4})
         good = WebsocketClientTransport(f"{place.url}?token=good", client_params(additional_headers={"X-Caller": "me"}))
         async with good.session():
             pass
+        assert (place.transport.callers().let_in, len(seen)) == (1, 5)
     assert seen[-1].header("x-caller") == "me"
     assert seen[-1].path == "/call"
     assert seen[-1].address == "127.0.0.1"
@@ -166,11 +171,14 @@ async def test_one_session_at_a_time(engine: str) -> None:
     """With max_sessions=1 a second client is told 1013 and the first is kept; when it has gone the next gets in."""
     async with serving(params=server_params(max_sessions=1), engine=engine) as place:
         async with place.client().session() as first:
-            async with place.client().session() as second:
-                assert [frame async for frame in second.input] == []
-                with pytest.raises(ConnectionClosed) as caught:
-                    await second.output.send(TextFrame(text="hello"))
-                assert caught.value.code == 1013
+            for turn in (1, 2):
+                async with place.client().session() as second:
+                    assert [frame async for frame in second.input] == []
+                    with pytest.raises(ConnectionClosed) as caught:
+                        await second.output.send(TextFrame(text="hello"))
+                    assert caught.value.code == 1013
+                callers = place.transport.callers()
+                assert (callers.let_in, callers.turned_away) == (1, {"full": turn})
             await first.output.send(TextFrame(text="still here"))
             assert await first.input.receive() == TextFrame(text="still here")
         await place.ended()

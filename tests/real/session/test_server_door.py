@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 import trio
 
+from tests.real.asgi.apps import until
 from tests.real.session.places import UPGRADE, Place, serving
 from tests.real.session.places import server_params as params
 from trio_transports import ConnectionClosed, HandshakeRejected, Session, TextFrame, WebsocketServerParams
@@ -183,3 +184,18 @@ async def test_a_handshake_that_takes_too_long_is_ended(engine: str) -> None:
         await slow.aclose()
         assert place.transport.callers().turned_away == {"time": 2}
         await place.answers()
+
+
+@engines
+@pytest.mark.parametrize("words", [b"", UPGRADE[:40], UPGRADE], ids=["none", "half", "all but the end"])
+async def test_who_goes_in_the_middle_of_its_request_is_counted(engine: str, words: bytes) -> None:
+    """Wherever that is: as cut off, twice, and whoever comes next is served."""
+    async with serving(engine=engine) as place:
+        for turn in (1, 2):
+            async with await place.raw() as gone:
+                if words:
+                    await gone.send_all(words)
+            await until(lambda: place.transport.callers().turned_away == {"cut off": turn})  # noqa: B023
+            await until(lambda: not place.transport.callers().connections)
+        await place.answers()
+        assert place.transport.callers().let_in == 1
