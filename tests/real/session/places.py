@@ -52,6 +52,17 @@ def client_params(**changes: object) -> WebsocketClientParams:
     return WebsocketClientParams(**settings)  # type: ignore[arg-type]
 
 
+async def upgraded(port: int) -> trio.SocketStream:
+    """A raw connection past the upgrade, for bytes of one's own."""
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    await stream.send_all(UPGRADE + b"\r\n")
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += await stream.receive_some(1000)
+    assert answer.startswith(b"HTTP/1.1 101")
+    return stream
+
+
 async def echo(session: Session) -> None:
     """Answer every frame of the peer's with itself."""
     async for frame in session.input:
@@ -81,14 +92,7 @@ class Place:
         return await trio.open_tcp_stream("127.0.0.1", self.ready.port)
 
     async def upgraded(self) -> trio.SocketStream:
-        """A raw connection past the upgrade, for bytes of one's own."""
-        stream = await self.raw()
-        await stream.send_all(UPGRADE + b"\r\n")
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += await stream.receive_some(1000)
-        assert answer.startswith(b"HTTP/1.1 101")
-        return stream
+        return await upgraded(self.ready.port)
 
     async def listen(self) -> None:
         async with self.transport.events() as events:

@@ -1,6 +1,5 @@
 """Sixty calls at once, and two hundred, each keeping time on a real clock, by every way in."""
 
-import os
 import sys
 from typing import Final
 
@@ -8,10 +7,10 @@ import pytest
 import trio
 
 from benchmarks.catalogue import chosen
-from benchmarks.load.clocks import waited_ns
 from benchmarks.load.jobs import PlaybackJob
 from benchmarks.processes import apply_load, serving
 from tests.real.hosting import WAYS_IN, hosted
+from tests.real.starved import fail_or_warn, watch_core
 from trio_transports import AudioFrame, Session, WebsocketClientParams, WebsocketClientTransport
 from trio_transports.audio.recovery import EARLY_S
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
@@ -28,14 +27,12 @@ CHUNK_S = 0.02
 MANY: Final = 200
 MANY_PLAYED_S: Final = 4.0
 TRIES: Final = 3
-STARVED: Final = 0.1
-"""A process that had no core for so much of the time was late by its machine, and says nothing of its clock."""
 
 
 def judge(errors: list[float], waited: list[float], *, most: float) -> None:
-    """Fail where no try was good, unless each was of a process that had no core for a good part of the time."""
-    if min(errors) >= most and min(waited) < STARVED:
-        pytest.fail(f"rate errors {errors}, where for these shares of the time there was no core: {waited}")
+    """Fail where no try was good; or warn, where each was of a process that had no core for a good part of the time."""
+    if min(errors) >= most:
+        fail_or_warn(f"rate errors {errors}", waited)
 
 
 class Alarms:
@@ -65,11 +62,10 @@ async def test_sixty_sessions_keep_time(way_in: str, monkeypatch: pytest.MonkeyP
     alarms = Alarms(monkeypatch)
     told = []
     for _ in range(TRIES):
-        began_s, waited_before_ns = trio.current_time(), waited_ns(os.getpid())
+        without_core = watch_core()
         arrivals = await arrivals_of_all(way_in)
         assert [len(times_s) for times_s in arrivals] == [round(PLAYED_S / CHUNK_S)] * SESSIONS
-        waited_s = (waited_ns(os.getpid()) - waited_before_ns) / 1e9
-        told.append((max(abs(drift(times_s)) for times_s in arrivals), waited_s / (trio.current_time() - began_s)))
+        told.append((max(abs(drift(times_s)) for times_s in arrivals), without_core()))
         if told[-1][0] < 1e-4:
             break
     judge([error for error, _ in told], [waited for _, waited in told], most=1e-4)
