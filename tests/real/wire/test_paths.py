@@ -1,6 +1,7 @@
 """Every path keeps every promise of a wire: its contract, and a cancellation at each step of each of its verbs.
 
-What other tests show of a path stands in ``SHOWN``; what they leave is shown here.
+What other tests show of a path stands in ``SHOWN``; what they leave is shown here. Keeping time is a test of its own,
+``test_paths_keep_time``.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,14 +59,14 @@ SHOWN: Final[dict[str, dict[str, str]]] = {
     "who is not read from is not watched": {
         "direct, held back": f"{WAKES}::test_who_is_not_read_is_not_watched",
     },
-    "a session keeps time": {
+    "many sessions keep time": {
         "memory": "tests/session/test_shared_alarms.py::test_many_share_a_wake_and_each_keeps_its_time",
         "default, short way": "tests/real/session/test_pacing.py::test_sixty_sessions_keep_time",
         "direct, shared wakes": "tests/real/session/test_pacing.py::test_sixty_sessions_keep_time",
         "asgi, shared wakes": "tests/real/session/test_pacing.py::test_sixty_sessions_keep_time",
     },
 }
-"""By promise and path. Each of the tests below is of every path."""
+"""By promise and path. The tests below are of every path; ``test_the_contract`` is of those that have none here."""
 
 
 @contextmanager
