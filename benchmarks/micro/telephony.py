@@ -8,12 +8,14 @@ from trio_transports.frames import AudioFrame, InterruptionFrame
 from trio_transports.serializers.converters import to_base64
 from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.serializers.exotel import ExotelFrameSerializer
+from trio_transports.serializers.genesys import GenesysFrameSerializer
 from trio_transports.serializers.plivo import PlivoFrameSerializer
 from trio_transports.serializers.protocol import FrameSerializer, Message
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.serializers.vonage import VonageFrameSerializer
 
+from ..genesys import GENESYS_OPEN
 from .serializers import costs
 from .timing import Figure
 
@@ -36,6 +38,8 @@ def calls() -> dict[str, tuple[FrameSerializer, Message, AudioFrame]]:
     media = f'{{"track": "inbound", "chunk": "2", "timestamp": "5", "payload": "{to_base64(ULAW)}"}}'
     detecting = DetectingFrameSerializer()
     detecting.decode(TWILIO_START)
+    genesys = GenesysFrameSerializer()
+    genesys.decode(GENESYS_OPEN)
     return {
         "twilio": (TwilioFrameSerializer(stream_id=STREAM), TWILIO_MEDIA, ulaw),
         "telnyx": (
@@ -54,6 +58,7 @@ def calls() -> dict[str, tuple[FrameSerializer, Message, AudioFrame]]:
             linear,
         ),
         "vonage": (VonageFrameSerializer(sample_rate=16000), WIDE, AudioFrame(audio=WIDE, sample_rate=16000)),
+        "genesys": (genesys, ULAW, ulaw),
         "detected twilio": (detecting, TWILIO_MEDIA, ulaw),
     }
 

@@ -16,6 +16,7 @@ from loguru import logger  # type: ignore[import-not-found, unused-ignore]
 from pipecat.frames.frames import OutputAudioRawFrame
 from pipecat.serializers.base_serializer import FrameSerializer
 
+from ..genesys import GENESYS_OPEN
 from ..messages import CHUNK_BYTES, SAMPLE_RATE, audio_message
 
 TELEPHONE_RATE = 8000
@@ -48,6 +49,7 @@ def _setup(sample_rate: int) -> SimpleNamespace:
 
 def _dialects() -> dict[str, tuple[FrameSerializer, bytes | str, OutputAudioRawFrame]]:
     from pipecat.serializers.exotel import ExotelFrameSerializer
+    from pipecat.serializers.genesys import GenesysAudioHookSerializer
     from pipecat.serializers.plivo import PlivoFrameSerializer
     from pipecat.serializers.protobuf import ProtobufFrameSerializer
     from pipecat.serializers.telnyx import TelnyxFrameSerializer
@@ -88,6 +90,7 @@ def _dialects() -> dict[str, tuple[FrameSerializer, bytes | str, OutputAudioRawF
             narrow,
         ),
         "vonage": (VonageFrameSerializer(), wide.audio, wide),
+        "genesys": (GenesysAudioHookSerializer(), MULAW, narrow),
     }
 
 
@@ -101,6 +104,8 @@ async def main() -> None:
     figures = []
     for dialect, (serializer, message, frame) in _dialects().items():
         await serializer.setup(_setup(frame.sample_rate))
+        if dialect == "genesys":
+            await serializer.deserialize(GENESYS_OPEN)
         works: dict[str, Callable[[], object]] = {
             "decode": lambda serializer=serializer, message=message: run(serializer.deserialize(message)),  # type: ignore[misc]
             "encode": lambda serializer=serializer, frame=frame: run(serializer.serialize(frame)),  # type: ignore[misc]
