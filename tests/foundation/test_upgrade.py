@@ -319,11 +319,16 @@ async def test_a_refusal(reply: str, status: int, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"headers": [("X\nY", "a")]}, {"headers": [("X", "a\r\nY: b")]}, {"resource": "/a b"}]
+    ("changes", "wrong"),
+    [
+        ({"headers": [("X\nY", "a")]}, "X\nY"),
+        ({"headers": [("Good", "a"), ("X", "a\r\nY: b"), ("Also-Good", "a")]}, "X"),
+        ({"resource": "/a b"}, "the target"),
+    ],
 )
-async def test_a_request_that_cannot_be_written(changes: dict[str, object]) -> None:
-    """Headers or a path that would break HTTP are refused before a byte is sent."""
+async def test_a_request_that_cannot_be_written(changes: dict[str, object], wrong: str) -> None:
+    """Headers or a path that would break HTTP are refused before a byte is sent, and named; what they say is not."""
     server = Server(SWITCHING)
-    with pytest.raises(TransportError, match="cannot be written"):
+    with pytest.raises(TransportError, match=f"cannot be written: .*{re.escape(repr(wrong))} has in it"):
         await dial(server, **changes)
     assert server.written == b""

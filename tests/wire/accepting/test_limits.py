@@ -110,3 +110,15 @@ async def test_who_may_ask_again_is_forgotten(autojump_clock: MockClock) -> None
             await trio.sleep(stays_s)
         assert len(addresses) == remembered
         await trio.sleep(10)
+
+
+async def test_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    """Not one less: with as many as that none is forgotten; with one more it is who was longest unheard of."""
+    monkeypatch.setattr(limits, "MAX_ADDRESSES", 3)
+    addresses = Addresses(Limits(max_handshakes_per_second=0.001))
+    assert [come(addresses, f"10.0.0.{number}") for number in range(3)] == [None] * 3
+    assert len(addresses) == 3
+    assert [come(addresses, f"10.0.0.{number}") for number in (1, 0, 2)] == [429] * 3
+    assert come(addresses, "10.0.0.3") is None
+    assert len(addresses) == 3
+    assert [come(addresses, f"10.0.0.{number}") for number in (0, 2, 3, 1)] == [429, 429, 429, None]

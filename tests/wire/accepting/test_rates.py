@@ -12,7 +12,7 @@ from trio_transports.wire import Peer, Wire
 from trio_transports.wire.accepting.callers import EXTENSION, CallerCounts
 from trio_transports.wire.accepting.rates import BURST_S, rated
 from trio_transports.wire.memory import memory_wire_pair
-from trio_transports.wire.protocol import SendsNow
+from trio_transports.wire.protocol import Batches, SendsNow
 
 
 async def received(wire: Wire) -> tuple[int, ConnectionClosed]:
@@ -142,3 +142,45 @@ async def test_an_app_is_kept_from_who_sends_too_fast(limits: dict[str, float], 
         assert await call_an_app(params, {EXTENSION: counts}, 10) == (10, 0)
         assert counts.callers().turned_away == {"rate": turn}
         assert await call_an_app(params, {}, 40) == (10, 1008)  # under another server
+
+
+async def test_what_was_begun_is_waited_for(autojump_clock: MockClock) -> None:
+    """Until the peer has read, or has gone; twice."""
+    near, far = memory_wire_pair(sends_now=True, buffer_messages=1)
+    wire = rated(near, max_messages_per_second=5.0)
+    assert isinstance(wire, SendsNow)
+    for _ in range(2):
+        assert [wire.send_now("text") for _ in range(2)] == [True, None]
+        with trio.move_on_after(1) as limit:
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def read() -> None:
+                    await trio.sleep(0.5)
+                    await far.receive()
+
+                began_s = trio.current_time()
+                await wire.flushed()
+                assert trio.current_time() == began_s + 0.5
+        assert not limit.cancelled_caught
+        assert await far.receive() == "text"
+    assert [wire.send_now("text") for _ in range(2)] == [True, None]
+    far.abort()
+    with pytest.raises(ConnectionClosed):
+        await wire.flushed()
+
+
+async def test_several_at_once_are_each_counted(autojump_clock: MockClock) -> None:
+    """What the wire writes at once it still does; what arrived at once is taken one by one, at its own time."""
+    near, far = memory_wire_pair(sends_now=True, buffer_messages=100)
+    wire = rated(near, max_messages_per_second=1.0)
+    assert isinstance(wire, Batches)
+    assert wire.send_several_now(["a", b"b", "c"]) == 3
+    assert [await far.receive() for _ in range(3)] == ["a", b"b", "c"]
+    for number in range(20):
+        await far.send(str(number))
+    for number in range(int(BURST_S)):
+        assert await wire.receive_several() == [str(number)]
+    with pytest.raises(ConnectionClosed) as closed:
+        await wire.receive_several()
+    assert closed.value.code == 1008
