@@ -88,3 +88,65 @@ async def test_a_message_of_the_short_way_is_an_event_too() -> None:
     queue.put_messages(["text", b"bytes"])
     assert await queue.receive() == {"type": "websocket.receive", "bytes": None, "text": "text"}
     assert await queue.receive() == {"type": "websocket.receive", "bytes": b"bytes", "text": None}
+
+
+async def test_what_was_read_itself_is_taken_in_order() -> None:
+    """A message of ASGI's way as well, if it is not too long to be taken unmeasured; all else is left to ``receive``."""
+    queue = AppQueue(9)
+    queue.max_message_bytes = 12
+    assert (queue.has_something, queue.take_message()) == (False, None)
+    queue.put_messages(["far too long for the limit", b"b"])
+    for text in ("abc", "abcd"):
+        await queue.put({"type": "websocket.receive", "bytes": None, "text": text})
+    for size in (12, 13):
+        await queue.put({"type": "websocket.receive", "bytes": bytes(size), "text": None})
+        if size == 12:
+            assert [queue.take_message() for _ in range(3)] == ["far too long for the limit", b"b", "abc"]
+            assert queue.take_message() is None  # four characters may be sixteen bytes
+            assert (await queue.receive())["text"] == "abcd"
+    assert queue.take_message() == bytes(12)
+    for _ in range(2):
+        assert (queue.take_message(), queue.has_something) == (None, True)
+    assert len((await queue.receive())["bytes"]) == 13
+    queue.disconnect(GONE)
+    assert (queue.take_message(), queue.has_something) == (None, True)
+    queue.put_messages(["late"])
+    assert await queue.receive() == GONE
+
+
+async def test_taking_a_message_makes_room(autojump_clock: trio.testing.MockClock) -> None:
+    queue = AppQueue(1)
+    await queue.put(event(0) | {"bytes": None})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(queue.put, event(1) | {"bytes": None})
+        await trio.testing.wait_all_tasks_blocked()
+        assert queue.take_message() == "0"
+    assert queue.take_message() == "1"
+
+
+async def test_who_waits_is_woken(autojump_clock: trio.testing.MockClock) -> None:
+    """By as many messages as come, each once, by being woken, and by the end; who asks is known meanwhile."""
+    queue = AppQueue(9)
+    asked: list[bool] = []
+    queue.on_receive = lambda: asked.append(queue.is_asked)
+    got: list[object] = []
+
+    async def receive() -> None:
+        got.append((await queue.receive())["text"])
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        assert queue.is_asked
+        queue.put_messages(["a", "b"])
+        await trio.testing.wait_all_tasks_blocked()
+        assert (sorted(map(str, got)), queue.is_asked) == (["a", "b"], True)
+        queue.put_messages(["c"])
+    assert (len(got), queue.is_asked) == (3, False)
+    assert asked[0] is False
+    for wake in (queue.wake, lambda: queue.disconnect(GONE)):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(queue.wait)
+            await trio.testing.wait_all_tasks_blocked()
+            wake()
