@@ -91,7 +91,7 @@ async def test_a_message_of_the_short_way_is_an_event_too() -> None:
 
 
 async def test_what_was_read_itself_is_taken_in_order() -> None:
-    """A message of ASGI's way as well, if it is not too long to be taken unmeasured; all else is left to ``receive``."""
+    """A message of ASGI's way as well, unless it may be too long; all else is left to ``receive``."""
     queue = AppQueue(9)
     queue.max_message_bytes = 12
     assert (queue.has_something, queue.take_message()) == (False, None)

@@ -51,7 +51,7 @@ async def test_the_reader_never_waits(autojump_clock: trio.testing.MockClock) ->
 
 @pytest.mark.parametrize("closes", [True, False])
 async def test_who_waits_for_room_goes_on_when_the_stream_ends(closes: bool) -> None:
-    """What was written still leaves, unless the stream was reset; and nothing can be written any more, again and again."""
+    """What was written still leaves, unless the stream was reset; and nothing more can be written, twice."""
     buffer = _BoundedBuffer(lambda: False)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(buffer.push, bytes(BUFFER_HIGH_WATER))

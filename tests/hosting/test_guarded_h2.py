@@ -87,7 +87,9 @@ class Guarded:
             self.closes += 1
             await self.protocol.handle(Closed())
 
-    def ask(self, path: str = "/", *, method: str = "GET", ends: bool = True, more: dict[str, str] | None = None) -> int:
+    def ask(
+        self, path: str = "/", *, method: str = "GET", ends: bool = True, more: dict[str, str] | None = None
+    ) -> int:
         stream_id = self.peer.get_next_available_stream_id()
         pseudo = {":method": method, ":scheme": "http", ":authority": "x", ":path": path}
         self.peer.send_headers(stream_id, [*pseudo.items(), *(more or {}).items()], end_stream=ends)
@@ -130,7 +132,7 @@ async def test_a_request_starts_the_app() -> None:
 
 @pytest.mark.parametrize("asked", [0, 2])
 async def test_who_breaks_the_rules_is_told_and_its_connection_ends(asked: int) -> None:
-    """Data on no stream: it is counted, a GOAWAY leaves, and then the end; what the peer says afterwards is not read."""
+    """Data on no stream: it is counted, a GOAWAY leaves, and then the end; what comes afterwards is not read."""
     guarded = await started()
     for _ in range(asked):
         guarded.ask()

@@ -46,7 +46,9 @@ async def test_a_head_has_the_nearer_of_two_deadlines(autojump_clock: trio.testi
 
 
 @pytest.mark.parametrize("has_served", [True, False])
-async def test_a_server_that_ends_waits_for_nobody_idle(has_served: bool) -> None:
+async def test_a_server_that_ends_waits_for_nobody_idle(
+    has_served: bool, autojump_clock: trio.testing.MockClock
+) -> None:
     """What is being served is served, and then the connection goes; who has asked for nothing goes at once."""
     phase = new_phase()
     phase.begin(0.0)
@@ -60,7 +62,7 @@ async def test_a_server_that_ends_waits_for_nobody_idle(has_served: bool) -> Non
     assert phase.reading.cancel_called
 
 
-async def test_a_server_that_retires_serves_a_first_request() -> None:
+async def test_a_server_that_retires_serves_a_first_request(autojump_clock: trio.testing.MockClock) -> None:
     """Nobody whom it has accepted goes unserved, and nobody is served twice."""
     phase = new_phase()
     phase.begin(0.0)
@@ -74,7 +76,7 @@ async def test_a_server_that_retires_serves_a_first_request() -> None:
     assert phase.reading.cancel_called
 
 
-async def test_who_was_served_goes_when_the_server_retires() -> None:
+async def test_who_was_served_goes_when_the_server_retires(autojump_clock: trio.testing.MockClock) -> None:
     """At once when it is idle, and after what it is served otherwise."""
     for is_idle in (True, False):
         phase = new_phase()

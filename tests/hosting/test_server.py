@@ -102,7 +102,7 @@ class Serving:
         self.monkeypatch.setattr(server, "Connection", self._connection)
         self.monkeypatch.setattr(server, "_turn_away", self._turn_away)
 
-    def _connection(self, _host: object, caller: Caller, _is_secure: bool) -> Played:  # noqa: FBT001
+    def _connection(self, _host: object, caller: Caller, _is_secure: bool) -> Played:
         self.played.append(Played(caller, self.lasts_s, self.fails))
         return self.played[-1]
 

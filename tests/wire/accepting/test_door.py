@@ -64,6 +64,7 @@ async def accept(
     if caller.answer is not None:
         raise HandshakeRejected(caller.answer.status)
     near, far = memory_wire_pair()
+    has_read = trio.Event()
     async with trio.open_nursery() as nursery:
 
         @nursery.start_soon
@@ -72,11 +73,15 @@ async def accept(
                 await far.receive()
             except ConnectionClosed as closed:
                 caller.told = closed
+            finally:
+                has_read.set()
 
         try:
             yield near
         finally:
             near.abort()
+            with trio.CancelScope(shield=True):
+                await has_read.wait()
 
 
 @define(eq=False)

@@ -69,12 +69,16 @@ async def test_a_server_of_ours_keeps_the_peer_alive(
         ours = Ours(server)
         server.scope["extensions"] = {EXTENSION: {"connection": ours}}
         settings = WireSettings(ping_interval_s=interval_s, ping_timeout_s=3.0)
-        with pytest.raises(RuntimeError, match="the body fails"):
+
+        async def use(server: Server = server, ours: Ours = ours, settings: WireSettings = settings) -> None:
             async with handed((server.scope, server.receive, server.send), settings):
                 assert ours.told_on_shutdown == [nothing]
                 assert ours.kept_alive == kept_alive
                 assert ours.aborted == 0
                 raise RuntimeError("the body fails")
+
+        with pytest.raises(RuntimeError, match="the body fails"):
+            await use()
         assert ours.told_on_shutdown == []
         assert ours.aborted == 1
         await put_away(server)
@@ -90,9 +94,7 @@ async def test_another_server_has_its_own_ways() -> None:
     await put_away(server)
 
 
-@pytest.mark.parametrize(
-    ("ours", "chosen"), [((), None), (("c",), None), (("c", "b", "a"), "b"), (("a",), "a")]
-)
+@pytest.mark.parametrize(("ours", "chosen"), [((), None), (("c",), None), (("c", "b", "a"), "b"), (("a",), "a")])
 async def test_the_first_subprotocol_of_ours_that_was_offered(ours: tuple[str, ...], chosen: str | None) -> None:
     server = Server()
     server.scope["subprotocols"] = ["a", "b"]
@@ -103,14 +105,12 @@ async def test_the_first_subprotocol_of_ours_that_was_offered(ours: tuple[str, .
 
 async def test_accepting_has_a_time_limit(autojump_clock: trio.testing.MockClock) -> None:
     server = Server()
-
-    async def receive() -> dict[str, object]:
-        await trio.sleep_forever()
-
+    await server.receive()  # and it says nothing more
     with pytest.raises(ConnectionClosed, match="longer than connect_timeout"):
-        async with handed((server.scope, receive, server.send)):
+        async with handed((server.scope, server.receive, server.send)):
             pytest.fail("it must not be in use")
     assert trio.current_time() == 5
+    await put_away(server)
 
 
 async def test_a_wire_is_used_as_it_is() -> None:

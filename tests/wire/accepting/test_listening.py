@@ -122,7 +122,7 @@ async def test_what_would_be_the_same_again_is_told_at_once(
 ) -> None:
     """And nothing is left open."""
     machine = Machine(monkeypatch, ("127.0.0.1", "::1"), {at: error})
-    with pytest.raises(OSError, match="127\\.0\\.0\\.1|::1") as caught:
+    with pytest.raises(OSError, match=r"127\.0\.0\.1|::1") as caught:
         await open_listeners("localhost", port)
     assert caught.value.errno == error.errno
     assert (len(machine.asked), machine.left_open) == (at, 0)
