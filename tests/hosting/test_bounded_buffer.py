@@ -16,22 +16,21 @@ async def test_a_writer_waits_while_it_is_full(autojump_clock: trio.testing.Mock
     for _ in range(2):
         with trio.fail_after(1):
             await buffer.push(bytes(BUFFER_HIGH_WATER - 1))
-        done = False
+        done: list[bool] = []
         async with trio.open_nursery() as nursery:
 
             @nursery.start_soon
-            async def push() -> None:
-                nonlocal done
+            async def push(done: list[bool] = done) -> None:
                 await buffer.push(b"x")
-                done = True
+                done.append(True)
 
             await trio.testing.wait_all_tasks_blocked()
             assert len(await buffer.pop(LOW)) == LOW
             await trio.testing.wait_all_tasks_blocked()
-            assert not done
+            assert done == []
             assert await buffer.pop(1) == b"\0"
             await trio.testing.wait_all_tasks_blocked()
-            assert done
+            assert done == [True]
         assert await buffer.pop(BUFFER_HIGH_WATER) == bytes(LOW - 2) + b"x"
         with trio.fail_after(1):
             await buffer.drain()

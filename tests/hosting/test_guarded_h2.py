@@ -95,9 +95,9 @@ class Guarded:
         self.peer.send_headers(stream_id, [*pseudo.items(), *(more or {}).items()], end_stream=ends)
         return stream_id
 
-    def ask_for_a_websocket(self, protocol: str = "websocket") -> int:
+    def ask_for_a_websocket(self, protocol: str = "websocket", *, ends: bool = False) -> int:
         more = {":protocol": protocol, "sec-websocket-version": "13"}
-        return self.ask("/ws", method="CONNECT", ends=False, more=more)
+        return self.ask("/ws", method="CONNECT", ends=ends, more=more)
 
     async def hear(self, data: bytes = b"") -> None:
         """Let the guard read what the peer has said, and this behind it."""
@@ -112,8 +112,8 @@ class Guarded:
         return [(event.stream_id, int(event.error_code)) for event in self.heard if isinstance(event, StreamReset)]
 
 
-async def started(**given: int) -> Guarded:
-    guarded = Guarded(**given)
+async def started(*, runs: int = 0, most_runs: int = _MOST_RUNS) -> Guarded:
+    guarded = Guarded(runs, most_runs)
     await guarded.protocol.initiate()
     await guarded.hear()
     return guarded
@@ -128,6 +128,25 @@ async def test_a_request_starts_the_app() -> None:
         await guarded.hear()
         assert guarded.tasks.paths == ["/a", "/b"] * turn
     assert (guarded.refused, guarded.closes, guarded.sent_away_with) == ([], 0, [])
+
+
+async def test_others_have_their_turn_after_each_run_that_is_started() -> None:
+    guarded = await started()
+    for _ in range(5):
+        guarded.ask()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await guarded.hear()
+        assert turns >= 3
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("asked", [0, 2])
@@ -178,7 +197,7 @@ async def test_streams_past_the_runs_are_refused_each() -> None:
     for turn in (1, 2):
         guarded.heard.clear()
         guarded.runs = _MOST_RUNS
-        asked = [guarded.ask() for _ in range(3)]
+        asked = [guarded.ask(ends=False) for _ in range(3)]
         await guarded.hear()
         assert guarded.resets == [(each, ErrorCodes.REFUSED_STREAM) for each in asked]
         assert guarded.refused == ["stream"] * 3 * turn
@@ -270,14 +289,15 @@ async def test_data_before_a_websocket_is_accepted_ends_its_stream_alone() -> No
 
 
 async def test_a_peer_that_ends_its_half_before_it_is_accepted_has_gone() -> None:
-    """The stream of its WebSocket is reset, the one beside it is not; twice."""
+    """With its request, or later: the stream of its WebSocket is reset, the one beside it is not. Twice each."""
     guarded = await started()
     stays = guarded.ask_for_a_websocket()
-    for turn in (1, 2):
-        goes = guarded.ask_for_a_websocket()
+    for turn in (1, 2, 3, 4):
+        goes = guarded.ask_for_a_websocket(ends=turn % 2 == 0)
         await guarded.hear()
-        guarded.peer.end_stream(goes)
-        await guarded.hear()
+        if turn % 2:
+            guarded.peer.end_stream(goes)
+            await guarded.hear()
         assert set(guarded.protocol.streams) == {stays}
         assert len(guarded.resets) == turn
         assert guarded.resets[-1] == (goes, ErrorCodes.CANCEL)
@@ -289,11 +309,12 @@ async def test_a_body_is_read_until_it_ends() -> None:
     guarded.ask()
     guarded.ask_for_a_websocket()
     await guarded.hear()
-    assert not guarded.protocol.is_reading_body
+    seen = [guarded.protocol.is_reading_body]
     for end in (guarded.peer.end_stream, guarded.peer.reset_stream):
         stream_id = guarded.ask(method="POST", ends=False)
         await guarded.hear()
-        assert guarded.protocol.is_reading_body
+        seen.append(guarded.protocol.is_reading_body)
         end(stream_id)
         await guarded.hear()
-        assert not guarded.protocol.is_reading_body
+        seen.append(guarded.protocol.is_reading_body)
+    assert seen == [False, True, False, True, False]

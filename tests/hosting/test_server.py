@@ -27,6 +27,7 @@ class Caller:
     closed: int = 0
     """How often its socket was."""
     was_cut: bool = False
+    opened_with: list[object] = field(factory=list)
 
     @property
     def socket(self) -> Any:  # noqa: ANN401
@@ -35,7 +36,8 @@ class Caller:
     def _close(self) -> None:
         self.closed += 1
 
-    def opened(self, _wakes: object) -> None: ...
+    def opened(self, wakes: object) -> None:
+        self.opened_with.append(wakes)
 
     def close(self) -> None:
         self.was_cut = True
@@ -139,7 +141,7 @@ async def test_a_socket_is_closed_when_its_connection_has_ended(
                 await trio.sleep(5)
                 assert (caller.closed, serving.counting.connections) == (0, 1)
                 assert len(serving.server._connections) == 1
-            assert (caller.closed, serving.counting.connections) == (1, 0)
+            assert (caller.closed, serving.counting.connections, caller.opened_with) == (1, 0, [None])
             assert not serving.server._connections
 
 
