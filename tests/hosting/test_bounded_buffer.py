@@ -49,16 +49,20 @@ async def test_the_reader_never_waits(autojump_clock: trio.testing.MockClock) ->
 
 
 @pytest.mark.parametrize("closes", [True, False])
-async def test_who_waits_for_room_goes_on_when_the_stream_ends(closes: bool) -> None:
+async def test_who_waits_for_room_goes_on_when_the_stream_ends(
+    closes: bool, autojump_clock: trio.testing.MockClock
+) -> None:
     """What was written still leaves, unless the stream was reset; and nothing more can be written, twice."""
     buffer = _BoundedBuffer(lambda: False)
     async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.deadline = 1
         nursery.start_soon(buffer.push, bytes(BUFFER_HIGH_WATER))
         await trio.testing.wait_all_tasks_blocked()
         if closes:
             await buffer.close()
         else:
             buffer.finish()
+    assert trio.current_time() == 0
     assert buffer.complete is closes
     for _ in range(2):
         with pytest.raises(BufferCompleteError):

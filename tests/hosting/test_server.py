@@ -7,6 +7,10 @@ import pytest
 import trio
 import trio.testing
 from attrs import define, field
+from hypercorn.config import Config
+from hypercorn.logging import Logger
+from hypercorn.trio.statsd import StatsdLogger
+from hypercorn.trio.worker_context import WorkerContext
 
 from trio_transports.hosting import server
 from trio_transports.hosting.counting import Counting
@@ -276,3 +280,43 @@ async def test_a_server_that_retires_waits_for_whom_it_has(
     assert accepting == [False]
     assert [played.told for played in serving.played] == [["retire"], ["retire"]]
     assert (caller.closed, late.closed) == (1, 1)
+
+
+@pytest.mark.parametrize(("host", "kind"), [("127.0.0.1:1", StatsdLogger), (None, Logger)])
+async def test_what_is_counted_for_statsd_is_told_by_trio(
+    host: str | None, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a configuration names a host for that: hypercorn's own default would need another loop."""
+    config = Config()
+    config.statsd_host = host
+
+    def enough(_config: object) -> None:
+        raise RuntimeError("enough was seen")
+
+    async def app(*_: object) -> None: ...
+
+    monkeypatch.setattr(server, "guard_access_log", enough)  # what comes next opens sockets
+    with pytest.raises(RuntimeError, match="enough was seen"):
+        await server.serve_asgi(app, config)
+    assert config.logger_class is kind
+
+
+@pytest.mark.parametrize("by", ["a signal", "max_requests", "its trigger"])
+async def test_what_tells_a_server_to_stop(by: str, autojump_clock: trio.testing.MockClock) -> None:
+    """Each by itself; until then it goes on, for as long as that takes."""
+    context, signalled, trigger = WorkerContext(None), trio.Event(), trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def tell() -> None:
+            await trio.sleep(1000)
+            if by == "a signal":
+                signalled.set()
+            elif by == "max_requests":
+                await context.terminate.set()
+            else:
+                trigger.set()
+
+        with trio.fail_after(2000):
+            await server._told_to_stop(trigger.wait if by == "its trigger" else None, context, signalled)
+        assert trio.current_time() == 1000

@@ -79,6 +79,17 @@ async def test_all_addresses_have_one_port(hosts: tuple[str, ...], port: int, mo
     assert machine.room == [1]
 
 
+@pytest.mark.parametrize("port", [-1, 65536, 8000.0, "8000", True, None])
+async def test_a_port_that_cannot_be_is_refused(port: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is opened; the last one that can be is opened."""
+    machine = Machine(monkeypatch, ("127.0.0.1",))
+    with pytest.raises(ValueError, match="port must be a whole number from 0"):
+        await open_listeners("localhost", port)  # type: ignore[arg-type]
+    assert machine.asked == []
+    await open_listeners("localhost", 65535)
+    assert machine.asked == [("127.0.0.1", 65535)]
+
+
 @pytest.mark.parametrize("hosts", [("0.0.0.0",), ("0.0.0.0", "::")])
 async def test_every_interface_is_told(
     hosts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

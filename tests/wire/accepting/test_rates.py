@@ -184,3 +184,21 @@ async def test_several_at_once_are_each_counted(autojump_clock: MockClock) -> No
     with pytest.raises(ConnectionClosed) as closed:
         await wire.receive_several()
     assert closed.value.code == 1008
+
+
+async def test_all_else_is_the_wires_own(autojump_clock: MockClock) -> None:
+    """What is sent, in both forms, and how it ends, is as without a limit."""
+    peer = Peer(address="10.0.0.7")
+    for ends in ("closes", "aborts"):
+        near, far = memory_wire_pair(near=peer)
+        wire = rated(near, max_bytes_per_second=5.0)
+        assert wire.peer is peer
+        for message in ("text", b"bytes"):
+            await wire.send(message)
+            assert await far.receive() == message
+        if ends == "closes":
+            await wire.aclose(4000, "bye")
+        else:
+            wire.abort()
+        _, closed = await received(far)
+        assert (closed.code, closed.reason) == ((4000, "bye") if ends == "closes" else (1006, "connection lost"))
