@@ -1,7 +1,6 @@
 """Sixty calls at once, and two hundred, each keeping time on a real clock, by every way in."""
 
 import sys
-from itertools import cycle
 from typing import Final
 
 import pytest
@@ -12,9 +11,8 @@ from benchmarks.load.jobs import PlaybackJob
 from benchmarks.processes import apply_load, serving
 from tests.real.hosting import WAYS_IN, hosted
 from tests.real.starved import fail_or_warn, watch_core
-from trio_transports import AudioFrame, Frame, Session, TextFrame, WebsocketClientParams, WebsocketClientTransport
+from trio_transports import AudioFrame, Session, WebsocketClientParams, WebsocketClientTransport
 from trio_transports.audio.recovery import EARLY_S
-from trio_transports.pipeline import Pipeline
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.wire.engines import ENGINES
 from trio_transports.wire.wakes import SharedWakes
@@ -26,7 +24,6 @@ RATE = 16000
 SESSIONS = 60
 PLAYED_S = 8.0
 CHUNK_S = 0.02
-PLAYED: Final = AudioFrame(audio=bytes(round(PLAYED_S * RATE) * 2), sample_rate=RATE)
 MANY: Final = 200
 MANY_PLAYED_S: Final = 4.0
 TRIES: Final = 3
@@ -57,8 +54,6 @@ class Alarms:
 async def test_sixty_sessions_keep_time(way_in: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of sixty sessions that play eight seconds in 20 ms chunks, each keeps the rate within 1e-4 of real time.
 
-    Half of them have a handler that reads and sends, half a pipeline of functions.
-
     A late wake-up of a busy machine delays single chunks and says nothing of the clock: the rate is taken between the
     most punctual chunk of the second second and that of the last. A machine that is late for a whole second shows
     nothing at all, and is tried again; a clock that drifts does so each time. The standalone server's sessions keep it
@@ -79,31 +74,17 @@ async def test_sixty_sessions_keep_time(way_in: str, monkeypatch: pytest.MonkeyP
     assert all(-1e-6 <= moved_s <= EARLY_S for moved_s in alarms.moved_s)
 
 
-async def play(session: Session) -> None:
-    async for frame in session.input:
-        if isinstance(frame, TextFrame):
-            await session.output.send(PLAYED)
-
-
-async def play_by_function(session: Session) -> None:
-    def answer(frame: Frame) -> Frame | None:
-        return PLAYED if isinstance(frame, TextFrame) else None
-
-    await Pipeline([answer]).run(session.input, session.output)
-
-
 async def arrivals_of_all(way_in: str) -> list[list[float]]:
     """When each chunk of each session came."""
     wanted = round(PLAYED_S / CHUNK_S)
-    handlers = cycle([play, play_by_function])
 
-    async def handle(session: Session) -> None:
-        await next(handlers)(session)
+    async def play(session: Session) -> None:
+        await session.output.send(AudioFrame(audio=bytes(round(PLAYED_S * RATE) * 2), sample_rate=RATE))
 
     arrivals: list[list[float]] = []
     serializer = ProtobufFrameSerializer()
     params = {"audio_out_enabled": True, "audio_out_sample_rate": RATE, "audio_out_10ms_chunks": 2, "drain_timeout": 30}
-    async with hosted(way_in, handle, serializer=serializer, **params) as host, trio.open_nursery() as nursery:
+    async with hosted(way_in, play, serializer=serializer, **params) as host, trio.open_nursery() as nursery:
 
         async def listen() -> None:
             times_s: list[float] = []
@@ -112,8 +93,7 @@ async def arrivals_of_all(way_in: str) -> list[list[float]]:
                 host.url, WebsocketClientParams(serializer=serializer), engine="direct"
             )
             messages = transport.messages()
-            async with transport.session() as session:
-                await session.output.send(TextFrame(text="play"))
+            async with transport.session():
                 with trio.move_on_after(PLAYED_S + 10):
                     while len(times_s) < wanted:
                         await messages.receive()
