@@ -81,7 +81,7 @@ async def burst(port: int, data: bytes) -> None:
                 pass
 
 
-async def endure(server: Server, data: bytes, count: int) -> Felt:
+async def endure(server: Server, data: bytes, count: int, apart_s: float = APART_S) -> Felt:
     """What one caller feels of so many bursts, and how much memory they have cost."""
     felt = Felt()
     async with caller(server.port) as wire, trio.open_nursery() as nursery:
@@ -102,7 +102,7 @@ async def endure(server: Server, data: bytes, count: int) -> Felt:
             began_s = trio.current_time()
             await burst(server.port, data)
             if number + 1 < count:
-                await trio.sleep_until(began_s + APART_S)
+                await trio.sleep_until(began_s + apart_s)
         await trio.sleep(0.2)
         felt.grown.append(server.resident_bytes - before)
         nursery.cancel_scope.cancel()
