@@ -113,9 +113,10 @@ class Page:
             return value
         raise PageError(f"still not true after {timeout_s} s: {expression}; complaints: {self.complaints}")
 
-    async def goto(self, url: str) -> None:
+    async def goto(self, url: str, *, timeout_s: float = 10) -> None:
         await self.call("Page.navigate", url=url)
-        await self.wait_for("document.readyState === 'complete' && location.href !== 'about:blank'")
+        is_there = "document.readyState === 'complete' && location.href !== 'about:blank'"
+        await self.wait_for(is_there, timeout_s=timeout_s)
 
     async def click(self, element_id: str) -> None:
         """Press the mouse on the middle of an element, as a person would: once it is in sight, and stands still."""

@@ -55,8 +55,8 @@ PROGRAMS: Final[Sequence[MakeSerializer]] = (
     *(2 * [partial(telephone, "telnyx")]),
 )
 
-WORDS: Final = (("Testing, one, two.", 160, 50), ("Who knows where a yellow moon may go?", 140, 85))
-"""What each page hears, how fast it is said, and in how high a voice."""
+WORDS: Final = (("Testing, one, two.", 160, 50), ("Who knows where a yellow moon may go?", 140, 15))
+"""What each page hears, how fast it is said, and how high its voice is."""
 
 COUNTING: Final = """(() => {
   const copy = (data) => new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength).slice();
@@ -234,7 +234,7 @@ async def browsing(tmp_path: Path, script: str) -> AsyncIterator[tuple[Page, Pag
     ):
         for each in (page, client):
             await each.call("Page.addScriptToEvaluateOnNewDocument", source=COUNTING)
-        await client.goto(f"{origin}/client.html")
+        await client.goto(f"{origin}/client.html", timeout_s=60)
         await client.wait_for("!!window.connect", timeout_s=60)
         yield page, client, origin
 
@@ -271,7 +271,7 @@ async def test_everybody_hears_itself_and_is_counted(tmp_path: Path, npm_client:
     ):
         visitors = (Visitor(page), Visitor(client))
         async with trio.open_nursery() as nursery:
-            await page.goto(f"http://{server.host}/")
+            await page.goto(f"http://{server.host}/", timeout_s=60)
             await page.wait_for("!!document.getElementById('control-delay_ms')", timeout_s=60)
             for caller in callers:
                 nursery.start_soon(caller.call, server.ws_url, over)
