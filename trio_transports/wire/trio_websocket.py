@@ -8,7 +8,7 @@ Rules
 4. Keepalive is a ping with a deadline for its pong. A connection that misses it is aborted.
 5. A peer that vanishes during the handshake ends the handshake at once, not at its timeout; while ``admit`` makes up
    its mind, at its timeout.
-6. Foreign exceptions are translated here, and only here.
+6. Foreign exceptions are translated here, those of a handshake in ``handshake_failures``, and nowhere else.
 7. As a server, the request is read and judged by ``answering``, as on every engine. The engine is shown a request that
    says only what it must know, and so answers none that another reader could take for something else (HAZARDS 42).
 8. The engine ends a violation without a word. Its Close is written here, and the peer has a moment to read it.
@@ -24,7 +24,7 @@ Rules
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final, final
@@ -36,13 +36,13 @@ from wsproto.connection import ConnectionState
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from .._nursery import open_services
-from ..errors import ConnectionClosed, Ending, HandshakeRejected, Initiator, TransportError
+from ..errors import ConnectionClosed, Ending, Initiator, TransportError
 from .answering import Admit, Asked, Plain, nothing, read_request
 from .closing import LINGER_S, sendable_close
+from .handshake_failures import cut_off, decoded, first_leaf, handshake_error
 from .incoming import Incoming
 from .peer import Peer
 from .protocol import BytesLike, Wire
-from .refusal import refusal_in
 from .rfc6455 import encode_close
 from .settings import WireSettings
 from .short_way import ShortWay
@@ -297,7 +297,7 @@ async def connect_wire(
             port=port,
             path=path,
             query_string=query,
-            headers=_decoded(connection.handshake_headers),
+            headers=decoded(connection.handshake_headers),
             subprotocol=connection.subprotocol,
         )
         return TrioWebsocketWire(peer, connection, owned)
@@ -443,7 +443,7 @@ async def _run_engine(
         if cancelled is not None:
             raise cancelled from None
     else:
-        opening.fail(_cut_off(owned, what))
+        opening.fail(cut_off(owned, what))
     finally:
         if opening.wire is not None:
             opening.wire.engine_has_ended.set()
@@ -451,37 +451,12 @@ async def _run_engine(
 
 async def _tell_failure(group: ExceptionGroup[Exception], owned: OwnedStream, opening: _Opening, what: str) -> None:
     if opening.wire is None:
-        opening.fail(_handshake_error(group, owned, what))
-    elif opening.wire.is_crossed(_first_leaf(group)):
+        opening.fail(handshake_error(group, owned, what))
+    elif opening.wire.is_crossed(first_leaf(group)):
         await opening.wire.hear_out()
     else:
         logger.exception("the WebSocket engine failed; its connection ends", exc_info=group)
         opening.wire.fail("the WebSocket engine failed")
-
-
-def _handshake_error(group: ExceptionGroup[Exception], owned: OwnedStream, what: str) -> TransportError:
-    cause = _first_leaf(group)
-    if isinstance(cause, TransportError):
-        return cause
-    error: TransportError
-    if isinstance(cause, trio_websocket.ConnectionRejected):
-        error = HandshakeRejected(
-            cause.status_code, headers=_decoded(cause.headers), body=bytes(cause.body or b""), url=what
-        )
-    else:
-        error = _cut_off(owned, what)
-    error.__cause__ = cause
-    return error
-
-
-def _cut_off(owned: OwnedStream, what: str) -> TransportError:
-    """Tell what a peer said that left the handshake unfinished: an HTTP answer of its own, or nothing of use."""
-    return refusal_in(owned.handshake_data, what) or ConnectionClosed(1006, f"{what} was cut off", initiator="error")
-
-
-def _first_leaf(group: BaseExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def keep_alive(wire: TrioWebsocketWire, interval_s: float, timeout_s: float) -> None:
@@ -496,7 +471,3 @@ async def keep_alive(wire: TrioWebsocketWire, interval_s: float, timeout_s: floa
         if limit.cancelled_caught:
             wire.fail(f"no pong within {timeout_s:g} s of a ping")
             return
-
-
-def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)

@@ -1,0 +1,45 @@
+"""The two ends of a call over a bus, for tests of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+import trio.testing
+
+from trio_transports.bus import (
+    BridgedCall,
+    FrameWorker,
+    LocalBus,
+)
+from trio_transports.frames import (
+    AudioFrame,
+    Frame,
+    TextFrame,
+)
+
+
+def audio(seconds: float = 0.02, fill: int = 0) -> AudioFrame:
+    return AudioFrame(audio=bytes([fill, fill]) * round(16000 * seconds), sample_rate=16000)
+
+
+class Ends:
+    """A session's two channels, in memory."""
+
+    def __init__(self, output_buffer: float = 1000) -> None:
+        self.caller_sends, self.input = trio.open_memory_channel[Frame](1000)
+        self.output, self.caller_hears = trio.open_memory_channel[Frame](output_buffer)
+
+
+async def echo(call: BridgedCall) -> None:
+    async for frame in call.input:
+        if isinstance(frame, AudioFrame | TextFrame):
+            await call.output.send(frame)
+
+
+@asynccontextmanager
+async def working(worker: FrameWorker) -> AsyncIterator[LocalBus]:
+    bus = LocalBus()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(worker.run, bus)
+        yield bus
+        worker.stop()
