@@ -4,8 +4,9 @@ What other tests show of a path stands in ``SHOWN``; what they leave is shown he
 ``test_paths_keep_time``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -156,7 +157,19 @@ async def sends(wire: Wire, message: str) -> bool:
     return True
 
 
-async def sent_and_cancelled(near: Wire, far: Wire, message: str | bytes, step: int) -> bool:
+async def swept(path: str, side: str, attempts: Sequence[Callable[[Wire, Wire, int], Awaitable[bool]]]) -> None:
+    """Make each attempt from this side, cancelled at each of its steps, until one is over before that."""
+    with trio.fail_after(LIMIT_S):
+        async with PATHS[path].pairs(LIMIT) as make:
+            for attempt in attempts:
+                for step in steps():
+                    async with make() as wires:
+                        near, far = wires if side == "client" else wires[::-1]
+                        if not await attempt(near, far, step):
+                            break
+
+
+async def sent_and_cancelled(near: Wire, far: Wire, step: int, *, message: str | bytes) -> bool:
     """Send one message that is cancelled at this step; whether it was, and all that both sides are to see of it."""
     await near.send("before")
     got: list[str | bytes] = []
@@ -182,14 +195,7 @@ async def sent_and_cancelled(near: Wire, far: Wire, message: str | bytes, step: 
 @pytest.mark.parametrize("path", PATHS)
 async def test_sending_is_cancelled_at_each_step(path: str, sender: str) -> None:
     """Either all of the message arrives, or nothing of it and the connection is broken; nothing follows a half."""
-    with trio.fail_after(LIMIT_S):
-        async with PATHS[path].pairs(LIMIT) as make:
-            for message in (SHORT, LONG):
-                for step in steps():
-                    async with make() as wires:
-                        near, far = wires if sender == "client" else wires[::-1]
-                        if not await sent_and_cancelled(near, far, message, step):
-                            break
+    await swept(path, sender, [partial(sent_and_cancelled, message=message) for message in (SHORT, LONG)])
 
 
 async def closed_and_cancelled(near: Wire, far: Wire, step: int, *, reads: bool) -> bool:
@@ -233,14 +239,7 @@ async def closed_and_cancelled(near: Wire, far: Wire, step: int, *, reads: bool)
 @pytest.mark.parametrize("path", PATHS)
 async def test_closing_is_cancelled_at_each_step(path: str, closer: str) -> None:
     """What was said before arrives, each side is told one end and the same each time, and nobody waits for ever."""
-    with trio.fail_after(LIMIT_S):
-        async with PATHS[path].pairs(LIMIT) as make:
-            for reads in (False, True):
-                for step in steps():
-                    async with make() as wires:
-                        near, far = wires if closer == "client" else wires[::-1]
-                        if not await closed_and_cancelled(near, far, step, reads=reads):
-                            break
+    await swept(path, closer, [partial(closed_and_cancelled, reads=reads) for reads in (False, True)])
 
 
 @pytest.mark.parametrize("path", [name for name in PATHS if name not in SHOWN["the contract of wires"]])
