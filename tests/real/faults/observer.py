@@ -111,6 +111,11 @@ class Call:
     mistakes: list[str] = field(factory=list)
     far_end: tuple[int, str] | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything came, there and back."""
+        return self.sent == self.heard == self.back and bool(self.sent)
+
     def judge(self) -> Sequence[str]:
         mistakes = list(self.mistakes)
         if not self.loses_bits:

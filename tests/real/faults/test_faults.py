@@ -24,8 +24,12 @@ from trio_transports.testing import memory_wire_pair
 async def test_every_fault_is_survived(transport: str, caplog: pytest.LogCaptureFixture) -> None:
     """Each call ends as it must; what loses nothing loses nothing; the call beside them notices none of it."""
     caplog.set_level(logging.ERROR)
-    trial = Trial(transport)
-    await trial.run()
+    for _ in range(3):
+        trial = Trial(transport)
+        await trial.run()
+        if not trial.has_shown_nothing:  # else the machine stood still: once more
+            break
+    assert not trial.has_shown_nothing
     assert not trial.all_mistakes, "\n".join(trial.all_mistakes)
     assert all(tally.calls == 1 for tally in trial.tallies.values())
     # The machine may be so slow that a connection is given up; it is not for all of them.

@@ -1,4 +1,7 @@
-"""Calls through faults, many at once, at one place; and one beside them that knows of none."""
+"""Calls through faults, many at once, at one place; and one beside them that knows of none.
+
+A call during which the machine stood still is not judged: it is counted apart, with what was seen of it.
+"""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,6 +18,7 @@ from tests.real.faults.calls import CALLS
 from tests.real.faults.kinds import CORRUPT, DROP, HARMLESS, KINDS
 from tests.real.faults.observer import LIMIT_S, Call, Leftovers, Witness, until
 from tests.real.faults.places import PLACES, Place
+from tests.real.faults.standstill import Standstill, shown_nothing, watched
 from trio_transports.testing.faults import open_fault_proxy
 
 AT_ONCE: Final = 11
@@ -30,6 +34,8 @@ class Tally:
     whole: int = 0
     """Calls that lost nothing."""
     struck: int = 0
+    not_judged: list[str] = field(factory=list)
+    """Calls during which the machine stood still, each with what was seen of it."""
     mistakes: list[str] = field(factory=list)
 
 
@@ -40,11 +46,15 @@ class Trial:
     transport: str
     times: int = 1
     seed: int = 0
+    standstill: Standstill = field(factory=Standstill, kw_only=True)
+    """Of the machine; ``run`` watches it, and whoever only calls ``call`` has to."""
     tallies: Mapping[str, Tally] = field(init=False)
     mistakes: list[str] = field(factory=list, init=False)
     """Those that no one kind of fault has made."""
     beside: int = field(default=0, init=False)
     """What the call beside all others has said and heard."""
+    not_judged: list[str] = field(factory=list, init=False)
+    """What was seen of all calls together, or of the call beside, while the machine stood still."""
 
     def __attrs_post_init__(self) -> None:
         self.tallies = {kind: Tally() for kind in KINDS}
@@ -53,29 +63,51 @@ class Trial:
     def all_mistakes(self) -> Sequence[str]:
         return [*self.mistakes, *(mistake for tally in self.tallies.values() for mistake in tally.mistakes)]
 
+    @property
+    def all_not_judged(self) -> Sequence[str]:
+        return [*self.not_judged, *(told for tally in self.tallies.values() for told in tally.not_judged)]
+
+    @property
+    def has_shown_nothing(self) -> str:
+        """What to say where too few calls were judged; empty where it were enough."""
+        calls = sum(tally.calls for tally in self.tallies.values())
+        return shown_nothing(calls, sum(len(tally.not_judged) for tally in self.tallies.values()))
+
     async def run(self) -> None:
-        async with self.opened() as place:
+        async with watched(self.standstill), self.opened() as place:
             before = Leftovers()
             limit = trio.CapacityLimiter(OF_AGENTS if self.transport == "agent" else AT_ONCE)
             async with trio.open_nursery() as calls:
                 for number in range(self.times):
                     for kind in KINDS:
                         calls.start_soon(self._call_when_there_is_room, limit, place, kind, number)
-            self.mistakes += await before.mistakes(place.witness, place.beside)
+            began_s = trio.current_time()
+            left = await before.mistakes(place.witness, place.beside)
+            self._tell(left, await self.standstill.verdict(began_s) if left else "")
+
+    def _tell(self, mistakes: Sequence[str], excuse: str) -> None:
+        if excuse:
+            self.not_judged.append(f"{excuse}; seen: {list(mistakes)}")
+        else:
+            self.mistakes += mistakes
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Place]:
         """The place, with a call beside all others; what is wrong with either is told when it is left."""
         async with PLACES[self.transport]() as place:
             async with trio.open_nursery() as nursery:
-                beside = Beside(place)
+                beside = Beside(place, self.standstill)
                 if place.beside:
-                    await nursery.start(beside.run)
+                    nursery.start_soon(beside.run)
+                    await beside.is_under_way.wait()
                 yield place
                 beside.is_over.set()
-            self.beside += beside.heard
-            await until(lambda: not place.witness.under_way, LIMIT_S)
-            self.mistakes += [*beside.mistakes, *place.witness.mistakes()]
+            self.beside += beside.words
+            self.not_judged += beside.not_judged
+            began_s = trio.current_time()
+            is_over = await until(lambda: not place.witness.under_way, LIMIT_S)
+            self._tell(place.witness.mistakes(), "" if is_over else await self.standstill.verdict(began_s))
+            self.mistakes += beside.mistakes
 
     async def _call_when_there_is_room(self, limit: trio.CapacityLimiter, place: Place, kind: str, number: int) -> None:
         async with limit:
@@ -83,6 +115,7 @@ class Trial:
 
     async def call(self, place: Place, kind: str, number: int) -> None:
         """One call, from dialling to the judgement of it."""
+        began_s = trio.current_time()
         random = Random(f"{self.seed} {self.transport} {kind} {number}")
         faults = tuple(KINDS[kind](random))
         call = Call(f"{kind} {number}".replace(" ", "-"), f"{self.transport}, {faults}", loses_bits=kind == CORRUPT)
@@ -109,22 +142,29 @@ class Trial:
                 call.mistakes.append(f"it did not end within {LIMIT_S} s")
             tally.struck += sum(proxy.struck.values())
             nursery.cancel_scope.cancel()
-        await self._judge(place, call, near, kind)
+        await self._look(place, call, kind)
+        self._judge(call, near, kind, await self.standstill.verdict(began_s))
 
-    async def _judge(self, place: Place, call: Call, near: Witness, kind: str) -> None:
-        tally = self.tallies[kind]
+    async def _look(self, place: Place, call: Call, kind: str) -> None:
+        """How the call looked from the far end, once that is over too."""
         if self.transport != "agent":
             call.heard = place.heard.pop(call.name, [])
         if place.session_of.get(call.name) in place.witness.connected:
             await until(lambda: place.far_end(call.name) is not None, LIMIT_S)
             call.far_end = place.far_end(call.name)
         place.session_of.pop(call.name, None)
-        tally.calls += 1
-        is_whole = call.sent == call.heard == call.back and bool(call.sent)
-        tally.whole += is_whole
-        if kind in HARMLESS and not is_whole and not call.explained:
+        if kind in HARMLESS and not call.is_whole and not call.explained:
             call.mistakes.append(f"nothing could be lost, and of {call.sent} came {call.heard} and {call.back}")
-        tally.mistakes += [*call.judge(), *(f"{call.name}: {mistake}" for mistake in near.mistakes())]
+
+    def _judge(self, call: Call, near: Witness, kind: str, excuse: str) -> None:
+        tally = self.tallies[kind]
+        tally.calls += 1
+        mistakes = [*call.judge(), *(f"{call.name}: {mistake}" for mistake in near.mistakes())]
+        if excuse:
+            tally.not_judged.append(f"{self.transport}, {call.name}: {excuse}; seen: {mistakes}")
+        else:
+            tally.whole += call.is_whole
+            tally.mistakes += mistakes
 
 
 def struck(trials: Sequence[Trial]) -> Counter[str]:
@@ -133,6 +173,14 @@ def struck(trials: Sequence[Trial]) -> Counter[str]:
         for kind, tally in trial.tallies.items():
             total[kind] += tally.struck
     return total
+
+
+def told(trials: Sequence[Trial]) -> tuple[Sequence[str], Sequence[str]]:
+    """All mistakes, and all that was not judged."""
+    return (
+        [mistake for trial in trials for mistake in trial.all_mistakes],
+        [each for trial in trials for each in trial.all_not_judged],
+    )
 
 
 async def run_all(times: int, seed: int, transports: Sequence[str] = tuple(PLACES)) -> list[Trial]:

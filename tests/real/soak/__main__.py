@@ -1,7 +1,7 @@
 """Soak every transport, with faults: ``python -m tests.real.soak MINUTES [SEED]``. Fifteen say something.
 
 It ends with what the process held in the first half and in the second, and with status 1 if that has grown, or if any
-call did not end as it must.
+call did not end as it must. Rounds during which the machine stood still are not judged; too many, and the status is 3.
 """
 
 import logging
@@ -9,6 +9,7 @@ import sys
 
 import trio
 
+from tests.real.faults.standstill import report
 from tests.real.soak.soaking import ROOM, Soak
 
 
@@ -25,16 +26,24 @@ async def main(minutes: float, seed: int) -> int:
         nursery.start_soon(tell)
         await soak.run(seconds=60 * minutes)
         nursery.cancel_scope.cancel()
-    print(f"{soak.calls} calls in {len(soak.samples)} rounds, by transport and kind of fault:")
+    print(f"{soak.calls} calls in {soak.rounds} rounds ({soak.rounds_not_judged} not judged), by transport and kind:")
     for trial in soak.trials:
         kinds = ", ".join(f"{kind} {tally.whole}/{tally.calls}" for kind, tally in trial.tallies.items())
         print(f"  {trial.transport}: {kinds}; {trial.beside} words beside")
+    return told(soak)
+
+
+def told(soak: Soak) -> int:
+    """Say what came of it, and give the exit status."""
+    if nothing := soak.has_shown_nothing:
+        return report(soak.mistakes, soak.not_judged, [nothing])
     first, second = soak.halves()
     for name, room in ROOM.items():
         print(f"  {name:<12}{getattr(first, name):>12}{getattr(second, name):>12}  may grow by {room}")
-    wrong = [*soak.growth(), *soak.mistakes]
-    print("\n".join(wrong) or "nothing grew, and every call ended as it must")
-    return 1 if wrong else 0
+    status = report([*soak.growth(), *soak.mistakes], soak.not_judged, [])
+    if not status:
+        print("nothing grew, and every call that was judged ended as it must")
+    return status
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ Rules
    taken: memory, descriptors, tasks, objects.
 2. The first rounds fill caches and pools, and do not count. Of the others, the second half is compared with the first:
    the lowest of each, since what is transient only adds.
+3. A round during which the machine stood still is not judged, nor is a sample taken after it; with too many of them the
+   soak has shown nothing.
 """
 
 import gc
@@ -21,6 +23,7 @@ from attrs import asdict, define, field, frozen
 from tests.real.faults.kinds import KINDS
 from tests.real.faults.observer import LIMIT_S, descriptors, tasks, until
 from tests.real.faults.places import PLACES, Place
+from tests.real.faults.standstill import Standstill, shown_nothing, watched
 from tests.real.faults.trial import Trial
 
 WARM_UP_ROUNDS: Final = 2
@@ -60,41 +63,58 @@ class Soak:
     trials: list[Trial] = field(factory=list, init=False)
     samples: list[Sample] = field(factory=list, init=False)
     mistakes: list[str] = field(factory=list, init=False)
+    not_judged: list[str] = field(factory=list, init=False)
+    """What was seen while the machine stood still."""
+    rounds: int = field(default=0, init=False)
+    rounds_not_judged: int = field(default=0, init=False)
+    standstill: Standstill = field(factory=Standstill, init=False)
 
     @property
     def calls(self) -> int:
         return sum(tally.calls for trial in self.trials for tally in trial.tallies.values())
 
+    @property
+    def has_shown_nothing(self) -> str:
+        """What to say where too few rounds were judged to compare one half with the other."""
+        if len(self.samples) < WARM_UP_ROUNDS + 2:
+            return f"this run has shown nothing: of {self.rounds} rounds {len(self.samples)} gave a sample"
+        return shown_nothing(self.rounds, self.rounds_not_judged)
+
     async def run(self, *, rounds: int | None = None, seconds: float = float("inf")) -> None:
         random = Random(self.seed)
-        self.trials = [Trial(transport, seed=self.seed) for transport in self.transports]
+        self.trials = [Trial(transport, seed=self.seed, standstill=self.standstill) for transport in self.transports]
         until_s = trio.current_time() + seconds
-        async with AsyncExitStack() as stack:
+        async with watched(self.standstill), AsyncExitStack() as stack:
             places = [await stack.enter_async_context(trial.opened()) for trial in self.trials]
             resting = len(list(tasks())), descriptors()
-            number = 0
-            while (rounds is None or number < rounds) and trio.current_time() < until_s:
+            while (rounds is None or self.rounds < rounds) and trio.current_time() < until_s:
+                began_s = trio.current_time()
                 async with trio.open_nursery() as calls:
                     for trial, place in zip(self.trials, places, strict=True):
                         for each in range(PER_ROUND):
                             kind = random.choice(list(KINDS))
-                            calls.start_soon(trial.call, place, kind, number * PER_ROUND + each)
-                await self._rest(places, resting)
-                number += 1
+                            calls.start_soon(trial.call, place, kind, self.rounds * PER_ROUND + each)
+                await self._rest(places, resting, began_s)
+                self.rounds += 1
         self.mistakes += [mistake for trial in self.trials for mistake in trial.all_mistakes]
+        self.not_judged += [told for trial in self.trials for told in trial.all_not_judged]
 
-    async def _rest(self, places: Sequence[Place], resting: tuple[int, int]) -> None:
+    async def _rest(self, places: Sequence[Place], resting: tuple[int, int], began_s: float) -> None:
         """Wait until every call of this round is over, forget it, and take a sample."""
 
         def is_at_rest() -> bool:
             return len(list(tasks())) <= resting[0] and descriptors() <= resting[1]
 
-        if not await until(is_at_rest, LIMIT_S):
-            self.mistakes.append(
-                f"after round {len(self.samples)}: {len(list(tasks()))} tasks, {descriptors()} descriptors"
-            )
+        is_over = await until(is_at_rest, LIMIT_S)
+        seen = "" if is_over else f"{len(list(tasks()))} tasks, {descriptors()} descriptors"
         for place in places:
             place.forget()
+        if excuse := await self.standstill.verdict(began_s):
+            self.rounds_not_judged += 1
+            self.not_judged.append(f"round {self.rounds}: {excuse}" + (f"; seen: {seen}" if seen else ""))
+            return
+        if seen:
+            self.mistakes.append(f"after round {self.rounds}: {seen}")
         self.samples.append(sample())
 
     def halves(self) -> tuple[Sample, Sample]:

@@ -13,12 +13,16 @@ ROUNDS = 6
 async def test_nothing_grows(caplog: pytest.LogCaptureFixture) -> None:
     """Every transport with faults, some rounds: the second half holds no more than the first."""
     caplog.set_level("ERROR")
-    soak = Soak(seed=2)
-    await soak.run(rounds=ROUNDS)
+    for _ in range(3):
+        soak = Soak(seed=2)
+        await soak.run(rounds=ROUNDS)
+        if not soak.has_shown_nothing:  # else the machine stood still: once more
+            break
+    assert not soak.has_shown_nothing
     assert not soak.mistakes, "\n".join(soak.mistakes)
     assert not soak.growth()
     assert soak.calls == 2 * ROUNDS * len(soak.transports)
-    assert len(soak.samples) == ROUNDS
+    assert len(soak.samples) + soak.rounds_not_judged == ROUNDS
 
 
 @pytest.mark.parametrize("leaks", ROOM)
