@@ -37,7 +37,7 @@ A_FEW_OVER = {
     # What is read or written for each frame or message: to ask another object for it would be a call more.
     "bus.outbox.Outbox",
     "session.ear.Ear",
-    "session.outbox.Outbox",
+    "session.outbox.WireOutbox",
     "session.unread.Unread",
     "vad.listener.Listener",
     # The same, each way, if its reading and its writing were two objects; what its kernel has not taken, and how bytes
@@ -51,7 +51,7 @@ A_FEW_OVER = {
     # Where the parts of one thing meet, each of them made once.
     "bus.proxy.link.Link",
     "bus.runner.WorkerRunner",
-    "pipeline.link.Link",
+    "pipeline.link.StageLink",
     "session.outbound.Outbound",
     # What one call noted, for a report.
     "cli.call.Call",

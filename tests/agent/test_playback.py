@@ -3,12 +3,12 @@
 from math import inf
 
 from trio_transports.agent import Reply
-from trio_transports.agent.playback import Playback
+from trio_transports.agent.playback import AgentPlayback
 
 
 def test_audio_plays_one_after_the_other() -> None:
     """What comes ahead of real time is queued; a gap is a gap."""
-    playback = Playback()
+    playback = AgentPlayback()
     playback.audio(1.0, 10.0)
     playback.audio(1.0, 10.2)
     assert playback.until == 12.0
@@ -18,7 +18,7 @@ def test_audio_plays_one_after_the_other() -> None:
 
 def test_reply_waits_for_the_audio_before_it() -> None:
     """A mark is due when what came before it was played, not what came after it."""
-    playback = Playback()
+    playback = AgentPlayback()
     playback.audio(1.0, 10.0)
     playback.wait(Reply("first", when_played=True), 10.1)
     playback.audio(1.0, 10.2)
@@ -33,7 +33,7 @@ def test_reply_waits_for_the_audio_before_it() -> None:
 
 def test_reply_without_waiting_is_due_at_once() -> None:
     """A pong does not wait for the audio."""
-    playback = Playback()
+    playback = AgentPlayback()
     playback.audio(1.0, 10.0)
     playback.wait(Reply("pong"), 10.1)
     assert playback.take_due(10.1) == [Reply("pong")]
@@ -41,7 +41,7 @@ def test_reply_without_waiting_is_due_at_once() -> None:
 
 def test_clearing_makes_everything_due() -> None:
     """A cleared player sends back the marks of what it will not play, in order."""
-    playback = Playback()
+    playback = AgentPlayback()
     playback.audio(5.0, 10.0)
     for name in "ab":
         playback.wait(Reply(name, when_played=True), 10.0)
@@ -52,7 +52,7 @@ def test_clearing_makes_everything_due() -> None:
 
 def test_clearing_a_player_that_has_played_changes_nothing() -> None:
     """It does not play on until the time of the clear."""
-    playback = Playback()
+    playback = AgentPlayback()
     playback.audio(1.0, 10.0)
     playback.clear(15.0)
     assert playback.until == 11.0

@@ -20,7 +20,7 @@ from trio_transports.bus import (
     WebSocketProxyServer,
     bridge,
 )
-from trio_transports.bus.bridging import MAX_FRAMES, Waiting
+from trio_transports.bus.bridging import MAX_FRAMES, WaitingFrames
 from trio_transports.errors import ConnectionClosed
 from trio_transports.frames import (
     CancelFrame,
@@ -184,7 +184,7 @@ async def test_an_interruption_overtakes_what_waits(autojump_clock: trio.testing
 
 async def test_what_waits_for_a_session_is_bounded() -> None:
     """Past a minute of audio or a thousand other frames the oldest of its kind is dropped and counted."""
-    waiting = Waiting()
+    waiting = WaitingFrames()
     for number in range(70):
         waiting.put(audio(1.0, fill=number))
     for number in range(MAX_FRAMES + 5):
@@ -395,7 +395,7 @@ async def test_what_a_bot_says_at_once_crosses_a_proxy_whole(
 
 async def test_what_waits_for_a_session_is_bounded_in_bytes(autojump_clock: trio.testing.MockClock) -> None:
     """Large messages that a session does not take: the oldest go and are counted, and later there is room again."""
-    waiting = Waiting()
+    waiting = WaitingFrames()
     for _ in range(2):
         for number in range(30):
             waiting.put(MessageFrame(message=["x" * 1_000_000, number]))

@@ -6,7 +6,7 @@ from trio.testing import MockClock
 
 from tests.session.helpers import RATE, params, pcm
 from trio_transports.audio.format import AudioFormat
-from trio_transports.cli.call import Call, Plan
+from trio_transports.cli.call import Call, CallPlan
 from trio_transports.cli.dialects import make_caller
 from trio_transports.cli.echo import say_back
 from trio_transports.cli.meters import Meters
@@ -22,7 +22,7 @@ from trio_transports.wire.memory import MemoryWire, memory_wire_pair
 
 async def _call(answer_after_s: float, clock: MockClock, *, stall_s: float = 0.0, tail_s: float = 0.4) -> Call:
     """Say one frame to a peer that answers later; first this process stalls for a moment."""
-    call = Call(AudioFormat(RATE), pcm(640), Plan(tail_s=tail_s, limit_s=60), Meters(is_on=False))
+    call = Call(AudioFormat(RATE), pcm(640), CallPlan(tail_s=tail_s, limit_s=60), Meters(is_on=False))
     wire, peer = memory_wire_pair()
     events: Broadcast[Event] = Broadcast()
 
@@ -66,7 +66,7 @@ async def test_a_call_by_each_line(line: str, autojump_clock: MockClock) -> None
     rate = line_named(line).rate
     for _ in range(2):
         said = speech_like(1.0, sample_rate=rate).audio
-        call = Call(AudioFormat(rate), said, Plan(tail_s=2, limit_s=9), Meters(is_on=False))
+        call = Call(AudioFormat(rate), said, CallPlan(tail_s=2, limit_s=9), Meters(is_on=False))
         near, far = memory_wire_pair(buffer_messages=256)
         events: Broadcast[Event] = Broadcast()
         caller = params(

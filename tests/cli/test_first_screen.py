@@ -7,7 +7,7 @@ import pytest
 
 from tests.serve.test_params_file import quiet
 from trio_transports import __version__
-from trio_transports.cli.serving import Screen
+from trio_transports.cli.serving import ReadyNotice
 from trio_transports.serve import Bot, ServeOptions
 
 ALONE = f"""\
@@ -37,7 +37,7 @@ Ctrl-C lets calls finish, for 2.5 s at most; once more ends them.
 
 def test_alone_on_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
     """By the name that the loaded bot has; without one, by what was asked for."""
-    screen = Screen(ServeOptions(), "127.0.0.1:8765", None, False, False)
+    screen = ReadyNotice(ServeOptions(), "127.0.0.1:8765", None, False, False)
     screen.show(Bot(handler=quiet, name="the shop's bot"))
     assert capsys.readouterr().out == ALONE
     screen.show(None)
@@ -50,18 +50,18 @@ def test_workers_behind_a_public_name(capsys: pytest.CaptureFixture[str]) -> Non
         options = ServeOptions(
             target="bot:bot", host="0.0.0.0", tls=("a", "b"), public_url=public_url, drain_s=2.5
         )  # fmt: skip
-        Screen(options, "10.0.0.7:443", 4, False, False).show(None)
+        ReadyNotice(options, "10.0.0.7:443", 4, False, False).show(None)
         assert capsys.readouterr().out == PUBLIC
 
 
 def test_a_bot_that_is_being_written(capsys: pytest.CaptureFixture[str]) -> None:
-    Screen(ServeOptions(target="bot.py"), "127.0.0.1:1", None, True, False).show(None)
+    ReadyNotice(ServeOptions(target="bot.py"), "127.0.0.1:1", None, True, False).show(None)
     first, *_ = capsys.readouterr().out.splitlines()
     assert first == f"trio-transports {__version__} serves bot.py, loaded anew when a file changes"
 
 
 def test_as_json_it_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    Screen(ServeOptions(), "127.0.0.1:8765", 2, False, True).show(None)
+    ReadyNotice(ServeOptions(), "127.0.0.1:8765", 2, False, True).show(None)
     assert json.loads(capsys.readouterr().out) == {
         "event": "ready",
         "url": "http://127.0.0.1:8765",

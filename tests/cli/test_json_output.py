@@ -10,7 +10,7 @@ import pytest
 from tests.serve.test_target import BOTS
 from trio_transports.__main__ import main
 from trio_transports.audio.format import AudioFormat
-from trio_transports.cli.call import Call, Plan
+from trio_transports.cli.call import Call, CallPlan
 from trio_transports.cli.call_report import call_report
 from trio_transports.cli.json_output import FAILURE, OBJECTS
 from trio_transports.cli.meters import Meters
@@ -96,7 +96,7 @@ def test_no_name_is_taken_away() -> None:
 @pytest.mark.parametrize("ending", [None, Disconnected(None, 1001, "going", "remote")])  # type: ignore[arg-type]
 def test_a_call_has_its_names_on_every_line(ending: Disconnected | None) -> None:
     """One of audio and one of text print the same names, in the same order."""
-    audio = Call(AudioFormat(16000), b"", Plan(tail_s=1, limit_s=1), Meters(is_on=False)).report("ws://a", ending)
+    audio = Call(AudioFormat(16000), b"", CallPlan(tail_s=1, limit_s=1), Meters(is_on=False)).report("ws://a", ending)
     text = call_report("ws://a", ending, {"said_lines": 1, "heard": ["b"]})
     assert list(audio) == list(text) == list(OBJECTS["call"])
     for report in (audio, text):

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from trio_transports import ConnectionClosed
 from trio_transports.audio.format import AudioFormat
-from trio_transports.cli.probe import Plan, Probe
+from trio_transports.cli.probe import Probe, ProbePlan
 from trio_transports.cli.progress import progress
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.wire.dialling import Address
@@ -76,7 +76,7 @@ async def test_a_probe_tells_of_each_ping_and_of_its_audio(autojump_clock: MockC
     """Pings by their number, audio by its seconds, five times in a second; the next probe begins anew."""
     for _ in range(2):
         told: list[str] = []
-        plan = Plan(
+        plan = ProbePlan(
             address=Address.parse("ws://memory/"), headers=(), ca_file=None, connect_timeout_s=1, pings=3,
             interval_s=0.1, audio_s=0.5, serializer=JSONFrameSerializer(), audio_format=AudioFormat(16000),
         )  # fmt: skip

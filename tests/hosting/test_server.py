@@ -14,10 +14,10 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from trio_transports.hosting import server
 from trio_transports.hosting.counting import Counting
-from trio_transports.hosting.leaving import Leaving
+from trio_transports.hosting.leaving import LeavingNotice
 from trio_transports.hosting.server import _Server
 from trio_transports.wire.accepting.door import MAX_REFUSING
-from trio_transports.wire.accepting.limits import Addresses, Limits
+from trio_transports.wire.accepting.limits import Addresses, AddressLimits
 
 _GRACEFUL_S: Final = 3.0
 _LAST_S: Final = 0.5
@@ -81,14 +81,14 @@ class Serving:
     """A server, without a listener."""
 
     monkeypatch: pytest.MonkeyPatch
-    limits: Limits | None = None
+    limits: AddressLimits | None = None
     lasts_s: float = 10.0
     fails: bool = False
     turned_away: int = 0
     """How many are being told why, at the moment."""
     may_go: trio.Event = field(factory=trio.Event)
     counting: Counting = field(factory=Counting)
-    leaving: Leaving = field(factory=Leaving)
+    leaving: LeavingNotice = field(factory=LeavingNotice)
     played: list[Played] = field(factory=list)
     server: _Server = field(init=False)
 
@@ -166,7 +166,7 @@ async def test_so_many_are_told_why_at_a_time(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
     """The next ones find their connection closed, until some have gone: twice."""
-    serving = Serving(monkeypatch, Limits(max_connections_per_address=1), lasts_s=100.0)
+    serving = Serving(monkeypatch, AddressLimits(max_connections_per_address=1), lasts_s=100.0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serving.serve, Caller())
         await trio.testing.wait_all_tasks_blocked()

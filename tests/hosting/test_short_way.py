@@ -10,7 +10,7 @@ import trio.testing
 from attrs import define, field
 
 from trio_transports.hosting.app_queue import AppQueue
-from trio_transports.hosting.short_way import PIECE_BYTES, ShortWay
+from trio_transports.hosting.short_way import PIECE_BYTES, HostedShortWay
 from trio_transports.hosting.writing import Writing
 from trio_transports.wire.stream import OwnedStream
 
@@ -34,7 +34,7 @@ async def test_nothing_is_sent_behind_a_close() -> None:
     with far:
         async with OwnedStream(trio.SocketStream(near)) as stream:
             writing = Writing(stream, stream, lambda task: None)
-            way = ShortWay(stream, writing, AppQueue(1), Frames(), nothing)
+            way = HostedShortWay(stream, writing, AppQueue(1), Frames(), nothing)
             for message in ("text", b"bytes"):
                 assert way.send_now(message) is False
         assert await far.recv(100) == b""
@@ -83,12 +83,12 @@ class Lending:
     queue: AppQueue = field(factory=lambda: AppQueue(9))
     frames: Lines = field(factory=Lines)
     lent: list[bool] = field(factory=list)
-    way: ShortWay = field(init=False)
+    way: HostedShortWay = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         socket: Any = self.socket
         writing: Any = None
-        self.way = ShortWay(socket, writing, self.queue, self.frames, nothing)
+        self.way = HostedShortWay(socket, writing, self.queue, self.frames, nothing)
 
     async def lend(self) -> None:
         self.lent.append(await self.way.lend())

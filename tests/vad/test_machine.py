@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped, VADParams
-from trio_transports.vad.machine import TRANSITIONS, SpeechMachine, State, Told
+from trio_transports.vad.machine import TRANSITIONS, SpeechEdge, SpeechMachine, SpeechState
 
 WINDOW_S = 0.02
 
@@ -22,15 +22,15 @@ def run(machine: SpeechMachine, windows: str) -> list[SpeechEvent]:
 
 def test_the_table_is_complete() -> None:
     """Every state has a row for each kind of window, due and not."""
-    assert set(TRANSITIONS) == set(product(State, (False, True), (False, True)))
+    assert set(TRANSITIONS) == set(product(SpeechState, (False, True), (False, True)))
 
 
 @pytest.mark.parametrize(("row", "result"), TRANSITIONS.items())
-def test_what_is_told(row: tuple[State, bool, bool], result: tuple[State, Told | None]) -> None:
+def test_what_is_told(row: tuple[SpeechState, bool, bool], result: tuple[SpeechState, SpeechEdge | None]) -> None:
     """Only becoming a speaker is told as a start, only ceasing to be one as a stop."""
-    speaking = {State.SPEAKING, State.STOPPING}
+    speaking = {SpeechState.SPEAKING, SpeechState.STOPPING}
     before, after = row[0] in speaking, result[0] in speaking
-    assert result[1] is {(False, True): Told.STARTED, (True, False): Told.STOPPED}.get((before, after))
+    assert result[1] is {(False, True): SpeechEdge.STARTED, (True, False): SpeechEdge.STOPPED}.get((before, after))
 
 
 def test_times_are_those_of_the_speech() -> None:
@@ -39,7 +39,7 @@ def test_times_are_those_of_the_speech() -> None:
     events = run(machine, "." * 10 + "x" * 30 + "." * 20)
     assert [type(event) for event in events] == [SpeechStarted, SpeechStopped]
     assert [event.at_s for event in events] == pytest.approx([0.2, 0.8])
-    assert machine.state is State.QUIET
+    assert machine.state is SpeechState.QUIET
 
 
 def test_start_is_told_after_start_secs() -> None:

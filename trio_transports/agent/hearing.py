@@ -16,7 +16,7 @@ from .chunk import AudioChunk
 from .events import AgentEvent, AgentHungUp, PlaybackCleared, Reply, TurnEnded
 from .fate import Fate
 from .inbox import AgentInbox
-from .playback import Playback
+from .playback import AgentPlayback
 from .rates import RateConversion
 from .recording import ConversationRecording
 
@@ -31,7 +31,7 @@ class Hearing:
     _events: Broadcast[AgentEvent]
     _recording: ConversationRecording | None
     _fate: Fate
-    playback: Playback = field(factory=Playback, init=False)
+    playback: AgentPlayback = field(factory=AgentPlayback, init=False)
     alarm: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     messages: int = field(default=0, init=False)
     """Everything heard that is not audio."""

@@ -17,7 +17,7 @@ from .events import Reply
 
 @final
 @define(eq=False)
-class Playback:
+class AgentPlayback:
     """Driven by the times it is given."""
 
     until: float = field(default=-inf, init=False)

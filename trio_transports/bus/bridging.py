@@ -107,12 +107,12 @@ class _Ends:
     _excluded: tuple[type[Any], ...]
     scope: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     worker_ended: bool = field(default=False, init=False)
-    _waiting: "Waiting" = field(init=False)
+    _waiting: "WaitingFrames" = field(init=False)
     _crowds: Crowds | None = field(init=False)
     _sending: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._waiting = Waiting()
+        self._waiting = WaitingFrames()
         self._crowds = self._bus if isinstance(self._bus, Crowds) else None
 
     def accepts(self, message: BusMessage) -> bool:
@@ -181,7 +181,7 @@ class _Ends:
 
 @final
 @define(eq=False)
-class Waiting:
+class WaitingFrames:
     """Frames on their way to a session: one reader, and a bound that drops the oldest."""
 
     dropped: int = field(default=0, init=False)

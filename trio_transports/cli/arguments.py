@@ -6,8 +6,8 @@ from typing import Final
 from .. import __version__
 from . import dialects
 from .kinds import (
+    CommandParser,
     Commands,
-    Parser,
     channels,
     command,
     count,
@@ -42,7 +42,7 @@ Exit codes: 0 it worked, 1 it did not (network, peer or file), 2 the arguments a
 
 
 def parser() -> argparse.ArgumentParser:
-    main = Parser(
+    main = CommandParser(
         prog=PROGRAM,
         description=_INTRODUCTION,
         epilog=_ENDING,
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     main.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     main.set_defaults(run=None)
-    commands = main.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    commands = main.add_subparsers(title="commands", metavar="COMMAND", parser_class=CommandParser)
     for add in (serve, new, _demo, _echo, _call, _probe, _inspect, _docs, completion):
         add(commands)
     return main

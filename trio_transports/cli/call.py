@@ -68,7 +68,7 @@ _POLL_S: Final = 0.02
 
 @final
 @frozen(kw_only=True)
-class Plan:
+class CallPlan:
     """When a call ends by itself."""
 
     tail_s: float
@@ -82,7 +82,7 @@ class Call:
 
     audio_format: AudioFormat
     pcm: bytes
-    plan: Plan
+    plan: CallPlan
     meters: Meters
     heard: bytearray = field(factory=bytearray, init=False)
     arrivals: Arrivals = field(factory=Arrivals, init=False)
@@ -235,7 +235,7 @@ def run(
     call = Call(
         audio_format,
         pcm,
-        Plan(tail_s=tail, limit_s=limit),
+        CallPlan(tail_s=tail, limit_s=limit),
         Meters(is_on=shows_meters, colours="NO_COLOR" not in os.environ),
     )
     transport = WebsocketClientTransport(url, params)

@@ -14,14 +14,14 @@ CHANNELS: Final = range(1, 9)
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """One line for a mistake instead of the whole usage before it."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (try {self.prog} --help)\n")
 
 
-Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # argparse gives the type no public name
+Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"  # argparse gives the type no public name
 
 
 def command(commands: Commands, name: str, summary: str, text: str, module: str) -> argparse.ArgumentParser:

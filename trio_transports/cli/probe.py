@@ -46,7 +46,7 @@ class Pinging(Protocol):
 
 @final
 @frozen(kw_only=True)
-class Plan:
+class ProbePlan:
     address: Address
     headers: Sequence[tuple[str, str]]
     ca_file: str | None
@@ -67,7 +67,7 @@ class Plan:
 class Probe:
     """One look at one server."""
 
-    plan: Plan
+    plan: ProbePlan
     tell: Callable[[str], None]
     """Shows how far it is."""
     connect_s: float = field(default=0.0, init=False)
@@ -228,7 +228,7 @@ def run(
     as_json: bool,
 ) -> int:
     audio_format = AudioFormat(rate)
-    plan = Plan(
+    plan = ProbePlan(
         address=parse_url(url),
         headers=headers,
         ca_file=ca_file,

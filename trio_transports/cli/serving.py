@@ -100,7 +100,7 @@ async def _serve(
         listening = await listen(options.host, port)
     except OSError as exc:
         raise failure.cannot_listen(exc, options.host, port) from exc
-    screen = Screen(options, seen_from_here(listening), workers, reloads, as_json)
+    screen = ReadyNotice(options, seen_from_here(listening), workers, reloads, as_json)
     with listening:
         if workers is None and not reloads:
             await serve_alone(options, listening, lambda bot: screen.show(bot))
@@ -112,7 +112,7 @@ async def _serve(
 
 
 @frozen
-class Screen:
+class ReadyNotice:
     """What is said once calls are taken: where to open what."""
 
     options: ServeOptions

@@ -9,7 +9,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper
 
 from .counting import Counting
-from .leaving import Leaving
+from .leaving import LeavingNotice
 
 
 @final
@@ -34,5 +34,5 @@ class Host:
     state: dict[str, Any]
     ssl_context: ssl.SSLContext | None
     limits: Limits
-    leaving: Leaving
+    leaving: LeavingNotice
     counting: Counting

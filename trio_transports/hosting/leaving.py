@@ -17,7 +17,7 @@ _EXTENSION: Final = "trio_transports.server"
 
 @final
 @define(eq=False)
-class Leaving:
+class LeavingNotice:
     is_leaving: bool = False
     call_ended: ParkingLot = field(factory=ParkingLot, init=False)
 
@@ -35,7 +35,7 @@ def is_leaving(scope: Mapping[str, Any]) -> bool:
     Under a server other than ``serve_asgi`` it is False.
     """
     leaving = (scope.get("extensions") or {}).get(_EXTENSION)
-    return isinstance(leaving, Leaving) and leaving.is_leaving
+    return isinstance(leaving, LeavingNotice) and leaving.is_leaving
 
 
 async def _refuse(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable, *_threads: object) -> None:

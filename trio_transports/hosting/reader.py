@@ -22,7 +22,7 @@ from .patience import Patience
 from .phase import Phase
 from .protocols import Protocols
 from .runs import Runs
-from .short_way import PIECE_BYTES, READ_BYTES, Frames, ShortWay
+from .short_way import PIECE_BYTES, READ_BYTES, Frames, HostedShortWay
 from .websocket import HostedWebsocket
 from .writing import Writing
 
@@ -40,7 +40,7 @@ class Reader:
     _runs: Runs
     _closing: Closing
     _patience: Patience = field(init=False)
-    _short_way: ShortWay | None = field(default=None, init=False)
+    _short_way: HostedShortWay | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._patience = Patience(self._host.config.read_timeout, self._host.limits.body_timeout_s)
@@ -104,8 +104,10 @@ class Reader:
 
     # Rule 4
 
-    def open_short_way(self, websocket: HostedWebsocket, writing: Writing, queue: AppQueue, frames: Frames) -> ShortWay:
-        self._short_way = ShortWay(self._socket, writing, queue, frames, websocket.handle_rest)
+    def open_short_way(
+        self, websocket: HostedWebsocket, writing: Writing, queue: AppQueue, frames: Frames
+    ) -> HostedShortWay:
+        self._short_way = HostedShortWay(self._socket, writing, queue, frames, websocket.handle_rest)
         return self._short_way
 
     async def _lent(self) -> bool:

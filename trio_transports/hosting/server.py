@@ -36,8 +36,7 @@ from hypercorn.utils import repr_socket_addr, wrap_app
 from .._nursery import open_services
 from ..wire.accepting.descriptors import make_room
 from ..wire.accepting.door import MAX_REFUSING
-from ..wire.accepting.limits import Addresses
-from ..wire.accepting.limits import Limits as AddressLimits
+from ..wire.accepting.limits import Addresses, AddressLimits
 from ..wire.accepting.listening import accept_from, cannot_listen, tell_every_interface
 from ..wire.accepting.signals import told_by_signals
 from ..wire.closing import linger
@@ -49,7 +48,7 @@ from .access_log import guard_access_log
 from .connection import Connection
 from .counting import Counting
 from .host import Host, Limits
-from .leaving import Leaving
+from .leaving import LeavingNotice
 
 _LAST_S: Final = 0.5
 _EVERYWHERE: Final = ("0.0.0.0", "::")
@@ -152,7 +151,7 @@ async def serve_asgi(
             body_timeout_s=body_timeout,
             takes_h2c=h2c,
         ),
-        leaving=Leaving(),
+        leaving=LeavingNotice(),
         counting=Counting(),
     )
     told = trio.Event()

@@ -51,7 +51,7 @@ class Frames(Protocol):
 
 @final
 @define(eq=False)
-class ShortWay:
+class HostedShortWay:
     """``wire.asgi.MessageWay`` of one WebSocket, and what its connection's reader lends the socket by."""
 
     _socket: OwnedStream

@@ -6,7 +6,7 @@ from typing import final
 from attrs import define, field
 
 from .app_queue import AppQueue
-from .short_way import Frames, ShortWay
+from .short_way import Frames, HostedShortWay
 
 
 @final
@@ -16,11 +16,13 @@ class Ways:
 
     _queue: AppQueue
     _app_send: Callable[..., Awaitable[None]]
-    open_short: Callable[[AppQueue, Frames], ShortWay] | None = field(default=None, init=False)
+    open_short: Callable[[AppQueue, Frames], HostedShortWay] | None = field(default=None, init=False)
     """How the connection lends its socket, where it may."""
-    _short: ShortWay | None = field(default=None, init=False)
+    _short: HostedShortWay | None = field(default=None, init=False)
 
-    def short(self, receive: Callable[..., object], send: Callable[..., object], frames: Frames) -> ShortWay | None:
+    def short(
+        self, receive: Callable[..., object], send: Callable[..., object], frames: Frames
+    ) -> HostedShortWay | None:
         """Messages without ASGI's events, for who would else call ``receive`` and ``send``: None unless these are ours.
 
         An app's middleware that looks at the events still sees them all.

@@ -23,7 +23,7 @@ from ..errors import Ending
 from .app_queue import AppQueue
 from .keepalive import Keepalive
 from .on_shutdown import OnShutdown
-from .short_way import ShortWay
+from .short_way import HostedShortWay
 from .watched import PlainHandshake, WatchedConnection
 from .ways import Ways
 
@@ -95,7 +95,7 @@ class HostedWebsocket:
         if self._connection is not None:
             self._connection.limit_messages(max_bytes)
 
-    def short_way(self, receive: Callable[..., object], send: Callable[..., object]) -> ShortWay | None:
+    def short_way(self, receive: Callable[..., object], send: Callable[..., object]) -> HostedShortWay | None:
         """Rule 3, once it is open; see ``Ways.short``."""
         if self._connection is None or not self.is_open:
             return None

@@ -41,7 +41,7 @@ class Piece:
 
 @final
 @define(eq=False)
-class _Lane:
+class _SideInFile:
     """Where one side is, in frames of the file."""
 
     converter: Converter | None = None
@@ -58,7 +58,7 @@ class StereoFile:
     _rate: int
     _file: BinaryIO
     _frames: int = field(default=0, init=False)
-    _lanes: dict[Side, _Lane] = field(factory=lambda: {"peer": _Lane(), "here": _Lane()}, init=False)
+    _lanes: dict[Side, _SideInFile] = field(factory=lambda: {"peer": _SideInFile(), "here": _SideInFile()}, init=False)
 
     @classmethod
     def create(cls, path: "str | PathLike[str]", sample_rate: int) -> "StereoFile":
@@ -86,7 +86,7 @@ class StereoFile:
                 self._finish(side, lane)
             self._write_header()
 
-    def _put(self, side: Side, lane: _Lane, piece: Piece, audio_format: AudioFormat) -> None:
+    def _put(self, side: Side, lane: _SideInFile, piece: Piece, audio_format: AudioFormat) -> None:
         goes_on = abs(piece.at_s - lane.ends_at_s) < _FRESH_S
         if lane.converter is None or lane.converter.source != audio_format or not goes_on:
             self._finish(side, lane)
@@ -95,12 +95,12 @@ class StereoFile:
         lane.ends_at_s = piece.at_s + audio_format.duration_s(len(piece.pcm))
         self._lay(side, lane, lane.converter.process(piece.pcm))
 
-    def _finish(self, side: Side, lane: _Lane) -> None:
+    def _finish(self, side: Side, lane: _SideInFile) -> None:
         if lane.converter is not None:
             self._lay(side, lane, lane.converter.flush())
             lane.converter = None
 
-    def _cut(self, side: Side, lane: _Lane, at: int) -> None:
+    def _cut(self, side: Side, lane: _SideInFile, at: int) -> None:
         lane.converter = None
         lane.ends_at_s = at / self._rate
         if at < self._frames:
@@ -108,7 +108,7 @@ class StereoFile:
             self._lay(side, lane, bytes(2 * (self._frames - at)))
         lane.ends = at
 
-    def _lay(self, side: Side, lane: _Lane, pcm: bytes) -> None:
+    def _lay(self, side: Side, lane: _SideInFile, pcm: bytes) -> None:
         """Put one side's samples at its place, beside what the other side has there."""
         samples = np.frombuffer(pcm, "<i2")
         if lane.ends < 0:  # a converter's delay before the first sample of all

@@ -23,7 +23,7 @@ from typing import Final, Protocol, final, runtime_checkable
 from attrs import define, field
 
 from ..frames import AudioFrame, CancelFrame, Frame, InterruptionFrame, UserStartedSpeakingFrame
-from .link import Link
+from .link import StageLink
 from .stage import FrameFunction, through
 
 AT_ONCE: Final = 4
@@ -63,7 +63,7 @@ class AtOnce:
     _source: HandsFramesOver
     _output: SendsFramesNow
     _functions: Sequence[FrameFunction]
-    _link: Link
+    _link: StageLink
     limit_s: float = field(default=inf, init=False)
     """Longer audio is for the tasks."""
     _rest: tuple[Frame, ...] = field(default=(), init=False)
@@ -72,7 +72,9 @@ class AtOnce:
     """What ``receive`` raises is a function's, or of sending."""
 
     @classmethod
-    def between(cls, source: object, output: object, functions: Sequence[FrameFunction], link: Link) -> "AtOnce | None":
+    def between(
+        cls, source: object, output: object, functions: Sequence[FrameFunction], link: StageLink
+    ) -> "AtOnce | None":
         """None: frames have to go by way of the tasks."""
         if isinstance(source, HandsFramesOver) and isinstance(output, SendsFramesNow):
             return cls(source, output, functions, link)

@@ -54,11 +54,11 @@ class LiveAudio:
 
 @final
 @define(eq=False)
-class Link:
+class StageLink:
     """The queue in front of one task. Every method but ``take`` and ``put`` is synchronous."""
 
     capacity: int
-    before: "Link | None"
+    before: "StageLink | None"
     dropped: Callable[[Frame], None]
     frames: deque[Frame] = field(factory=deque, init=False)
     interruption: InterruptionFrame | None = field(default=None, init=False)
@@ -214,7 +214,7 @@ class Link:
 class StageInput(trio.abc.ReceiveChannel[Frame]):
     """A stage's input. Cancelling ``receive`` loses nothing."""
 
-    _link: Link
+    _link: StageLink
     _on_close: Callable[[], None]
 
     async def receive(self) -> Frame:
@@ -251,7 +251,7 @@ class StageOutput(trio.abc.SendChannel[Frame]):
     """A stage's output. A cancelled ``send`` has sent nothing."""
 
     _links: "Links"
-    _link: Link
+    _link: StageLink
 
     async def send(self, value: Frame) -> None:
         if isinstance(value, InterruptionFrame | CancelFrame):
@@ -285,7 +285,7 @@ class StageOutput(trio.abc.SendChannel[Frame]):
 class Links:
     """All links of one run, in order."""
 
-    all: Sequence[Link]
+    all: Sequence[StageLink]
     output: object
     source: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     cancellation: CancelFrame | None = field(default=None, init=False)
@@ -298,7 +298,7 @@ class Links:
     """What has entered: whoever sends one of these passes it on, however late, as a pipeline that is a stage may."""
     _entered: tuple[InterruptionFrame, InterruptionFrame] | None = field(default=None, init=False)
 
-    def interrupt(self, first: Link, frame: InterruptionFrame) -> None:
+    def interrupt(self, first: StageLink, frame: InterruptionFrame) -> None:
         """Interrupt from link ``first`` on, unless the sender only passes on what every link after it has had."""
         if any(frame is known for known in self._known):
             return
@@ -322,7 +322,7 @@ class Links:
                 if scope is not None:
                     scope.cancel()
 
-    def leave(self, link: Link) -> None:
+    def leave(self, link: StageLink) -> None:
         """Nobody reads this link any more: if frames could still come, they need not."""
         early = not link.is_ended
         link.stop_reading()

@@ -49,7 +49,7 @@ import trio
 from .._moved import moved
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, UserStartedSpeakingFrame
 from .at_once import AtOnce
-from .link import Link, Links, StageGone, StageInput, StageOutput
+from .link import Links, StageGone, StageInput, StageLink, StageOutput
 from .stage import AsyncStage, FrameFunction, Stage, check_stage, is_async, name_of, through
 from .turns import CountsDropped, outlives_interruption
 
@@ -126,9 +126,9 @@ class Pipeline:
         """
         first, segments, last = self._segments()
         dropped = output._count_dropped if isinstance(output, CountsDropped) else _not_counted
-        chain: list[Link] = []
+        chain: list[StageLink] = []
         for _ in range(len(segments) + 1):
-            chain.append(Link(self._max_queued_frames, chain[-1] if chain else None, dropped))
+            chain.append(StageLink(self._max_queued_frames, chain[-1] if chain else None, dropped))
         links = Links(chain, output)
         failure: BaseException | None = None
         try:

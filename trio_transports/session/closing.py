@@ -31,7 +31,7 @@ _BACKSTOP_S: Final = 1.0
 
 @final
 @define(eq=False)
-class Closing:
+class SessionClosing:
     """Owned by one session."""
 
     _life: Life

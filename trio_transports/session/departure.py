@@ -19,7 +19,7 @@ from ..audio.format import AudioFormat
 from ..serializers.protocol import Message
 from .blend import Blend
 from .lanes import Paced
-from .outbox import Outbox
+from .outbox import WireOutbox
 from .packer import Packer
 from .player import Player
 from .taps import Tap
@@ -36,7 +36,7 @@ class Departure:
     destination: str | None
     blend: Blend
     packer: Packer
-    outbox: Outbox
+    outbox: WireOutbox
     _place_mark: Callable[[Player], Sequence[Message]] | None
     """The messages by which the peer is asked to tell where its player is, in a dialect that has some."""
     taps: Sequence[Tap]

@@ -15,7 +15,7 @@ from typing import final
 from attrs import define, field
 
 from ..audio.pacing import Schedule
-from .patience import Patience
+from .patience import GapPatience
 from .settings import TrackSettings
 
 
@@ -31,10 +31,10 @@ class Gap:
     """Nothing more will be queued; rule 3."""
     filled_s: float = field(default=0.0, init=False)
     """How much silence was sent in a row."""
-    _patience: Patience = field(init=False)
+    _patience: GapPatience = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._patience = Patience(self._schedule.catch_up_s)
+        self._patience = GapPatience(self._schedule.catch_up_s)
 
     @property
     def is_over_long(self) -> bool:

@@ -15,7 +15,7 @@ from attrs import define, field
 
 from ..frames import MarkFrame
 from ..serializers.protocol import FrameSerializer, Message, PlaybackMarks
-from .outbox import Outbox
+from .outbox import WireOutbox
 from .player import MAX_WAITING, Player
 
 _DRAIN: Final = "trio-transports-drain-"
@@ -28,7 +28,7 @@ class DrainMarks:
     """Owned by one session. ``has_played`` says whether there was any audio that can be told the end of."""
 
     _serializer: FrameSerializer
-    _outbox: Outbox
+    _outbox: WireOutbox
     _has_played: Callable[[], bool]
     _marking: PlaybackMarks | None = field(init=False)
     """The serializer, if it may have marks: to ask a protocol costs more than all else here, and it is asked often."""

@@ -58,7 +58,7 @@ from .gap import Gap
 from .intake import Intake
 from .lanes import Paced
 from .marks import DrainMarks
-from .outbox import Outbox
+from .outbox import WireOutbox
 from .packer import Packer
 from .pictures import images_of
 from .playback import Playback
@@ -92,7 +92,7 @@ class Outbound:
     _life: Life
     _tell: Callable[[BotStartedSpeakingFrame | BotStoppedSpeakingFrame], None]
     clock: Clock = field(init=False)
-    outbox: Outbox = field(init=False)
+    outbox: WireOutbox = field(init=False)
     tracks: Mapping[str | None, Track] = field(init=False)
     screens: Screens = field(init=False)
     marks: DrainMarks = field(init=False)
@@ -105,7 +105,9 @@ class Outbound:
         self.clock = Clock(self._life)
         deadline = Deadline(params.send_timeout, params.close_timeout)
         numbers = serializer if isinstance(serializer, Numbers) else None
-        self.outbox = Outbox(self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote, numbers=numbers)
+        self.outbox = WireOutbox(
+            self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote, numbers=numbers
+        )
         runs = count(1)
         self.tracks = {name: self._make_track(name, runs) for name in (None, *params.audio_out_destinations)}
         self.screens = Screens(params, serializer, self.outbox, self.counters, self.clock.tick, self._made_room)

@@ -25,7 +25,7 @@ from .statistics import Counters
 
 @final
 @define(eq=False)
-class Outbox:
+class WireOutbox:
     """Owned by one session; ``run`` is its send task. ``attach`` gives it the wire."""
 
     _counters: Counters

@@ -41,7 +41,7 @@ from ..frames import (
     VolumeFrame,
     check_frame,
 )
-from .closing import Closing
+from .closing import SessionClosing
 from .outbound import Outbound
 from .state import Life
 
@@ -57,7 +57,7 @@ class Output(trio.abc.SendChannel[Frame]):
 
     _life: Life
     _outbound: Outbound
-    _closing: Closing
+    _closing: SessionClosing
     _control_filter: Callable[[FilterControlFrame], Awaitable[None]]
     _ended: bool = field(default=False, init=False)
 

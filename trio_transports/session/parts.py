@@ -9,7 +9,7 @@ from ..params import TransportParams
 from ..serializers.protocol import FrameSerializer, Message, check_destinations, per_session, use_bitrate
 from ..vad.turn_watch import TurnWatch
 from .broadcast import Broadcast
-from .closing import Closing
+from .closing import SessionClosing
 from .delivery import Delivery
 from .ears import Ears
 from .eye import Eye
@@ -41,7 +41,7 @@ class Parts:
     serializer: FrameSerializer
     unread: Unread
     outbound: Outbound
-    closing: Closing
+    closing: SessionClosing
     inbound: Inbound
     output: Output
     messages: Broadcast[Message]
@@ -66,7 +66,7 @@ class Parts:
             max_pictures=params.video_in_max_queue_pictures,
         )
         outbound = Outbound(params, serializer, counters, life, unread.put_notice)
-        closing = Closing(life, outbound)
+        closing = SessionClosing(life, outbound)
         inbound = _inbound(params, serializer, unread, counters, life, outbound, closing)
         output = Output(life, outbound, closing, inbound.ears.own.control_filter)
         messages: Broadcast[Message] = Broadcast(params.max_unread_bytes, message_size)
@@ -80,7 +80,7 @@ def _inbound(
     counters: Counters,
     life: Life,
     outbound: Outbound,
-    closing: Closing,
+    closing: SessionClosing,
 ) -> Inbound:
     ears, delivery = Ears(params, unread), Delivery(unread, closing.now, outbound.taps.each)
     malformed = Malformed(counters, closing.now, params.max_malformed)

@@ -25,7 +25,7 @@ READING_S: Final = 0.02
 
 @final
 @define(eq=False)
-class Patience:
+class GapPatience:
     """Owned by one track."""
 
     at_most_s: float

@@ -18,8 +18,8 @@ from ..audio.chunking import Chunker
 from ..serializers.protocol import Message
 from .chunk_form import ChunkForm
 from .kept import Kept
-from .queue_marks import Mark, QueueMarks
-from .receipts import Receipt, Receipts
+from .queue_marks import QueueMark, QueueMarks
+from .receipts import Promise, Receipts
 
 
 @final
@@ -87,11 +87,11 @@ class AudioQueue:
         self.kept.add(self.push_began, self.pushed)
 
     def mark(self, messages: Sequence[Message], *, ends_utterance: bool, is_kept: bool = False, kind: str = "") -> None:
-        self.marks.put(Mark(self.pushed, messages, ends_utterance, is_kept, kind=kind))
+        self.marks.put(QueueMark(self.pushed, messages, ends_utterance, is_kept, kind=kind))
 
     def hold(self, reached: Callable[[], None], dropped: Callable[[], None], holds_bytes: int) -> None:
         """Have ``reached`` called when the turn of this place has come, or ``dropped`` at an interruption before."""
-        self.marks.put(Mark(self.pushed, (), False, reached=reached, dropped=dropped, holds_bytes=holds_bytes))
+        self.marks.put(QueueMark(self.pushed, (), False, reached=reached, dropped=dropped, holds_bytes=holds_bytes))
 
     # Emptying
 
@@ -159,7 +159,7 @@ class AudioQueue:
         elif self.written >= self.pushed or (self.push_began == self.pushed and not self.chunker.pending_bytes):
             settle(True)
         else:
-            self.receipts.waiting.append(Receipt(self.push_began, self.pushed, settle))
+            self.receipts.waiting.append(Promise(self.push_began, self.pushed, settle))
 
     def wrote(self, place: int) -> None:
         """All audio before this place is on the wire."""

@@ -17,7 +17,7 @@ from ..serializers.protocol import Message
 
 @final
 @frozen
-class Mark:
+class QueueMark:
     """Messages that leave when all audio before ``place`` has left."""
 
     place: int
@@ -40,11 +40,11 @@ class Mark:
 class QueueMarks:
     """Owned by one queue."""
 
-    each: deque[Mark] = field(factory=deque, init=False)
+    each: deque[QueueMark] = field(factory=deque, init=False)
     message_bytes: int = field(default=0, init=False)
     """What their messages take in memory."""
 
-    def put(self, mark: Mark) -> None:
+    def put(self, mark: QueueMark) -> None:
         self.each.append(mark)
         self.message_bytes += sum(map(getsizeof, mark.messages))
 
@@ -53,13 +53,13 @@ class QueueMarks:
         """The memory that waits for its turn."""
         return sum(mark.holds_bytes for mark in self.each)
 
-    def take(self) -> Mark:
+    def take(self) -> QueueMark:
         """The first one's turn has come."""
         mark = self.each.popleft()
         self.message_bytes -= sum(map(getsizeof, mark.messages))
         return mark
 
-    def drop(self) -> list[Mark]:
+    def drop(self) -> list[QueueMark]:
         """Drop all that may be dropped, and return it; rule 2."""
         kept = [mark for mark in self.each if mark.is_kept]
         dropped = [mark for mark in self.each if not mark.is_kept]

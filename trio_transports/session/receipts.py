@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 
 @final
 @frozen
-class Receipt:
+class Promise:
     """A promise about the audio between two places."""
 
     begin: int
@@ -27,7 +27,7 @@ class Receipt:
 class Receipts:
     """Owned by one queue."""
 
-    waiting: deque[Receipt] = field(factory=deque, init=False)
+    waiting: deque[Promise] = field(factory=deque, init=False)
     cut_until: int = field(default=-1, init=False)
     """Where what was pushed last ends, if some of it was left out; rule 2."""
 
@@ -39,7 +39,7 @@ class Receipts:
         """What was not kept up to this place cannot be any more."""
         self._settle(place, kept=False)
 
-    def break_if(self, is_broken: Callable[[Receipt], bool]) -> None:
+    def break_if(self, is_broken: Callable[[Promise], bool]) -> None:
         for receipt in [each for each in self.waiting if is_broken(each)]:
             self.waiting.remove(receipt)
             receipt.settle(False)

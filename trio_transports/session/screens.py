@@ -31,7 +31,7 @@ from ..video.bitrate import BitrateControl
 from ..video.codec import PictureEncoder, codec_named
 from ..video.shaping import PictureShape, check_image
 from .departure import NO_AUDIO
-from .outbox import Outbox
+from .outbox import WireOutbox
 from .pictures import LiveShowing, Showing, StillShowing, images_of
 from .statistics import Counters
 from .workers import in_thread
@@ -76,7 +76,7 @@ class Screens:
 
     _params: TransportParams
     _serializer: FrameSerializer
-    _outbox: Outbox
+    _outbox: WireOutbox
     _counters: Counters
     _on_ready: Callable[[], None]
     _on_room: Callable[[], None]

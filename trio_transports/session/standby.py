@@ -27,7 +27,7 @@ Deal: TypeAlias = Callable[[Frame], bool | None]
 
 @final
 @define(eq=False)
-class Waiting:
+class StandbyWait:
     """One wait of a reader."""
 
     deal: Deal
@@ -43,7 +43,7 @@ class Waiting:
 class Standby:
     """Owned by one queue of frames."""
 
-    _waiting: Waiting | None = field(default=None, init=False)
+    _waiting: StandbyWait | None = field(default=None, init=False)
     _left: int = field(default=0, init=False)
     """How many frames more of this message; rule 2."""
 
@@ -63,7 +63,7 @@ class Standby:
 
     async def wait(self, deal: Deal) -> bool:
         """Wait until there is something in the queue, or at its end; False: it did a part, there is no frame yet."""
-        waiting = self._waiting = Waiting(deal, current_task())
+        waiting = self._waiting = StandbyWait(deal, current_task())
         try:
             await wait_task_rescheduled(self._abort)
         finally:

@@ -29,7 +29,7 @@ from ..wire.accepting.boundary import failure_in, is_interrupt
 from ..wire.accepting.callers import Callers
 from ..wire.accepting.door import Door, DoorRules
 from ..wire.accepting.leaving import GOING_AWAY, Leaving
-from ..wire.accepting.limits import Limits
+from ..wire.accepting.limits import AddressLimits
 from ..wire.accepting.signals import told_by_signals
 from ..wire.engines import engine_named
 from ..wire.protocol import Wire
@@ -61,7 +61,7 @@ class WebsocketServerTransport:
     _door: Door = field(init=False)
     _events: Broadcast[Event] = field(init=False)
     _sessions: list[Session] = field(factory=list, init=False)
-    _serving: "list[_Serving]" = field(factory=list, init=False)
+    _serving: "list[_ServeRun]" = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         check_params(self.params, WebsocketServerParams, "WebsocketServerTransport")
@@ -91,7 +91,7 @@ class WebsocketServerTransport:
         """
         check_handler(handler, "WebsocketServerTransport.serve")
         require_trio("WebsocketServerTransport", MAIN_WAYS_OUT)
-        serving = _Serving()
+        serving = _ServeRun()
         with self._events.activity(), told_by_signals(partial(serving.leaving.begin, drain), is_on=signals):
             self._serving.append(serving)
             try:
@@ -166,7 +166,7 @@ class WebsocketServerTransport:
 
 @final
 @define(eq=False)
-class _Serving:
+class _ServeRun:
     """One run of ``serve``."""
 
     leaving: Leaving = field(factory=Leaving)
@@ -200,7 +200,7 @@ def _rules(params: WebsocketServerParams) -> DoorRules:
         allowed_origins=params.allowed_origins,
         authorize=params.authorize,
         subprotocols=params.subprotocols,
-        limits=Limits(
+        limits=AddressLimits(
             max_connections_per_address=params.max_connections_per_address,
             max_handshakes_per_second=params.max_handshakes_per_second,
         ),

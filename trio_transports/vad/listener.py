@@ -23,7 +23,7 @@ from attrs import define, field
 
 from ..audio.resample import Resampler
 from .analyzer import SpeechEvent, SpeechStopped, VADParams
-from .machine import SpeechMachine, State
+from .machine import SpeechMachine, SpeechState
 
 Samples = npt.NDArray[np.float32]
 
@@ -85,7 +85,7 @@ class Listener:
             self._past.append(samples[window - hop :])
             has_speech = self._believes(judge(samples), self._past[-1])
             begin = self._at - self._offset
-            may_have_ended = self._machine.state is State.SPEAKING and not has_speech
+            may_have_ended = self._machine.state is SpeechState.SPEAKING and not has_speech
             event = self._machine.step(has_speech, max(begin, 0.0) / rate, max(begin + hop, 0.0) / rate)
             if may_have_ended:
                 self._ended_s = self._end_of_sound(begin)

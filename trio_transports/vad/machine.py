@@ -25,7 +25,7 @@ _ROUNDING_S: Final = 1e-9
 
 
 @final
-class State(Enum):
+class SpeechState(Enum):
     QUIET = "quiet"
     STARTING = "starting"
     SPEAKING = "speaking"
@@ -33,29 +33,29 @@ class State(Enum):
 
 
 @final
-class Told(Enum):
+class SpeechEdge(Enum):
     STARTED = "started"
     STOPPED = "stopped"
 
 
-TRANSITIONS: Final[Mapping[tuple[State, bool, bool], tuple[State, Told | None]]] = {
+TRANSITIONS: Final[Mapping[tuple[SpeechState, bool, bool], tuple[SpeechState, SpeechEdge | None]]] = {
     # state, speech in the window, due -> next state, what is told
-    (State.QUIET, False, False): (State.QUIET, None),
-    (State.QUIET, False, True): (State.QUIET, None),
-    (State.QUIET, True, False): (State.STARTING, None),
-    (State.QUIET, True, True): (State.SPEAKING, Told.STARTED),
-    (State.STARTING, False, False): (State.STARTING, None),
-    (State.STARTING, False, True): (State.QUIET, None),
-    (State.STARTING, True, False): (State.STARTING, None),
-    (State.STARTING, True, True): (State.SPEAKING, Told.STARTED),
-    (State.SPEAKING, False, False): (State.STOPPING, None),
-    (State.SPEAKING, False, True): (State.QUIET, Told.STOPPED),
-    (State.SPEAKING, True, False): (State.SPEAKING, None),
-    (State.SPEAKING, True, True): (State.SPEAKING, None),
-    (State.STOPPING, False, False): (State.STOPPING, None),
-    (State.STOPPING, False, True): (State.QUIET, Told.STOPPED),
-    (State.STOPPING, True, False): (State.SPEAKING, None),
-    (State.STOPPING, True, True): (State.SPEAKING, None),
+    (SpeechState.QUIET, False, False): (SpeechState.QUIET, None),
+    (SpeechState.QUIET, False, True): (SpeechState.QUIET, None),
+    (SpeechState.QUIET, True, False): (SpeechState.STARTING, None),
+    (SpeechState.QUIET, True, True): (SpeechState.SPEAKING, SpeechEdge.STARTED),
+    (SpeechState.STARTING, False, False): (SpeechState.STARTING, None),
+    (SpeechState.STARTING, False, True): (SpeechState.QUIET, None),
+    (SpeechState.STARTING, True, False): (SpeechState.STARTING, None),
+    (SpeechState.STARTING, True, True): (SpeechState.SPEAKING, SpeechEdge.STARTED),
+    (SpeechState.SPEAKING, False, False): (SpeechState.STOPPING, None),
+    (SpeechState.SPEAKING, False, True): (SpeechState.QUIET, SpeechEdge.STOPPED),
+    (SpeechState.SPEAKING, True, False): (SpeechState.SPEAKING, None),
+    (SpeechState.SPEAKING, True, True): (SpeechState.SPEAKING, None),
+    (SpeechState.STOPPING, False, False): (SpeechState.STOPPING, None),
+    (SpeechState.STOPPING, False, True): (SpeechState.QUIET, SpeechEdge.STOPPED),
+    (SpeechState.STOPPING, True, False): (SpeechState.SPEAKING, None),
+    (SpeechState.STOPPING, True, True): (SpeechState.SPEAKING, None),
 }
 
 
@@ -65,27 +65,27 @@ class SpeechMachine:
     """The state of one stream. ``step`` is given one window after another."""
 
     params: VADParams
-    state: State = field(init=False, default=State.QUIET)
+    state: SpeechState = field(init=False, default=SpeechState.QUIET)
     _began_s: float = field(init=False, default=0.0)
     _last_speech_s: float = field(init=False, default=0.0)  # the end of the last window with speech
     _credit_s: float = field(init=False, default=0.0)
 
     @property
     def is_speaking(self) -> bool:
-        return self.state in (State.SPEAKING, State.STOPPING)
+        return self.state in (SpeechState.SPEAKING, SpeechState.STOPPING)
 
     def step(self, has_speech: bool, from_s: float, to_s: float) -> SpeechEvent | None:
         """Take the window between two times; return what it makes certain."""
         state = self.state
         if has_speech:
-            if state is State.QUIET:
+            if state is SpeechState.QUIET:
                 self._began_s = from_s
                 self._credit_s = 0.0
             self._credit_s += to_s - from_s
             self._last_speech_s = to_s
             needed_s = self.params.start_secs - _ROUNDING_S
             due = to_s - self._began_s >= needed_s and self._credit_s >= SHARE * needed_s
-        elif state is State.STARTING:
+        elif state is SpeechState.STARTING:
             self._credit_s -= DRAIN * (to_s - from_s)
             due = self._credit_s < _ROUNDING_S
         else:
@@ -93,4 +93,4 @@ class SpeechMachine:
         self.state, told = TRANSITIONS[state, has_speech, due]
         if told is None:
             return None
-        return SpeechStarted(self._began_s) if told is Told.STARTED else SpeechStopped(self._last_speech_s)
+        return SpeechStarted(self._began_s) if told is SpeechEdge.STARTED else SpeechStopped(self._last_speech_s)

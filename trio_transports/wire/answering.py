@@ -38,7 +38,7 @@ _UPGRADE: Final = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
 
 @final
 @frozen(kw_only=True)
-class Asked:
+class UpgradeRequest:
     """A request for a WebSocket that may be granted."""
 
     peer: Peer
@@ -82,7 +82,7 @@ async def read_request(
     admit: Admit,
     subprotocols: Sequence[str],
     plain: Plain = nothing,
-) -> Asked:
+) -> UpgradeRequest:
     """As ``upgrade_as_server``, for an engine that says yes itself."""
     return await _asked(h11.Connection(h11.SERVER), stream, address, port, admit, subprotocols, plain)
 
@@ -95,7 +95,7 @@ async def _asked(
     admit: Admit,
     subprotocols: Sequence[str],
     plain: Plain,
-) -> Asked:
+) -> UpgradeRequest:
     try:
         request = await next_event(http, stream)
     except h11.RemoteProtocolError as exc:
@@ -116,7 +116,7 @@ async def _asked(
     if refusal is not None:
         await _refuse(http, stream, refusal, is_head=request.method == b"HEAD")
         raise HandshakeRejected(refusal.status, body=refusal.body.encode())
-    return Asked(peer=peer, key=one(found, "sec-websocket-key") or "", trailing=_after_the_request(http))
+    return UpgradeRequest(peer=peer, key=one(found, "sec-websocket-key") or "", trailing=_after_the_request(http))
 
 
 def is_for_a_websocket(headers: Pairs) -> bool:

@@ -37,7 +37,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from .._nursery import open_services
 from ..errors import ConnectionClosed, Ending, Initiator, TransportError
-from .answering import Admit, Asked, Plain, nothing, read_request
+from .answering import Admit, Plain, UpgradeRequest, nothing, read_request
 from .closing import LINGER_S, sendable_close
 from .handshake_failures import cut_off, decoded, first_leaf, handshake_error
 from .incoming import Incoming
@@ -351,7 +351,7 @@ async def accept_wire(
         owned.close()
 
 
-def _in_short(asked: Asked) -> bytes:
+def _in_short(asked: UpgradeRequest) -> bytes:
     """Rule 7: the request as the engine is shown it."""
     protocol = asked.peer.subprotocol
     lines = (

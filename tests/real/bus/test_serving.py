@@ -35,7 +35,7 @@ from trio_transports.frames import TextFrame
 from trio_transports.wire import Peer, Wire
 from trio_transports.wire.accepting.callers import CallerCounts, Callers
 from trio_transports.wire.accepting.leaving import Leaving
-from trio_transports.wire.accepting.limits import Limits
+from trio_transports.wire.accepting.limits import AddressLimits
 from trio_transports.wire.engines import ENGINES
 
 
@@ -278,7 +278,7 @@ async def test_it_has_the_door_of_every_server(engine: str, how: str) -> None:
     """
     leaving, counts, drain_s = Leaving(), CallerCounts(), 2.0
     options: dict[str, Any] = {
-        "limits": Limits(max_connections_per_address=3),
+        "limits": AddressLimits(max_connections_per_address=3),
         "settings": ProxySettings(connect_timeout=0.5),
         **({"signals": True, "drain": drain_s} if how == "signal" else {}),
     }

@@ -18,7 +18,7 @@ from trio_transports.wire import Peer, Wire
 from trio_transports.wire.accepting import door
 from trio_transports.wire.accepting.door import MAX_REFUSING, REFUSING_S, Door, DoorRules
 from trio_transports.wire.accepting.leaving import Leaving
-from trio_transports.wire.accepting.limits import Limits
+from trio_transports.wire.accepting.limits import AddressLimits
 from trio_transports.wire.refusal import Page, Refusal
 from trio_transports.wire.settings import WireSettings
 
@@ -89,7 +89,7 @@ class Standing:
     """A door, and the server behind it, where a call lasts so long."""
 
     monkeypatch: pytest.MonkeyPatch
-    limits: Limits = field(factory=Limits)
+    limits: AddressLimits = field(factory=AddressLimits)
     connect_timeout_s: float = _CONNECT_S
     allowed_origins: tuple[str, ...] | None = None
     lasts_s: float = 1.0
@@ -164,7 +164,10 @@ async def test_who_is_refused_is_told_the_first_reason(
 ) -> None:
     """The server leaves, then: its address has taken too much, then: its origin is wrong. Each is counted as such."""
     standing = Standing(
-        monkeypatch, Limits(max_connections_per_address=1), allowed_origins=("https://good.example",), lasts_s=100.0
+        monkeypatch,
+        AddressLimits(max_connections_per_address=1),
+        allowed_origins=("https://good.example",),
+        lasts_s=100.0,
     )
     wrong = Peer(headers=(("Origin", "https://bad.example"),))
     async with trio.open_nursery() as nursery:
@@ -212,7 +215,7 @@ async def test_a_caller_has_so_long_to_ask(
 ) -> None:
     """From the first moment on, and no longer where it is to be refused; who is let in has no limit any more."""
     caplog.set_level(logging.DEBUG, "trio_transports.server")
-    standing = Standing(monkeypatch, Limits(max_connections_per_address=1), lasts_s=1000.0)
+    standing = Standing(monkeypatch, AddressLimits(max_connections_per_address=1), lasts_s=1000.0)
     await standing.call(Caller(**slow))  # type: ignore[arg-type]
     assert trio.current_time() == _CONNECT_S
     assert standing.turned_away == {"time": 1}
@@ -230,7 +233,9 @@ async def test_a_caller_has_so_long_to_ask(
 async def test_a_caller_to_be_refused_has_no_more_time_than_another(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
-    standing = Standing(monkeypatch, Limits(max_connections_per_address=1), connect_timeout_s=0.25, lasts_s=1000.0)
+    standing = Standing(
+        monkeypatch, AddressLimits(max_connections_per_address=1), connect_timeout_s=0.25, lasts_s=1000.0
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(standing.call, Caller())
         await trio.testing.wait_all_tasks_blocked()
@@ -243,7 +248,7 @@ async def test_so_many_are_heard_to_be_refused(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Further ones get no answer, until the others have gone: twice."""
-    standing = Standing(monkeypatch, Limits(max_connections_per_address=1), lasts_s=1000.0)
+    standing = Standing(monkeypatch, AddressLimits(max_connections_per_address=1), lasts_s=1000.0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(standing.call, Caller())
         await trio.testing.wait_all_tasks_blocked()

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from trio_transports.wire.accepting import limits
-from trio_transports.wire.accepting.limits import Addresses, Limits, network_of
+from trio_transports.wire.accepting.limits import Addresses, AddressLimits, network_of
 
 
 def come(addresses: Addresses, address: str) -> int | None:
@@ -18,7 +18,7 @@ def come(addresses: Addresses, address: str) -> int | None:
 
 async def test_connections_are_counted_from_accept_to_close() -> None:
     """The third of two is refused, twice; when one has gone the next gets in. Others do not notice."""
-    addresses = Addresses(Limits(max_connections_per_address=2))
+    addresses = Addresses(AddressLimits(max_connections_per_address=2))
     for _ in range(2):
         with ExitStack() as stack:
             assert [stack.enter_context(addresses.connection("10.0.0.7")) for _ in range(2)] == [None, None]
@@ -30,13 +30,13 @@ async def test_connections_are_counted_from_accept_to_close() -> None:
 
 async def test_handshakes_have_a_rate(autojump_clock: MockClock) -> None:
     """Three at once of three a second; then one each third of a second, and the answer says how long to wait."""
-    addresses = Addresses(Limits(max_handshakes_per_second=3))
+    addresses = Addresses(AddressLimits(max_handshakes_per_second=3))
     for _ in range(2):
         assert [come(addresses, "10.0.0.7") for _ in range(5)] == [None, None, None, 429, 429]
         await trio.sleep(0.34)
         assert [come(addresses, "10.0.0.7") for _ in range(2)] == [None, 429]
         await trio.sleep(10)
-    slow = Addresses(Limits(max_handshakes_per_second=0.1))
+    slow = Addresses(AddressLimits(max_handshakes_per_second=0.1))
     assert come(slow, "10.0.0.7") is None
     with slow.connection("10.0.0.7") as refusal:
         assert refusal is not None
@@ -46,7 +46,7 @@ async def test_handshakes_have_a_rate(autojump_clock: MockClock) -> None:
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.7, 3, 7])
 async def test_it_gets_in_when_it_was_told_to_come(rate: float, autojump_clock: MockClock) -> None:
     """However often it has asked before that time: fractions of a turn add up to one."""
-    addresses = Addresses(Limits(max_handshakes_per_second=rate))
+    addresses = Addresses(AddressLimits(max_handshakes_per_second=rate))
     depth = max(1, int(rate))
     for _ in range(3):
         assert [come(addresses, "10.0.0.7") for _ in range(depth)] == [None] * depth
@@ -81,7 +81,7 @@ def test_whose_address_it_is(address: str, network: str) -> None:
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
     """Neither a million addresses nor one that comes for ever fills memory; who is connected is never forgotten."""
     monkeypatch.setattr(limits, "MAX_ADDRESSES", 100)
-    addresses = Addresses(Limits(max_handshakes_per_second=0.001, max_connections_per_address=1))
+    addresses = Addresses(AddressLimits(max_handshakes_per_second=0.001, max_connections_per_address=1))
     with addresses.connection("192.0.2.1"):
         for number in range(1000):
             come(addresses, f"10.0.{number >> 8}.{number & 255}")
@@ -92,7 +92,7 @@ async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch, au
 async def test_while_all_are_connected_none_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than are remembered at most: each counts, the newest too. Twice."""
     monkeypatch.setattr(limits, "MAX_ADDRESSES", 3)
-    addresses = Addresses(Limits(max_connections_per_address=1))
+    addresses = Addresses(AddressLimits(max_connections_per_address=1))
     for _ in range(2):
         with ExitStack() as stack:
             for number in range(5):
@@ -103,7 +103,7 @@ async def test_while_all_are_connected_none_is_forgotten(monkeypatch: pytest.Mon
 
 async def test_who_may_ask_again_is_forgotten(autojump_clock: MockClock) -> None:
     """In the very moment in which nothing is held against it any longer, and not before."""
-    addresses = Addresses(Limits(max_handshakes_per_second=1.0))
+    addresses = Addresses(AddressLimits(max_handshakes_per_second=1.0))
     for stays_s, remembered in ((0.5, 1), (1.0, 0)):
         with addresses.connection("10.0.0.7") as refusal:
             assert refusal is None
@@ -115,7 +115,7 @@ async def test_who_may_ask_again_is_forgotten(autojump_clock: MockClock) -> None
 async def test_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
     """Not one less: with as many as that none is forgotten; with one more it is who was longest unheard of."""
     monkeypatch.setattr(limits, "MAX_ADDRESSES", 3)
-    addresses = Addresses(Limits(max_handshakes_per_second=0.001))
+    addresses = Addresses(AddressLimits(max_handshakes_per_second=0.001))
     assert [come(addresses, f"10.0.0.{number}") for number in range(3)] == [None] * 3
     assert len(addresses) == 3
     assert [come(addresses, f"10.0.0.{number}") for number in (1, 0, 2)] == [429] * 3

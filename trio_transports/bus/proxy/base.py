@@ -53,9 +53,9 @@ from ..messages import (
 )
 from ..outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
 from ..worker import Worker
-from .counters import Counters, ProxyStatistics
+from .counters import ProxyCounters, ProxyStatistics
 from .events import ProxyConnected, ProxyDisconnected, ProxyEvent, event_source
-from .link import Link, Malformed
+from .link import Link, MalformedRow
 from .writing import LinkWriter
 
 WIRE_LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -161,7 +161,7 @@ class Proxy(Worker):
     _serializer: MessageSerializer = field(init=False)
     _outbox: Outbox = field(init=False)
     _events: Broadcast[ProxyEvent] = field(factory=event_source, init=False)
-    _counters: Counters = field(factory=Counters, init=False)
+    _counters: ProxyCounters = field(factory=ProxyCounters, init=False)
     _link: Link | None = field(default=None, init=False)
     _told: WorkerReadyData | None = field(default=None, init=False)
 
@@ -272,7 +272,7 @@ class Proxy(Worker):
             deliver=self._deliver,
             deliver_later=self._deliver_later,
             close_timeout=self._settings.close_timeout,
-            malformed=Malformed(self._settings.max_malformed),
+            malformed=MalformedRow(self._settings.max_malformed),
             writer=LinkWriter(
                 wire=wire,
                 outbox=self._outbox,

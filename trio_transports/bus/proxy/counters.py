@@ -35,7 +35,7 @@ class ProxyStatistics:
 
 @final
 @define(eq=False)
-class Counters:
+class ProxyCounters:
     connections: int = 0
     sent: int = 0
     received: int = 0

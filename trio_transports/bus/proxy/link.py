@@ -25,7 +25,7 @@ from ..codec.json import MessageSerializer
 from ..messages import BusMessage
 from ..outbox import Outbox
 from ..subscription import TURN
-from .counters import Counters
+from .counters import ProxyCounters
 from .writing import LinkWriter
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @final
 @define(eq=False)
-class Malformed:
+class MalformedRow:
     """What could not be read on one connection; rule 2."""
 
     most: int
@@ -49,12 +49,12 @@ class Link:
     wire: Wire
     serializer: MessageSerializer
     outbox: Outbox
-    counters: Counters
+    counters: ProxyCounters
     deliver: Callable[[BusMessage], bool]
     """Whether it took the message; else ``deliver_later`` has to be awaited."""
     deliver_later: Callable[[BusMessage], Awaitable[None]]
     close_timeout: float
-    malformed: Malformed
+    malformed: MalformedRow
     writer: LinkWriter
     ending: Ending | None = field(default=None, init=False)
     """A value, for an exception keeps what was read last: HAZARDS 44."""

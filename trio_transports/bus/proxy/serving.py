@@ -23,7 +23,7 @@ from ...wire.accepting.admission import Authorize
 from ...wire.accepting.callers import CallerCounts
 from ...wire.accepting.door import Door, DoorRules
 from ...wire.accepting.leaving import GOING_AWAY, Leaving
-from ...wire.accepting.limits import Limits
+from ...wire.accepting.limits import AddressLimits
 from ...wire.accepting.signals import told_by_signals
 from ...wire.engines import engine_named
 from ...wire.protocol import Wire
@@ -50,7 +50,7 @@ async def serve_proxies(
     max_connections: int = MAX_CONNECTIONS,
     settings: ProxySettings | None = None,
     subprotocols: Sequence[str] = (BUS_SUBPROTOCOL,),
-    limits: Limits | None = None,
+    limits: AddressLimits | None = None,
     max_messages_per_second: float | None = None,
     max_bytes_per_second: float | None = None,
     signals: bool = False,
@@ -94,7 +94,7 @@ async def serve_proxies(
         allowed_origins=allowed_origins,
         authorize=authorize,
         subprotocols=subprotocols,
-        limits=limits if limits is not None else Limits(),
+        limits=limits if limits is not None else AddressLimits(),
         max_messages_per_second=max_messages_per_second,
         max_bytes_per_second=max_bytes_per_second,
     )

@@ -21,7 +21,7 @@ from attrs import define, field
 from ...errors import ConnectionClosed, Ending
 from ...wire.protocol import Batches, SendsNow, Wire
 from ..outbox import Outbox, Waiting
-from .counters import Counters
+from .counters import ProxyCounters
 
 BATCH_BYTES: Final = 64 * 1024
 BURST_S: Final = 0.001
@@ -38,7 +38,7 @@ def _set_event() -> trio.Event:
 class LinkWriter:
     wire: Wire
     outbox: Outbox
-    counters: Counters
+    counters: ProxyCounters
     send_timeout: float
     failure: Ending | None = field(default=None, init=False)
     """Why this side has aborted the connection."""

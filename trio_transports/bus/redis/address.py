@@ -27,7 +27,7 @@ UNREACHABLE: Final = (coredis_exceptions.RedisError, OSError)
 
 @final
 @define(eq=False)
-class Addresses:
+class ServerAddresses:
     """What a bus was told of where its server is."""
 
     sentinels: Sequence[HostPort] = ()

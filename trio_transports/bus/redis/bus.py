@@ -36,17 +36,17 @@ from ..codec.json import MessageSerializer, shared_serializer
 from ..messages import BusFrameMessage, BusLocalMessage, BusMessage, BusOpaqueMessage, BusSystemMessage
 from ..outbox import Outbox, Waiting
 from ..subscription import BusSubscription, Fanout, SubscribeOptions
-from .address import Addresses
+from .address import ServerAddresses
 from .connection import RedisServer
 from .connections import Connections
 from .events import RedisEvent, StoringPaused, StoringResumed
 from .group import Group
 from .publishing import Publishing
-from .readers import ChannelReader, Incoming
+from .readers import BusIntake, ChannelReader
 from .statistics import RedisBusStatistics
 from .storing import ToStore
 from .streams import Streams
-from .writer import Writer
+from .writer import RedisWriter
 
 CHANNEL: Final = "pipecat:bus"
 FLUSH_S: Final = 2.0
@@ -107,7 +107,7 @@ class RedisBus:
                 connect_timeout=connect_timeout,
                 reply_timeout=reply_timeout,
                 policy=reconnect,
-                addresses=Addresses(tuple(sentinels), service_name, tuple(startup_nodes), f"{key}:stream"),
+                addresses=ServerAddresses(tuple(sentinels), service_name, tuple(startup_nodes), f"{key}:stream"),
             )
         )
         self._streams = Streams(
@@ -124,14 +124,14 @@ class RedisBus:
             outbox=Outbox(max_messages=outbox_messages, max_bytes=outbox_bytes, max_audio_s=math.inf),
             stale_audio_s=STALE_AUDIO_S,
         )
-        self._writer = Writer(
+        self._writer = RedisWriter(
             publisher=publisher,
             group=self._streams.group.name,
             stream_max_length=stream_max_length,
             publishing=self._publishing,
             to_store=ToStore(name=name, on_pause=self._tell_pause),
         )
-        self._incoming = Incoming(
+        self._incoming = BusIntake(
             name=name,
             publisher=publisher,
             serializer=serializer if serializer is not None else shared_serializer(),

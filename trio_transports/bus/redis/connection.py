@@ -25,7 +25,7 @@ from attrs import define, evolve, field, frozen
 from ..._extras import require
 from ...errors import TransportError
 from ...params import ReconnectPolicy
-from .address import Addresses, HostPort
+from .address import HostPort, ServerAddresses
 
 require("coredis", extra="redis", needed_by="trio_transports.bus.redis")
 
@@ -75,7 +75,7 @@ class RedisServer:
     connect_timeout: float
     reply_timeout: float
     policy: ReconnectPolicy
-    addresses: Addresses = field(factory=Addresses)
+    addresses: ServerAddresses = field(factory=ServerAddresses)
 
     def __str__(self) -> str:
         if not self.addresses.is_fixed:
@@ -132,7 +132,7 @@ async def _ask(server: RedisServer, address: HostPort, command: tuple[bytes | st
     parts = urlsplit(server.url)
     login = parts.netloc.rpartition("@")[0] + "@" if as_user and "@" in parts.netloc else ""
     url = f"{parts.scheme}://{login}{address[0]}:{address[1]}"
-    async with open_connection(evolve(server, url=url, addresses=Addresses())) as connection:
+    async with open_connection(evolve(server, url=url, addresses=ServerAddresses())) as connection:
         return await connection.request(*command, timeout_s=server.reply_timeout)
 
 

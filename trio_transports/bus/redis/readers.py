@@ -32,7 +32,7 @@ from ..subscription import Fanout
 from .connection import GroupExistsError, NoGroupError, RedisConnection
 from .group import Group
 from .sequence import Sequences, unstamp
-from .writer import Writer
+from .writer import RedisWriter
 
 CHANNEL_LOST: Final = "the connection to Redis was lost: what was published meanwhile is missing"
 KEEPALIVE_S: Final = 15.0
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @final
 @define(eq=False, kw_only=True)
-class Incoming:
+class BusIntake:
     """What the readers of one bus share: who gets what is read, and what is counted."""
 
     name: str
@@ -84,7 +84,7 @@ class Incoming:
 class ChannelReader:
     channel: str
     reply_timeout: float
-    incoming: Incoming
+    incoming: BusIntake
     on_subscribed: Callable[[], None]
     _sequences: Sequences = field(factory=Sequences, init=False)
     _was_subscribed: bool = field(default=False, init=False)
@@ -156,8 +156,8 @@ class StreamReader:
     key: str
     group: Group
     reply_timeout: float
-    incoming: Incoming
-    writer: Writer
+    incoming: BusIntake
+    writer: RedisWriter
     released: trio.Event
     on_ready: Callable[[], None]
     _sequences: Sequences = field(factory=Sequences, init=False)

@@ -8,8 +8,8 @@ from attrs import define, field
 
 from ..messages import BusMessage, BusSystemMessage
 from .group import Group
-from .readers import Incoming, StreamReader
-from .writer import Writer
+from .readers import BusIntake, StreamReader
+from .writer import RedisWriter
 
 
 @final
@@ -35,7 +35,11 @@ class Streams:
         self._released.set()
 
     def readers(
-        self, incoming: Incoming, writer: Writer, reply_timeout: float, becomes_ready: Callable[[], Callable[[], None]]
+        self,
+        incoming: BusIntake,
+        writer: RedisWriter,
+        reply_timeout: float,
+        becomes_ready: Callable[[], Callable[[], None]],
     ) -> Iterator[StreamReader]:
         """One for each stream. What ``becomes_ready`` gives it calls when it has its first connection."""
         if not self.durable:

@@ -39,7 +39,7 @@ def _nothing() -> None: ...
 
 @final
 @define(eq=False, kw_only=True)
-class Writer:
+class RedisWriter:
     """One task runs ``use``; any task puts."""
 
     publisher: str

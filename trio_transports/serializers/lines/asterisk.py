@@ -28,7 +28,7 @@ from ..codec import dumps, loads_of_any_depth
 from ..converters import TaggedUnion, make_converter
 from ..protocol import Message, StartRefused
 from .line import TELEPHONE_RATE, Announcement, Coding, Line
-from .messages import number
+from .messages import Told, number
 from .serializer import LineSerializer, key_pressed
 
 MAX_MESSAGE_BYTES: Final = 65_500
@@ -72,11 +72,6 @@ class Xoff:
 @frozen(kw_only=True)
 class Xon:
     """There is room again."""
-
-
-@frozen(kw_only=True)
-class Told:
-    """What is passed on to the handler as it stands."""
 
 
 @frozen(kw_only=True)

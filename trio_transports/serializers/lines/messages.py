@@ -69,6 +69,11 @@ class Error:
 
 
 @frozen(kw_only=True)
+class Told:
+    """What is passed on to the handler as it stands."""
+
+
+@frozen(kw_only=True)
 class Cleared:
     """A clear command was carried out."""
 

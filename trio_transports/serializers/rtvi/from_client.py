@@ -54,14 +54,14 @@ class ClientReady:
 
 
 @frozen(kw_only=True)
-class Asked:
+class ClientMessageData:
     t: str
     d: JSONValue = None
 
 
 @frozen(kw_only=True)
 class ClientMessage:
-    data: Asked
+    data: ClientMessageData
     id: str = ""
 
 
@@ -104,7 +104,7 @@ class AppendToContext:
 
 
 @frozen(kw_only=True)
-class Source:
+class FileSource:
     type: str
     bytes: str | None = None
     url: str | None = None
@@ -113,7 +113,7 @@ class Source:
 @frozen(kw_only=True)
 class File:
     format: str
-    source: Source
+    source: FileSource
     name: str | None = None
 
 
@@ -302,7 +302,7 @@ def _file(given: Given) -> Sequence[Frame]:
     return (InterruptionFrame(), frame) if options.runs else (frame,)
 
 
-def _source(source: Source) -> tuple[bytes | None, str | None]:
+def _source(source: FileSource) -> tuple[bytes | None, str | None]:
     path = "data.file.source"
     if source.type == "url" and source.url is not None:
         return None, source.url

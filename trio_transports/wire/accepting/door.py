@@ -38,7 +38,7 @@ from .admission import Authorize, admit
 from .boundary import closing_what_fails, failures_end_here
 from .callers import TOO_FAST, CallerCounts, Callers
 from .leaving import LEAVING, Leaving, serve_connections
-from .limits import Addresses, Limits
+from .limits import Addresses, AddressLimits
 from .listening import listener_address, open_listeners, with_tls
 from .rates import rated
 
@@ -61,7 +61,7 @@ class DoorRules:
     allowed_origins: Collection[str] | None = None
     authorize: Authorize | None = None
     subprotocols: Sequence[str] = ()
-    limits: Limits = field(factory=Limits)
+    limits: AddressLimits = field(factory=AddressLimits)
     max_messages_per_second: float | None = None
     max_bytes_per_second: float | None = None
     health_path: str | None = "/health"

@@ -31,7 +31,7 @@ _ROUNDING: Final = 1e-6
 
 @final
 @frozen(kw_only=True)
-class Limits:
+class AddressLimits:
     """None is no limit."""
 
     max_connections_per_address: int | None = None
@@ -53,7 +53,7 @@ class _Known:
 class Addresses:
     """Everybody who is connected, or was a moment ago."""
 
-    _limits: Limits
+    _limits: AddressLimits
     _known: dict[str, _Known] = field(factory=dict, init=False)
 
     def __len__(self) -> int:

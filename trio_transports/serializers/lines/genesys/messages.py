@@ -16,6 +16,7 @@ from ....errors import LocalProtocolError
 from ....frames import JSONValue
 from ...codec import dumps
 from ...converters import TaggedUnion, make_converter, own_name
+from ..messages import Told
 
 VERSION: Final = "2"
 MAX_TEXT_BYTES: Final = 65_536
@@ -108,11 +109,6 @@ class Ping:
 @frozen(kw_only=True)
 class Update:
     """Something about the session has changed."""
-
-
-@frozen(kw_only=True)
-class Told:
-    """What is passed on to the handler as it stands."""
 
 
 Incoming: TypeAlias = Open | Close | Discarded | GenesysDtmf | Paused | Resumed | Ping | Update | Told

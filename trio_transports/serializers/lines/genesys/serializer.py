@@ -35,7 +35,7 @@ from ...codec import WHOLE, loads
 from ...converters import mismatch
 from ...protocol import Message, StartRefused, start_anew
 from ..audio_out import not_started
-from ..messages import CALLER
+from ..messages import CALLER, Told
 from ..serializer import PACKET_MS_RULE, key_pressed
 from .answers import Answers
 from .audio import AGENT, RATE, SessionAudio
@@ -52,7 +52,6 @@ from .messages import (
     Paused,
     Ping,
     Resumed,
-    Told,
     Update,
     seconds_in,
     unnumbered,
