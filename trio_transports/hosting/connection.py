@@ -22,7 +22,7 @@ from ..wire.stream import OwnedStream
 from .app_run import SendToPeer
 from .asked import Asked, Put
 from .boundary import boundary
-from .closing import LINGER_S, Closing
+from .closing import Closing
 from .host import Host
 from .phase import Phase
 from .protocols import Protocols, Setting
@@ -155,8 +155,6 @@ class Connection:
                 phase.is_over = True
                 with trio.CancelScope(shield=True):
                     await runs.peer_left()
-            with trio.move_on_after(LINGER_S):
-                await stream.aclose()
-            owned.abort()
+            owned.close()
             await runs.ended()
             nursery.cancel_scope.cancel()

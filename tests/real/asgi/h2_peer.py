@@ -115,6 +115,19 @@ class H2Peer:
 
 
 @asynccontextmanager
+async def h2_over(stream: "trio.SocketStream | trio.SSLStream[trio.SocketStream]") -> AsyncIterator[H2Peer]:
+    """Speak HTTP/2 on a connection that is there."""
+    h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    h2.initiate_connection()
+    peer = H2Peer(stream, h2)
+    await peer._flush()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(peer.read)
+        yield peer
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def h2_peer(port: int, *, client_ssl: ssl.SSLContext | None = None) -> AsyncIterator[H2Peer]:
     """Connect; without TLS by prior knowledge."""
     tcp = await trio.open_tcp_stream("127.0.0.1", port)
@@ -122,13 +135,7 @@ async def h2_peer(port: int, *, client_ssl: ssl.SSLContext | None = None) -> Asy
         stream: trio.SocketStream | trio.SSLStream[trio.SocketStream] = tcp
         if client_ssl is not None:
             stream = trio.SSLStream(tcp, client_ssl, server_hostname="localhost", https_compatible=True)
-        h2 = H2Connection(H2Configuration(client_side=True, header_encoding=None))
-        h2.initiate_connection()
-        peer = H2Peer(stream, h2)
-        await peer._flush()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(peer.read)
+        async with h2_over(stream) as peer:
             yield peer
-            nursery.cancel_scope.cancel()
     finally:
         tcp.socket.close()
