@@ -11,8 +11,6 @@ from tests.real.asgi.hosts import H2C, hosted
 from tests.real.asgi.raw_peer import TEXT, RawPeer, close_frame, frame, raw_peer
 from trio_transports import Session
 
-pytestmark = pytest.mark.alone
-
 _HELLO = b'{"type": "text", "text": "hello"}'
 
 

@@ -25,8 +25,6 @@ from tests.real.asgi.raw_peer import raw_peer
 from trio_transports import AsgiWebsocketTransport, Session
 from trio_transports.wire.asgi import Receive, Scope, Send
 
-pytestmark = pytest.mark.alone
-
 _STREAMS: Final = 990
 _ROUND_TRIP_S: Final = 0.15
 _GROWTH_BYTES: Final = 32 * 1024 * 1024

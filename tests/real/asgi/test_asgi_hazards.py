@@ -1,6 +1,5 @@
 """What a bare hypercorn trio worker does not survive, done to ``serve_asgi`` (HAZARDS, hypercorn's trio worker)."""
 
-import pytest
 import trio
 
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, echo, read, session_params, until
@@ -19,8 +18,6 @@ from tests.real.asgi.raw_peer import (
 from trio_transports import Session
 from trio_transports.errors import Ending
 from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send
-
-pytestmark = pytest.mark.alone
 
 
 async def still_serves(server: Hosted) -> None:

@@ -16,8 +16,6 @@ from tests.real.leaving.programs import running
 from trio_transports import Session
 from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send
 
-pytestmark = pytest.mark.alone
-
 _RATIO: Final = 4
 _SLACK_S: Final = 0.005
 """How much later than without them the 99th of a hundred answers may be."""

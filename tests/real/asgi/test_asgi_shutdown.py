@@ -18,8 +18,6 @@ from trio_transports import AudioFrame, Session
 from trio_transports.hosting import serve_asgi
 from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send
 
-pytestmark = pytest.mark.alone
-
 
 async def listen(session: Session) -> None:
     async for _ in session.input:

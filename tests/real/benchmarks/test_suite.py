@@ -15,8 +15,6 @@ from benchmarks.processes import ROOT, DidNotStart, apply_load, serving
 from benchmarks.results import Results
 from benchmarks.scenarios.serve import PEERS as SERVED
 
-pytestmark = pytest.mark.alone
-
 HONEST = Peer(name="honest", title="honest", program="trio_websocket_bare")
 LIAR = Peer(name="liar", title="liar", program="liar")
 

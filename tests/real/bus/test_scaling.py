@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 
-import pytest
 import trio
 
 from tests.real.bus.programs import ROOT
@@ -25,8 +24,6 @@ from tests.real.bus.waiting import until
 from tests.tools import requires_module
 from trio_transports import AudioFrame, Session, TextFrame, WebsocketClientParams, WebsocketClientTransport
 from trio_transports.serializers import JSONFrameSerializer
-
-pytestmark = pytest.mark.alone
 
 requires_module("coredis", extra="redis")
 

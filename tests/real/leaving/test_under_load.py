@@ -22,8 +22,6 @@ from trio_transports.wire import Wire
 from trio_transports.wire.dialling import dial
 from trio_transports.wire.direct import connect_wire
 
-pytestmark = pytest.mark.alone
-
 CALLERS: Final = 20
 MESSAGES: Final = 20
 """What each has said at least, and heard where it is answered, before the signal."""

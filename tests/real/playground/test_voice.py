@@ -18,8 +18,6 @@ from trio_transports.playground import bot_routes, routed
 from trio_transports.playground.asgi import Receive, Route, Scope, Send
 from trio_transports.playground.serving import serve_app
 
-pytestmark = pytest.mark.alone
-
 Handler = Callable[[Session], Awaitable[None]]
 
 PAGE = b"""<!doctype html><title>a page</title><link rel=icon href='data:,'><script type=module>

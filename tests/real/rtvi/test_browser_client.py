@@ -20,8 +20,6 @@ from trio_transports.playground.asgi import Receive, Route, Scope, Send
 from trio_transports.playground.routes import bot_params
 from trio_transports.playground.serving import serve_app
 
-pytestmark = pytest.mark.alone
-
 PAGE = b"<!doctype html><title>A page</title><link rel=icon href='data:,'><script type=module src=/bundle.js></script>"
 
 

@@ -23,8 +23,6 @@ from trio_transports import (
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.testing.phones import MarkOrder, Order, PlayOrder, ScriptedLine
 
-pytestmark = pytest.mark.alone
-
 GREETING_HZ, ANSWER_HZ, CALLER_HZ = 440, 1000, 700
 PACKET_S = 0.02
 BOTH_WAYS = {

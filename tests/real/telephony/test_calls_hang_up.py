@@ -16,8 +16,6 @@ from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.telephony import PlivoHangUp, TelnyxHangUp, TwilioHangUp
 from trio_transports.testing.phones import HangUpApi, ScriptedLine, hang_up_api
 
-pytestmark = pytest.mark.alone
-
 HangUp: TypeAlias = TwilioHangUp | TelnyxHangUp | PlivoHangUp
 
 SECRET = "s3cret+/token=="
