@@ -26,6 +26,7 @@ import trio
 from attrs import define
 
 from .._extras import require
+from ..wire.accepting.signals import TWICE_S
 from .options import ServeOptions
 from .running import GRACE_S
 from .supervisor import Supervisor
@@ -33,8 +34,6 @@ from .supervisor import Supervisor
 logger = logging.getLogger("trio_transports.serve")
 
 LAST_S: Final = 2.0
-TWICE_S: Final = 0.3
-"""Signals that are closer than this are one: some programs tell a process, and its group as well."""
 RELOADED: Final = (".py", ".toml")
 
 

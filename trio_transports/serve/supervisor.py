@@ -285,8 +285,9 @@ class Supervisor:
                 nursery.start_soon(self._all_gone, nursery.cancel_scope)
                 await self._killing.wait()
                 nursery.cancel_scope.cancel()
+        why = "is not waited for" if self._killing.is_set() else "did not end in time"
         for worker in tuple(self._alive):
-            logger.error("worker %d did not end in time: killed", worker.number)
+            logger.error("worker %d %s: killed", worker.number, why)
             worker.kill()
         all_of_it.cancel()
 

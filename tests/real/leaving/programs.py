@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Final, final
 
@@ -53,12 +53,16 @@ async def _listens(port: int) -> None:
 
 
 @asynccontextmanager
-async def running(code: str, *, before: tuple[str, ...] = ()) -> AsyncIterator[Program]:
-    """Run ``code`` (with PORT in it) until the block ends; it is killed then if it still runs."""
+async def running(code: str, *, before: tuple[str, ...] = (), log: Path | None = None) -> AsyncIterator[Program]:
+    """Run ``code`` (with PORT in it) until the block ends; it is killed then if it still runs.
+
+    ``log`` is where what it says on standard error goes.
+    """
     port = free_port()
     command = [*before, sys.executable, "-c", code.replace("PORT", str(port))]
     async with trio.open_nursery() as nursery:
-        process = await trio.lowlevel.open_process(command, cwd=readme.ROOT, start_new_session=True)
+        with nullcontext() if log is None else log.open("wb") as errors:
+            process = await trio.lowlevel.open_process(command, cwd=readme.ROOT, stderr=errors, start_new_session=True)
         try:
             await _listens(port)
             yield Program(process, port, _innermost(process.pid) if before else process.pid)

@@ -16,6 +16,7 @@ from tests.real.leaving.programs import running, snippet
 from tests.tools import missing
 from trio_transports.errors import ConnectionClosed
 from trio_transports.wire import Wire
+from trio_transports.wire.accepting.signals import TWICE_S
 from trio_transports.wire.dialling import Address, dial
 from trio_transports.wire.direct import connect_wire
 from trio_transports.wire.settings import WireSettings
@@ -23,6 +24,8 @@ from trio_transports.wire.settings import WireSettings
 signals = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 
 SAID = bytes(range(1, 251)) * 128  # one second at 16 kHz, 16 bit
+LATER_S = 2 * TWICE_S
+"""By then a second signal is no longer one with the first."""
 SETTINGS = WireSettings(max_message_bytes=1024 * 1024, ping_interval_s=None, ping_timeout_s=1)
 
 
@@ -64,6 +67,14 @@ def works(*command: str) -> bool:
     )
 
 
+def in_a_namespace() -> tuple[str, ...]:
+    """What has a program be the first process of its own."""
+    namespace = ("unshare", "-pf", "--kill-child")
+    if not works(*namespace, "true"):
+        missing("unshare", "util-linux, and the right to make a process namespace")
+    return namespace
+
+
 @signals
 async def test_a_server_flushes_says_goodbye_and_exits_with_0(number: signal.Signals, tmp_path: Path) -> None:
     """What was queued is heard to its end, then 1001; the process ends well."""
@@ -74,10 +85,7 @@ async def test_a_server_flushes_says_goodbye_and_exits_with_0(number: signal.Sig
 
 async def test_a_server_that_is_the_first_process_of_a_container(tmp_path: Path) -> None:
     """The kernel spares such a process every signal that it does not ask for: this one asks."""
-    namespace = ("unshare", "-pf", "--kill-child")
-    if not works(*namespace, "true"):
-        missing("unshare", "util-linux, and the right to make a process namespace")
-    heard, code, exit_code = await hear_all_after(signal.SIGTERM, before=namespace, folder=tmp_path)
+    heard, code, exit_code = await hear_all_after(signal.SIGTERM, before=in_a_namespace(), folder=tmp_path)
     assert heard.rstrip(b"\0") == SAID
     assert (code, exit_code) == (1001, 0)
 
@@ -95,6 +103,22 @@ async def test_a_proxy_server_says_goodbye_and_exits_with_0(number: signal.Signa
             _, closed = await read_to_the_end(wire)
             assert closed.code == 1001
         assert await program.ended() == 0
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM)])
+async def test_two_signals_at_one_moment_are_one(numbers: tuple[signal.Signals, ...], tmp_path: Path) -> None:
+    """A process that finds both when it has its turn says goodbye, exits with 0, and prints no traceback."""
+    log = tmp_path / "log"
+    async with running(snippet("server", tmp_path), log=log) as program:
+        address, path = call(program.port)
+        async with connect_wire(
+            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+        ) as wire:
+            for number in (signal.SIGSTOP, *numbers, signal.SIGCONT):
+                program.signal(number)
+            _, closed = await read_to_the_end(wire)
+        assert (closed.code, await program.ended()) == (1001, 0)
+    assert "Traceback" not in log.read_text("utf-8")
 
 
 STUCK = """
@@ -121,9 +145,25 @@ async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals) 
             program.signal(number)
             _, closed = await read_to_the_end(wire)
         assert closed.code == 1001
+        await trio.sleep(LATER_S)
         assert program.process.returncode is None
         program.signal(number)
         assert await program.ended() == -number
+
+
+async def test_a_second_signal_ends_the_first_process_of_a_container() -> None:
+    """The kernel would spare it that signal: it ends itself, and its exit code is what a shell tells of a signal."""
+    async with running(STUCK, before=in_a_namespace()) as program:
+        address, path = call(program.port)
+        async with connect_wire(
+            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+        ) as wire:
+            program.signal(signal.SIGTERM)
+            _, closed = await read_to_the_end(wire)
+        assert closed.code == 1001
+        await trio.sleep(LATER_S)
+        program.signal(signal.SIGTERM)
+        assert await program.ended() == 128 + signal.SIGTERM
 
 
 BUSY = STUCK.replace(
@@ -140,7 +180,7 @@ async def test_a_second_signal_ends_a_process_whose_loop_is_blocked() -> None:
         ) as wire:
             await trio.sleep(0.2)
             program.signal(signal.SIGTERM)
-            with trio.move_on_after(0.5):
+            with trio.move_on_after(2 * LATER_S):
                 await wire.receive()
             assert program.process.returncode is None
             program.signal(signal.SIGTERM)
@@ -192,6 +232,7 @@ async def test_a_second_signal_ends_a_command_at_once(command: str, number: sign
             await until(told.with_suffix(".begun").exists, limit_s=60)
         program.signal(number)
         await until(told.exists, limit_s=60)
+        await trio.sleep(LATER_S)
         assert program.process.returncode is None
         program.signal(number)
         assert await program.ended() == -number

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.real.leaving.programs import Program, running, snippet
-from tests.real.leaving.test_signals import SAID, SETTINGS, call, read_to_the_end, signals
+from tests.real.leaving.test_signals import LATER_S, SAID, SETTINGS, call, read_to_the_end, signals
 from trio_transports.errors import ConnectionClosed
 from trio_transports.wire.dialling import dial
 from trio_transports.wire.direct import connect_wire
@@ -117,8 +117,7 @@ async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals, 
             if code is STUCK:
                 _, closed = await read_to_the_end(wire)
                 assert closed.code == 1001
-            else:
-                await trio.sleep(0.5)
+            await trio.sleep(LATER_S)
             assert program.process.returncode is None
             program.signal(number)
             assert await program.ended() == -number
