@@ -46,6 +46,39 @@ async def test_a_full_queue_holds_its_writer(autojump_clock: trio.testing.MockCl
     await queue.put(event(3))
 
 
+async def test_each_goes_on_when_there_is_something_for_it(autojump_clock: trio.testing.MockClock) -> None:
+    """Who waits for an event when one is put, and who waits for room when one is received: twice, one at a time."""
+    queue = AppQueue(1)
+    did: list[str] = []
+
+    async def receive() -> None:
+        did.append((await queue.receive())["text"])
+
+    async def put(number: int) -> None:
+        await queue.put(event(number))
+        did.append(f"put {number}")
+
+    async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.deadline = 1
+        for _ in range(2):
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+        for number in range(2):
+            await queue.put(event(number))
+            await trio.testing.wait_all_tasks_blocked()
+            assert did == ["0", "1"][: number + 1]
+        did.clear()
+        for number in range(3):
+            nursery.start_soon(put, number)
+            await trio.testing.wait_all_tasks_blocked()
+        assert did == ["put 0"]
+        for _ in range(3):
+            await receive()
+            await trio.testing.wait_all_tasks_blocked()
+        assert did == ["put 0", "0", "put 1", "1", "put 2", "2"]
+    assert trio.current_time() == 0
+
+
 async def test_the_end_needs_no_room(autojump_clock: trio.testing.MockClock) -> None:
     """The disconnect is put at once, comes after what was queued, is given for ever, and frees a waiting writer."""
     queue = AppQueue(1)

@@ -406,3 +406,21 @@ async def test_a_ping_is_answered_while_a_session_has_the_socket(autojump_clock:
         await pair.peer.send(close_frame(4000))
         assert (await pair.peer.read_to_close()).close_code == 4000
     assert got == ["0", "1", "2"]
+
+
+async def test_a_session_that_returns_gives_the_socket_back(autojump_clock: trio.testing.MockClock) -> None:
+    """Its peer's goodbye is read at once, though the session had the socket when it ended."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        await receive()
+        await send({"type": "websocket.accept"})
+        with trio.move_on_after(3):
+            await scope["extensions"][EXTENSION]["connection"].short_way(receive, send).next_message()
+
+    async with paired(Hosting(app)) as pair:
+        await pair.peer.upgrade()
+        with trio.fail_after(4):
+            assert (await pair.peer.read_to_close()).close_code == 1011
+            await pair.peer.send(close_frame())
+            await pair.peer.wait_eof()
+    assert pair.ended_s == 3

@@ -13,6 +13,7 @@ from h2.events import ConnectionTerminated, ResponseReceived, StreamReset
 from h2.events import Event as H2Event
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import StreamClosed
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
@@ -286,6 +287,22 @@ async def test_data_before_a_websocket_is_accepted_ends_its_stream_alone() -> No
     assert guarded.resets == [(early, ErrorCodes.CANCEL)]
     assert (guarded.closes, set(guarded.protocol.streams)) == (0, {other})
     assert "http.request" in guarded.tasks.told
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+async def test_what_is_thrown_away_uses_up_no_window(is_over: bool) -> None:
+    """Data on a stream that has ended, or before its WebSocket is accepted: others may send as much as before."""
+    guarded = await started()
+    size = guarded.peer.max_outbound_frame_size
+    for _ in range(3 * guarded.peer.local_settings.initial_window_size // size):
+        stream_id = guarded.ask(method="POST", ends=False) if is_over else guarded.ask_for_a_websocket()
+        await guarded.hear()
+        if is_over:
+            guarded.protocol.connection.send_headers(stream_id, [(":status", "200")], end_stream=True)
+            await guarded.protocol.stream_send(StreamClosed(stream_id=stream_id))
+        guarded.peer.send_data(stream_id, bytes(size), end_stream=is_over)
+        await guarded.hear()
+    assert guarded.closes == 0
 
 
 async def test_a_peer_that_ends_its_half_before_it_is_accepted_has_gone() -> None:

@@ -78,12 +78,12 @@ async def test_what_is_open(nursery: trio.Nursery) -> None:
     """Neither before it was accepted, nor once it has ended."""
     hosting = Hosting(nursery)
     websocket = hosting.websocket
-    assert (websocket.is_open, websocket.has_ended_well) == (True, False)
+    assert (websocket.is_open, websocket.is_accepted, websocket.has_ended_well) == (True, True, False)
     hosting.stream.state = ASGIWebsocketState.HANDSHAKE
-    assert (websocket.is_open, websocket.has_ended_well) == (False, True)
+    assert (websocket.is_open, websocket.is_accepted, websocket.has_ended_well) == (False, False, True)
     hosting.stream.state = ASGIWebsocketState.CONNECTED
     websocket.end(REMOTE)
-    assert (websocket.is_open, websocket.has_ended_well) == (False, True)
+    assert (websocket.is_open, websocket.is_accepted, websocket.has_ended_well) == (False, True, True)
 
 
 async def test_who_has_failed_has_not_ended_well(nursery: trio.Nursery) -> None:
@@ -181,6 +181,23 @@ async def test_limits_only_become_narrower(nursery: trio.Nursery) -> None:
     for asked, limit in ((50, 50), (80, 50)):
         hosting.websocket.limit_messages(asked)
         assert (hosting.stream.buffer.max_length, hosting.queue.max_message_bytes) == (limit, limit)
+
+
+@pytest.mark.parametrize("limits", [(50, 80), (80, 50)])
+async def test_a_limit_holds_for_what_comes_later(nursery: trio.Nursery, limits: tuple[int, int]) -> None:
+    """Asked for before the app accepts, or after it: the smallest of all holds, in the frames too."""
+    hosting = Hosting(nursery)
+    told: list[str] = []
+    hosting.websocket.on_accepted = lambda: told.append("accepted")
+    hosting.websocket.limit_messages(limits[0])
+    seen = [hosting.websocket.was_accepted]
+    connection = hosting.websocket._connect()
+    assert isinstance(connection, WatchedConnection)
+    hosting.websocket.limit_messages(limits[1])
+    assert [*seen, hosting.websocket.was_accepted] == [False, True]
+    assert told == ["accepted"]
+    for size, is_taken in ((50, True), (51, False)):
+        assert bool(connection.take_messages(masked(Opcode.BINARY, bytes(size)))) is is_taken
 
 
 @define(eq=False)

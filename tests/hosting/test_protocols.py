@@ -58,6 +58,15 @@ async def test_http2_without_tls_is_refused_otherwise(autojump_clock: trio.testi
     assert hosting.turned_away == {"request": 1}
 
 
+@pytest.mark.parametrize("line", [b"PRI / HTTP/1.1", b"GET / HTTP/2.0"])
+async def test_half_a_preface_is_a_request_like_any_other(line: bytes, autojump_clock: trio.testing.MockClock) -> None:
+    async with paired(Hosting(answer)) as pair:
+        await pair.peer.send(line + b"\r\nHost: x\r\n\r\n")
+        with trio.fail_after(2):
+            await pair.peer.read_head()
+    assert pair.peer.status == 200
+
+
 @pytest.mark.parametrize("takes_h2c", [True, False])
 async def test_an_upgrade_to_http2(takes_h2c: bool, autojump_clock: trio.testing.MockClock) -> None:
     """It is taken where it was asked for, and goes on by what follows; else the request is answered as it is."""

@@ -162,6 +162,49 @@ async def test_each_websocket_is_told() -> None:
     assert await plain._queue.receive() == {"type": "http.disconnect"}
 
 
+async def test_others_have_their_turn_while_each_run_is_told() -> None:
+    """There may be a hundred of them."""
+    runs, hosting = Runs(no_host()), Hosting(forever)
+    for _ in range(5):
+        runs.add(hosting.run())
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await runs.peer_left()
+        assert turns >= 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_nobody_waits_for_an_app_while_it_is_said_goodbye_for(autojump_clock: trio.testing.MockClock) -> None:
+    """The reader of its connection goes on as soon as it was cancelled, and its socket is nobody else's."""
+    hosting = Hosting(forever, stalls=True)
+    run = hosting.run()
+    websocket = with_websocket(run)
+    went_on_s: list[float] = []
+
+    async def put() -> None:
+        for _ in range(3):
+            await run.put({"type": "websocket.receive"})
+        went_on_s.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run.run, hosting.say_goodbye)
+        nursery.start_soon(put)
+        await trio.sleep(1)
+        assert (went_on_s, websocket.closed) == ([], 0)
+        run.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (went_on_s, websocket.closed) == ([1], 1)
+    assert trio.current_time() == 1.25
+
+
 async def test_a_cancelled_call_says_where_it_goes(autojump_clock: trio.testing.MockClock) -> None:
     """1001, once, while it is open; and it is gone in a moment though nothing can be written any more."""
     for stalls, is_open in ((False, True), (True, True), (False, False)):

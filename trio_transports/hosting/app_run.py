@@ -76,21 +76,20 @@ class AppRun:
         """Call the app, then let hypercorn finish what the app left open. ``say_goodbye`` closes the connection."""
         with self._cancel:
             try:
-                await self._call_app()
-                self._app_returned()
+                try:
+                    await self._call_app()
+                finally:
+                    self._app_returned()
                 with trio.move_on_after(self._finish_timeout_s) as finishing:
                     await self._send(None)
                 if finishing.cancelled_caught:
                     self._abort()
             except trio.Cancelled:
-                self._app_returned()
                 with trio.move_on_after(_FAREWELL_S, shield=True):
                     if self.websocket is not None and self.websocket.is_open:
                         await self._send({"type": "websocket.close", "code": 1001, "reason": "server shutting down"})
                     await say_goodbye()
                 raise
-            finally:
-                self._app_returned()
 
     def _app_returned(self) -> None:
         self._queue.app_returned()

@@ -33,8 +33,6 @@ def _with_path(request: h11.Request) -> h11.Request:
     path = resource(request.target.decode("latin-1")).encode("latin-1")
     host = re.split(rb"[/?]", rest, maxsplit=1)[0].rpartition(b"@")[2]
     others = [(name, value) for name, value in request.headers if name != b"host"]
-    if len(request.headers) - len(others) > 1:
-        return request  # to be refused for that
     return h11.Request(
         method=request.method, target=path, headers=[(b"host", host), *others], http_version=request.http_version
     )

@@ -44,4 +44,4 @@ async def _refuse(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCa
     headers.append((b"content-length", str(len(body)).encode()))
     start = {"type": "websocket.http.response.start", "status": LEAVING.status, "headers": headers}
     await send(cast(ASGISendEvent, start))
-    await send(cast(ASGISendEvent, {"type": "websocket.http.response.body", "body": body, "more_body": False}))
+    await send(cast(ASGISendEvent, {"type": "websocket.http.response.body", "body": body}))
