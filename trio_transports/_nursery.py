@@ -29,6 +29,7 @@ class Services:
     """A service crashed: the body's cancellation comes from that."""
 
     def start_soon(self, function: Callable[[*Ts], Awaitable[Any]], *args: *Ts, name: str) -> None:
+        """Run ``function`` beside the body, in a shield of its own; should it raise, the body is cancelled (rule 3)."""
         # Known from now on, not from the task's first step: a body may end before that, and then cancels it as well.
         scope = trio.CancelScope(shield=True)
         self._scopes.append(scope)
@@ -49,6 +50,7 @@ class Services:
         self._nursery.start_soon(service, name=name)
 
     def cancel(self) -> None:
+        """Cancel the body, and the services through their shields."""
         for scope in self._scopes:
             scope.cancel()
         self._nursery.cancel_scope.cancel()
@@ -56,6 +58,7 @@ class Services:
 
 @asynccontextmanager
 async def open_services() -> AsyncIterator[Services]:
+    """Run services under the body of an ``async with``; they end when it does."""
     body_error: BaseException | None = None
     failure: BaseException | None = None
     try:

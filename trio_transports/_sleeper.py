@@ -19,6 +19,7 @@ class Sleeper:
     _task: Task | None = field(default=None, init=False)
 
     def wake(self) -> None:
+        """Let the sleeper go on; without one, nothing happens (rule 1)."""
         task = self._task
         if task is not None:
             self._task = None
@@ -29,6 +30,7 @@ class Sleeper:
         await wait_task_rescheduled(self._abort)
 
     async def sleep_until(self, time_s: float) -> None:
+        """Sleep until woken, or until ``time_s``: neither is an error."""
         with trio.CancelScope(deadline=time_s) as alarm:
             task = self._task = current_task()
 

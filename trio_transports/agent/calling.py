@@ -37,6 +37,7 @@ class Exchange:
         self._gatherer = TurnGatherer(self._rules)
 
     async def run(self, send_turn: Callable[[], Awaitable[None]], end_turn: Callable[[], Awaitable[None]]) -> Answer:
+        """Send a turn and gather the answer to it. Cancelled, what was gathered is there for the next call."""
         conversation = self._conversation
         if conversation.is_calling:
             raise trio.BusyResourceError("another call() is under way: one turn at a time")

@@ -20,6 +20,7 @@ class ChunkChannel(trio.abc.ReceiveChannel[AudioChunk]):
     _closed: bool = field(default=False, init=False)
 
     async def receive(self) -> AudioChunk:
+        """The next chunk; the agent's own end is ``EndOfChannel``, any other is raised as it is."""
         if self._closed:
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError("this channel was closed by this side")

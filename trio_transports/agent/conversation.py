@@ -62,6 +62,7 @@ class Conversation:
     # The session's body
 
     async def run(self, session: Session, started: Callable[[], None]) -> None:
+        """Talk until the connection or the caller ends it; ``started`` is called once the opening words are sent."""
         self.sending.session = session
         await self._open(session)
         started()

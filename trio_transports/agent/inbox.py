@@ -61,6 +61,7 @@ class AgentInbox:
         return self._audio_s
 
     def put(self, item: Item, at: float) -> None:
+        """Never waits and never fails: past a bound the oldest goes, but not the one that was put last."""
         newest = Arrived(at, item, _words(item))
         self._waiting.append(newest)
         self._count(newest, 1)
@@ -104,6 +105,7 @@ class AgentInbox:
             parked = True
 
     def end(self) -> None:
+        """Nothing more will come; what waits can still be taken."""
         self.has_ended = True
         self._readers.unpark_all()
 

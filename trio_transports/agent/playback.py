@@ -27,6 +27,7 @@ class AgentPlayback:
         self.until = max(self.until, at) + duration_s
 
     def wait(self, reply: Reply, at: float) -> None:
+        """Make a reply due: at once, or when what came before it has been played (rule 2)."""
         self._waiting.append((max(self.until, at) if reply.when_played else at, reply))
 
     def clear(self, at: float) -> None:

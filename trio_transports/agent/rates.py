@@ -26,6 +26,7 @@ class RateConversion:
     _converter: Converter | None = field(default=None, init=False)
 
     def process(self, chunk: AudioChunk) -> Sequence[AudioChunk]:
+        """What can be given of this chunk; first what the converter still held, where the agent changed its format."""
         target, converter = self.target, self._converter
         if target is None or not chunk.data:
             return (chunk,)

@@ -224,6 +224,7 @@ class DoneJobs:
                 self._begin = None
 
     def does(self, name: str | None) -> bool:
+        """Whether there is a handler for a job of that name."""
         return self._handlers.get(name or "", (self._otherwise, False))[0] is not None
 
     def accept_now(self, message: BusJobRequestMessage) -> bool:
@@ -266,6 +267,7 @@ class DoneJobs:
         return True
 
     def cancel(self, message: BusJobCancelMessage) -> None:
+        """End a job that runs. One that has not begun yet is remembered, and will not begin."""
         key = (message.source, message.job_id)
         request = self._running.get(key)
         if request is not None:

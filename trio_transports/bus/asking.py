@@ -97,6 +97,7 @@ class Pending:
         return not self.unanswered or bool(self.cancel_on_error and self.errors)
 
     def tell(self, event: JobEvent) -> None:
+        """Queue an event for the asker, if it reads events; past the bounds the oldest goes and is counted."""
         if not self.wants_events:
             return
         # The one that is first is read at once, or is all that there is: it need not be weighed.
@@ -129,6 +130,7 @@ class Pending:
         return event
 
     async def wait(self) -> None:
+        """Until the job is done. Cancelling it loses nothing."""
         if self.is_done:
             await trio.lowlevel.checkpoint()
         while not self.is_done:
@@ -143,6 +145,7 @@ class Pending:
         return False
 
     def look_again(self) -> None:
+        """Wake whoever waits: something has changed."""
         self._changed.unpark_all()
 
 
@@ -159,6 +162,7 @@ class AskedJobs:
     _pending: dict[str, Pending] = field(factory=dict, init=False)
 
     def open(self, workers: tuple[str, ...], *, cancel_on_error: bool) -> Pending:
+        """Remember a job that is about to be asked; its number is new."""
         pending = Pending(f"{self._prefix}{next(self._numbers)}", workers, cancel_on_error)
         self._pending[pending.job_id] = pending
         return pending
@@ -246,6 +250,7 @@ class AskedJobs:
             self._registry.unwatch(seen)
 
     def lose(self, worker: str) -> None:
+        """Fail what this worker was asked and has not answered."""
         self._fail(worker, "it has ended, or is not heard of any more")
 
     def _fail(self, worker: str, reason: str) -> None:

@@ -203,6 +203,7 @@ class WaitingFrames:
         self._reader.unpark()
 
     async def get(self) -> Frame:
+        """The oldest frame; waits for one. Cancelling it takes none."""
         await trio.lowlevel.checkpoint()
         while not self._frames:
             await self._reader.park()

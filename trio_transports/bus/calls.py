@@ -42,6 +42,7 @@ class Calls:
         return len(self._handled)
 
     def of(self, name: str) -> BridgedCall | None:
+        """The call of that name; None once it is over."""
         return self._by_name.get(name)
 
     def may_begin(self, name: str, frame: Frame) -> bool:
@@ -54,6 +55,7 @@ class Calls:
         return True
 
     def begin(self, call: BridgedCall) -> None:
+        """Note a call, and wake whoever waits for one."""
         self._by_name[call.id] = call
         self._handled.add(call)
         self._begun.append(call)

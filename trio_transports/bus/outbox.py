@@ -71,6 +71,7 @@ class Outbox:
         return bool(self._system)
 
     def put(self, waiting: Waiting) -> None:
+        """Queue a message; past a bound the oldest goes (rules 2 and 3)."""
         (self._system if waiting.is_system else self._data).append(waiting)
         self._count(waiting)
         self._trim()

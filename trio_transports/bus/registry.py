@@ -7,7 +7,7 @@ Rules
 3. Nobody else speaks for this runner: an entry that claims to be from it and was not made here is refused.
 4. A watcher is told once for each time its worker becomes ready, and at once if it already is.
 5. A worker is gone when it ends here, when its runner no longer names it, when a runner that promised to be heard of
-   (``alive_for_s``) is not, or when the last connection that told of it (``vouch``) has ended: peers come and go, each
+   (``alive_for_s``) is not, or when the last connection that told of it (``_vouch``) has ended: peers come and go, each
    with a runner of its own. What asked ``on_gone`` is told its name.
 6. A process that stood still itself has not read what came meanwhile: where it looks much too late, it gives the others
    their time once more before it counts them as gone.

@@ -137,6 +137,7 @@ class _Lane:
         return before - len(self.waiting)
 
     def lose(self, message: BusMessage) -> None:
+        """Count a message that had no room."""
         if isinstance(message, BusGapMessage):  # a gap that is itself lost widens the one told in its place
             self.lost += message.missed or 0
             self.is_unknown = self.is_unknown or message.missed is None
@@ -144,6 +145,7 @@ class _Lane:
             self.lost += 1
 
     def tell_gap(self) -> BusGapMessage:
+        """What stands for all that was lost since the last one."""
         missed = None if self.is_unknown else self.lost
         self.lost, self.is_unknown = 0, False
         return BusGapMessage(source=GAP_SOURCE, missed=missed, reason="this subscriber did not read them in time")

@@ -20,6 +20,7 @@ NODE: Final = 64
 
 
 def frame_weight(frame: BusFrame) -> int:
+    """The memory that a frame takes, in bytes, by estimate."""
     if type(frame) is AudioFrame:
         return BASE + len(frame.audio)
     if type(frame) is TextFrame:
@@ -32,6 +33,7 @@ def payload_weight(payload: Payload | None) -> int:
 
 
 def weight(message: BusMessage) -> int:
+    """The memory that a message takes, in bytes, by estimate."""
     if type(message) is BusFrameMessage:
         return frame_weight(message.frame)
     size_bytes = BASE

@@ -417,4 +417,5 @@ class _Life:
         )
 
     def seen(self, data: WorkerReadyData) -> None:
+        """Tell the worker of another that is ready, in order with its messages."""
         self.subscription.put(BusWorkerSeenMessage(source=data.runner, data=data))

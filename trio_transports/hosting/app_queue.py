@@ -106,12 +106,14 @@ class AppQueue:
         return first
 
     def disconnect(self, event: ASGIEvent) -> None:
+        """Tell the app the end, behind what waits; only the first end counts."""
         if self._disconnect is None:
             self._disconnect = event
             self._putters.unpark_all()
             self._getters.unpark_all()
 
     def app_returned(self) -> None:
+        """Nobody reads any more: what waits is dropped, and who put it goes on."""
         self._app_returned = True
         self._events.clear()
         self._putters.unpark_all()

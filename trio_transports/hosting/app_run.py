@@ -56,6 +56,7 @@ class AppRun:
             cast(WebsocketScope, self._scope)["extensions"][EXTENSION] = {"connection": self.websocket}
 
     async def put(self, event: ASGIEvent) -> None:
+        """Give the app an event of hypercorn's; of ``websocket.disconnect``, only that the peer has gone."""
         if event["type"] == "websocket.disconnect":
             self.peer_left()
         elif event["type"] == "http.disconnect":
@@ -64,6 +65,7 @@ class AppRun:
             await self._queue.put(event)
 
     def peer_left(self, reason: str = "") -> None:
+        """The connection is gone: 1006 to the app, unless a Close was heard first."""
         if self.websocket is not None:
             self.websocket.end(Ending(1006, reason, "error"))
         else:

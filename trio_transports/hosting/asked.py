@@ -43,6 +43,7 @@ class Asked:
     _reader_task: trio.lowlevel.Task = field(factory=trio.lowlevel.current_task, init=False)
 
     async def send(self, event: Event) -> None:
+        """What a protocol of hypercorn's calls with bytes to write, with the end, or when it is idle."""
         if isinstance(event, RawData):
             is_shared = self.reader.protocol.h2 is not None
             if not await (self._write_shielded(event.data) if is_shared else self._writing.write(event.data)):
@@ -59,6 +60,7 @@ class Asked:
         return written
 
     async def spawn_app(self, app: AppWrapper, config: Config, scope: Scope, send: SendToPeer) -> Put:
+        """Start the app on a request; the result is what hypercorn gives its events to."""
         stream = send.__self__  # type: ignore[attr-defined]  # the bound method's owner: the only way to it from here
         host, h2 = self._host, self.reader.protocol.h2
         host.leaving.announce(scope)

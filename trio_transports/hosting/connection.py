@@ -54,6 +54,7 @@ class Connection:
         self._runs = Runs(self._host)
 
     async def run(self) -> None:
+        """Serve it until it ends. What fails is logged here, and ends nothing else."""
         began_s = trio.current_time()
         try:
             address = self._socket.socket.getpeername()

@@ -22,6 +22,7 @@ class LeavingNotice:
     call_ended: ParkingLot = field(factory=ParkingLot, init=False)
 
     def announce(self, scope: Scope) -> None:
+        """Put this where ``is_leaving`` finds it: among the extensions of a request."""
         cast(dict[str, Any], scope)["extensions"][_EXTENSION] = self
 
     def app_for(self, app: AppWrapper, scope: Scope) -> AppWrapper:

@@ -93,6 +93,7 @@ class Protocols:
         await self._in_use.initiate()
 
     async def handle(self, event: Event) -> None:
+        """Give the protocol an event; a client that turns out to speak HTTP/2 goes on with that."""
         try:
             await self._in_use.handle(event)
         except H2ProtocolAssumedError as assumed:

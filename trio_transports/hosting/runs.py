@@ -29,6 +29,7 @@ class Runs:
         self._alive.add(run)
 
     async def run(self, run: AppRun, say_goodbye: Callable[[], Awaitable[None]]) -> None:
+        """Run an app to its end, and count how that was."""
         try:
             await run.run(say_goodbye)
         finally:

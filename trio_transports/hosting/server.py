@@ -347,6 +347,7 @@ class _Server:
         await self._ended.wait()
 
     async def stop(self, *, at_once: bool) -> None:
+        """Accept nobody more, and return when every connection has ended or its time is up."""
         self._is_stopping = True
         self._accepting.cancel()
         await self._host.context.terminated.set()

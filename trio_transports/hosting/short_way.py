@@ -184,6 +184,7 @@ class HostedShortWay:
         return True
 
     def give_back(self) -> None:
+        """The socket is the connection's reader's again."""
         self._is_lent = False
         self._reader.unpark_all()
 

@@ -76,6 +76,7 @@ class StageLink:
     _writers: ParkingLot = field(factory=ParkingLot, init=False)
 
     def interrupt(self, frame: InterruptionFrame) -> None:
+        """Put an interruption ahead of everything, drop the old turn's frames and cancel its work (rule 1)."""
         self.interruption = frame
         self.interruptions += 1
         kept = [each for each in self.frames if self._keep(each)]
@@ -196,11 +197,13 @@ class StageLink:
         return frame
 
     def end(self) -> None:
+        """Nothing more will be put: the reader ends once it has taken what waits."""
         self.is_ended = True
         self._readers.unpark_all()
         self._writers.unpark_all()
 
     def stop_reading(self) -> None:
+        """The reader has gone: what waits is dropped, and who puts is told by ``StageGone``."""
         self.is_read = False
         for frame in self.frames:
             self.dropped(frame)

@@ -98,6 +98,7 @@ class Hall:
             del self.sessions[session.id]
 
     def note(self, event: Event) -> None:
+        """Keep an event for the page, and tell who asked to be told."""
         for tell in self.tells:
             tell(event)
         session = event.session.id if isinstance(event, Connected | Disconnected | TurnTaken) else None

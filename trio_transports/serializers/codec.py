@@ -148,6 +148,7 @@ def loads_of_any_depth(message: Message, *, path: str = WHOLE) -> JSONValue:
 
 
 def check_depth(value: JSONValue, *, path: str = WHOLE) -> None:
+    """RemoteProtocolError for what is nested too deeply to be worked on."""
     if type(value) in _CONTAINERS and _is_too_deep(value):
         raise RemoteProtocolError(_TOO_DEEP, path=path)
 

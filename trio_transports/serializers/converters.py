@@ -71,6 +71,7 @@ def within(place: str, error: RemoteProtocolError) -> RemoteProtocolError:
 
 
 def own_name(attribute: str) -> str:
+    """The name on the wire of an attribute that ends in an underscore for Python's sake."""
     return attribute.rstrip("_")
 
 
@@ -105,6 +106,7 @@ _QUICK_FROM: Final = 16 * 1024
 
 
 def from_base64(text: object, *, path: str = "") -> bytes:
+    """The bytes of a base64 text; RemoteProtocolError for anything else."""
     if type(text) is not str:
         raise mismatch("base64 text", text, path=path)
     try:

@@ -61,6 +61,7 @@ class Clock:
     """Whether a track may speak now, outside of a tick: open, not held, and not in the middle of one."""
 
     def tick(self) -> None:
+        """Do what is due, and set the alarm for what is next. Inside itself, or once it is over, it does nothing."""
         if self._ticking or self._life.state.is_ending:
             return
         self._ticking = True
@@ -101,6 +102,7 @@ class Clock:
             self.tick()
 
     async def run(self) -> None:
+        """The clock task: it sleeps to the next alarm, and never ends by itself."""
         while True:
             self._alarm_s = inf
             self._turn += 1

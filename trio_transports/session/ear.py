@@ -46,6 +46,7 @@ class FormatChanges:
     _paid_until_s: float = field(default=-inf, init=False)
 
     def pay_for(self, new: AudioFormat) -> None:
+        """RemoteProtocolError for a format that cannot be worked on, or one change too many."""
         if not (MIN_RATE <= new.sample_rate <= MAX_RATE and new.num_channels <= MAX_CHANNELS):
             raise RemoteProtocolError(
                 f"audio of {new} cannot be worked on: only {MIN_RATE} to {MAX_RATE} Hz, up to {MAX_CHANNELS} channels"

@@ -1,9 +1,9 @@
 """What takes the place of audio that is not there: when a partial chunk is completed, and when silence is sent.
 
 Rules
-1. A partial chunk is completed ``partial_flush`` after the last audio came; or with the gap behind it, if that is
+1. A partial chunk is completed ``partial_flush_s`` after the last audio came; or with the gap behind it, if that is
    filled earlier.
-2. A gap longer than ``silence_grace`` is filled with silence on the schedule, for at most ``silence_max`` in a row.
+2. A gap longer than ``silence_grace_s`` is filled with silence on the schedule, for at most ``silence_max_s`` in a row.
    With a mixer there is no grace and no end: its bed goes on.
 3. Once nothing more will be queued, no gap is filled, and a partial chunk waits for nothing.
 4. Nothing is taken for missing before what waits to be read has been: see ``session.patience``.

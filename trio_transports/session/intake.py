@@ -57,6 +57,7 @@ class Intake:
             self._filter.stop()
 
     def control_filter(self, settings: Mapping[str, object], enabled: bool | None) -> None:
+        """LocalProtocolError where there is no filter."""
         if self._filter is None:
             raise LocalProtocolError("there is no filter to control: set audio_out_filter in the parameters")
         self._filter.control(settings, enabled)
@@ -137,6 +138,7 @@ class Intake:
         return pcm
 
     def note_cut(self, duration_s: float) -> None:
+        """So much queued audio was left out to make up for a delay."""
         self._counters.audio_out_dropped_s += duration_s
         self._schedule.recovery.was_cut(duration_s)
 

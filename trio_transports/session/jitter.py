@@ -167,6 +167,7 @@ class JitterBuffers:
     _fault: str = field(default="", init=False)
 
     def put(self, frame: Piece, now_s: float) -> list[AudioFrame]:
+        """Take a piece that has come; give what need not wait any longer."""
         buffer = self._buffers.get(frame.destination)
         if buffer is None:
             buffer = self._buffers[frame.destination] = JitterBuffer(self._delay_s, self._counters, self._note)
@@ -185,9 +186,11 @@ class JitterBuffers:
         return min((buffer.due_s for buffer in self._buffers.values()), default=inf)
 
     def ready(self, now_s: float) -> list[AudioFrame]:
+        """Give what has waited long enough."""
         return [frame for buffer in self._buffers.values() for frame in buffer.ready(now_s)]
 
     def flush(self) -> list[AudioFrame]:
+        """Give everything that waits."""
         return [frame for buffer in self._buffers.values() for frame in buffer.flush()]
 
 

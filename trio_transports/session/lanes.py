@@ -52,10 +52,6 @@ class Lanes:
     _reply_room: ParkingLot = field(factory=ParkingLot, init=False)
     _urgent_room: ParkingLot = field(factory=ParkingLot, init=False)
 
-    @property
-    def are_empty(self) -> bool:
-        return not (self.paced or self.urgent or self.replies)
-
     def next(self) -> Message | Paced | None:
         """Take what goes next."""
         if self.replies:
@@ -107,6 +103,7 @@ class Lanes:
         return dropped
 
     def drop_replies(self) -> None:
+        """Forget what the dialect owed: the peer that asked is gone."""
         self.replies.clear()
         self._reply_room.unpark_all()
 

@@ -55,6 +55,7 @@ class Listening:
             self._tell(type(event)(self._before_s + event.at_s))
 
     def stop(self) -> None:
+        """Nobody is heard any more; who was speaking has stopped."""
         if self._format is None:
             return
         self._analyzer.stop()

@@ -185,6 +185,7 @@ class Outbound:
     # Queueing. What is given to it is in order already; ``check`` raises where nothing can be sent any more.
 
     def track(self, destination: str | None) -> Track:
+        """The track of a destination; LocalProtocolError for one that the parameters do not name."""
         try:
             return self.tracks[destination]
         except KeyError:
@@ -292,6 +293,7 @@ class Outbound:
         await self.outbox.put_urgent(self.encode(frame), self._life.closed_error)
 
     def encode(self, frame: Frame) -> Sequence[Message]:
+        """A frame's messages. What the dialect owes its peer is queued ahead; a frame with neither is counted."""
         messages = self.serializer.encode(frame)
         owed = replies_of(self.serializer)
         self.outbox.put_replies(owed)

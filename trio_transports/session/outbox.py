@@ -174,6 +174,7 @@ class WireOutbox:
         self._counters.bytes_sent += len(message)
 
     async def run(self) -> None:
+        """The send task: it ends after the goodbye, or when that took too long."""
         deadline = self._deadline
         while True:
             with deadline.scope:

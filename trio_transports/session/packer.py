@@ -38,6 +38,7 @@ class Packer:
         return self._packets is not None and self._packets.pending_bytes > 0
 
     def pack(self, pcm: bytes, audio_format: AudioFormat, pts: int | None = None) -> Sequence[Message]:
+        """The messages of a chunk, whole packets only where they have one length: the rest waits here."""
         messages = self._encode(pcm, audio_format, pts)
         packets = self._packets
         if packets is None:

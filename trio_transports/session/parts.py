@@ -49,6 +49,7 @@ class Parts:
 
     @classmethod
     def of(cls, params: TransportParams) -> "Parts":
+        """Make the parts of one session and join them; nothing of it runs yet."""
         life, counters = Life(), Counters()
         serializer = per_session(params.serializer) if params.serializer is not None else _json()
         use_bitrate(serializer, type(params).__name__, params.audio_out_bitrate)

@@ -64,6 +64,7 @@ class Receiving:
         self._parts.outbound.open_when_ready()
 
     async def run(self) -> Ending:
+        """The receive task: it returns how the session ended, with no reconnection left to make."""
         life = self._parts.life
         ending = await self._pump(self.wire)
         while self._redial is not None and self._may_redial(ending):

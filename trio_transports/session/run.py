@@ -101,6 +101,7 @@ class Run:
     _has_hung_up: bool = field(default=False, init=False)
 
     def begin(self) -> None:
+        """Set the timers, tell ``Connected``, and take in what the wire brings."""
         params, now_s, timers = self._parts.params, trio.current_time(), self._parts.outbound.clock.timers
         if params.session_timeout is not None:
             timers.append(Timer(now_s + params.session_timeout, self._session_timed_out))
@@ -115,6 +116,7 @@ class Run:
         self._receiving.begin()
 
     async def receive(self) -> None:
+        """The receive task, and what is to be done once the call is over."""
         self.finish(await self._receiving.run())
         await self.hang_up()
 

@@ -65,6 +65,7 @@ class Life:
         return self.redialling is None
 
     def to(self, state: State) -> bool:
+        """Change the state; False where the table lacks the change (rule 1)."""
         if state not in TRANSITIONS[self.state]:
             return False
         self.state = state

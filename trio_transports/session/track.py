@@ -6,7 +6,7 @@ Rules (the audio clock's, in the order in which ``next_time`` applies them)
 2. A frame that is not audio leaves when the last byte of audio queued before it has left.
 3. A whole chunk leaves when the schedule says; late ones at once (see ``audio.pacing``).
 4. With a mixer there is always audio: a chunk of silence is mixed when none is queued.
-5. A partial chunk is padded with silence when an utterance ends, when draining, and ``partial_flush`` after the last
+5. A partial chunk is padded with silence when an utterance ends, when draining, and ``partial_flush_s`` after the last
    audio. In the first two cases as much silence follows as the dialect's code needs to give out all of the audio.
 6. When that is, and when silence takes the place of missing audio (as in rule 4), is in ``session.gap``.
 7. Bytes leave in the order in which they came; an interruption drops all of them that have not left, and the anchor;

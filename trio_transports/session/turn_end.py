@@ -56,6 +56,7 @@ class TurnEnd:
             self._tell(held)
 
     async def run(self) -> None:
+        """Ask the analyzer whenever a pause is long enough; never ends by itself."""
         while True:
             with trio.move_on_at(self._watch.asks_at):
                 await self._more.wait()

@@ -45,6 +45,8 @@ class Workers:
     _gave_back_at_s: float = field(default=0.0, init=False)
 
     async def run(self, work: Callable[[Given], Made], given: Given) -> Made:
+        """Do work in a thread, and wait for it. Cancelled, it still waits: a thread cannot be stopped."""
+
         def done(given: Given) -> Made:
             try:
                 return work(given)

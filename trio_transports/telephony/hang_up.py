@@ -104,6 +104,7 @@ def call_id_of(session: EndedCall, provider: str) -> str:
 
 
 def checked_call_id(call_id: str, provider: str, source: str) -> str:
+    """The id as it came, or HangUpFailed for one that can be none."""
     # A stranger may have written it, and it becomes one segment of a path that the credentials open.
     if call_id in {".", ".."} or len(call_id) > _MAX_CALL_ID_CHARS or not (call_id.isascii() and call_id.isprintable()):
         raise HangUpFailed(f"{source} names an impossible {provider} call: {call_id[:40]!a}", provider=provider)
@@ -119,6 +120,7 @@ def basic(user: str, password: str) -> str:
 
 
 def document(response: "httpx2.Response") -> JSONValue:
+    """The JSON that a provider has answered; None where it is none."""
     try:
         told: JSONValue = response.json()
     except (ValueError, RecursionError):  # not JSON, not text, or nested past reason

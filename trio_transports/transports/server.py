@@ -182,6 +182,7 @@ class _Call:
     has_ended: trio.Event = field(factory=trio.Event)
 
     async def say_goodbye(self) -> None:
+        """Let it end by itself while it is ending, then close. Cancelled, it is closed at once."""
         session = self.session
         if session is None:
             return

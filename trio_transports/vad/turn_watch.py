@@ -40,6 +40,7 @@ class TurnQuestion:
     """When the turn is over whatever the answer: rule 3."""
 
     def ask(self, analyzer: TurnAnalyzer) -> bool:
+        """Ask the analyzer, in a worker thread; TypeError where it gives no bool."""
         rate = self.pieces[-1][1].sample_rate if self.pieces else _FALLBACK_RATE
         turn = b"".join(
             mix_channels(pcm, heard.num_channels, 1) for pcm, heard in self.pieces if heard.sample_rate == rate

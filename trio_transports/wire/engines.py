@@ -58,6 +58,7 @@ ENGINES: Final = ("trio-websocket", "direct")
 
 
 def engine_named(name: str) -> Engine:
+    """Import an engine; ValueError for a name that is none."""
     if name == "trio-websocket":
         from . import trio_websocket
 

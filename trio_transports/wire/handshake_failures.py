@@ -10,6 +10,7 @@ from .stream import OwnedStream
 
 
 def handshake_error(group: ExceptionGroup[Exception], owned: OwnedStream, what: str) -> TransportError:
+    """What a user is told of a handshake that failed inside the engine."""
     cause = first_leaf(group)
     if isinstance(cause, TransportError):
         return cause

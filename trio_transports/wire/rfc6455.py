@@ -137,6 +137,7 @@ class Parser:
     _is_closed: bool = field(default=False, init=False)
 
     def feed(self, data: bytes) -> list[Received]:
+        """Give what these bytes complete; a ``Violation`` carries what was complete before it."""
         if self._buffer:
             self._buffer += data
             if len(self._buffer) < self._wanted:

@@ -149,6 +149,7 @@ class OwnedStream(trio.abc.Stream):
         self.descriptor.shut(stdlib_socket.SHUT_WR)
 
     async def aclose(self) -> None:
+        """What an engine calls. A stream that is to outlive its engine stays open."""
         if self.outlives_engine is None or not self.outlives_engine():
             self.close()
         await trio.lowlevel.checkpoint()

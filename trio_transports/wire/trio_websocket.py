@@ -415,6 +415,7 @@ class _Opening:
             self._known.set()
 
     async def outcome(self) -> TrioWebsocketWire:
+        """The wire, once it is open, or the error for which it is not."""
         await self._known.wait()
         if self.wire is None:
             raise self._error or TransportError("the engine ended without a connection")

@@ -100,10 +100,12 @@ def _checkacceptance(headers: Pairs, key: bytes, offered: Sequence[str], url: st
 
 
 def acceptance(key: bytes) -> str:
+    """What ``Sec-WebSocket-Accept`` says to a key."""
     return base64.b64encode(hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest()).decode()
 
 
 async def next_event(http: h11.Connection, stream: OwnedStream) -> object:
+    """Read until h11 has an event; a stream that breaks is ``ConnectionClosed``."""
     while True:
         event = http.next_event()
         if event is not h11.NEED_DATA:
@@ -132,9 +134,11 @@ def decoded(headers: object) -> Pairs:
 
 
 def one(headers: Pairs, name: str) -> str | None:
+    """The first value of a header, None without one; the name in lower case."""
     return next((value for key, value in headers if key == name), None)
 
 
 def tokens(headers: Pairs, name: str, *, lower: bool = True) -> list[str]:
+    """The comma-separated values of a header, over all its lines."""
     joined = ",".join(value for key, value in headers if key == name)
     return [token.strip() for token in (joined.lower() if lower else joined).split(",") if token.strip()]

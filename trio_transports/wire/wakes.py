@@ -172,6 +172,7 @@ class SharedWakes:
         return shared_s + (due_s - shared_s) * _IN_ORDER
 
     def watch(self, descriptor: int, seat: Seat) -> None:
+        """Wake the seat when there is something to read; OSError where the kernel refuses to watch it."""
         self._epoll.register(descriptor, _READABLE)  # the kernel may refuse: then it is not watched
         self._seats[descriptor] = seat
         seat.is_watched = True
@@ -200,6 +201,7 @@ class SharedWakes:
         return self._is_busy and trio.current_time() - self._began_s < _STALE_S
 
     async def run(self) -> None:
+        """The task that reads for all who share; it ends with the server."""
         try:
             while True:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())

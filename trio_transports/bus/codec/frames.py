@@ -162,6 +162,7 @@ class FrameTable:
         self._custom: dict[type, str] = {}
 
     def read(self, value: object) -> BusFrame:
+        """The frame of a tagged value; UnknownTypeError for a name that is not here, else RemoteProtocolError."""
         name, data = untag(value)
         kind = self._kinds.get(name)
         if kind is None:

@@ -15,6 +15,7 @@ _HEAD: Final = re.compile(rb'\{"__hops__":([0-9]{1,2}),')
 
 
 def with_hops(data: bytes, hops: int) -> bytes:
+    """The encoded message with its count of hops in it; what is no JSON object is left as it is."""
     return b'{"__hops__":%d,%s' % (hops, data[1:]) if data[:1] == b"{" else data
 
 

@@ -233,6 +233,7 @@ class Proxy(Worker):
         return target in (None, self.name, self._remote) or issubclass(kind, self._forward)
 
     def tap(self, message: BusMessage) -> bool:
+        """Take what is for the peer; whether this was."""
         # From the sender's task straight into the outbox: nothing waits on the way, and the rules are asked once.
         if not self._goes_out(message):
             return False
@@ -240,6 +241,7 @@ class Proxy(Worker):
         return True
 
     def accepts(self, message: BusMessage) -> bool:
+        """Nothing by way of the queue: what is for the peer goes by ``tap``."""
         return False  # its own life reaches a worker all the same
 
     async def on_bus_message(self, message: BusMessage) -> None:

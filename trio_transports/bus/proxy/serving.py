@@ -133,6 +133,7 @@ class _Serving:
         return self._connections >= self.max_connections
 
     async def serve_wire(self, wire: Wire) -> None:
+        """Run a proxy for one connection until that ends; a runner that is ending says goodbye at once."""
         if self.runner.is_ending:  # rule 5, for who came at the last moment
             with trio.move_on_after(self.close_timeout_s):
                 await wire.aclose(*GOING_AWAY)

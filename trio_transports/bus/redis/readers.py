@@ -75,6 +75,7 @@ class BusIntake:
         return message
 
     def tell_gap(self, missed: int | None, reason: str, publisher: str | None = None) -> None:
+        """Give the subscribers a ``BusGapMessage``; ``missed`` None where nobody knows how many."""
         self.missed += missed or 0
         self.fanout.deliver(BusGapMessage(source=self.name, missed=missed, publisher=publisher, reason=reason))
 

@@ -39,6 +39,7 @@ class Storing:
     error: RedisError | None = None
 
     def fail(self, error: RedisError | None) -> None:
+        """Settle it as failed; ``error`` None where the bus was closed first."""
         self.has_failed = True
         self.error = error
         self.settled.set()
@@ -98,6 +99,7 @@ class ToStore:
         self._waiting.extendleft(reversed(refused))
 
     def may_keep_its_number(self, storing: Storing) -> bool:
+        """Whether no message with a higher number has been taken by the server for that stream."""
         return storing.number > self._taken.get(storing.key, 0)
 
     def stored_one(self, storing: Storing) -> None:

@@ -65,6 +65,7 @@ class RedisWriter:
         await storing.wait()
 
     def acknowledge(self, key: str, entry: bytes, done: Callable[[], None]) -> None:
+        """Tell Redis that an entry was dealt with, some time soon; ``done`` is called when it has been told."""
         self._acks.setdefault(key, deque()).append((entry, done))
         self._wake.set()
 

@@ -174,6 +174,7 @@ def _track(announced_track: JSONValue) -> str:
 
 
 def check_id(stream_id: str, *, path: str) -> None:
+    """RemoteProtocolError for an id of a stream that is empty or unreasonably long."""
     if not 0 < len(stream_id) <= _MAX_ID_CHARS:
         raise RemoteProtocolError(f"an id of 1 to {_MAX_ID_CHARS} characters is wanted", path=path)
 

@@ -212,6 +212,7 @@ class _Visit:
     """Why it was not let in."""
 
     def refused(self, cause: str, refusal: Refusal) -> Refusal:
+        """Note why, and give the refusal back."""
         self.cause = cause
         return refusal
 

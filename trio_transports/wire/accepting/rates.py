@@ -38,6 +38,7 @@ class _Bucket:
         return max(1.0, self._rate * BURST_S)
 
     def takes(self, amount: float, now_s: float) -> bool:
+        """Take an amount out, also one that is not there; whether it was."""
         self._level = min(self._depth, self._level + (now_s - self._filled_at_s) * self._rate)
         self._filled_at_s = now_s
         self._level -= amount

@@ -47,6 +47,7 @@ class _Watch:
     """From the first signal until the system deals with a second; rule 2."""
 
     def add(self, leave: Callable[[], object]) -> object:
+        """Have ``leave`` called at a signal; the result is what ``remove`` is given."""
         if not self._asked:
             self._told_at_s, self._hearing = inf, trio.CancelScope()
             self._before = {number: signal.signal(number, self._heard) for number in SIGNALS}
@@ -55,6 +56,7 @@ class _Watch:
         return key
 
     def remove(self, key: object) -> None:
+        """Forget one; with the last the signals are handled as before."""
         del self._asked[key]
         if not self._asked:
             self._hearing.cancel()

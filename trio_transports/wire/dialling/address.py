@@ -29,6 +29,7 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> "Address":
+        """Take a URL apart; ValueError, without its secrets, for what is none."""
         if not isinstance(url, str):
             raise TypeError(f"a WebSocket URL is a str like ws://host:port/path, not {type(url).__name__}")
         try:
