@@ -16,10 +16,10 @@ from ..._moved import suggesting
 from ...audio.codecs.codec import L16, PCMU
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, make_converter
-from .line import TELEPHONE_RATE, Announcement, Coding, Line, announced, given, packet_naming
+from .line import TELEPHONE_RATE, Announcement, Line, announced, packet_naming
 from .messages import LineConnected, LineDtmf, Mark, MarkName, Media, MediaFormat, SidClear, SidMark, Stop
-from .serializer import PACKET_MS_RULE, LineSerializer
-from .settings import known_encoding, known_sample_rate
+from .one_code import OneCodeSerializer
+from .serializer import PACKET_MS_RULE
 
 EXOTEL_PACKET_MS: Final = 100
 
@@ -69,7 +69,7 @@ EXOTEL: Final = Line(
 @final
 @suggesting("line")
 @define(eq=False, kw_only=True)
-class ExotelFrameSerializer(LineSerializer):
+class ExotelFrameSerializer(OneCodeSerializer):
     """One Exotel stream; ``encoding`` and ``sample_rate`` None take what is announced, PCM at 8000 if nothing is.
 
     ``stream_id`` is given only when the start message was read elsewhere, and with it what that announced.
@@ -78,27 +78,13 @@ class ExotelFrameSerializer(LineSerializer):
     line: ClassVar[Line] = EXOTEL
     """Exotel's table."""
 
-    encoding: str | None = field(default=None, validator=known_encoding)
-    """The code of the audio, where the provider says none or a wrong one; None takes what is announced. A wrong one is
-    heard as noise."""
-    sample_rate: int | None = field(default=None, validator=known_sample_rate)
-    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
     chunk_ms: int | None = field(default=EXOTEL_PACKET_MS, validator=PACKET_MS_RULE)
     """How many milliseconds of audio one message carries. Exotel takes multiples of 20 and wants 100 at least; None: as
     the session's parameters say."""
 
-    def _before_start(self) -> tuple[Coding | None, Coding]:
-        coding = given(self.line, self.encoding, self.sample_rate)
-        return (coding if self.stream_id is not None else None), coding
-
     def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - an ExotelStart
         details: ExotelStartDetails = message.start
-        coding = given(
-            self.line,
-            self.encoding,
-            self.sample_rate,
-            announced(self.line, details.media_format, at="start.media_format"),
-        )
+        coding = self._coding(announced(self.line, details.media_format, at="start.media_format"))
         parameters = details.custom_parameters
         if not isinstance(parameters, dict):
             parameters = {"custom_parameters": parameters} if parameters else {}

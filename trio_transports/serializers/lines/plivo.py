@@ -10,7 +10,7 @@ says so. Vobiz speaks this dialect too.
 
 from typing import Any, ClassVar, Final, final
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from ..._documented import documented
 from ..._moved import suggesting
@@ -19,10 +19,9 @@ from ...audio.codecs.codec import L16, PCMU
 from ...frames import Frame, JSONValue, MarkFrame, StartFrame
 from ..codec import dumps
 from ..converters import TaggedUnion, camel_case, make_converter
-from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, check_tracks, given
+from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Line, announced, check_tracks
 from .messages import Cleared, LineDtmf, Media, MediaFormat, Stop
-from .serializer import LineSerializer
-from .settings import known_encoding, known_sample_rate
+from .one_code import OneCodeSerializer
 
 
 @frozen(kw_only=True)
@@ -103,7 +102,7 @@ PLIVO: Final = Line(
 @final
 @suggesting("line")
 @define(eq=False, kw_only=True)
-class PlivoFrameSerializer(LineSerializer):
+class PlivoFrameSerializer(OneCodeSerializer):
     """One Plivo stream; ``encoding`` and ``sample_rate`` None take what is announced.
 
     ``stream_id`` is given only when the start message was read elsewhere, and with it what that announced.
@@ -112,21 +111,11 @@ class PlivoFrameSerializer(LineSerializer):
     line: ClassVar[Line] = PLIVO
     """Plivo's table."""
 
-    encoding: str | None = field(default=None, validator=known_encoding)
-    """The code of the audio, where the provider says none or a wrong one; None takes what is announced. A wrong one is
-    heard as noise."""
-    sample_rate: int | None = field(default=None, validator=known_sample_rate)
-    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
-
-    def _before_start(self) -> tuple[Coding | None, Coding]:
-        coding = given(self.line, self.encoding, self.sample_rate)
-        return (coding if self.stream_id is not None else None), coding
-
     def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a PlivoStart
         details: PlivoStartDetails = message.start
         check_tracks(details.tracks, self.tracks, path="start.tracks")
         announces = announced(self.line, details.media_format, at="start.mediaFormat", rate_at="sampleRate")
-        coding = given(self.line, self.encoding, self.sample_rate, announces)
+        coding = self._coding(announces)
         headers = message.extra_headers
         return Announcement(
             receive=coding,

@@ -11,17 +11,16 @@ says so: give such a one ``tracks=("inbound", "outbound")`` and leave ``audio_ou
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from ..._documented import documented
 from ..._moved import suggesting
 from ...audio.codecs.codec import L16, PCMU
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, camel_case, make_converter
-from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, check_tracks, given, packet_naming
+from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Line, announced, check_tracks, packet_naming
 from .messages import LineConnected, LineDtmf, Mark, MarkName, Media, MediaFormat, SidClear, SidMark, Stop
-from .serializer import LineSerializer
-from .settings import known_encoding, known_sample_rate
+from .one_code import OneCodeSerializer
 
 
 @frozen(kw_only=True)
@@ -71,24 +70,14 @@ SIGNALWIRE: Final = evolve(
 
 @documented
 @define(eq=False, kw_only=True)
-class _TwilioShaped(LineSerializer):
-    """``encoding`` and ``sample_rate`` None take what is announced; they are given with ``stream_id``."""
-
-    encoding: str | None = field(default=None, validator=known_encoding)
-    """The code of the audio, where the provider says none or a wrong one; None takes what is announced. A wrong one is
-    heard as noise."""
-    sample_rate: int | None = field(default=None, validator=known_sample_rate)
-    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
-
-    def _before_start(self) -> tuple[Coding | None, Coding]:
-        coding = given(self.line, self.encoding, self.sample_rate)
-        return (coding if self.stream_id is not None else None), coding
+class _TwilioShaped(OneCodeSerializer):
+    """The dialect that Twilio and SignalWire share."""
 
     def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a TwilioStart
         details: TwilioStartDetails = message.start
         check_tracks(details.tracks, self.tracks, path="start.tracks")
         announces = announced(self.line, details.media_format, at="start.mediaFormat", rate_at="sampleRate")
-        coding = given(self.line, self.encoding, self.sample_rate, announces)
+        coding = self._coding(announces)
         return Announcement(
             receive=coding,
             send=coding,

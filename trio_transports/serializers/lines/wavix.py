@@ -8,17 +8,16 @@ A start message says nothing of its audio: what it is, is given here, 16-bit PCM
 
 from typing import Any, ClassVar, Final, final
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from ..._documented import documented
 from ...audio.codecs.codec import L16, PCMA, PCMU
 from ...frames import JSONValue, StartFrame
 from ..converters import TaggedUnion, make_converter
 from ..protocol import StartRefused
-from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Coding, Line, announced, given, packet_naming
+from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Line, announced, packet_naming
 from .messages import IdClear, IdMark, LineConnected, LineDtmf, Mark, MarkName, Media, MediaFormat, Stop
-from .serializer import LineSerializer
-from .settings import known_encoding, known_sample_rate
+from .one_code import OneCodeSerializer
 
 
 @frozen(kw_only=True)
@@ -60,21 +59,11 @@ WAVIX: Final = Line(
 @documented
 @final
 @define(eq=False, kw_only=True)
-class WavixFrameSerializer(LineSerializer):
+class WavixFrameSerializer(OneCodeSerializer):
     """One Wavix stream; ``encoding`` and ``sample_rate`` say what its audio is, None: L16 at 24000."""
 
     line: ClassVar[Line] = WAVIX
     """Wavix's table."""
-
-    encoding: str | None = field(default=None, validator=known_encoding)
-    """The code of the audio, where the provider says none or a wrong one; None takes what is announced. A wrong one is
-    heard as noise."""
-    sample_rate: int | None = field(default=None, validator=known_sample_rate)
-    """Samples per second, in Hz, where the provider says none or a wrong one; None takes what is announced."""
-
-    def _before_start(self) -> tuple[Coding | None, Coding]:
-        coding = given(self.line, self.encoding, self.sample_rate)
-        return (coding if self.stream_id is not None else None), coding
 
     def _announced(self, message: Any, document: JSONValue) -> Announcement:  # noqa: ANN401 - a WavixStart
         if message.channel not in (None, "both", *self.tracks):
@@ -83,7 +72,7 @@ class WavixFrameSerializer(LineSerializer):
                 path="channel",
             )
         announces = announced(self.line, message.media_format, at="media_format")
-        coding = given(self.line, self.encoding, self.sample_rate, announces)
+        coding = self._coding(announces)
         return Announcement(
             receive=coding,
             send=coding,
