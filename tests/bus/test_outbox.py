@@ -1,5 +1,6 @@
 """What waits for one peer: order, bounds, and what is put back."""
 
+import pytest
 import trio
 import trio.testing
 
@@ -73,6 +74,103 @@ async def test_a_lower_bound_applies_at_once() -> None:
     assert (await written(outbox))[-1] == "a19"
 
 
+@pytest.mark.parametrize(
+    ("bounds", "kept", "one_more"),
+    [
+        ({"max_messages": 2}, [data("a"), data("b")], data("c")),
+        ({"max_messages": 2}, [system("1"), data("b")], data("c")),
+        ({"max_bytes": 4}, [data("aa"), data("bb")], data("c")),
+        ({"max_audio_s": 1}, [data("a", 0.5), data("b", 0.5)], data("c", 0.25)),
+        ({"max_audio_s": 1}, [data("a", 0.5), data("t"), data("b", 0.5)], data("c", 0.25)),
+    ],
+)
+async def test_what_just_fits_is_kept(bounds: dict[str, int], kept: list[Waiting], one_more: Waiting) -> None:
+    """A full outbox has lost nothing, one that is overfull its oldest; and the same again once all has left."""
+    outbox = Outbox(**bounds)
+    for round_ in (1, 2):
+        for waiting in kept:
+            outbox.put(waiting)
+        assert (len(outbox), outbox.dropped) == (len(kept), round_ - 1)
+        outbox.put(one_more)
+        assert outbox.dropped == round_
+        assert one_more.data.decode() in await written(outbox)
+        assert outbox.waiting_bytes == 0
+
+
+async def test_only_audio_counts_as_audio() -> None:
+    """The only audio that waits stays, be it longer than the bound, and what is not audio beside it."""
+    outbox = Outbox(max_audio_s=1.0)
+    for _ in range(2):
+        outbox.put(data("t"))
+        outbox.put(data("long", 5.0))
+        outbox.put(system("1"))
+        assert await written(outbox) == ["1", "t", "long"]
+    assert outbox.dropped == 0
+
+
+async def test_audio_that_has_left_takes_no_room() -> None:
+    """What was taken, by either way, makes room for as much audio behind what still waits."""
+    outbox = Outbox(max_audio_s=1.0)
+    outbox.put(data("first", 0.5))
+    for number in range(6):
+        outbox.put(data(str(number), 0.5))
+        if number % 2:
+            assert outbox.take_now() is not None
+        else:
+            outbox.written(len(await outbox.take(1)))
+    assert outbox.dropped == 0
+    outbox.put(data("6", 0.5))
+    outbox.put(data("7", 0.5))
+    assert outbox.dropped == 1
+    assert await written(outbox) == ["6", "7"]
+
+
+async def test_audio_that_was_put_back_takes_its_room_again() -> None:
+    """So the bound holds over a connection that was lost, and the oldest audio goes."""
+    outbox = Outbox(max_audio_s=1.0)
+    outbox.put(data("a", 0.5))
+    assert await outbox.take(1) == [data("a", 0.5)]
+    for name in ("b", "c"):
+        outbox.put(data(name, 0.5))
+    outbox.put_back()
+    assert await written(outbox) == ["b", "c"]
+
+
+async def test_stale_audio_is_dropped() -> None:
+    """Audio from before a time goes and is counted; later audio, and all that is not audio, stays in its order."""
+    outbox = Outbox()
+    for number, audio_s in enumerate((0.5, 0.0, 0.5, 0.5, 0.0)):
+        outbox.put(Waiting(str(number).encode(), False, audio_s, at_s=float(number)))
+    outbox.drop_stale_audio(3.0)
+    assert (outbox.dropped, outbox.waiting_bytes) == (2, 3)
+    assert await written(outbox) == ["1", "3", "4"]
+
+
+async def test_requests_end_with_their_connection() -> None:
+    """They are gone without being counted: who asked is told. All else waits on, those taken before it too."""
+    outbox = Outbox()
+    for number in range(5):
+        outbox.put(Waiting(str(number).encode(), False, is_request=number % 2 == 0))
+    outbox.put(system("s"))
+    outbox.drop_requests()
+    assert (outbox.dropped, outbox.waiting_bytes) == (0, 3)
+    assert await written(outbox) == ["s", "1", "3"]
+
+
+async def test_what_waits_is_rewritten_for_another_peer() -> None:
+    """All of it, in its order, with its new size; what it is stays known."""
+    outbox = Outbox(max_bytes=8)
+    for waiting in (Waiting(b"a", False, is_request=True), data("b", 0.5), system("1")):
+        outbox.put(waiting)
+    outbox.translate(lambda old: old * 2)
+    assert outbox.waiting_bytes == 6
+    outbox.put(data("cc"))
+    assert outbox.dropped == 0
+    outbox.drop_requests()
+    outbox.drop_stale_audio(1.0)
+    assert await written(outbox) == ["11", "cc"]
+
+
 async def test_what_was_not_written_is_first_again() -> None:
     """A message that was taken and not written comes before what was put meanwhile."""
     outbox = Outbox()
@@ -131,6 +229,22 @@ async def test_waiting_for_empty_waits_for_the_last_write(autojump_clock: trio.t
         log.append("writing")
         outbox.written(1)
     assert log == ["writing", "empty"]
+
+
+async def test_waiting_for_empty_waits_for_what_is_begun(autojump_clock: trio.testing.MockClock) -> None:
+    """What the connection has begun by itself is waited for too, each time, and the wait is always a checkpoint."""
+    outbox = Outbox()
+    for _ in range(2):
+        outbox.begun()
+        with trio.move_on_after(1) as limit:
+            await outbox.wait_empty()
+        assert limit.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outbox.wait_empty)
+            await trio.testing.wait_all_tasks_blocked()
+            outbox.flushed()
+        with trio.testing.assert_checkpoints():
+            await outbox.wait_empty()
 
 
 async def test_cancelling_a_take_loses_nothing(autojump_clock: trio.testing.MockClock) -> None:
