@@ -123,14 +123,14 @@ class WorkerRegistry:
         known = self._remote.get(message.runner, {})
         named: dict[str, WorkerRegistryEntry] = {}
         room = MAX_REMOTE - sum(len(entries) for entries in self._remote.values())
-        for position, entry in enumerate(message.workers):
+        for entry in message.workers:
             if len(entry.name) > MAX_NAME or len(message.runner) > MAX_NAME:
                 self._refuse(1, f"a name is longer than {MAX_NAME}")
                 continue
             if entry.name not in known and entry.name not in named:
                 if room == 0:
-                    self._refuse(len(message.workers) - position, f"{MAX_REMOTE} remote workers are known already")
-                    break
+                    self._refuse(1, f"{MAX_REMOTE} remote workers are known already")
+                    continue  # those that are known are still there, wherever they stand
                 room -= 1
             named[entry.name] = entry
         if named or not is_new:
