@@ -202,16 +202,21 @@ async def test_data_is_awaited_when_all_of_it_was_read(autojump_clock: trio.test
     """Not while a message or a gap is still to be read, nor while nobody reads."""
     bus = LocalBus()
     subscription = bus.subscribe("s", data_buffer=1)
-    assert not subscription.awaits_data
+    awaited = [subscription.awaits_data]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(subscription.receive_data)
         await trio.testing.wait_all_tasks_blocked()
-        assert subscription.awaits_data
+        awaited.append(subscription.awaits_data)
         bus.send_now(data(1))
-        assert not subscription.awaits_data
+        awaited.append(subscription.awaits_data)
     for _ in range(2):
         bus.send_now(data(1))
-    assert not subscription.awaits_data
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(subscription.receive_system)
+        await trio.testing.wait_all_tasks_blocked()
+        awaited.append(subscription.awaits_data)
+        nursery.cancel_scope.cancel()
+    assert awaited == [False, True, False, False]
 
 
 async def test_a_subscription_says_what_it_is_doing() -> None:
@@ -228,7 +233,7 @@ async def test_a_subscription_says_what_it_is_doing() -> None:
 
 
 async def test_whom_a_message_concerns_is_asked_once_for_each_kind_and_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that it does not concern are not shown it, a gap concerns everybody, and past the bound it is asked anew."""
+    """Those that it does not concern are not shown it, a gap concerns all, and past the bound it is asked anew."""
     monkeypatch.setattr(subscriptions, "MAX_ROUTES", 2)
     bus, asked = LocalBus(), list[tuple[str, str | None]]()
 

@@ -97,7 +97,6 @@ async def test_who_waits_for_a_worker_is_told_each_time_it_begins() -> None:
     assert told.ready[6:] == [("a", "far")]
 
 
-
 def test_a_worker_that_ends_here_is_gone_unless_it_is_elsewhere_too() -> None:
     registry = WorkerRegistry("here")
     told = Told(registry)
