@@ -17,7 +17,7 @@ from trio_transports.bus.redis import storing as storage
 from trio_transports.bus.redis.publishing import HIGH_WATER, Publishing
 from trio_transports.bus.redis.sequence import Stamp, unstamp
 from trio_transports.bus.redis.storing import ToStore
-from trio_transports.bus.redis.writer import BATCH, Writer
+from trio_transports.bus.redis.writer import BATCH, RedisWriter
 from trio_transports.errors import TransportError
 
 PUBLISHER = "0123456789abcdef"
@@ -43,7 +43,7 @@ class Bus:
             stale_audio_s=1.0,
         )
         self.to_store = ToStore(name="bus", on_pause=self.pauses.append)
-        self.writer = Writer(
+        self.writer = RedisWriter(
             publisher=PUBLISHER,
             group="group",
             stream_max_length=1000,
@@ -312,7 +312,7 @@ async def test_who_stores_waits_for_room(
         assert len(bus.to_store) == 3
         for text in (b"3", b"4", b"5"):
             nursery.start_soon(bus.to_store.put, "key", text)
-        await trio.testing.wait_all_tasks_blocked()
+            await trio.testing.wait_all_tasks_blocked()
         assert [each.data for each in bus.to_store.take(2)] == [b"0", b"1"]
         await trio.testing.wait_all_tasks_blocked()
         assert len(bus.to_store) == 3

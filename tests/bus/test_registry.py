@@ -1,7 +1,5 @@
 """What one runner knows of the workers, here and elsewhere: bounds, expiry, who vouched, and who is told."""
 
-import logging
-
 import pytest
 import trio
 import trio.testing

@@ -6,7 +6,7 @@ import trio.testing
 
 from tests.bus.bridged import audio
 from trio_transports.bus import bridging
-from trio_transports.bus.bridging import MAX_FRAMES, Waiting
+from trio_transports.bus.bridging import MAX_FRAMES, WaitingFrames
 from trio_transports.bus.weight import BASE
 from trio_transports.frames import AudioFrame, Frame, InterruptionFrame, TextFrame
 
@@ -15,14 +15,14 @@ def said(number: int) -> TextFrame:
     return TextFrame(text=str(number))
 
 
-async def taken(waiting: Waiting, count: int) -> list[Frame]:
+async def taken(waiting: WaitingFrames, count: int) -> list[Frame]:
     return [await waiting.get() for _ in range(count)]
 
 
 @pytest.mark.parametrize("mixed", [False, True])
 async def test_a_minute_of_audio_just_fits(mixed: bool) -> None:
     """A second more costs the oldest audio and nothing else; it is so again once a session has taken some or all."""
-    waiting = Waiting()
+    waiting = WaitingFrames()
     for round_ in (1, 2):
         if mixed:
             waiting.put(said(1))
@@ -37,7 +37,7 @@ async def test_a_minute_of_audio_just_fits(mixed: bool) -> None:
 
 
 async def test_audio_that_was_taken_makes_room() -> None:
-    waiting = Waiting()
+    waiting = WaitingFrames()
     for second in range(60):
         waiting.put(audio(1.0, fill=second))
     for second in range(60, 70):
@@ -48,7 +48,7 @@ async def test_audio_that_was_taken_makes_room() -> None:
 
 async def test_so_many_other_frames_just_fit() -> None:
     """One more costs the oldest of them, with audio ahead of them that stays; and so once all was taken."""
-    waiting = Waiting()
+    waiting = WaitingFrames()
     for round_ in (1, 2):
         waiting.put(audio())
         for number in range(MAX_FRAMES):
@@ -63,7 +63,7 @@ async def test_so_many_other_frames_just_fit() -> None:
 async def test_so_many_bytes_just_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Audio is not among them; one byte more costs the oldest, and a frame over the bound is kept alone."""
     monkeypatch.setattr(bridging, "MAX_BYTES", 2 * BASE + 2)
-    waiting = Waiting()
+    waiting = WaitingFrames()
     for round_ in (0, 1):
         waiting.put(audio(10.0))
         waiting.put(said(1))
@@ -78,7 +78,7 @@ async def test_so_many_bytes_just_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_an_audio_frame_longer_than_the_bound_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bridging, "MAX_AUDIO_S", 1.0)
-    waiting = Waiting()
+    waiting = WaitingFrames()
     for fill in range(3):
         waiting.put(audio(2.0, fill=fill))
         assert waiting.dropped == fill
@@ -91,7 +91,7 @@ async def test_what_is_cleared_is_counted_and_takes_no_room(monkeypatch: pytest.
     monkeypatch.setattr(bridging, "MAX_FRAMES", 2)
     monkeypatch.setattr(bridging, "MAX_AUDIO_S", 1.0)
     frames: list[Frame] = [audio(0.5), said(1), audio(0.5), said(2)]
-    waiting = Waiting()
+    waiting = WaitingFrames()
     for round_ in (0, 1):
         for frame in frames:
             waiting.put(frame)
@@ -104,7 +104,7 @@ async def test_what_is_cleared_is_counted_and_takes_no_room(monkeypatch: pytest.
 
 
 async def test_taking_is_a_checkpoint_and_waits_for_a_frame(autojump_clock: trio.testing.MockClock) -> None:
-    waiting, got = Waiting(), list[Frame]()
+    waiting, got = WaitingFrames(), list[Frame]()
 
     async def take() -> None:
         got.append(await waiting.get())
