@@ -22,8 +22,9 @@ import trio
 from hypothesis import settings
 
 from tests.tools import in_ci
-from tests.turns import my_turn, shared_folder
+from tests.turns import Turns, shared_folder
 
+_TURNS = pytest.StashKey[Turns | None]()
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -32,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not in_ci():
         settings.register_profile("no deadline", deadline=None)
         settings.load_profile("no deadline")
+    folder = shared_folder(config)
+    config.stash[_TURNS] = Turns(folder) if folder else None
     config.addinivalue_line("markers", "alone: it measures time, so no other process may run a test beside it")
     config.addinivalue_line("markers", "leaves_system_task(why): the test's subject outlives its body by design")
 
@@ -47,13 +50,22 @@ def _collect_and_set_aside() -> None:
     gc.freeze()
 
 
+def _is_alone(item: pytest.Item | None) -> bool:
+    return item is not None and item.get_closest_marker("alone") is not None
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    folder = shared_folder(item.config)
-    if folder is None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    turns = item.config.stash[_TURNS]
+    if turns is None:
         return (yield)
-    with my_turn(folder, alone=item.get_closest_marker("alone") is not None):
+    with turns.taken(alone=_is_alone(item), keeps=_is_alone(nextitem)):
         return (yield)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if turns := session.config.stash[_TURNS]:
+        turns.give_back()
 
 
 def _open_sockets() -> set[str]:

@@ -5,7 +5,7 @@ import threading
 import time
 from pathlib import Path
 
-from tests.turns import my_turn
+from tests.turns import Turns, my_turn
 
 
 class Room:
@@ -80,3 +80,49 @@ def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
     for visit in (alone, later):
         visit.join(timeout=30)
     assert room.order == ["alone", "later"]
+
+
+def _waiting(room: Room) -> threading.Thread:
+    """Somebody who has asked for company, and has to wait."""
+    other = threading.Thread(target=room.visit, args=("other",), kwargs={"alone": False})
+    other.start()
+    _wait_until_taken(room.folder / "gate.lock")
+    return other
+
+
+def test_who_is_alone_again_keeps_the_room(tmp_path: Path) -> None:
+    """For as many tests as are alone one after another; then the others have their turn."""
+    room, turns = Room(tmp_path), Turns(tmp_path)
+    with turns.taken(alone=True, keeps=True):
+        other = _waiting(room)
+    for keeps in (True, False):
+        other.join(timeout=0.1)
+        assert room.order == []
+        with turns.taken(alone=True, keeps=keeps):
+            pass
+    other.join(timeout=30)
+    assert room.order == ["other"]
+
+
+def test_a_room_that_was_kept_for_nobody_is_given_back(tmp_path: Path) -> None:
+    """And taken again afterwards, as the first time."""
+    room, turns = Room(tmp_path), Turns(tmp_path)
+    for times in (1, 2):
+        with turns.taken(alone=True, keeps=True):
+            other = _waiting(room)
+        turns.give_back()
+        other.join(timeout=30)
+        assert room.order == ["other"] * times
+
+
+def test_only_who_is_alone_keeps_the_room(tmp_path: Path) -> None:
+    """A test that needs no quiet ends its turn, and the one after it, which does, waits for its own."""
+    room, turns = Room(tmp_path), Turns(tmp_path)
+    with turns.taken(alone=False, keeps=True):
+        pass
+    room.visit("other", alone=True)
+    with turns.taken(alone=True, keeps=False):
+        other = _waiting(room)
+        assert room.order == ["other"]
+    other.join(timeout=30)
+    assert room.order == ["other"] * 2

@@ -29,6 +29,8 @@ _STREAMS: Final = 990
 _ROUND_TRIP_S: Final = 0.15
 _GROWTH_BYTES: Final = 32 * 1024 * 1024
 _TRIES: Final = 5
+_QUIET_S: Final = 0.5
+"""How long a round trip takes without bursts is told beside what it takes with them, and not compared."""
 
 GET: Final = ((":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/"))
 WEBSOCKET: Final = (
@@ -90,7 +92,7 @@ def _resident_bytes() -> int:
 async def _stalls(data: bytes, bursts: int) -> tuple[float, float, int]:
     """The longest round trips without and with these bursts, and what the process has grown by."""
     async with hosted(fastapi_echo(), limits=H2C) as server, healthy_call(server.port) as call:
-        await trio.sleep(bursts * 0.3 + 0.2)
+        await trio.sleep(_QUIET_S)
         quiet_s = call.worst_s
         gc.collect()
         gc.freeze()  # what other tests have left in memory is not looked through while this one measures
@@ -135,7 +137,7 @@ async def test_too_many_resets_are_sent_away(times: int) -> None:
 
     async with hosted(_without_lifespan(app), limits=H2C) as server:
         for _ in range(times):
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 async with h2_peer(server.port) as peer:
                     with suppress(ProtocolError):  # the peer's own library knows that it was sent away
                         for _ in range(400):

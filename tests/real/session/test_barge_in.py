@@ -26,6 +26,8 @@ from trio_transports.testing import FrameRecorder
 from trio_transports.vad import EnergyVADAnalyzer, VADParams
 from trio_transports.wire.engines import ENGINES
 
+pytestmark = pytest.mark.alone
+
 CHUNK_S = 0.02
 CHUNK_BYTES = 640
 LEAD_CHUNKS = 40

@@ -140,6 +140,7 @@ async def test_a_conversation(way_in: str, by: str) -> None:
     assert [(end.code, end.initiator) for end in host.ends] == [(1000, "remote")] * 2
 
 
+@pytest.mark.alone
 async def test_eight_seconds_in_pace() -> None:
     """Eight seconds arrive as 400 packets of 160 bytes, at the rate of real time, behind every way in.
 
