@@ -37,15 +37,29 @@ async def test_a_writer_waits_while_it_is_full(autojump_clock: trio.testing.Mock
 
 
 async def test_the_reader_never_waits(autojump_clock: trio.testing.MockClock) -> None:
-    """What it has past its limit is dropped, and what fits is kept again."""
+    """What it has past its limit is dropped, to the byte, and what fits is kept again."""
     buffer = _BoundedBuffer(lambda: True)
-    for _ in range(2):
+    for last in (b"p", b"pong"):
         with trio.fail_after(1):
             await buffer.push(bytes(_READER_LIMIT_BYTES - 1))
-            await buffer.push(b"pong")
+            await buffer.push(last)
             await buffer.push(b"dropped")
         data = await buffer.pop(2 * _READER_LIMIT_BYTES)
-        assert data == bytes(_READER_LIMIT_BYTES - 1) + b"pong"
+        assert data == bytes(_READER_LIMIT_BYTES - 1) + last
+
+
+async def test_who_waits_until_all_has_left(autojump_clock: trio.testing.MockClock) -> None:
+    """Goes on with the last byte of it: twice."""
+    buffer = _BoundedBuffer(lambda: False)
+    for turn in (1, 2):
+        await buffer.push(b"two")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(buffer.drain)
+            for size in (2, 1):
+                await trio.sleep(1)
+                assert len(nursery.child_tasks) == 1
+                assert len(await buffer.pop(size)) == size
+        assert trio.current_time() == 2 * turn
 
 
 @pytest.mark.parametrize("closes", [True, False])

@@ -9,11 +9,13 @@ from attrs import define, field
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, ResponseReceived, StreamReset
+from h2.events import ConnectionTerminated, ResponseReceived, StreamEnded, StreamReset
 from h2.events import Event as H2Event
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.events import StreamClosed
+from hypercorn.protocol.events import Data, StreamClosed
+from hypercorn.protocol.h2 import BUFFER_HIGH_WATER
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
@@ -82,6 +84,7 @@ class Guarded:
         self.peer.initiate_connection()
 
     async def _send(self, event: Event) -> None:
+        await trio.lowlevel.checkpoint()
         if isinstance(event, RawData):
             self.heard += self.peer.receive_data(event.data)
         elif isinstance(event, Closed):
@@ -271,8 +274,87 @@ async def test_only_websockets_are_tunnelled() -> None:
     assert [(event.stream_id, dict(event.headers)[b":status"]) for event in answers] == [
         (stream_id, b"501") for stream_id in others
     ]
+    ended = [event.stream_id for event in guarded.heard if isinstance(event, StreamEnded)]
+    assert ended == others
+    assert guarded.resets == [(stream_id, ErrorCodes.NO_ERROR) for stream_id in others]
     assert guarded.refused == ["request"] * 2
     assert guarded.tasks.paths == ["/ws"]
+
+
+async def test_who_writes_to_a_stream_goes_on_when_it_is_reset(autojump_clock: trio.testing.MockClock) -> None:
+    """Though the peer has given it no room; the peer is told once, however often it is reset."""
+    guarded = await started()
+    stream_id = guarded.ask_for_a_websocket()
+    await guarded.hear()
+    guarded.protocol.bound_stream(stream_id, lambda: False)
+    async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.deadline = 1
+        nursery.start_soon(guarded.protocol.stream_send, Data(stream_id=stream_id, data=bytes(10 * BUFFER_HIGH_WATER)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1
+        for _ in range(2):
+            await guarded.protocol.reset_stream(stream_id)
+    assert trio.current_time() == 0
+    assert guarded.resets == [(stream_id, ErrorCodes.CANCEL)]
+    assert guarded.tasks.told == ["websocket.connect", "websocket.disconnect"]
+
+
+async def test_a_peer_that_ends_its_half_of_a_call_has_gone(autojump_clock: trio.testing.MockClock) -> None:
+    """Close or not: the app hears of it, and its stream ends at this side too. Twice."""
+    guarded = await started()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guarded.protocol.send_task)
+        for turn in (1, 2):
+            stream_id = guarded.ask_for_a_websocket()
+            await guarded.hear()
+            guarded.protocol.bound_stream(stream_id, lambda: False)
+            stream = guarded.protocol.streams[stream_id]
+            assert isinstance(stream, WSStream)
+            await stream.app_send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+            await trio.testing.wait_all_tasks_blocked()
+            guarded.peer.end_stream(stream_id)
+            await guarded.hear()
+            await trio.testing.wait_all_tasks_blocked()
+            ended = [event.stream_id for event in guarded.heard if isinstance(event, StreamEnded)]
+            assert ended[turn - 1 :] == [stream_id]
+            assert guarded.tasks.told == ["websocket.connect", "websocket.disconnect"] * turn
+            assert (guarded.resets, guarded.protocol.streams) == ([], {})
+        nursery.cancel_scope.cancel()
+
+
+async def test_nothing_is_kept_of_a_stream_that_never_started() -> None:
+    """Its place among the others neither."""
+    guarded = await started()
+    for _ in range(3):
+        stream_id = guarded.peer.get_next_available_stream_id()
+        headers = [(":method", "GET"), (":scheme", "http"), (":authority", "x"), (":path", "/")]
+        guarded.peer.send_headers(stream_id, headers, end_stream=True, priority_weight=7)
+        guarded.peer.reset_stream(stream_id)
+        await guarded.hear()
+    assert set(guarded.protocol.priority._streams) == {0}
+    assert (guarded.protocol.streams, guarded.protocol.stream_buffers) == ({}, {})
+
+
+@pytest.mark.parametrize("is_parent", [True, False])
+async def test_a_priority_is_kept_between_streams_that_are_there(
+    is_parent: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Of more streams than anybody keeps in mind, none of which is ever opened, nothing is: no error ends anything."""
+    guarded = await started()
+    first, second = (guarded.ask_for_a_websocket() for _ in range(2))
+    guarded.peer.prioritize(second, depends_on=first, weight=7)
+    await guarded.hear()
+    for number in range(100, 1300):
+        if is_parent:
+            guarded.peer.prioritize(second, depends_on=2 * number + 1, weight=9)
+        else:
+            guarded.peer.prioritize(2 * number + 1, weight=9)
+        await guarded.hear()
+        await trio.sleep(0.1)
+    kept = guarded.protocol.priority._streams
+    assert set(kept) == {0, first, second}
+    assert (kept[second].parent, kept[second].weight) == (kept[first], 7)
+    assert (guarded.closes, guarded.refused) == (0, [])
 
 
 async def test_data_before_a_websocket_is_accepted_ends_its_stream_alone() -> None:

@@ -33,10 +33,18 @@ class Stream:
     buffer: Any = field(factory=lambda: SimpleNamespace(max_length=100))
     connection: Any = None
     handshake: Any = None
+    takes_s: float = 0.0
+    """How long a write does."""
     sent: list[object] = field(factory=list)
+    wrote_s: list[float] = field(factory=list)
+    """When each write was over, or cut off."""
 
     async def send(self, event: object) -> None:
         self.sent.append(event)
+        try:
+            await trio.sleep(self.takes_s)
+        finally:
+            self.wrote_s.append(trio.current_time())
 
 
 @define(eq=False)
@@ -148,6 +156,28 @@ async def test_the_peer_is_pinged_until_the_end(nursery: trio.Nursery, autojump_
     hosting.websocket.end(REMOTE)
     await trio.sleep(100)
     assert (len(hosting.stream.sent), hosting.aborted) == (2, 0)
+
+
+async def test_a_ping_that_is_being_written_is_not_cut_short(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """By the end of the connection: what waits behind it would be lost. It has no longer than an answer has."""
+    hosting = Hosting(nursery, Stream(takes_s=3))
+    hosting.websocket.keep_alive(10, 5)
+    await trio.sleep(11)
+    hosting.websocket.end(REMOTE)
+    await trio.sleep(100)
+    assert (hosting.stream.wrote_s, hosting.aborted) == ([13], 0)
+
+
+async def test_a_ping_has_no_longer_than_its_answer(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Both have to be there in time."""
+    hosting = Hosting(nursery, Stream(takes_s=100))
+    hosting.websocket.keep_alive(10, 5)
+    await trio.sleep(100)
+    assert (hosting.stream.wrote_s, hosting.aborted) == ([15], 1)
 
 
 async def test_a_ping_left_unanswered(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
@@ -284,3 +314,12 @@ def test_a_failure_of_the_app_is_told(code: int, told: list[str]) -> None:
     assert len(list(answering.events())) == 1
     answering.send(CloseConnection(code=1011))
     assert answered.told == [(1011, "", False)]
+
+
+def test_pongs_are_told_and_pings_are_given() -> None:
+    """A pong asks for no answer; what came with a ping goes back with it."""
+    watching = Watching()
+    connection = WatchedConnection(watching, 100)
+    connection.receive_data(masked(Opcode.PONG, b"here") + masked(Opcode.PING, b"there?"))
+    assert list(connection.events()) == [Ping(payload=b"there?")]
+    assert watching.told == ["pong"]

@@ -195,6 +195,30 @@ async def test_a_websocket_that_is_over_ends_its_stream(autojump_clock: trio.tes
         assert pair.connection._runs.websockets == []
 
 
+async def test_an_answer_that_is_on_its_way_is_not_cut_off(autojump_clock: trio.testing.MockClock) -> None:
+    """What a peer sends to a WebSocket that is being refused is thrown away; it is the app that has refused it."""
+    may_end = trio.Event()
+
+    async def app(_scope: object, receive: Any, send: Any) -> None:  # noqa: ANN401
+        await receive()
+        await send({"type": "websocket.http.response.start", "status": 403, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"not ", "more_body": True})
+        await may_end.wait()
+        await send({"type": "websocket.http.response.body", "body": b"you"})
+
+    hosting = Hosting(app, takes_h2c=True)
+    async with over_h2(hosting) as (peer, _):
+        call = await peer.open("CONNECT", "/", websocket=True)
+        await trio.testing.wait_all_tasks_blocked()
+        await peer.send(call, frame(TEXT, b"early"))
+        await trio.testing.wait_all_tasks_blocked()
+        may_end.set()
+        with trio.fail_after(1):
+            await peer.until(lambda: call.is_over)
+        assert (call.status, call.data, call.was_reset) == (403, b"not you", False)
+    assert hosting.turned_away == {"app": 1}
+
+
 @pytest.mark.parametrize(
     ("request_bytes", "status", "says"),
     [
@@ -227,6 +251,27 @@ async def test_a_request_that_is_wrong_is_answered_once(
     assert headers[b"server"] == b"hypercorn-h11"
     assert hosting.turned_away == {"request": 1}
     assert pair.ended_s == 0
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (upgrade_request(), 405),
+        (GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), 400),
+    ],
+)
+async def test_a_refused_head_request_gets_no_body(
+    request_bytes: bytes, status: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The head says how long it would be; no error of the server's own comes of it."""
+    hosting = Hosting(answer)
+    async with paired(hosting) as pair:
+        await pair.peer.send(request_bytes.replace(b"GET", b"HEAD"))
+        with trio.fail_after(2):
+            await pair.peer.read_head()
+            assert await pair.peer.read_rest() == b""
+    assert pair.peer.status == status
+    assert (hosting.logged, hosting.turned_away) == ([], {"request": 1})
 
 
 @pytest.mark.parametrize(

@@ -167,3 +167,21 @@ async def test_who_sends_before_its_upgrade_is_answered_is_let_go(
     await reading.read()
     assert reading.heard == [bytes(min(size, PIECE_BYTES)), None]
     assert reading.steps == ["initiated", "it sent data before its upgrade was answered", "closing"]
+
+
+async def test_others_have_their_turn_between_two_pieces_of_a_read(autojump_clock: trio.testing.MockClock) -> None:
+    """A read of several is heard whole, a piece at a time."""
+    reading = Reading([(0.0, bytes(5 * PIECE_BYTES))])
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while len(reading.heard) < 5:
+            await trio.lowlevel.checkpoint()
+            turns += bool(reading.heard)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await reading.read()
+    assert turns >= 3
+    assert b"".join(piece for piece in reading.heard if piece) == bytes(5 * PIECE_BYTES)

@@ -162,6 +162,32 @@ async def test_each_websocket_is_told() -> None:
     assert await plain._queue.receive() == {"type": "http.disconnect"}
 
 
+async def test_who_waits_for_calls_hears_of_the_end_of_each(autojump_clock: trio.testing.MockClock) -> None:
+    """Of a WebSocket, not of a plain request."""
+    host = no_host()
+    runs, heard = Runs(host), 0
+
+    async def hear() -> None:
+        nonlocal heard
+        while True:
+            await host.leaving.call_ended.park()
+            heard += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hear)
+        await trio.testing.wait_all_tasks_blocked()
+        for is_call in (True, False, True):
+            hosting = Hosting(at_once)
+            run = hosting.run()
+            if is_call:
+                with_websocket(run)
+            runs.add(run)
+            await runs.run(run, hosting.say_goodbye)
+            await trio.testing.wait_all_tasks_blocked()
+        assert heard == 2
+        nursery.cancel_scope.cancel()
+
+
 async def test_others_have_their_turn_while_each_run_is_told() -> None:
     """There may be a hundred of them."""
     runs, hosting = Runs(no_host()), Hosting(forever)

@@ -198,3 +198,29 @@ async def test_each_is_handed_over_until_it_is_enough(autojump_clock: trio.testi
     lending.queue.disconnect({"type": "websocket.disconnect"})
     assert not await lending.way.receive_each(take)
     assert got == [b"a", b"b", b"c"]
+
+
+async def test_taking_what_is_there_is_a_checkpoint() -> None:
+    """So that a session with much to read lets others have their turn."""
+    lending = Lending()
+    lending.queue.put_messages([b"a", b"b"])
+    for message in (b"a", b"b"):
+        with trio.testing.assert_checkpoints():
+            assert await lending.way.next_message() == message
+
+
+@pytest.mark.parametrize("written", [True, None, False])
+@pytest.mark.parametrize(("message", "frame"), [("text", b"\x81\x04text"), (b"bytes", b"\x82\x05bytes")])
+async def test_a_message_is_sent_as_one_frame(message: str | bytes, frame: bytes, written: bool | None) -> None:
+    """Unmasked; what its writing says of it is said."""
+    frames: list[bytes] = []
+
+    def write_now(data: bytes) -> bool | None:
+        frames.append(data)
+        return written
+
+    lending = Lending()
+    writing: Any = SimpleNamespace(write_now=write_now)
+    lending.way._writing = writing
+    assert lending.way.send_now(message) is written
+    assert frames == [frame]

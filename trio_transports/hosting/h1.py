@@ -62,7 +62,7 @@ class GuardedH11(H11Protocol):
         if refusal is None:
             await super()._create_stream(request)
         else:
-            await self._refuse(refusal)
+            await self._refuse(request, refusal)
 
     def _fault(self, request: h11.Request) -> Answer | None:
         if request.method == b"PRI" and request.http_version == b"2.0":
@@ -79,7 +79,7 @@ class GuardedH11(H11Protocol):
             self._on_refused()
         await super()._send_h11_event(event)
 
-    async def _refuse(self, refusal: Answer) -> None:
+    async def _refuse(self, request: h11.Request, refusal: Answer) -> None:
         body = refusal.body.encode()
         headers: list[tuple[bytes, bytes]] = [
             *((name.encode(), value.encode()) for name, value in refusal.headers),
@@ -89,6 +89,6 @@ class GuardedH11(H11Protocol):
             *self.config.response_headers("h11"),
         ]
         await self._send_h11_event(h11.Response(status_code=refusal.status, headers=headers))
-        await self._send_h11_event(h11.Data(data=body))
-        await self._send_h11_event(h11.EndOfMessage())
+        if request.method != b"HEAD":
+            await self._send_h11_event(h11.Data(data=body))
         await self.send(Closed())

@@ -21,6 +21,8 @@ Rules
 12. A WebSocket that is over ends its stream, behind its Close: hypercorn leaves its half of it open, and such halves
     count among the streams that a connection may have. A peer that ends its own half has gone, Close or not.
 13. Data for a WebSocket before it is accepted resets its stream: hypercorn's answer would end the whole connection.
+14. A priority is kept between streams that are there. Hypercorn keeps one of any stream, also of one that is never
+    opened, until its tree of a thousand is full, and the next ends the connection by an error.
 
 h2, imported here, comes with hypercorn.
 """
@@ -248,15 +250,19 @@ class GuardedH2(H2Protocol):
         return max(1, self.config.h2_max_concurrent_streams)
 
     def _without_ended(self, events: Iterable[h2.events.Event], resets: set[int]) -> Iterable[h2.events.Event]:
-        never_started: set[int] = set()
         for event in events:
             if isinstance(event, h2.events.RequestReceived) and event.stream_id in resets:  # rule 4
-                never_started.add(event.stream_id)
+                pass
             elif isinstance(event, h2.events.DataReceived) and event.stream_id not in self.streams:  # rule 8
                 with suppress(ProtocolError):
                     self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            elif getattr(event, "stream_id", None) not in never_started:
+            elif isinstance(event, h2.events.PriorityUpdated) and not self._has_streams_of(event):  # rule 14
+                pass
+            else:
                 yield event
+
+    def _has_streams_of(self, event: h2.events.PriorityUpdated) -> bool:
+        return event.stream_id in self.streams and (not event.depends_on or event.depends_on in self.streams)
 
     async def _refuse(self, stream_id: int) -> bool:
         if not self._resets.take(1):
