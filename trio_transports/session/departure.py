@@ -9,7 +9,6 @@ Rules
 4. A message that covers no more than the one before is filling: silence or the bed alone, for which nobody waits.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, final
 
@@ -41,7 +40,7 @@ class Departure:
     """The messages by which the peer is asked to tell where its player is, in a dialect that has some."""
     taps: Sequence[Tap]
     written: Callable[[int], None] = field(init=False)
-    parts: deque[tuple[float, Message, int, bool, bool]] = field(factory=deque, init=False)
+    parts: list[tuple[float, Message, int, bool, bool]] = field(factory=list, init=False)
     """What is left of a chunk: when each leaves, what it covers, whether it is kept and whether it fills; rule 1."""
     _covered: int = field(default=0, init=False)
     """Up to where the queue's audio is in messages; rule 4."""
@@ -84,7 +83,7 @@ class Departure:
             self.parts.append((due_s + i * step_s, message, covers if i == last else NO_AUDIO, is_kept, is_filling))
 
     def next_part(self) -> None:
-        _, message, covers, is_kept, is_filling = self.parts.popleft()
+        _, message, covers, is_kept, is_filling = self.parts.pop(0)
         self.outbox.put(message, self.written, covers, is_kept, is_filling)
 
     def complete_packet(self, silent_chunk: bytes, audio_format: AudioFormat, covers: int) -> None:
@@ -120,4 +119,4 @@ class Departure:
 
     def interrupt(self) -> None:
         if self.parts:
-            self.parts = deque(part for part in self.parts if part[3])
+            self.parts = [part for part in self.parts if part[3]]

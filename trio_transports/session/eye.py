@@ -12,7 +12,6 @@ Rules
 """
 
 import logging
-from collections import deque
 from typing import final
 
 from attrs import define, evolve, field
@@ -42,7 +41,7 @@ class Eye:
     _unread: Unread
     _counters: Counters
     _malformed: Malformed
-    _waiting: deque[tuple[ImageFrame | SpriteFrame, bool]] = field(factory=deque, init=False)
+    _waiting: list[tuple[ImageFrame | SpriteFrame, bool]] = field(factory=list, init=False)
     _is_working: bool = field(default=False, init=False)
     _work: Sleeper = field(factory=Sleeper, init=False)
     _settled: ParkingLot = field(factory=ParkingLot, init=False)
@@ -70,7 +69,7 @@ class Eye:
             return
         self._waiting.append((frame, is_text))
         if len(self._waiting) > self._params.video_in_max_queue_pictures:
-            self._counters.pictures_in_dropped += len(images_of(self._waiting.popleft()[0]))
+            self._counters.pictures_in_dropped += len(images_of(self._waiting.pop(0)[0]))
         self._work.wake()
 
     def _check(self, frame: ImageFrame | SpriteFrame) -> None:
@@ -97,7 +96,7 @@ class Eye:
                 self._settled.unpark_all()
                 await self._work.sleep()
                 continue
-            frame, is_text = self._waiting.popleft()
+            frame, is_text = self._waiting.pop(0)
             self._is_working = True
             try:
                 # Not abandoned on cancellation: the thread ends its picture, then this task ends.

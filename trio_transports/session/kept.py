@@ -6,7 +6,6 @@ Rules
 2. While the peer hears it, the peer is not told of an interruption: it would drop that, too.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import inf
@@ -20,9 +19,9 @@ from attrs import define, field
 class Kept:
     """Owned by one queue."""
 
-    spans: deque[tuple[int, int]] = field(factory=deque, init=False)
+    spans: list[tuple[int, int]] = field(factory=list, init=False)
     """From where to where it is, until it is written."""
-    gaps: deque[tuple[int, int]] = field(factory=deque, init=False)
+    gaps: list[tuple[int, int]] = field(factory=list, init=False)
     """From where to where nothing is left, though something after it is."""
     plays_until_s: float = field(default=-inf, init=False)
     """When the last of it that has left will have been played; rule 2."""
@@ -52,12 +51,12 @@ class Kept:
     def wrote(self, place: int) -> None:
         """All before this place is on the wire."""
         while self.spans and self.spans[0][1] <= place:
-            self.spans.popleft()
+            del self.spans[0]
 
     def passed(self, place: int) -> int:
         """All before this place was taken; return the place of what is next."""
         while self.gaps and place >= self.gaps[0][0]:
-            begin, end = self.gaps.popleft()
+            begin, end = self.gaps.pop(0)
             place += end - begin
         return place
 
@@ -74,7 +73,7 @@ class Kept:
     def leave_only(self, spans: Sequence[tuple[int, int]], pushed: int) -> None:
         """Nothing is left of the queue but this."""
         edges = pairwise((*spans, (pushed, pushed)))
-        self.gaps = deque((end, begin) for (_, end), (begin, _) in edges if end < begin)
+        self.gaps = [(end, begin) for (_, end), (begin, _) in edges if end < begin]
 
     def clear(self) -> None:
         self.spans.clear()

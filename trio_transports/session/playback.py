@@ -12,7 +12,6 @@ Rules
 5. The last ``REMEMBERED`` utterances are remembered.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, final
 
@@ -71,8 +70,8 @@ class Playback:
     """Numbers for what names none: all tracks of a session take theirs from the same."""
     bytes_per_second: int = field(default=1, init=False)
     player: Player = field(factory=Player, init=False)
-    _utterances: deque[Utterance] = field(factory=deque, init=False)
-    _pieces: deque[tuple[float, float, int, int]] = field(factory=deque, init=False)
+    _utterances: list[Utterance] = field(factory=list, init=False)
+    _pieces: list[tuple[float, float, int, int]] = field(factory=list, init=False)
     """Where on the timeline which places are, as (start_s, end_s, place, end place)."""
 
     # What is sent
@@ -142,7 +141,7 @@ class Playback:
         """Keep the piece that is playing and those after it."""
         played_s = self.player.played_s(now)
         while len(self._pieces) > 1 and self._pieces[1][0] <= played_s:
-            self._pieces.popleft()
+            del self._pieces[0]
         return played_s
 
     def heard(self, now: float, written: int) -> tuple[Played, ...]:
@@ -195,5 +194,5 @@ class Playback:
         new = Utterance(name)
         self._utterances.append(new)
         if len(self._utterances) > REMEMBERED:
-            self._utterances.popleft()
+            del self._utterances[0]
         return new

@@ -16,7 +16,6 @@ Rules
    A peer that takes longer than any buffer holds, or never told one, is not waited for.
 """
 
-from collections import deque
 from math import inf
 from typing import Final, final
 
@@ -46,7 +45,7 @@ class Player:
     _run_delay_s: float = field(default=0.0, init=False)
     _confirmed_s: float = field(default=0.0, init=False)
     _way_s: float = field(default=inf, init=False)
-    _lags: deque[float] = field(factory=lambda: deque(maxlen=LAST_MARKS), init=False)
+    _lags: list[float] = field(factory=list, init=False)
     _waiting: dict[str, tuple[float, float, bool]] = field(factory=dict, init=False)
     _marked_s: float = field(default=0.0, init=False)
     _first_marks: int = field(default=0, init=False)
@@ -88,7 +87,7 @@ class Player:
         if in_front:
             self._way_s = min(self._way_s, lag_s)
         else:
-            self._lags.append(lag_s)
+            self._lags = [*self._lags[1 - LAST_MARKS :], lag_s]
         self._confirmed_s = max(self._confirmed_s, place_s)
         if self._lags and self._way_s < inf:
             self._learned(max(0.0, min(self._lags) - self._way_s), now)

@@ -5,7 +5,6 @@ Rules
 2. An interruption drops all but what is to be said to its end.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from sys import getsizeof
 from typing import final
@@ -40,7 +39,7 @@ class QueueMark:
 class QueueMarks:
     """Owned by one queue."""
 
-    each: deque[QueueMark] = field(factory=deque, init=False)
+    each: list[QueueMark] = field(factory=list, init=False)
     message_bytes: int = field(default=0, init=False)
     """What their messages take in memory."""
 
@@ -55,7 +54,7 @@ class QueueMarks:
 
     def take(self) -> QueueMark:
         """The first one's turn has come."""
-        mark = self.each.popleft()
+        mark = self.each.pop(0)
         self.message_bytes -= sum(map(getsizeof, mark.messages))
         return mark
 

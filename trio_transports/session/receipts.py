@@ -5,7 +5,6 @@ Rules
 2. Nothing can be promised of audio of which some was left out.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import final
 
@@ -27,7 +26,7 @@ class Promise:
 class Receipts:
     """Owned by one queue."""
 
-    waiting: deque[Promise] = field(factory=deque, init=False)
+    waiting: list[Promise] = field(factory=list, init=False)
     cut_until: int = field(default=-1, init=False)
     """Where what was pushed last ends, if some of it was left out; rule 2."""
 
@@ -46,4 +45,4 @@ class Receipts:
 
     def _settle(self, place: int, *, kept: bool) -> None:
         while self.waiting and self.waiting[0].end <= place:
-            self.waiting.popleft().settle(kept)
+            self.waiting.pop(0).settle(kept)

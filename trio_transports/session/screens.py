@@ -14,7 +14,6 @@ Rules
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Final, final
@@ -81,7 +80,7 @@ class Screens:
     _on_ready: Callable[[], None]
     _on_room: Callable[[], None]
     screens: Mapping[str | None, Screen] = field(init=False)
-    _turns: deque[Screen] = field(init=False)
+    _turns: list[Screen] = field(init=False)
     """The tracks in the order in which they may show; rule 2."""
     tell_not_carried: Callable[[str], None] | None = field(default=None, init=False)
     """Called once, with the dialect's name, at the first picture for which it has no message."""
@@ -91,7 +90,7 @@ class Screens:
     def __attrs_post_init__(self) -> None:
         names = (None, *self._params.video_out_destinations) if self._params.video_out_enabled else ()
         self.screens = {name: make_screen(self._params) for name in names}
-        self._turns = deque(self.screens.values())
+        self._turns = list(self.screens.values())
 
     # Queueing
 

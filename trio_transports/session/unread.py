@@ -60,7 +60,7 @@ class Unread:
     _max_pictures: int = DEFAULT_MAX_PICTURES
     _frames: deque[Frame] = field(factory=deque, init=False)
     _audio_s: float = field(default=0.0, init=False)
-    _other_sizes: deque[int] = field(factory=deque, init=False)
+    _other_sizes: list[int] = field(factory=list, init=False)
     """Bytes of each unread frame that is not audio, in order."""
     _unread_bytes: int = field(default=0, init=False)
     _pictures: int = field(default=0, init=False)
@@ -141,7 +141,7 @@ class Unread:
                 elif isinstance(frame, ImageFrame | SpriteFrame):
                     self._pictures -= 1
                 else:
-                    self._unread_bytes -= self._other_sizes.popleft()
+                    self._unread_bytes -= self._other_sizes.pop(0)
                 if not parked:
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 return frame

@@ -7,7 +7,6 @@ Rules
 4. Of a backlog ``_PIECE_BYTES`` are written at a time: that a peer takes it slowly is seen by the piece.
 """
 
-from collections import deque
 from typing import Final, final
 
 import trio
@@ -25,7 +24,7 @@ class Backlog:
     """One connection's. It is true while something waits."""
 
     _stream: OwnedStream
-    _frames: deque[bytes] = field(factory=deque, init=False)
+    _frames: list[bytes] = field(factory=list, init=False)
     waiting_pong: bytes | None = field(default=None, init=False)
     """To be written after all else; rule 2."""
     is_closing: bool = field(default=False, init=False)
@@ -51,7 +50,7 @@ class Backlog:
             self._is_flushing = True
             try:
                 await self._write_first(self._frames[0])
-                self._frames.popleft()
+                del self._frames[0]
                 if not self._frames and self.waiting_pong is not None:
                     if not self.is_closing:
                         self._frames.append(self.waiting_pong)
