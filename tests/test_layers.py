@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / PACKAGE
 
 # From the ground up. What is written first knows nothing of what comes after it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "_extras", "_lazy", "_showing", "_documented", "_moved"),
+    ("errors", "_extras", "_lazy", "_offers", "_showing", "_documented", "_moved"),
     ("audio", "vad", "video"),
     ("frames",),
     ("serializers",),

@@ -17,6 +17,7 @@ from typing import ClassVar, Final, TypeAlias, final
 from attrs import define, field
 
 from .._documented import documented
+from .._offers import offers
 from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
 from ..frames import AudioFrame, Frame, JSONValue, MarkFrame, MessageFrame, StartFrame
@@ -42,7 +43,6 @@ from .protocol import (
     TakesBitrate,
     carries_pictures,
     message_bytes_needed,
-    offers,
     per_session,
     replies_of,
     writes_anywhere,

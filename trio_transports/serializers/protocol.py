@@ -11,10 +11,11 @@ Rules
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol, Self, TypeAlias, TypeGuard, TypeVar, final, runtime_checkable
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar, final, runtime_checkable
 
 from attrs import fields
 
+from .._offers import offers
 from ..audio.format import AudioFormat
 from ..errors import RemoteProtocolError
 from ..frames import Frame, StartFrame
@@ -216,12 +217,12 @@ class WritesAnywhere(Protocol):
 
 def writes_anywhere(serializer: object) -> bool:
     """Whether a worker thread may write this dialect."""
-    return isinstance(serializer, WritesAnywhere) and serializer.writes_anywhere
+    return offers(serializer, WritesAnywhere) and serializer.writes_anywhere
 
 
 def carries_pictures(serializer: object) -> bool:
     """Whether there is a point in making pictures for this dialect."""
-    return not isinstance(serializer, CarriesPictures) or serializer.carries_pictures
+    return not offers(serializer, CarriesPictures) or serializer.carries_pictures
 
 
 @runtime_checkable
@@ -235,7 +236,7 @@ class StandsForAnother(Protocol):
 
 def dialect_of(serializer: object) -> str:
     """What to call a peer's dialect in a log or an event."""
-    return serializer.dialect if isinstance(serializer, StandsForAnother) else type(serializer).__name__
+    return serializer.dialect if offers(serializer, StandsForAnother) else type(serializer).__name__
 
 
 @runtime_checkable
@@ -248,7 +249,7 @@ class TakesBitrate(Protocol):
 
 def use_bitrate(serializer: object, where: str, bits_per_second: int) -> None:
     """Hand ``audio_out_bitrate`` over, where there is a use for it; ValueError names it when the code cannot."""
-    if isinstance(serializer, TakesBitrate):
+    if offers(serializer, TakesBitrate):
         try:
             serializer.use_bitrate(bits_per_second)
         except ValueError as exc:
@@ -257,7 +258,7 @@ def use_bitrate(serializer: object, where: str, bits_per_second: int) -> None:
 
 def check_bitrate(source: object, where: str, bits_per_second: int) -> None:
     """Raise what ``use_bitrate`` would, as far as it can be known before there is a session."""
-    if isinstance(source, Fresh) and not isinstance(source, type):
+    if offers(source, Fresh) and not isinstance(source, type):
         use_bitrate(source.fresh(), where, bits_per_second)
 
 
@@ -334,7 +335,7 @@ T = TypeVar("T")
 
 def message_bytes_needed(source: object) -> int:
     """How long a message the dialect needs: as it states itself, or as an object of this class does."""
-    if not isinstance(source, StatesMessageSize):
+    if not offers(source, StatesMessageSize):
         return DEFAULT_MESSAGE_BYTES
     return source().max_message_bytes if isinstance(source, type) else source.max_message_bytes
 
@@ -343,7 +344,7 @@ def per_session(source: T | Callable[[], T]) -> T:
     """Make what one session uses: call a class or factory, take ``fresh()`` of an object that has it, else share it."""
     if isinstance(source, type):
         return source()  # type: ignore[no-any-return]
-    if isinstance(source, Fresh):
+    if offers(source, Fresh):
         return source.fresh()  # type: ignore[return-value]
     if callable(source):
         return source()
@@ -353,15 +354,3 @@ def per_session(source: T | Callable[[], T]) -> T:
 def replies_of(serializer: object) -> Sequence[Message]:
     """What a serializer owes its peer, if it is one that ever owes: for a serializer composed of others."""
     return serializer.replies() if offers(serializer, Replies) else ()
-
-
-def offers(value: object, protocol: Callable[..., T]) -> TypeGuard[T]:
-    """As ``isinstance`` with a protocol, looked up once for each class: that takes 25 us, too much for each message."""
-    asked = type(value), protocol
-    answer = _OFFERED.get(asked)
-    if answer is None:
-        answer = _OFFERED[asked] = isinstance(value, protocol)  # type: ignore[arg-type]  # a class, abstract to mypy
-    return answer
-
-
-_OFFERED: Final[dict[tuple[type, object], bool]] = {}

@@ -19,6 +19,7 @@ from typing import Final, final
 import trio
 from attrs import define, field
 
+from .._offers import offers
 from ..errors import ConnectionClosed, Ending
 from ..frames import CancelFrame, EndFrame
 from ..serializers.protocol import AwaitsClose, Message
@@ -137,7 +138,7 @@ class SessionClosing:
     @property
     def _peer_answers(self) -> bool:
         serializer = self._outbound.serializer
-        return isinstance(serializer, AwaitsClose) and serializer.awaits_close
+        return offers(serializer, AwaitsClose) and serializer.awaits_close
 
     def heard(self) -> None:
         """Close once the peer has said its own word for the end."""

@@ -9,6 +9,7 @@ from typing import TypeAlias, final
 import trio
 from attrs import frozen
 
+from .._offers import offers
 from ..frames import AudioFrame, EndFrame, Frame
 from ..params import TransportParams
 from ..serializers.coded import CodedAudio
@@ -39,7 +40,7 @@ class InOrder:
         if not params.audio_in_jitter_ms:
             return None
         coded: Callable[[], Sequence[CodedAudio]] = _nothing
-        if isinstance(serializer, KeepsCoded):
+        if offers(serializer, KeepsCoded):
             serializer.keep_coded()
             coded = serializer.coded
         return cls(ears, JitterBuffers(params.audio_in_jitter_ms / 1000, counters), coded)

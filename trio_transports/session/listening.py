@@ -10,6 +10,7 @@ from typing import final
 
 from attrs import define, field
 
+from .._offers import offers
 from ..audio.channels import mix_channels
 from ..audio.format import AudioFormat
 from ..vad.analyzer import SlowStart, SpeechEvent, SpeechStarted, SpeechStopped, VADAnalyzer
@@ -33,7 +34,7 @@ class Listening:
 
     @property
     def starts_slowly(self) -> bool:
-        return isinstance(self._analyzer, SlowStart) and self._analyzer.slow_start
+        return offers(self._analyzer, SlowStart) and self._analyzer.slow_start
 
     @property
     def heard_s(self) -> float:

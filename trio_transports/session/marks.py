@@ -13,6 +13,7 @@ from typing import Final, final
 import trio
 from attrs import define, field
 
+from .._offers import offers
 from ..frames import MarkFrame
 from ..serializers.protocol import FrameSerializer, Message, PlaybackMarks
 from .outbox import WireOutbox
@@ -38,7 +39,7 @@ class DrainMarks:
     _peer_plays: bool = field(default=True, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._marking = self._serializer if isinstance(self._serializer, PlaybackMarks) else None
+        self._marking = self._serializer if offers(self._serializer, PlaybackMarks) else None
 
     @property
     def peer_tells(self) -> bool:

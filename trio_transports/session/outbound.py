@@ -16,6 +16,7 @@ from typing import Final, final
 import trio
 from attrs import define, evolve, field
 
+from .._offers import offers
 from ..audio.loudness import Volume
 from ..audio.pacing import Schedule
 from ..errors import LocalProtocolError
@@ -104,7 +105,7 @@ class Outbound:
         params, serializer = self.params, self.serializer
         self.clock = Clock(self._life)
         deadline = Deadline(params.send_timeout, params.close_timeout)
-        numbers = serializer if isinstance(serializer, Numbers) else None
+        numbers = serializer if offers(serializer, Numbers) else None
         self.outbox = WireOutbox(
             self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote, numbers=numbers
         )
@@ -130,7 +131,7 @@ class Outbound:
             Blend(mixer, Volume(params.audio_out_volume)),
             Packer(self.serializer, name, settings.add_wav_header, settings.packet_bytes),
             self.outbox,
-            self._place_mark if isinstance(self.serializer, PlaybackMarks) else None,
+            self._place_mark if offers(self.serializer, PlaybackMarks) else None,
             self.taps.each,
         )
         return Track(
@@ -155,7 +156,7 @@ class Outbound:
     def open_when_ready(self) -> None:
         """Let the tracks speak, if the dialect can address its peer, and so knows in which format."""
         serializer = self.serializer
-        if isinstance(serializer, AwaitsStart) and not serializer.is_ready:
+        if offers(serializer, AwaitsStart) and not serializer.is_ready:
             return
         settings = TrackSettings.of(self.params, serializer)
         for track in self.tracks.values():
@@ -304,7 +305,7 @@ class Outbound:
     def notice(self, frame: Frame) -> None:
         """Tell the peer what this side noticed, in a dialect that has words for that."""
         wait_s = self.turn.bot_started(trio.current_time()) if isinstance(frame, BotStartedSpeakingFrame) else None
-        if not isinstance(self.serializer, Notices):
+        if not offers(self.serializer, Notices):
             return
         if wait_s is not None:
             turn = MetricsFrame(metrics={"turn": [{"processor": "session", "value": round(wait_s, 3)}]})

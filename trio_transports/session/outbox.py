@@ -14,6 +14,7 @@ from typing import final
 import trio
 from attrs import define, field
 
+from .._offers import offers
 from .._sleeper import Sleeper
 from ..errors import ConnectionClosed
 from ..serializers.protocol import Message, Numbers
@@ -167,7 +168,7 @@ class WireOutbox:
         self._wire = wire
         self.lanes.drop_replies()
         self._begun = self._writing = None
-        self._writes_now = wire.send_now if isinstance(wire, SendsNow) else None
+        self._writes_now = wire.send_now if offers(wire, SendsNow) else None
 
     def _count(self, message: Message) -> None:
         self._counters.messages_sent += 1
@@ -224,7 +225,7 @@ class WireOutbox:
         self._deadline.writing()
         self._writing = taken
         try:
-            if self._begun is not None and isinstance(wire, SendsNow):
+            if self._begun is not None and offers(wire, SendsNow):
                 await wire.flushed()
             else:
                 await wire.send(message if self._numbers is None else self._numbers.numbered(message))

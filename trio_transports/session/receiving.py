@@ -20,6 +20,7 @@ from typing import Final, TypeAlias, final
 import trio
 from attrs import define, field
 
+from .._offers import offers
 from ..errors import ConnectionClosed, Ending, TransportError
 from ..serializers.protocol import KnowsConnection, Message, Pausable, Replies
 from ..wire.protocol import HandsOver, SharesAlarms, Wire
@@ -50,9 +51,9 @@ class Receiving:
 
     def __attrs_post_init__(self) -> None:
         serializer = self._parts.serializer
-        if isinstance(serializer, Replies):
+        if offers(serializer, Replies):
             self._replies = serializer.replies
-        if isinstance(serializer, Pausable):
+        if offers(serializer, Pausable):
             self._pausable = serializer
         if self._replies is not None or self._pausable is not None:
             self._parts.unread.standby.first = self._begin_message
@@ -89,7 +90,7 @@ class Receiving:
         self.wire, parts.life.redialling = wire, None
         self.heard_at_s = trio.current_time()
         parts.counters.reconnects += 1
-        if isinstance(parts.serializer, KnowsConnection):
+        if offers(parts.serializer, KnowsConnection):
             parts.serializer.reconnected()
         parts.outbound.reconnected()
         self._attach(wire)
@@ -97,7 +98,7 @@ class Receiving:
         parts.outbound.open_when_ready()
 
     def _attach(self, wire: Wire) -> None:
-        wakes_at = wire.alarm_s if isinstance(wire, SharesAlarms) else None
+        wakes_at = wire.alarm_s if offers(wire, SharesAlarms) else None
         for track in self._parts.outbound.tracks.values():
             track.schedule.wakes_at = wakes_at
         self._parts.outbound.outbox.attach(wire)
@@ -165,7 +166,7 @@ class Receiving:
         """How messages are had one by one: as the wire hands them over, or asked for."""
         if self._parts.inbound.in_order is not None:
             return partial(_receive_each, partial(self._receive_releasing, wire))
-        return wire.receive_each if isinstance(wire, HandsOver) else partial(_receive_each, wire.receive)
+        return wire.receive_each if offers(wire, HandsOver) else partial(_receive_each, wire.receive)
 
     async def _receive_releasing(self, wire: Wire) -> Message:
         """Wait for the next message, and meanwhile give on the audio that becomes due."""

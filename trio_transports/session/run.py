@@ -29,6 +29,7 @@ import trio
 from attrs import define, field
 
 from .._nursery import open_services
+from .._offers import offers
 from ..errors import Ending
 from ..frames import StartFrame
 from ..params import TransportParams
@@ -163,7 +164,7 @@ class Run:
         if (
             call is None
             or self._has_hung_up
-            or (announced is None and isinstance(serializer, AwaitsStart) and not serializer.is_ready)
+            or (announced is None and offers(serializer, AwaitsStart) and not serializer.is_ready)
         ):
             return  # without a start there was no call
         self._has_hung_up = True

@@ -6,6 +6,7 @@ from typing import Final, final
 
 from attrs import frozen
 
+from .._offers import offers
 from ..audio.format import AudioFormat
 from ..audio.mixer import AudioMixer
 from ..params import MixerSource, TransportParams, WebsocketClientParams
@@ -37,7 +38,7 @@ class TrackSettings:
         """What leaves: in the dialect's own format and chunks, else as the parameters ask for."""
         native = serializer.audio_format
         asked = AudioFormat(params.audio_out_sample_rate or DEFAULT_SAMPLE_RATE, params.audio_out_channels)
-        fixed_ms = serializer.chunk_ms if isinstance(serializer, FixedChunk) else None
+        fixed_ms = serializer.chunk_ms if offers(serializer, FixedChunk) else None
         return cls(
             format=native or asked,
             chunk_ms=fixed_ms or 10 * params.audio_out_10ms_chunks,
@@ -47,7 +48,7 @@ class TrackSettings:
             silence_grace_s=params.silence_grace_ms / 1000,
             silence_max_s=inf if params.silence_max_secs is None else params.silence_max_secs,
             partial_flush_s=params.partial_flush_ms / 1000,
-            held_s=serializer.held_ms / 1000 if isinstance(serializer, HoldsBack) else 0.0,
+            held_s=serializer.held_ms / 1000 if offers(serializer, HoldsBack) else 0.0,
         )
 
     @property

@@ -15,6 +15,7 @@ from typing import Final, cast, final
 import trio
 from attrs import define, field
 
+from ..._offers import offers
 from ...errors import Ending
 from ..peer import Peer
 from ..protocol import Batches, BytesLike, SendsNow, Wire
@@ -121,9 +122,7 @@ def rated(
         for most, what in ((max_messages_per_second, "messages"), (max_bytes_per_second, "bytes"))
         if most is not None
     ]
-    make = (
-        _RatedBatches if isinstance(wire, Batches) else _RatedSendingNow if isinstance(wire, SendsNow) else _RatedWire
-    )
+    make = _RatedBatches if offers(wire, Batches) else _RatedSendingNow if offers(wire, SendsNow) else _RatedWire
     return make(
         wire,
         None if max_messages_per_second is None else _Bucket(max_messages_per_second),
