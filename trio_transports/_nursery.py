@@ -33,21 +33,22 @@ class Services:
         # Known from now on, not from the task's first step: a body may end before that, and then cancels it as well.
         scope = trio.CancelScope(shield=True)
         self._scopes.append(scope)
+        self._nursery.start_soon(self._serve, scope, function, args, name=name)
 
-        async def service() -> None:
-            with scope:
-                try:
-                    await function(*args)
-                except trio.Cancelled:
-                    raise
-                except BaseException:
-                    self.has_failed = True
-                    self.cancel()
-                    raise
-                finally:
-                    self._scopes.remove(scope)
-
-        self._nursery.start_soon(service, name=name)
+    async def _serve(
+        self, scope: trio.CancelScope, function: Callable[[*Ts], Awaitable[Any]], args: tuple[*Ts]
+    ) -> None:
+        with scope:
+            try:
+                await function(*args)
+            except trio.Cancelled:
+                raise
+            except BaseException:
+                self.has_failed = True
+                self.cancel()
+                raise
+            finally:
+                self._scopes.remove(scope)
 
     def cancel(self) -> None:
         """Cancel the body, and the services through their shields."""

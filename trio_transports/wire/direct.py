@@ -26,6 +26,7 @@ from attrs import define, field
 from trio.lowlevel import ParkingLot
 
 from .._nursery import open_services
+from .._sleeper import Sleeper
 from ..errors import ConnectionClosed, Ending, Initiator
 from .answering import Admit, Plain, nothing, upgrade_as_server
 from .backlog import Backlog
@@ -54,7 +55,7 @@ class DirectWire:
     _masks: bool
     _backlog: Backlog = field(init=False)
     _arrived: deque[str | bytes] = field(factory=deque, init=False)
-    _keeper: ParkingLot = field(factory=ParkingLot, init=False)
+    _keeper: Sleeper = field(factory=Sleeper, init=False)
     _is_reading: bool = field(default=False, init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
     _goodbye: Ending | None = field(default=None, init=False)
@@ -111,7 +112,7 @@ class DirectWire:
         if not written:
             return False
         self._backlog.append(frame[written:])
-        self._keeper.unpark_all()
+        self._keeper.wake()
         return None
 
     def send_several_now(self, messages: Sequence[str | bytes]) -> int:
@@ -129,7 +130,7 @@ class DirectWire:
             taken += 1
             if written < len(frame):
                 self._backlog.append(frame[written:])
-                self._keeper.unpark_all()
+                self._keeper.wake()
             written -= len(frame)
         return taken
 
@@ -263,7 +264,7 @@ class DirectWire:
             case Pong():
                 if self._awaits_pong:
                     self._awaits_pong = False
-                    self._keeper.unpark_all()
+                    self._keeper.wake()
             case Close(code, reason):
                 if self._goodbye is None:
                     echoed = 1000 if code == 1005 else code
@@ -321,7 +322,7 @@ class DirectWire:
             return  # the next read tells the end
         if written < len(frame):
             self._backlog.append(frame[written:])
-            self._keeper.unpark_all()
+            self._keeper.wake()
 
     def _pong(self, payload: bytes) -> None:
         frame = encode_frame(Opcode.PONG, payload, masked=self._masks)
@@ -334,7 +335,7 @@ class DirectWire:
         if self._ending is None:
             self._ending = self._goodbye or ending
             self._backlog.is_closing = True
-            self._keeper.unpark_all()
+            self._keeper.wake()
 
     def _lost(self) -> ConnectionClosed:
         # A write can find out before any read that the peer has gone; the Close it left is in the kernel's buffer yet.
@@ -369,8 +370,7 @@ class DirectWire:
                 self._awaits_pong, ping_at_s = True, now_s + interval_s
                 self._put(encode_frame(Opcode.PING, b"alive?", masked=self._masks))
                 continue
-            with trio.CancelScope(deadline=pong_by_s if self._awaits_pong else ping_at_s):
-                await self._keeper.park()
+            await self._keeper.sleep_until(pong_by_s if self._awaits_pong else ping_at_s)
 
     async def _flushed_in_time(self, limit_s: float) -> bool:
         """Write the backlog; a peer that takes none of it for that long, or has gone, ends the connection."""
