@@ -7,7 +7,6 @@ Rules
    was sent without, nor silence.
 """
 
-from collections import deque
 from typing import Final, final
 
 from attrs import define, field
@@ -23,7 +22,7 @@ class Stamps:
     """Owned by one track. Places are the queue's: bytes since the session's start."""
 
     _bytes_per_second: int
-    _known: deque[tuple[int, int, int]] = field(factory=deque, init=False)
+    _known: list[tuple[int, int, int]] = field(factory=list, init=False)
     """From where to where a frame's audio stands, and its ``pts``."""
 
     def put(self, begin: int, end: int, pts: int, taken: int) -> None:
@@ -43,5 +42,7 @@ class Stamps:
         return pts + (place - begin) * _NS // self._bytes_per_second
 
     def _forget(self, place: int) -> None:
-        while self._known and self._known[0][1] <= place:
-            self._known.popleft()
+        gone = 0
+        while gone < len(self._known) and self._known[gone][1] <= place:
+            gone += 1
+        del self._known[:gone]

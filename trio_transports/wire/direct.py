@@ -407,7 +407,10 @@ async def connect_wire(
         path, _, query = resource.partition("?")
         peer = Peer(address=address, port=port, path=path, query_string=query, headers=found, subprotocol=chosen)
         wire = DirectWire(peer, owned, Parser(from_client=False, max_message_bytes=settings.max_message_bytes), True)
-        async with _kept(wire, owned, trailing, settings):
+        owned.opened()
+        await wire.take_first(trailing)
+        async with open_services() as services:
+            services.start_soon(wire.keep, settings, name="keeper")
             yield wire
     finally:
         owned.close()
@@ -434,18 +437,10 @@ async def accept_wire(
         except _STREAM_ERRORS as exc:
             raise ConnectionClosed(1006, "the handshake was cut off", initiator="error") from exc
         wire = DirectWire(peer, owned, Parser(from_client=True, max_message_bytes=settings.max_message_bytes), False)
-        async with _kept(wire, owned, trailing, settings, wakes):
+        owned.opened(wakes)
+        await wire.take_first(trailing)
+        async with open_services() as services:
+            services.start_soon(wire.keep, settings, name="keeper")
             yield wire
     finally:
         owned.close()
-
-
-@asynccontextmanager
-async def _kept(
-    wire: DirectWire, owned: OwnedStream, trailing: bytes, settings: WireSettings, wakes: SharedWakes | None = None
-) -> AsyncIterator[None]:
-    owned.opened(wakes)
-    await wire.take_first(trailing)
-    async with open_services() as services:
-        services.start_soon(wire.keep, settings, name="keeper")
-        yield
