@@ -24,7 +24,7 @@ FRAME_BYTES: Final = 200
 """What an audio frame takes besides its samples."""
 NODE_BYTES: Final = 16
 _LEAVES: Final = frozenset({str, int, float, bool, NoneType, bytes})
-SESSION_BYTES: Final = 16 * 1024
+SESSION_BYTES: Final = 10 * 1024
 """Half of what a session takes that has ended, besides what its peer said at its beginning: two events keep it."""
 MAX_EVENT_BYTES: Final = 1024 * 1024
 """What waits unread for one subscriber to events, where no parameter says it: each may hold a peer's own words."""
