@@ -9,11 +9,12 @@ import trio.testing
 from attrs import define, field
 from hypercorn.protocol.ws_stream import ASGIWebsocketState
 from wsproto.connection import ConnectionState
-from wsproto.events import CloseConnection, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.utilities import LocalProtocolError
 
 from trio_transports.errors import Ending, Initiator
 from trio_transports.hosting.app_queue import AppQueue
+from trio_transports.hosting.short_way import HostedShortWay
 from trio_transports.hosting.watched import WatchedConnection
 from trio_transports.hosting.ways import Ways
 from trio_transports.hosting.websocket import HostedWebsocket
@@ -57,16 +58,16 @@ class Hosting:
     websocket: HostedWebsocket = field(init=False)
     queue: AppQueue = field(factory=lambda: AppQueue(9))
 
+    async def send(self, event: object) -> None: ...
+
     def __attrs_post_init__(self) -> None:
         def abort() -> None:
             self.aborted += 1
 
-        async def send(event: object) -> None: ...
-
         stream: Any = self.stream
         self.stream.connection = SimpleNamespace(send=lambda event: b"ping")
         self.websocket = HostedWebsocket(
-            stream, self.queue, abort, lambda task: self.nursery.start_soon(task), Ways(self.queue, send)
+            stream, self.queue, abort, lambda task: self.nursery.start_soon(task), Ways(self.queue, self.send)
         )
 
 
@@ -230,6 +231,28 @@ async def test_a_limit_holds_for_what_comes_later(nursery: trio.Nursery, limits:
         assert bool(connection.take_messages(masked(Opcode.BINARY, bytes(size)))) is is_taken
 
 
+async def test_a_socket_is_not_lent_once_its_call_has_ended(nursery: trio.Nursery) -> None:
+    """Neither to a session that waits for it, nor to one that asks for it then."""
+    no_writing: Any = None
+    for asks_late in (False, True):
+        hosting = Hosting(nursery)
+        websocket, receive = hosting.websocket, hosting.queue.receive
+        given: Any = websocket
+        way = HostedShortWay(given, no_writing, hosting.queue, given, websocket.handle_rest)
+        websocket.ways.open_short = lambda *_, way=way: way
+        assert websocket.short_way(receive, hosting.send) is None  # it has not been accepted
+        websocket._connect()
+        if asks_late:
+            websocket.end(REMOTE)
+            assert websocket.short_way(receive, hosting.send) is None
+        else:
+            assert websocket.short_way(receive, hosting.send) is way
+            nursery.start_soon(way.next_message)
+            await trio.testing.wait_all_tasks_blocked()
+            websocket.end(REMOTE)
+            assert await way.lend() is False
+
+
 @define(eq=False)
 class Watching:
     """Who is told of what passes."""
@@ -323,3 +346,13 @@ def test_pongs_are_told_and_pings_are_given() -> None:
     connection.receive_data(masked(Opcode.PONG, b"here") + masked(Opcode.PING, b"there?"))
     assert list(connection.events()) == [Ping(payload=b"there?")]
     assert watching.told == ["pong"]
+
+
+def test_what_is_sent_is_one_frame() -> None:
+    """Unmasked, and final; once this side has closed nothing more can be sent."""
+    connection = WatchedConnection(Watching(), 100)
+    assert connection.send(TextMessage(data="text")) == b"\x81\x04text"
+    assert connection.send(BytesMessage(data=bytearray(b"bytes"))) == b"\x82\x05bytes"
+    connection.send(CloseConnection(code=1000))
+    with pytest.raises(LocalProtocolError):
+        connection.send(TextMessage(data="late"))

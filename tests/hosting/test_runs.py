@@ -24,6 +24,7 @@ class Hosting:
     aborted: int = 0
     goodbyes: int = 0
     stalls: bool = False
+    max_app_queue_size: int = 2
 
     async def send(self, event: Any) -> None:  # noqa: ANN401
         self.sent.append(event)
@@ -46,7 +47,9 @@ class Hosting:
 
         async def info(message: str, *values: object) -> None: ...
 
-        config: Any = SimpleNamespace(max_app_queue_size=2, log=SimpleNamespace(error=error, info=info))
+        config: Any = SimpleNamespace(
+            max_app_queue_size=self.max_app_queue_size, log=SimpleNamespace(error=error, info=info)
+        )
         app: Any = self.app
         scope: Any = {"type": "http", "path": "/here"}
         stream: Any = object()
@@ -269,6 +272,34 @@ async def test_what_arrives_for_an_app_that_has_returned_is_dropped(autojump_clo
     with trio.fail_after(1):
         for _ in range(5):
             await run.put({"type": "http.request"})
+
+
+@pytest.mark.parametrize(("size", "room"), [(0, 1), (1, 1), (2, 2)])
+async def test_so_many_events_wait_for_an_app(size: int, room: int, autojump_clock: trio.testing.MockClock) -> None:
+    """One at least, or it would hear of none."""
+    run = Hosting(forever, max_app_queue_size=size).run()
+    puts = 0
+    with trio.move_on_after(1):
+        for _ in range(5):
+            await run.put({"type": "http.request"})
+            puts += 1
+    assert puts == room
+
+
+@pytest.mark.parametrize("is_call", [True, False])
+async def test_news_of_the_peers_end_needs_no_room(is_call: bool, autojump_clock: trio.testing.MockClock) -> None:
+    """A WebSocket has ended by it; an app that is asked for a page hears of it behind what was queued."""
+    run = Hosting(forever, max_app_queue_size=1).run()
+    websocket = with_websocket(run) if is_call else None
+    kind = "websocket" if is_call else "http"
+    await run.put({"type": f"{kind}.first"})
+    with trio.fail_after(1):
+        await run.put({"type": f"{kind}.disconnect"})
+    if websocket is not None:
+        assert websocket.endings == [Ending(1006, "", "error")]
+    else:
+        heard = [(await run._queue.receive())["type"] for _ in range(3)]
+        assert heard == ["http.first", "http.disconnect", "http.disconnect"]
 
 
 async def test_an_error_of_the_app_is_logged(caplog: pytest.LogCaptureFixture) -> None:

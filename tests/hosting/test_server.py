@@ -90,10 +90,13 @@ class Serving:
     counting: Counting = field(factory=Counting)
     leaving: LeavingNotice = field(factory=LeavingNotice)
     played: list[Played] = field(factory=list)
+    terminated: int = 0
+    """How often the protocols were told that the server ends."""
     server: _Server = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        async def terminated() -> None: ...
+        async def terminated() -> None:
+            self.terminated += 1
 
         host: Any = SimpleNamespace(
             counting=self.counting,
@@ -232,15 +235,19 @@ async def test_who_is_still_there_is_told_and_then_cancelled(
     monkeypatch: pytest.MonkeyPatch,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """With the time to leave by itself first, unless the server was cancelled."""
+    """With the time to leave by itself first, unless the server was cancelled; who comes meanwhile is not served."""
     serving = Serving(monkeypatch, lasts_s=lasts_s)
     accepted = trio.Event()
     caller: Any = Caller()
+    late: Any = Caller()
 
     async def accept(_listener: object, take: Any) -> None:  # noqa: ANN401
         take(caller)
         accepted.set()
-        await trio.sleep_forever()
+        try:
+            await trio.sleep_forever()
+        finally:
+            take(late)
 
     monkeypatch.setattr(server, "accept_from", accept)
     listener: Any = None
@@ -250,7 +257,8 @@ async def test_who_is_still_there_is_told_and_then_cancelled(
         await trio.testing.wait_all_tasks_blocked()
         await serving.server.stop(at_once=at_once)
         assert trio.current_time() == took_s
-        assert serving.played[0].told == told
+        assert [played.told for played in serving.played] == [told]
+        assert (late.closed, serving.terminated) == (1, 1)
         nursery.cancel_scope.cancel()
 
 

@@ -115,7 +115,6 @@ class AppQueue:
     def app_returned(self) -> None:
         """Nobody reads any more: what waits is dropped, and who put it goes on."""
         self._app_returned = True
-        self._events.clear()
         self._putters.unpark_all()
 
     @property
