@@ -11,6 +11,7 @@ import numpy as np
 import trio
 
 from tests.real.bus.waiting import QUICK
+from tests.real.faults.by_dialect import by_dialect
 from tests.real.faults.observer import Call, Witness, until
 from tests.real.faults.places import PROXY, SHORT, Place, parsed
 from trio_transports import (
@@ -63,7 +64,7 @@ async def by_client(
             async for event in events:
                 witness.hear(event)
                 if isinstance(event, Reconnecting):
-                    call.explained.append(f"{event.cause!r}")
+                    call.told_lost.append(f"{event.cause!r}")
                 del event
 
         try:
@@ -71,7 +72,7 @@ async def by_client(
                 await _talk(session, call)
                 call.said_goodbye = True
             if session.statistics().reconnects:
-                call.explained.append("it reconnected")
+                call.told_lost.append("it reconnected")
         except (TransportError, OSError) as exc:
             call.explained.append(repr(exc))
     call.explained += [f"it ended as {end}" for ends in witness.ended.values() for end in ends if end != GOOD_END]
@@ -101,7 +102,7 @@ async def _say(session: Session, call: Call) -> None:
         await trio.sleep(PAUSE_S)
     await session.output.drain()
     if not await until(lambda: len(call.back) >= WORDS or not session.is_connected, call.patience_s):
-        call.explained.append("not all came back, and it left")
+        call.left = True
 
 
 async def by_bus(place: Place, port: int, call: Call, witness: Witness, random: Random) -> None:
@@ -124,7 +125,7 @@ async def by_bus(place: Place, port: int, call: Call, witness: Witness, random: 
         async def tell() -> None:
             async for event in events:
                 if isinstance(event, Reconnecting):
-                    call.explained.append(repr(event.cause))
+                    call.told_lost.append(repr(event.cause))
                 elif isinstance(event, ProxyDisconnected):
                     ends.append(event)
 
@@ -149,10 +150,10 @@ async def by_bus(place: Place, port: int, call: Call, witness: Witness, random: 
             call.sent.append(number)
             await trio.sleep(PAUSE_S)
         if not await until(lambda: len(call.back) >= WORDS, call.patience_s):
-            call.explained.append("not all came back, and it left")
+            call.left = True
         counted = proxy.statistics()
         if counted.dropped or counted.waiting or counted.malformed:
-            call.explained.append(repr(counted))
+            call.told_lost.append(repr(counted))
         call.said_goodbye = True
         proxy.stop()
         await until(lambda: len(ends) == proxy.statistics().connections, PATIENCE_S)
@@ -204,5 +205,10 @@ CALLS: Final[Mapping[str, MakeCall]] = {
     "serve_asgi": _once,
     "serve": _once,
     "bus": by_bus,
+    "bus, trio-websocket": by_bus,
     "agent": by_agent,
+    "FastAPI": _once,
+    "dialects": by_dialect,
+    "dialects, trio-websocket": by_dialect,
+    "dialects, FastAPI": by_dialect,
 }

@@ -3,8 +3,9 @@
 Rules
 1. Told once: ``Connected`` and ``Disconnected``, one of each for each session, the end last. Who never connected is
    told by an exception.
-2. No untold loss: what was sent and did not arrive is explained by what the sender was told: an exception, an end that
-   is not its own good one, a reconnection, a counter. What arrives is in order, and nothing twice.
+2. No untold loss: what was sent and did not arrive is explained by what the sender was told. An end that is not its own
+   good one, or that it left before all had come back, explains that the rest did not arrive; a gap, with something
+   behind it that did, is explained only by a reconnection or a counter. What arrives is in order, and nothing twice.
 3. No invented goodbye: an end with 1000 by the peer is told only where the peer had said goodbye.
 4. Bounded: a call ends within ``LIMIT_S`` by itself.
 5. Nothing is left: tasks, descriptors and sessions are as before.
@@ -47,6 +48,8 @@ class Witness:
 
     connected: Counter[str] = field(factory=Counter, init=False)
     ended: dict[str, list[tuple[int, str]]] = field(factory=dict, init=False)
+    dropped_s: dict[str, float] = field(factory=dict, init=False)
+    """How much audio each session has counted as dropped."""
     sessions: WeakSet[Session] = field(factory=WeakSet, init=False)
 
     async def follow(self, events: trio.abc.ReceiveChannel[Event]) -> None:
@@ -61,6 +64,8 @@ class Witness:
                 self.sessions.add(session)
             case Disconnected(session=session, code=code, initiator=initiator):
                 self.ended.setdefault(session.id, []).append((code, initiator))
+                counted = session.statistics()
+                self.dropped_s[session.id] = counted.audio_in_dropped_s + counted.audio_out_dropped_s
             case _:
                 pass
 
@@ -71,7 +76,7 @@ class Witness:
     def forget(self) -> None:
         """Let go of sessions that were told to begin and to end once each, so that only mistakes are kept."""
         for each in [each for each, ends in self.ended.items() if len(ends) == self.connected[each] == 1]:
-            del self.ended[each], self.connected[each]
+            del self.ended[each], self.connected[each], self.dropped_s[each]
 
     def mistakes(self) -> list[str]:
         """Rule 1, once all calls are over."""
@@ -105,8 +110,16 @@ class Call:
     """What came of it, far end."""
     back: list[int] = field(factory=list)
     """What came back, near end."""
+    turn: int = 0
+    """The number of this call among all: what is not left to chance goes by it."""
     explained: list[str] = field(factory=list)
-    """What the near end was told that would explain a loss."""
+    """What the near end was told that would explain that the rest did not arrive."""
+    told_lost: list[str] = field(factory=list)
+    """What it was told that would explain a gap."""
+    left: bool = False
+    """It left before all had come back: what was on its way then may be lost."""
+    loses_nothing: bool = False
+    """Nothing that is done to it would explain a loss."""
     said_goodbye: bool = False
     mistakes: list[str] = field(factory=list)
     far_end: tuple[int, str] | None = None
@@ -122,13 +135,25 @@ class Call:
             for what, came in (("heard", self.heard), ("came back", self.back)):
                 if came != sorted(set(came)):
                     mistakes.append(f"what {what} is out of order, or twice: {came}")
-            if (missing := sorted(set(self.sent) - set(self.heard))) and not self.explained:
-                mistakes.append(f"{missing} of {len(self.sent)} were lost, and nobody was told")
+            mistakes += self._lost("did not arrive", self.sent, self.heard)
+            mistakes += self._lost("did not come back", self.heard, self.back)
+            if strange := set(self.heard) - set(self.sent):
+                mistakes.append(f"{sorted(strange)} arrived and was never sent")
             if strange := set(self.back) - set(self.heard):
                 mistakes.append(f"{sorted(strange)} came back and was never heard")
             if self.far_end == (1000, "remote") and not self.said_goodbye:
                 mistakes.append("the far end was told of a goodbye that nobody had said")
-        return [f"{self.name} ({self.kind}): {mistake}; told were {self.explained}" for mistake in mistakes]
+        told = [*self.explained, *self.told_lost, *(["it left"] if self.left else [])]
+        return [f"{self.name} ({self.kind}): {mistake}; told were {told}" for mistake in mistakes]
+
+    def _lost(self, what: str, given: Sequence[int], came: Sequence[int]) -> Iterator[str]:
+        """Rule 2, for one way."""
+        missing = sorted(set(given) - set(came))
+        gaps = [number for number in missing if came and number < max(came)]
+        if gaps and not self.told_lost:
+            yield f"{gaps} of {len(given)} {what}, what came after them did, and nobody was told"
+        elif missing and not (self.told_lost or self.explained or (self.left and not self.loses_nothing)):
+            yield f"{missing} of {len(given)} {what}, and nobody was told"
 
 
 @define(eq=False)

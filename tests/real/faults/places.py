@@ -1,16 +1,18 @@
 """Where the far end of a call answers: each server of the library, with a handler that keeps a ledger and echoes."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 import trio
 from attrs import define, field
+from fastapi import FastAPI, WebSocket
 
 from tests.real.asgi.apps import lifespan
 from tests.real.asgi.hosts import hosted
 from tests.real.faults.observer import Witness
+from tests.real.faults.steps import Hearing
 from trio_transports import (
     AsgiWebsocketParams,
     AsgiWebsocketTransport,
@@ -62,14 +64,21 @@ class Place:
 
     async def echo(self, session: Session) -> None:
         self.witness.sessions.add(session)
+        [caller] = session.peer.query.get("call", [""])
+        hearing = Hearing()
         async for frame in session.input:
             if isinstance(frame, TextFrame) and (said := parsed(frame.text)):
                 name, number = said
                 if name != BESIDE:
-                    self.heard.setdefault(name, []).append(number)
-                    self.session_of[name] = session.id
+                    self._hear(name, [number], session)
+            elif isinstance(frame, AudioFrame) and (numbers := hearing.feed(frame)):
+                self._hear(caller, numbers, session)
             if isinstance(frame, TextFrame | AudioFrame):  # a mark echoed to a phone comes back for ever
                 await session.output.send(frame)
+
+    def _hear(self, call: str, numbers: Sequence[int], session: Session) -> None:
+        self.heard.setdefault(call, []).extend(numbers)
+        self.session_of[call] = session.id
 
     def forget(self) -> None:
         """Let go of calls that are over and judged."""
@@ -103,30 +112,47 @@ async def standalone(engine: str) -> AsyncIterator[Place]:
         transport.shutdown()
 
 
-@asynccontextmanager
-async def under_asgi() -> AsyncIterator[Place]:
-    place = Place()
-    params = AsgiWebsocketParams(
+def asgi_params() -> AsgiWebsocketParams:
+    of_the_server = ("connect_timeout", "ping_interval", "ping_timeout")
+    return AsgiWebsocketParams(
         serializer=DetectingFrameSerializer(),
         idle_timeout=10,
-        **{
-            name: value
-            for name, value in SHORT.items()
-            if name not in ("connect_timeout", "ping_interval", "ping_timeout")
-        },
+        **{name: value for name, value in SHORT.items() if name not in of_the_server},
     )
+
+
+async def echo_over(websocket: Any, place: Place, params: AsgiWebsocketParams) -> None:  # noqa: ANN401 - ASGI
+    transport = AsgiWebsocketTransport(websocket, params)
+    events = transport.events()
+    try:
+        await transport.serve(place.echo)
+    finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + 10):
+            await place.witness.follow(events)
+
+
+@asynccontextmanager
+async def under_asgi() -> AsyncIterator[Place]:
+    place, params = Place(), asgi_params()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
-            return
-        transport = AsgiWebsocketTransport((scope, receive, send), params)
-        events = transport.events()
-        try:
-            await transport.serve(place.echo)
-        finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 10):
-                await place.witness.follow(events)
+        else:
+            await echo_over((scope, receive, send), place, params)
+
+    async with hosted(app, write_timeout=1) as server:
+        place.port = server.port
+        yield place
+
+
+@asynccontextmanager
+async def under_fastapi() -> AsyncIterator[Place]:
+    place, params, app = Place(), asgi_params(), FastAPI()
+
+    @app.websocket("/call")
+    async def endpoint(websocket: WebSocket) -> None:
+        await echo_over(websocket, place, params)
 
     async with hosted(app, write_timeout=1) as server:
         place.port = server.port
@@ -157,7 +183,7 @@ class BusEcho(Worker):
 
 
 @asynccontextmanager
-async def proxies() -> AsyncIterator[Place]:
+async def proxies(engine: str) -> AsyncIterator[Place]:
     place, runner = Place(beside=0), WorkerRunner("far")
     connections = 0
 
@@ -174,7 +200,7 @@ async def proxies() -> AsyncIterator[Place]:
 
     async with trio.open_nursery() as nursery:
         await nursery.start(runner.run, BusEcho("far", place))
-        serve = partial(serve_proxies, runner, make, host="127.0.0.1", settings=PROXY)
+        serve = partial(serve_proxies, runner, make, host="127.0.0.1", settings=PROXY, engine=engine)
         place.port = (await nursery.start(serve)).port
         yield place
         runner.cancel()
@@ -186,7 +212,12 @@ PLACES: Final[Mapping[str, Open]] = {
     "server, direct": partial(standalone, "direct"),
     "serve_asgi": under_asgi,
     "serve": by_serve,
-    "bus": proxies,
+    "bus": partial(proxies, "direct"),
+    "bus, trio-websocket": partial(proxies, "trio-websocket"),
     "agent": partial(standalone, "direct"),
+    "FastAPI": under_fastapi,
+    "dialects": partial(standalone, "direct"),
+    "dialects, trio-websocket": partial(standalone, "trio-websocket"),
+    "dialects, FastAPI": under_fastapi,
 }
 """By the transport that is tried there; of the client and the agent it is the near end that is watched first."""

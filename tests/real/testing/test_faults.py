@@ -1,5 +1,6 @@
 """The fault proxy over loopback: each fault does what it says, at its place, the same way again."""
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -182,8 +183,41 @@ async def test_no_server_behind_it_is_a_reset() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Delay(delay_s=-1), lambda: Split(max_bytes=0), lambda: Bandwidth(bytes_per_s=0)]
+    ("make", "error", "says"),
+    [
+        (lambda: Delay(delay_s=-1), ValueError, "Delay.delay_s must be a number of at least 0, not -1"),
+        (lambda: Delay(delay_s="1"), TypeError, "Delay.delay_s must be a number"),
+        (lambda: Delay(delay_s=float("nan")), ValueError, "Delay.delay_s must be a number"),
+        (lambda: Delay(delay_s=0, jitter_s=-1), ValueError, "Delay.jitter_s"),
+        (lambda: Split(max_bytes=0), ValueError, "Split.max_bytes must be a whole number of at least 1, not 0"),
+        (lambda: Split(max_bytes=1.5), TypeError, "Split.max_bytes"),
+        (lambda: Bandwidth(bytes_per_s=0), ValueError, "Bandwidth.bytes_per_s must be a number above 0, not 0"),
+        (lambda: Coalesce(for_s=0), ValueError, "Coalesce.for_s"),
+        (lambda: Corrupt(every_bytes=0), ValueError, "Corrupt.every_bytes"),
+        (lambda: Corrupt(every_bytes=1, after_bytes=-1), ValueError, "Corrupt.after_bytes"),
+        (lambda: Stall(for_s=0), ValueError, "Stall.for_s"),
+        (lambda: Stall(after_bytes=1.5), TypeError, "Stall.after_bytes must be a whole number of at least 0, not 1.5"),
+        (lambda: Reset(after_bytes="0"), TypeError, "Reset.after_bytes"),
+        (lambda: HalfClose(after_bytes=None), TypeError, "HalfClose.after_bytes"),
+        (lambda: Reset(direction="left"), ValueError, "Reset.direction must be one of up, down, both, not 'left'"),
+    ],
 )
-def test_a_fault_that_cannot_be_is_refused(make: Callable[[], Fault]) -> None:
-    with pytest.raises(ValueError, match="must be"):
+def test_a_fault_that_cannot_be_is_refused(make: Callable[[], Fault], error: type[Exception], says: str) -> None:
+    """What, where, and what would be right."""
+    with pytest.raises(error, match=re.escape(says)):
         make()
+
+
+@pytest.mark.parametrize(
+    ("port", "faults", "says"),
+    [
+        (0, [], "target_port must be the server's port, between 1 and 65535, not 0"),
+        (1, Delay(delay_s=1), "faults must be a list of faults, or a function that gives one, not Delay("),
+        (1, [Delay], "is no fault: make one of Delay, Bandwidth, Split"),
+        (1, "Delay", "faults must be a list of faults"),
+    ],
+)
+async def test_a_proxy_that_cannot_be_is_refused(port: int, faults: Faults, says: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=re.escape(says)):
+        async with open_fault_proxy(port, faults):
+            pass

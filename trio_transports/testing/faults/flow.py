@@ -4,23 +4,28 @@ Rules
 1. Two tasks: one reads, and notes when each piece is due at the other side; the other waits until then and writes.
    What is on its way between them is bounded, so that whoever reads slowly is felt at the other end.
 2. Order is kept whatever the delay, as TCP keeps it.
-3. Faults strike by the position in the stream. A piece is cut where one strikes in the middle of it.
+3. Faults strike by the position in the stream. A piece is cut where one strikes in the middle of it. What chance has to
+   do with it is in ``luck.py``.
 """
 
 from collections.abc import Iterable, Iterator
 from math import inf
 from random import Random
-from typing import Final, TypeVar, final
+from typing import Final, TypeAlias, TypeVar, final
 
 import trio
 from attrs import define, field
 
+from .luck import SEGMENT_BYTES, Cuts, Flips, Jitter
 from .plan import Bandwidth, Coalesce, Corrupt, Delay, Fault, HalfClose, Reset, Split, Stall
 
 F = TypeVar("F")
+Piece: TypeAlias = tuple[float, bytes]
+"""When it is due at the other side, and what it is."""
 
 _READ_BYTES: Final = 16 * 1024
 _PIECES_ON_THE_WAY: Final = 64
+_SEGMENTS_ON_THE_WAY: Final = 4096
 
 
 class ResetNow(Exception):
@@ -33,36 +38,58 @@ class Flow:
     """From one socket to the other, as the faults have it."""
 
     faults: tuple[Fault, ...]
-    random: Random
+    seed: str
     passed_bytes: int = field(default=0, init=False)
     """How many bytes were written to the other side."""
     struck: dict[str, int] = field(factory=dict, init=False)
     """How often each kind of fault has struck."""
     _read_bytes: int = field(default=0, init=False)
     _due_s: float = field(default=-inf, init=False)
-    _next_flip: float = field(default=inf, init=False)
+    _flips: list[Flips] = field(init=False)
+    _cuts: list[Cuts] = field(init=False)
+    _jitters: list[Jitter] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        for fault in self._of(Corrupt):
-            self._next_flip = fault.after_bytes + self.random.expovariate(1 / fault.every_bytes)
+        def luck(kind: type[Fault], number: int) -> Random:
+            return Random(f"{self.seed} {kind.__name__} {number}")
 
-    async def run(self, source: trio.SocketStream, sink: trio.SocketStream) -> None:
+        self._flips = [Flips(fault, luck(Corrupt, number)) for number, fault in enumerate(self._of(Corrupt))]
+        self._cuts = [Cuts(fault, luck(Split, number)) for number, fault in enumerate(self._of(Split))]
+        self._jitters = [Jitter(fault, luck(Delay, number)) for number, fault in enumerate(self._of(Delay))]
+
+    async def run(self, source: trio.abc.ReceiveStream, sink: trio.abc.HalfCloseableStream) -> None:
         """Carry bytes until the source ends. Raises ResetNow where the plan says so."""
-        send, receive = trio.open_memory_channel[tuple[float, bytes]](_PIECES_ON_THE_WAY)
+        room = _SEGMENTS_ON_THE_WAY if self._is_jittery else _PIECES_ON_THE_WAY
+        send, receive = trio.open_memory_channel[Piece](room)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, source, send)
             await self._write(receive, sink)
             nursery.cancel_scope.cancel()
 
-    async def _read(self, source: trio.SocketStream, send: trio.MemorySendChannel[tuple[float, bytes]]) -> None:
+    @property
+    def _is_jittery(self) -> bool:
+        return any(jitter.fault.jitter_s for jitter in self._jitters)
+
+    async def _read(self, source: trio.abc.ReceiveStream, send: trio.MemorySendChannel[Piece]) -> None:
         with send:
             while data := await source.receive_some(_READ_BYTES):
-                data = self._corrupted(data)
-                self._read_bytes += len(data)
-                self._due_s = max(self._due_s, self._arrival_s(trio.current_time()))
-                await send.send((self._due_s, data))
+                now_s, flipped = trio.current_time(), bytearray(data)
+                for flips in self._flips:
+                    self._count(flips.fault, flips.strike(flipped, self._read_bytes))
+                for piece in self._segments(bytes(flipped)):
+                    self._due_s = max(self._due_s, self._arrival_s(now_s))
+                    self._read_bytes += len(piece)
+                    await send.send((self._due_s, piece))
 
-    async def _write(self, receive: trio.MemoryReceiveChannel[tuple[float, bytes]], sink: trio.SocketStream) -> None:
+    def _segments(self, data: bytes) -> Iterator[bytes]:
+        """What is late by the same jitter; without any, all of it."""
+        at = 0
+        while at < len(data):
+            rest = SEGMENT_BYTES - (self._read_bytes % SEGMENT_BYTES) if self._is_jittery else len(data)
+            yield data[at : at + rest]
+            at += rest
+
+    async def _write(self, receive: trio.MemoryReceiveChannel[Piece], sink: trio.abc.HalfCloseableStream) -> None:
         marks = sorted(
             (fault for fault in self.faults if isinstance(fault, Stall | Reset | HalfClose)),
             key=lambda fault: fault.after_bytes,
@@ -89,7 +116,7 @@ class Flow:
             await self._pass(data, sink)
         await sink.send_eof()
 
-    async def _pass(self, data: bytes, sink: trio.SocketStream) -> None:
+    async def _pass(self, data: bytes, sink: trio.abc.SendStream) -> None:
         for piece in self._split(data):
             await sink.send_all(piece)
             self.passed_bytes += len(piece)
@@ -99,47 +126,34 @@ class Flow:
 
     def _arrival_s(self, now_s: float) -> float:
         due_s = now_s
-        for delay in self._of(Delay):
-            self._count(delay)
-            due_s += delay.delay_s + delay.jitter_s * self.random.random()
+        for jitter in self._jitters:
+            self._count(jitter.fault)
+            due_s += jitter.late_s(self._read_bytes)
         for window in self._of(Coalesce):
             self._count(window)
             due_s = (due_s // window.for_s + 1) * window.for_s
         return due_s
 
     def _split(self, data: bytes) -> Iterator[bytes]:
-        faults = self._of(Split)
-        most = min((fault.max_bytes for fault in faults), default=len(data))
-        at = 0
-        while at < len(data):
-            size = self.random.randint(1, most) if faults else most
-            yield data[at : at + size]
-            at += size
-            for fault in faults:
-                self._count(fault)
-
-    def _corrupted(self, data: bytes) -> bytes:
-        end = self._read_bytes + len(data)
-        if self._next_flip >= end:
-            return data
-        flipped = bytearray(data)
-        (fault, *_) = self._of(Corrupt)
-        while self._next_flip < end:
-            place = int(self._next_flip) - self._read_bytes
-            flipped[place] ^= 1 << self.random.randrange(8)
-            self._count(fault)
-            self._next_flip = max(self._next_flip + 1, self._next_flip + self.random.expovariate(1 / fault.every_bytes))
-        return bytes(flipped)
+        start, end = self.passed_bytes, self.passed_bytes + len(data)
+        at = start
+        while at < end:
+            cut = min((cuts.after(at) for cuts in self._cuts), default=end)
+            yield data[at - start : cut - start]
+            at = min(cut, end)
+            for cuts in self._cuts:
+                self._count(cuts.fault)
 
     def _of(self, kind: type[F]) -> list[F]:
         return [fault for fault in self.faults if isinstance(fault, kind)]
 
-    def _count(self, fault: Fault) -> None:
-        name = type(fault).__name__
-        self.struck[name] = self.struck.get(name, 0) + 1
+    def _count(self, fault: Fault, times: int = 1) -> None:
+        if times:
+            name = type(fault).__name__
+            self.struck[name] = self.struck.get(name, 0) + times
 
 
-async def _drain(receive: trio.MemoryReceiveChannel[tuple[float, bytes]]) -> None:
+async def _drain(receive: trio.MemoryReceiveChannel[Piece]) -> None:
     """Take what still comes, so that the sender does not notice."""
     async for _ in receive:
         pass

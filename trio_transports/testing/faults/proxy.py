@@ -1,8 +1,9 @@
 """The proxy: listens on loopback, dials the server for each client, and lets the faults have what passes.
 
 Rules
-1. Connection n draws from a generator of its own, seeded with the proxy's seed and n: with the same seed and the same
-   bytes, the same faults strike at the same places, in whatever order connections come.
+1. Each fault on connection n draws from a generator of its own, seeded with the proxy's seed, n and the direction: with
+   the same seed and the same bytes, the same faults strike at the same places, in whatever order connections come, and
+   in whatever pieces their bytes do.
 2. ``faults`` may be a function of the connection's number (from 0), so that the first connection is lost and the
    second is not.
 3. ``down`` resets every connection and refuses new ones; ``up`` listens again, on the same port.
@@ -11,7 +12,6 @@ Rules
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from random import Random
 from typing import Final, TypeAlias, final
 
 import trio
@@ -20,7 +20,7 @@ from attrs import define, field
 from ..._documented import documented
 from ...wire.sockets import reset_socket
 from .flow import Flow, ResetNow, in_direction
-from .plan import Fault
+from .plan import Fault, checked
 
 Faults: TypeAlias = Iterable[Fault] | Callable[[int], Iterable[Fault]]
 
@@ -93,9 +93,8 @@ class FaultProxy:
     async def _carry(self, client: trio.SocketStream) -> None:
         number = self.connections
         self.connections += 1
-        random = Random(f"{self._seed}-{number}")
         faults = self._plan(number)
-        flows = [Flow(in_direction(faults, way), Random(random.random())) for way in ("up", "down")]
+        flows = [Flow(in_direction(faults, way), f"{self._seed} {number} {way}") for way in ("up", "down")]
         self._flows += flows
         self._open.add(client)
         server: trio.SocketStream | None = None
@@ -127,15 +126,17 @@ class FaultProxy:
 async def open_fault_proxy(target_port: int, faults: Faults = (), *, seed: int = 0) -> AsyncIterator[FaultProxy]:
     """Put a proxy with these faults in front of the server at ``target_port`` of 127.0.0.1.
 
-    The same ``seed`` has the same luck again.
+    The same ``seed`` has the same luck again. ``faults`` may be a function of the connection's number, from 0.
     """
+    if not 0 < target_port < 65536:
+        raise ValueError(f"target_port must be the server's port, between 1 and 65535, not {target_port!r}")
     if callable(faults):
         make = faults
 
         def plan(number: int) -> tuple[Fault, ...]:
-            return tuple(make(number))
+            return checked(make(number))
     else:
-        same = tuple(faults)
+        same = checked(faults)
 
         def plan(number: int) -> tuple[Fault, ...]:
             return same
