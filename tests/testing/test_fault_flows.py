@@ -120,9 +120,9 @@ async def test_another_seed_has_other_luck(autojump_clock: MockClock) -> None:
 async def test_every_fault_counts_though_there_are_two_of_a_kind(autojump_clock: MockClock) -> None:
     """The second one is not without effect."""
     for pair in (CORRUPTED, LATE, (Bandwidth(bytes_per_s=1000), Bandwidth(bytes_per_s=2000)), CUT):
-        both, _ = await carried(pair, len(DATA))
+        both, _ = await carried(pair, 100)
         for alone in pair:
-            one, _ = await carried([alone], len(DATA))
+            one, _ = await carried([alone], 100)
             assert both.pieces != one.pieces
 
 
@@ -140,3 +140,18 @@ async def test_what_is_gathered_comes_at_once(autojump_clock: MockClock) -> None
         sink, _ = await carried([Coalesce(for_s=2.0)], size)
         assert sink.data == DATA
         assert len(set(sink.byte_times)) == 1
+
+
+async def test_what_is_on_its_way_is_bounded(autojump_clock: MockClock) -> None:
+    """Whoever writes to a side that does not take it is made to wait; twice."""
+    for _ in range(2):
+        flow, sink, most = Flow((Stall(),), "s"), Sink(), 1024 * 1024
+        near, far = memory_stream_one_way_pair()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flow.run, far, sink)
+            for _ in range(3 * most // (16 * 1024)):
+                await near.send_all(bytes(16 * 1024))
+                await trio.testing.wait_all_tasks_blocked()
+            taken = flow._read_bytes
+            nursery.cancel_scope.cancel()
+        assert most < taken <= most + 2 * 16 * 1024

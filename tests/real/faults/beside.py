@@ -23,6 +23,7 @@ class Beside:
 
     place: Place
     standstill: Standstill
+    limit_s: float = LIMIT_S
     words: int = field(default=0, init=False)
     """How many it has heard, in all its calls."""
     mistakes: list[str] = field(factory=list, init=False)
@@ -66,10 +67,10 @@ class Beside:
             await session.output.send(TextFrame(text=f"{BESIDE}:{self._said}", aloud=False))
             self._said += 1
             if self._said == 1:
-                await until(lambda: self._heard, LIMIT_S)
+                await until(lambda: self._heard, self.limit_s)
                 self.is_under_way.set()
             await trio.sleep(PAUSE_S)
-        await until(lambda: self._heard >= self._said, LIMIT_S)
+        await until(lambda: self._heard >= self._said, self.limit_s)
 
     async def _listen(self, session: Session) -> None:
         async for frame in session.input:

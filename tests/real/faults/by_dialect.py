@@ -1,5 +1,6 @@
 """The near end of a call in any dialect: it says its words as that dialect's peers do, hears them back, and leaves."""
 
+from math import inf
 from random import Random
 from typing import Final
 
@@ -8,7 +9,7 @@ import trio
 from tests.real.faults.callers import CALLERS, TEXT_ONLY
 from tests.real.faults.observer import Call, Witness, until
 from tests.real.faults.places import SHORT, Place, parsed
-from tests.real.faults.steps import Hearing, word
+from tests.real.faults.steps import WORD_S, Hearing, word
 from trio_transports import (
     AudioFrame,
     Session,
@@ -36,8 +37,9 @@ async def by_dialect(place: Place, port: int, call: Call, witness: Witness, rand
         nursery.start_soon(witness.follow, events)
         try:
             async with transport.session() as session:
+                call.lost_by_dropping_s = inf if name in TEXT_ONLY else WORD_S
                 await _talk(session, call, writes=name in TEXT_ONLY)
-                call.said_goodbye = True
+                call.said_goodbye = session.is_connected
         except (TransportError, OSError) as exc:
             call.explained.append(repr(exc))
     call.explained += [f"it ended as {end}" for ends in witness.ended.values() for end in ends if end != GOOD_END]
@@ -57,8 +59,8 @@ async def _talk(session: Session, call: Call, *, writes: bool) -> None:
         if not await until(lambda: len(call.back) >= WORDS or not session.is_connected, call.patience_s):
             call.left = True
         nursery.cancel_scope.cancel()
-    if (counted := session.statistics()).audio_in_dropped_s or counted.audio_out_dropped_s:
-        call.told_lost.append(f"the near end has counted {counted}")
+    counted = session.statistics()
+    call.dropped_s += counted.audio_in_dropped_s + counted.audio_out_dropped_s
 
 
 async def _listen(session: Session, call: Call) -> None:

@@ -70,7 +70,7 @@ async def by_client(
         try:
             async with transport.session() as session:
                 await _talk(session, call)
-                call.said_goodbye = True
+                call.said_goodbye = session.is_connected
             if session.statistics().reconnects:
                 call.told_lost.append("it reconnected")
         except (TransportError, OSError) as exc:

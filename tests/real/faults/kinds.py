@@ -23,6 +23,8 @@ DROP: Final = "drop and come back"
 CORRUPT: Final = "corrupt"
 HARMLESS: Final = frozenset({"none", "delay", "jitter", "bandwidth", "split at every byte", "coalesce"})
 """What loses nothing: a call comes through it whole."""
+SLOW: Final = frozenset({"bandwidth", "split at every byte"})
+"""Of those: what may pass less than is said, so that who does not wait for ever leaves before all has come."""
 
 
 def _way(random: Random) -> Direction:

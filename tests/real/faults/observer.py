@@ -16,6 +16,7 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import Final
 from weakref import WeakSet
 
@@ -116,6 +117,10 @@ class Call:
     """What the near end was told that would explain that the rest did not arrive."""
     told_lost: list[str] = field(factory=list)
     """What it was told that would explain a gap."""
+    dropped_s: float = 0.0
+    """How much audio both ends have counted as dropped."""
+    lost_by_dropping_s: float = inf
+    """How much of it explains the loss of a word; words that are written are not dropped."""
     left: bool = False
     """It left before all had come back: what was on its way then may be lost."""
     loses_nothing: bool = False
@@ -143,16 +148,17 @@ class Call:
                 mistakes.append(f"{sorted(strange)} came back and was never heard")
             if self.far_end == (1000, "remote") and not self.said_goodbye:
                 mistakes.append("the far end was told of a goodbye that nobody had said")
-        told = [*self.explained, *self.told_lost, *(["it left"] if self.left else [])]
+        told = [*self.explained, *self.told_lost, f"{self.dropped_s} s dropped", *(["it left"] if self.left else [])]
         return [f"{self.name} ({self.kind}): {mistake}; told were {told}" for mistake in mistakes]
 
     def _lost(self, what: str, given: Sequence[int], came: Sequence[int]) -> Iterator[str]:
         """Rule 2, for one way."""
         missing = sorted(set(given) - set(came))
         gaps = [number for number in missing if came and number < max(came)]
-        if gaps and not self.told_lost:
+        explained = self.told_lost or self.dropped_s >= max(1, len(missing)) * self.lost_by_dropping_s
+        if gaps and not explained:
             yield f"{gaps} of {len(given)} {what}, what came after them did, and nobody was told"
-        elif missing and not (self.told_lost or self.explained or (self.left and not self.loses_nothing)):
+        elif missing and not (explained or self.explained or (self.left and not self.loses_nothing)):
             yield f"{missing} of {len(given)} {what}, and nobody was told"
 
 

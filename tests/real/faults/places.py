@@ -19,6 +19,7 @@ from trio_transports import (
     AudioFrame,
     Session,
     TextFrame,
+    TranscriptionFrame,
     WebsocketServerParams,
     WebsocketServerTransport,
 )
@@ -67,6 +68,8 @@ class Place:
         [caller] = session.peer.query.get("call", [""])
         hearing = Hearing()
         async for frame in session.input:
+            if isinstance(frame, TranscriptionFrame):  # what a phone says where its line carries text
+                frame = TextFrame(text=frame.text)
             if isinstance(frame, TextFrame) and (said := parsed(frame.text)):
                 name, number = said
                 if name != BESIDE:

@@ -32,6 +32,8 @@ _MOST_REMEMBERED: Final = 1000
 class Standstill:
     """What the machine did to whoever wanted a turn; it knows as long as it is ``watched``."""
 
+    bound_s: float = BOUND_S
+    """With more of it nothing is judged."""
     total_s: float = field(default=0.0, init=False)
     _late: deque[tuple[float, float]] = field(factory=lambda: deque(maxlen=_MOST_REMEMBERED), init=False)
 
@@ -56,7 +58,7 @@ class Standstill:
         """Why nothing since then is judged; empty where it is."""
         await trio.sleep(STEP_S)  # so that what has just happened has been noted
         stood_s = self.since(since_s)
-        return f"not judged: the machine stood still for {stood_s:.1f} s" if stood_s > BOUND_S else ""
+        return f"not judged: the machine stood still for {stood_s:.1f} s" if stood_s > self.bound_s else ""
 
 
 @asynccontextmanager

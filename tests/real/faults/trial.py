@@ -15,7 +15,7 @@ from attrs import define, field
 
 from tests.real.faults.beside import Beside
 from tests.real.faults.calls import CALLS
-from tests.real.faults.kinds import CORRUPT, DROP, HARMLESS, KINDS
+from tests.real.faults.kinds import CORRUPT, DROP, HARMLESS, KINDS, SLOW
 from tests.real.faults.observer import LIMIT_S, Call, Leftovers, Witness, until
 from tests.real.faults.places import PLACES, Place
 from tests.real.faults.standstill import Standstill, shown_nothing, watched
@@ -46,6 +46,8 @@ class Trial:
     transport: str
     times: int = 1
     seed: int = 0
+    kinds: Sequence[str] = field(default=tuple(KINDS), kw_only=True)
+    limit_s: float = field(default=LIMIT_S, kw_only=True)
     standstill: Standstill = field(factory=Standstill, kw_only=True)
     """Of the machine; ``run`` watches it, and whoever only calls ``call`` has to."""
     tallies: Mapping[str, Tally] = field(init=False)
@@ -57,7 +59,7 @@ class Trial:
     """What was seen of all calls together, or of the call beside, while the machine stood still."""
 
     def __attrs_post_init__(self) -> None:
-        self.tallies = {kind: Tally() for kind in KINDS}
+        self.tallies = {kind: Tally() for kind in self.kinds}
 
     @property
     def all_mistakes(self) -> Sequence[str]:
@@ -79,10 +81,10 @@ class Trial:
             limit = trio.CapacityLimiter(FEWER.get(self.transport, AT_ONCE))
             async with trio.open_nursery() as calls:
                 for number in range(self.times):
-                    for kind in KINDS:
+                    for kind in self.kinds:
                         calls.start_soon(self._call_when_there_is_room, limit, place, kind, number)
             began_s = trio.current_time()
-            left = await before.mistakes(place.witness, place.beside)
+            left = await before.mistakes(place.witness, place.beside, self.limit_s)
             self._tell(left, await self.standstill.verdict(began_s) if left else "")
 
     def _tell(self, mistakes: Sequence[str], excuse: str) -> None:
@@ -96,7 +98,7 @@ class Trial:
         """The place, with a call beside all others; what is wrong with either is told when it is left."""
         async with PLACES[self.transport]() as place:
             async with trio.open_nursery() as nursery:
-                beside = Beside(place, self.standstill)
+                beside = Beside(place, self.standstill, self.limit_s)
                 if place.beside:
                     nursery.start_soon(beside.run)
                     await beside.is_under_way.wait()
@@ -105,7 +107,7 @@ class Trial:
             self.beside += beside.words
             self.not_judged += beside.not_judged
             began_s = trio.current_time()
-            is_over = await until(lambda: not place.witness.under_way, LIMIT_S)
+            is_over = await until(lambda: not place.witness.under_way, self.limit_s)
             self._tell(place.witness.mistakes(), "" if is_over else await self.standstill.verdict(began_s))
             self.mistakes += beside.mistakes
 
@@ -122,11 +124,11 @@ class Trial:
             f"{kind} {number}".replace(" ", "-"),
             f"{self.transport}, {faults}",
             loses_bits=kind == CORRUPT,
-            loses_nothing=kind in HARMLESS,
+            loses_nothing=kind in HARMLESS - SLOW,
             turn=number * len(KINDS) + list(KINDS).index(kind),
         )
-        if call.loses_nothing:
-            call.patience_s = LIMIT_S / 2
+        if kind in HARMLESS:
+            call.patience_s = self.limit_s / 2
         near, tally = Witness(), self.tallies[kind]
         async with (
             open_fault_proxy(place.port, faults, seed=self.seed + number) as proxy,
@@ -142,10 +144,10 @@ class Trial:
                     await trio.sleep(random.uniform(0.02, 0.2))
                     await proxy.up()
 
-            with trio.move_on_after(LIMIT_S) as limit:
+            with trio.move_on_after(self.limit_s) as limit:
                 await CALLS[self.transport](place, proxy.port, call, near, random)
             if limit.cancelled_caught:
-                call.mistakes.append(f"it did not end within {LIMIT_S} s")
+                call.mistakes.append(f"it did not end within {self.limit_s} s")
             tally.struck += sum(proxy.struck.values())
             nursery.cancel_scope.cancel()
         await self._look(place, call)
@@ -156,10 +158,9 @@ class Trial:
         if self.transport != "agent":
             call.heard = place.heard.pop(call.name, [])
         if place.session_of.get(call.name) in place.witness.connected:
-            await until(lambda: place.far_end(call.name) is not None, LIMIT_S)
+            await until(lambda: place.far_end(call.name) is not None, self.limit_s)
             call.far_end = place.far_end(call.name)
-        if dropped_s := place.witness.dropped_s.get(place.session_of.get(call.name, ""), 0.0):
-            call.told_lost.append(f"the far end has counted {dropped_s} s as dropped")
+        call.dropped_s += place.witness.dropped_s.get(place.session_of.get(call.name, ""), 0.0)
         place.session_of.pop(call.name, None)
 
     def _judge(self, call: Call, near: Witness, kind: str, excuse: str) -> None:

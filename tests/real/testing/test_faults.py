@@ -183,29 +183,31 @@ async def test_no_server_behind_it_is_a_reset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "says"),
+    ("kind", "fields", "error", "says"),
     [
-        (lambda: Delay(delay_s=-1), ValueError, "Delay.delay_s must be a number of at least 0, not -1"),
-        (lambda: Delay(delay_s="1"), TypeError, "Delay.delay_s must be a number"),
-        (lambda: Delay(delay_s=float("nan")), ValueError, "Delay.delay_s must be a number"),
-        (lambda: Delay(delay_s=0, jitter_s=-1), ValueError, "Delay.jitter_s"),
-        (lambda: Split(max_bytes=0), ValueError, "Split.max_bytes must be a whole number of at least 1, not 0"),
-        (lambda: Split(max_bytes=1.5), TypeError, "Split.max_bytes"),
-        (lambda: Bandwidth(bytes_per_s=0), ValueError, "Bandwidth.bytes_per_s must be a number above 0, not 0"),
-        (lambda: Coalesce(for_s=0), ValueError, "Coalesce.for_s"),
-        (lambda: Corrupt(every_bytes=0), ValueError, "Corrupt.every_bytes"),
-        (lambda: Corrupt(every_bytes=1, after_bytes=-1), ValueError, "Corrupt.after_bytes"),
-        (lambda: Stall(for_s=0), ValueError, "Stall.for_s"),
-        (lambda: Stall(after_bytes=1.5), TypeError, "Stall.after_bytes must be a whole number of at least 0, not 1.5"),
-        (lambda: Reset(after_bytes="0"), TypeError, "Reset.after_bytes"),
-        (lambda: HalfClose(after_bytes=None), TypeError, "HalfClose.after_bytes"),
-        (lambda: Reset(direction="left"), ValueError, "Reset.direction must be one of up, down, both, not 'left'"),
+        (Delay, {"delay_s": -1}, ValueError, "Delay.delay_s must be a number of at least 0, not -1"),
+        (Delay, {"delay_s": "1"}, TypeError, "Delay.delay_s must be a number"),
+        (Delay, {"delay_s": float("nan")}, ValueError, "Delay.delay_s must be a number"),
+        (Delay, {"delay_s": 0, "jitter_s": -1}, ValueError, "Delay.jitter_s"),
+        (Split, {"max_bytes": 0}, ValueError, "Split.max_bytes must be a whole number of at least 1, not 0"),
+        (Split, {"max_bytes": 1.5}, TypeError, "Split.max_bytes"),
+        (Bandwidth, {"bytes_per_s": 0}, ValueError, "Bandwidth.bytes_per_s must be a number above 0, not 0"),
+        (Coalesce, {"for_s": 0}, ValueError, "Coalesce.for_s"),
+        (Corrupt, {"every_bytes": 0}, ValueError, "Corrupt.every_bytes"),
+        (Corrupt, {"every_bytes": 1, "after_bytes": -1}, ValueError, "Corrupt.after_bytes"),
+        (Stall, {"for_s": 0}, ValueError, "Stall.for_s"),
+        (Stall, {"after_bytes": 1.5}, TypeError, "Stall.after_bytes must be a whole number of at least 0, not 1.5"),
+        (Reset, {"after_bytes": "0"}, TypeError, "Reset.after_bytes"),
+        (HalfClose, {"after_bytes": None}, TypeError, "HalfClose.after_bytes"),
+        (Reset, {"direction": "left"}, ValueError, "Reset.direction must be one of up, down, both, not 'left'"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused(make: Callable[[], Fault], error: type[Exception], says: str) -> None:
+def test_a_fault_that_cannot_be_is_refused(
+    kind: Callable[..., Fault], fields: dict[str, object], error: type[Exception], says: str
+) -> None:
     """What, where, and what would be right."""
     with pytest.raises(error, match=re.escape(says)):
-        make()
+        kind(**fields)
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,7 @@ Piece: TypeAlias = tuple[float, bytes]
 """When it is due at the other side, and what it is."""
 
 _READ_BYTES: Final = 16 * 1024
-_PIECES_ON_THE_WAY: Final = 64
-_SEGMENTS_ON_THE_WAY: Final = 4096
+_BYTES_ON_THE_WAY: Final = 1024 * 1024
 
 
 class ResetNow(Exception):
@@ -44,6 +43,8 @@ class Flow:
     struck: dict[str, int] = field(factory=dict, init=False)
     """How often each kind of fault has struck."""
     _read_bytes: int = field(default=0, init=False)
+    _taken_bytes: int = field(default=0, init=False)
+    _reader: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot, init=False)
     _due_s: float = field(default=-inf, init=False)
     _flips: list[Flips] = field(init=False)
     _cuts: list[Cuts] = field(init=False)
@@ -59,8 +60,7 @@ class Flow:
 
     async def run(self, source: trio.abc.ReceiveStream, sink: trio.abc.HalfCloseableStream) -> None:
         """Carry bytes until the source ends. Raises ResetNow where the plan says so."""
-        room = _SEGMENTS_ON_THE_WAY if self._is_jittery else _PIECES_ON_THE_WAY
-        send, receive = trio.open_memory_channel[Piece](room)
+        send, receive = trio.open_memory_channel[Piece](inf)  # bounded in bytes
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read, source, send)
             await self._write(receive, sink)
@@ -80,6 +80,8 @@ class Flow:
                     self._due_s = max(self._due_s, self._arrival_s(now_s))
                     self._read_bytes += len(piece)
                     await send.send((self._due_s, piece))
+                while self._read_bytes - self._taken_bytes > _BYTES_ON_THE_WAY:
+                    await self._reader.park()
 
     def _segments(self, data: bytes) -> Iterator[bytes]:
         """What is late by the same jitter; without any, all of it."""
@@ -96,6 +98,8 @@ class Flow:
         )
         async for due_s, data in receive:
             await trio.sleep_until(due_s)
+            self._taken_bytes += len(data)
+            self._reader.unpark()
             while marks and marks[0].after_bytes <= self.passed_bytes + len(data):
                 fault = marks.pop(0)
                 before, data = (
@@ -111,10 +115,16 @@ class Flow:
                         raise ResetNow
                     case HalfClose():
                         await sink.send_eof()
-                        await _drain(receive)
+                        await self._drain(receive)
                         return
             await self._pass(data, sink)
         await sink.send_eof()
+
+    async def _drain(self, receive: trio.MemoryReceiveChannel[Piece]) -> None:
+        """Take what still comes, so that the sender does not notice."""
+        async for _, data in receive:
+            self._taken_bytes += len(data)
+            self._reader.unpark()
 
     async def _pass(self, data: bytes, sink: trio.abc.SendStream) -> None:
         for piece in self._split(data):
@@ -151,12 +161,6 @@ class Flow:
         if times:
             name = type(fault).__name__
             self.struck[name] = self.struck.get(name, 0) + times
-
-
-async def _drain(receive: trio.MemoryReceiveChannel[Piece]) -> None:
-    """Take what still comes, so that the sender does not notice."""
-    async for _ in receive:
-        pass
 
 
 def in_direction(faults: Iterable[Fault], direction: str) -> tuple[Fault, ...]:
