@@ -9,7 +9,7 @@ Rules
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -80,13 +80,14 @@ def steps() -> st.SearchStrategy[Step]:
     """Any step; what ends a call is rarer than the rest, so that programs are not all short."""
     sounds, waits = (0.001, 0.013, 0.02, 0.04, 0.1, 0.5), (0.0, 0.001, 0.02, 0.033, 0.25, 2.0)
     told = ("text", "raw", "urgent", "picture", "picture in step")
-    plain = (*told, "interrupt", "drain", "peer text", "peer audio", "peer stalls", "peer resumes")
-    endings = ("end", "end frame", "cancel frame", "close", "peer closes", "drop", "drop", "drop")
+    plain = (*told, "interrupt", "drain", "peer text", "peer audio", "peer babbles", "peer stalls", "peer resumes")
+    endings = ("end", "end frame", "cancel frame", "close", "peer closes", "drop", "drop", "drop", "cancel", "crash")
     spoken = ("audio", "write", "kept", "kept write", "other", "other write")
     return st.one_of(
         st.builds(Step, st.just("audio"), st.sampled_from(sounds)),
         st.builds(Step, st.sampled_from(spoken), st.sampled_from(sounds)),
         st.builds(Step, st.sampled_from(("wait",) * 7 + ("close soon",)), st.sampled_from(waits)),
+        st.builds(Step, st.sampled_from(("give up send", "give up write", "give up drain")), st.sampled_from(waits)),
         st.builds(Step, st.sampled_from(plain)),
         st.builds(Step, st.sampled_from(plain)),
         st.builds(Step, st.sampled_from((*plain, *endings))),
@@ -106,6 +107,8 @@ class Story:
     kept: set[int] = field(factory=set)
     """What is to be said to its end."""
     refused: set[int] = field(factory=set)
+    given_up: set[int] = field(factory=set)
+    """What was being written when its sender gave up waiting: it may come, or not."""
     pictures: set[int] = field(factory=set)
     """Those that were taken: one may be dropped all the same, and is counted then."""
     interruptions: list[int] = field(factory=list)
@@ -116,11 +119,15 @@ class Story:
     heard: list[str] = field(factory=list)
     said: list[str] = field(factory=list)
     """The texts of the peer, and those of them that came."""
+    babbled: int = 0
+    """How many messages of the peer's meant nothing."""
     is_over: bool = False
     losses: int = 0
     reconnects: bool = False
     ending: tuple[int, str] | None = None
     """The code and the initiator of the first thing that ended the session."""
+    leaves: str = ""
+    """How the handler leaves in the middle of it: cancelled, or by an exception of its own."""
     ends_soon: bool = False
     """Another task closes it meanwhile, so that another ending may overtake that."""
 
@@ -139,6 +146,9 @@ class Player:
     async def play(self, program: Program) -> None:
         for step in program:
             self.story.done[step.verb] += 1
+            if step.verb in ("cancel", "crash"):
+                self.story.leaves = step.verb
+                return
             await self._do(step)
             if step.verb.startswith("peer"):
                 await wait_all_tasks_blocked()  # so that what the peer did has come before the next step
@@ -163,6 +173,13 @@ class Player:
             case "interrupt":
                 if await self._try(output.interrupt):
                     story.interruptions.append(self._number + 1)
+            case "give up send":
+                await self._give_up_sending(step.amount)
+            case "give up write":
+                await self._give_up_writing(step.amount)
+            case "give up drain":
+                with trio.move_on_after(step.amount):
+                    await self._try(output.drain)
             case "drain":
                 await self._drain(output.drain)
             case "end":
@@ -189,6 +206,10 @@ class Player:
             case "peer audio":
                 if self.session.is_connected and not story.ending:
                     await peer.send(AudioFrame(audio=bytes(640), sample_rate=RATE, num_channels=1))
+            case "peer babbles":
+                if self.session.is_connected and not story.ending:
+                    await peer.wire.send('{"type": "text", "text": 5}')
+                    story.babbled += 1
             case "peer stalls" if story.ends_soon:
                 pass
             case "peer stalls":
@@ -222,6 +243,30 @@ class Player:
             destination="other" if self._kind(step) == "other" else None,
             interruptible=not is_kept,
         )
+
+    async def _give_up_sending(self, after_s: float) -> None:
+        """What was not sent in time was not sent at all."""
+        frame = self._audio(Step("audio", 0.1))
+        with trio.move_on_after(after_s) as limit:
+            await self._send("audio", self.session.output.send, frame)
+        if limit.cancelled_caught:
+            self.story.refused.add(self._number)
+
+    async def _give_up_writing(self, after_s: float) -> None:
+        """To give up waiting does not take back what is queued; and the rest goes on as before."""
+        frame = self._audio(Step("audio", 0.1))
+        number = self._number
+        self.story.sent[number] = ("audio", len(frame.audio) // 2)
+        with trio.move_on_after(after_s) as limit:
+
+            async def write() -> None:
+                if await self.session.output.write_audio(frame):
+                    self.story.written.add(number)
+
+            if not await self._try(write):
+                self.story.refused.add(number)
+        if limit.cancelled_caught:
+            self.story.given_up.add(number)
 
     async def _try(self, verb: Callable[[], Awaitable[object]]) -> bool:
         """A verb either does what it says, or says that the call is over; and then it is."""
@@ -315,6 +360,39 @@ class Outcome:
     asked_s: float
 
 
+class Crash(Exception):
+    """The handler's own."""
+
+
+async def _handle(
+    session: Session, line: LineOfOneKind, story: Story, program: Program, scope: trio.CancelScope
+) -> None:
+    async def read() -> None:
+        async for frame in session.input:
+            if isinstance(frame, TextFrame):
+                story.heard.append(frame.text)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        player = Player(session, line, story, nursery)
+        await player.play(program)
+        player._resume()
+        if story.leaves:
+            nursery.cancel_scope.cancel()
+        elif story.ending is None:
+            await player._drain(session.output.drain)
+            story.ending = (1000, "local")
+            await trio.sleep(0.5)
+            nursery.cancel_scope.cancel()
+    if story.leaves == "crash":
+        story.ending = story.ending or (1011, "local")
+        raise Crash
+    if story.leaves:
+        story.ending = story.ending or (1001, "local")
+        scope.cancel()
+        await trio.sleep_forever()
+
+
 async def run(program: Program, *, sends_now: bool, reconnects: bool) -> Outcome:
     """Do a program from the first connection to the last word of it."""
     line = LineOfOneKind(sends_now=sends_now)
@@ -333,33 +411,17 @@ async def run(program: Program, *, sends_now: bool, reconnects: bool) -> Outcome
         video_out_height=2,
         reconnect=policy,
     )
-    story, told = Story(reconnects=reconnects), list[Event]()
+    story, told, scope = Story(reconnects=reconnects), list[Event](), trio.CancelScope()
     hub: Broadcast[Event] = Broadcast()
     subscription = hub.subscribe()
     redial = line.redial if reconnects else None
     began_s = trio.current_time()
     with trio.fail_after(LIMIT_S):
-        with hub.activity():
-            async with (
-                line.wire() as wire,
-                open_session(wire, params, events=hub, redial=redial) as session,
-            ):
-
-                async def read() -> None:
-                    async for frame in session.input:
-                        if isinstance(frame, TextFrame):
-                            story.heard.append(frame.text)
-
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(read)
-                    player = Player(session, line, story, nursery)
-                    await player.play(program)
-                    player._resume()
-                    if story.ending is None:
-                        await player._drain(session.output.drain)
-                        story.ending = (1000, "local")
-                        await trio.sleep(0.5)
-                        nursery.cancel_scope.cancel()
+        with hub.activity(), suppress(Crash):
+            async with line.wire() as wire:
+                with scope:
+                    async with open_session(wire, params, events=hub, redial=redial) as session:
+                        await _handle(session, line, story, program, scope)
         told += [event async for event in subscription]
     took_s = trio.current_time() - began_s
     return Outcome(story, line, session, told, took_s, sum(step.amount for step in program))

@@ -67,10 +67,10 @@ class Beside:
             await session.output.send(TextFrame(text=f"{BESIDE}:{self._said}", aloud=False))
             self._said += 1
             if self._said == 1:
-                await until(lambda: self._heard, self.limit_s)
+                await until(lambda: self._heard or not session.is_connected, self.limit_s)
                 self.is_under_way.set()
             await trio.sleep(PAUSE_S)
-        await until(lambda: self._heard >= self._said, self.limit_s)
+        await until(lambda: self._heard >= self._said or not session.is_connected, self.limit_s)
 
     async def _listen(self, session: Session) -> None:
         async for frame in session.input:
