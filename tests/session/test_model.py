@@ -1,5 +1,6 @@
 """Any program of verbs, in any order: what must hold of a session holds."""
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -17,3 +18,16 @@ from tests.session.programs import PROGRAMS, Program, Step
 @example([Step("peer stalls"), Step("give up send", 0.0), Step("drop"), Step("crash")], False, True)
 def test_any_program_keeps_the_rules(program: Program, sends_now: bool, reconnects: bool) -> None:
     check(program, sends_now=sends_now, reconnects=reconnects)
+
+
+@pytest.mark.parametrize("ending", ["interrupt", "drop"])
+def test_a_picture_that_was_handed_over_and_dropped_is_counted(ending: str) -> None:
+    """Found by such a program: whichever task runs first, each picture is shown or counted as dropped."""
+    for _ in range(25):
+        outcome = check(
+            [Step("audio", 0.001), Step("picture"), Step(ending), Step("wait", 0.25)],
+            sends_now=False,
+            reconnects=True,
+        )
+        counted = outcome.session.statistics()
+        assert counted.pictures_sent + counted.pictures_dropped == 1

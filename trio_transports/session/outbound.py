@@ -373,6 +373,7 @@ class Outbound:
 
     def _take_back(self, unsent: Sequence[Paced], now_s: float, *, clears: bool) -> None:
         """Tell those who listen in what will not be heard, before it is forgotten: ``session.taps`` rule 4."""
+        self.screens.took_back(unsent)
         for tap in tuple(self.taps.each):
             for name, track in self.tracks.items():
                 unheard_s = track.unheard_s(unsent, now_s, clears=clears)

@@ -30,6 +30,7 @@ from ..video.bitrate import BitrateControl
 from ..video.codec import PictureEncoder, codec_named
 from ..video.shaping import PictureShape, check_image
 from .departure import NO_AUDIO
+from .lanes import Paced
 from .outbox import WireOutbox
 from .pictures import LiveShowing, Showing, StillShowing, images_of
 from .statistics import Counters
@@ -85,6 +86,7 @@ class Screens:
     tell_not_carried: Callable[[str], None] | None = field(default=None, init=False)
     """Called once, with the dialect's name, at the first picture for which it has no message."""
     _has_told: bool = field(default=False, init=False)
+    _taken_back: int = field(default=0, init=False)
     _work: Sleeper = field(factory=Sleeper, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -149,6 +151,11 @@ class Screens:
         """Drop what waits."""
         for screen in self.screens.values():
             screen.showing.interrupt()
+        self._note()
+
+    def took_back(self, unsent: Sequence[Paced]) -> None:
+        """Count those that were handed over to the outbox, and dropped there; what stays is shown again."""
+        self._taken_back += sum(paced.written == self._wrote and not paced.is_kept for paced in unsent)
         self._note()
 
     def reconnected(self) -> None:
@@ -219,7 +226,8 @@ class Screens:
         self._counters.pictures_sent += 1
 
     def _note(self) -> None:
-        self._counters.pictures_dropped = sum(screen.showing.dropped for screen in self.screens.values())
+        dropped = sum(screen.showing.dropped for screen in self.screens.values())
+        self._counters.pictures_dropped = dropped + self._taken_back
 
     # How things stand
 
