@@ -178,9 +178,9 @@ async def call(adapter: MemoryAdapter, story: Story, answers_s: float) -> None:
             partly = outcome.answer
             came = [*partly.earlier, *partly.chunks] if partly is not None else []
             story.outcomes.append(f"call: {type(outcome).__name__}")
-            is_known = story.ending or isinstance(outcome, AgentSilent)
+            is_known = bool(story.ending) or isinstance(outcome, AgentSilent)
         except TransportError:
-            is_known, came = story.ending, []
+            is_known, came = bool(story.ending), []
         else:
             is_known = True
             story.outcomes.append(f"call: {answered.ended_by}")

@@ -1,5 +1,10 @@
-"""What holds for any graph of stages, any frames, any moments of interruption: Hypothesis looks for exceptions."""
+"""What holds for any graph of stages, any frames, any moments of interruption: Hypothesis looks for exceptions.
 
+``python -m tests.pipeline.test_pipeline_properties 3000`` runs as many graphs as it is told, and says what they met.
+"""
+
+import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
@@ -177,21 +182,31 @@ def test_a_pipeline_that_is_a_stage_says_nothing_of_the_old_turn_while_it_is_tol
             assert [number(frame) for frame in sink.frames[told + 1 :]] == [before + 1], (before, depth)
 
 
+@frozen
+class Program:
+    """A graph, what is fed to it, and how it is left."""
+
+    graph: list[Stage]
+    script: list[Step]
+    takes_s: float
+    room: int
+    ends: bool
+
+
+PROGRAMS = st.builds(Program, st.lists(stages, max_size=4), steps, delays, st.sampled_from((1, 3, 64)), st.booleans())
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    graph=st.lists(stages, max_size=4),
-    script=steps,
-    takes_s=delays,
-    room=st.sampled_from((1, 3, 64)),
-    ends=st.booleans(),
-)
-def test_any_graph_keeps_the_rules(
-    graph: list[Stage], script: list[Step], takes_s: float, room: int, ends: bool
-) -> None:
+@given(PROGRAMS)
+def test_any_graph_keeps_the_rules(program: Program) -> None:
     """Order is kept, facts come all and once, nothing of an old turn follows an interruption, all else is counted."""
-    sink = Sink(takes_s)
-    pipeline = Pipeline(graph, max_queued_frames=room, audio_max_queue_secs=None)
-    sent = trio.run(partial(run, ends=ends), pipeline, script, sink, clock=MockClock(autojump_threshold=0))
+    check(program)
+
+
+def check(program: Program) -> None:
+    ends, sink = program.ends, Sink(program.takes_s)
+    pipeline = Pipeline(program.graph, max_queued_frames=program.room, audio_max_queue_secs=None)
+    sent = trio.run(partial(run, ends=ends), pipeline, program.script, sink, clock=MockClock(autojump_threshold=0))
     came = [frame for frame in sink.frames if not isinstance(frame, EndFrame)]
 
     assert [frame for frame in came if survives(frame)] == [frame for frame in sent if survives(frame)]
@@ -214,3 +229,50 @@ def test_any_graph_keeps_the_rules(
     content = [frame for frame in sent if not survives(frame) and not isinstance(frame, InterruptionFrame)]
     gone = [frame for frame in sink.dropped if not isinstance(frame, InterruptionFrame)]
     assert len([frame for frame in came if frame in content]) + len(gone) == len(content), "neither said nor counted"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(PROGRAMS, st.sampled_from((0.0, 0.001, 0.05, 0.5)))
+def test_any_graph_can_be_cancelled(program: Program, after_s: float) -> None:
+    """At any moment; then nothing of it runs, nothing more comes, and what came was in order."""
+    check_cancelled(program, after_s)
+
+
+def check_cancelled(program: Program, after_s: float) -> None:
+    sink = Sink(program.takes_s)
+    pipeline = Pipeline(program.graph, max_queued_frames=program.room, audio_max_queue_secs=None)
+
+    async def cancelled() -> None:
+        before = trio.lowlevel.current_statistics().tasks_living
+        with trio.move_on_after(after_s):
+            await run(pipeline, program.script, sink, ends=program.ends)
+        assert trio.lowlevel.current_statistics().tasks_living == before
+        came = len(sink.frames)
+        await trio.sleep(10)
+        assert len(sink.frames) == came
+
+    trio.run(cancelled, clock=MockClock(autojump_threshold=0))
+    numbers = [number(frame) for frame in sink.frames if isinstance(frame, AudioFrame)]
+    assert numbers == sorted(set(numbers))
+
+
+def main(programs: int) -> None:
+    done, cancelled = Counter[str](), 0
+
+    @settings(max_examples=programs, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(PROGRAMS, st.sampled_from((None, 0.0, 0.001, 0.05, 0.5)))
+    def search(program: Program, cancelled_after_s: float | None) -> None:
+        nonlocal cancelled
+        done.update(step.kind for step in program.script)
+        if cancelled_after_s is None:
+            check(program)
+        else:
+            cancelled += 1
+            check_cancelled(program, cancelled_after_s)
+
+    search()
+    print(f"{programs} graphs, {cancelled} of them cancelled, {done.total()} frames: {done.most_common()}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

@@ -136,11 +136,11 @@ BROKEN: dict[str, tuple[str, str, Callable[[], Break], str]] = {
     "a beginning is told twice": (REAL, "delay", lambda: twice(Connected), "was told to begin 2 times"),
     "a beginning is never told": (REAL, "delay", lambda: never(Connected), "a session has ended that never began"),
     "a goodbye is invented": (REAL, "reset", lambda: told(invents), "a goodbye that nobody had said"),
-    "a call never ends": (REAL, "delay", lambda: hangs, "it did not end within 3.0 s"),
+    "a call never ends": (REAL, "delay", lambda: hangs, "it did not end within 2.0 s"),
 }
 
 
-async def mistakes(transport: str, kind: str, make: Callable[[], Break] | None = None, *, limit_s: float = 3.0) -> str:
+async def mistakes(transport: str, kind: str, make: Callable[[], Break] | None = None, *, limit_s: float = 2.0) -> str:
     """What a trial says: of what is broken whatever the machine does, of what is not only where that goes on."""
     told = ""
     for _ in range(4):
