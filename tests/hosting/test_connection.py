@@ -8,6 +8,7 @@ import trio.testing
 from hypercorn.trio.worker_context import WorkerContext
 
 from tests.hosting.paired import (
+    BODY_S,
     GET,
     HEADER_S,
     KEEP_ALIVE_S,
@@ -95,6 +96,33 @@ async def test_who_says_nothing_is_sent_away(
             await pair.peer.wait_eof()
     assert pair.ended_s == took_s
     assert (hosting.turned_away, hosting.logged) == ({"time": 1}, [])
+
+
+@pytest.mark.parametrize("is_secure", [False, True])
+async def test_a_request_that_breaks_off_is_counted(is_secure: bool, autojump_clock: trio.testing.MockClock) -> None:
+    """Over TLS too, where its peer need not say that it ends."""
+    hosting = Hosting(answer, server_ssl() if is_secure else None)
+    async with paired(hosting) as pair:
+        stream: Any = over_tls(pair) if is_secure else pair.peer.stream
+        await stream.send_all(GET[:5])
+        await settled()
+        pair.peer.stream.socket.shutdown(trio.socket.SHUT_WR)
+        with trio.fail_after(1):
+            while await stream.receive_some():
+                pass
+    assert (hosting.turned_away, hosting.logged) == ({"request": 1}, [])
+
+
+async def test_a_body_that_does_not_come_ends_its_connection(autojump_clock: trio.testing.MockClock) -> None:
+    """After the time that it has, though the app would wait for ever; it is counted."""
+    hosting = Hosting(silent)
+    async with paired(hosting) as pair:
+        await pair.peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab")
+        with trio.fail_after(100):
+            await pair.peer.wait_eof()
+        assert trio.current_time() == BODY_S
+        pair.connection.cancel_apps()
+    assert hosting.turned_away == {"time": 1}
 
 
 async def test_nothing_is_made_before_the_first_word(autojump_clock: trio.testing.MockClock) -> None:
@@ -224,6 +252,7 @@ async def test_an_app_that_goes_on_holds_no_socket(is_websocket: bool, autojump_
         pair.peer.stream.socket.close()
         await settled()
         assert pair.stream.descriptor.is_closed
+        assert pair.connection._phase.is_over
         ended_s = [pair.ended_s]
     assert [*ended_s, pair.ended_s] == [None, 103]
     assert (left_s, hosting.logged) == ([3], [])
@@ -386,12 +415,14 @@ async def test_ctrl_c_in_an_app_ends_the_server(autojump_clock: trio.testing.Moc
 async def test_a_ping_is_answered_while_a_session_has_the_socket(autojump_clock: trio.testing.MockClock) -> None:
     """What is no message goes back to the connection's reader, and then the session has the socket again."""
     got: list[object] = []
+    ways: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
         await receive()
         await send({"type": "websocket.accept"})
         websocket = scope["extensions"][EXTENSION]["connection"]
         way = websocket.short_way(receive, send)
+        ways.append(way)
         while (message := await way.next_message()) is not None:
             got.append(message)
 
@@ -403,6 +434,8 @@ async def test_a_ping_is_answered_while_a_session_has_the_socket(autojump_clock:
             answered = await pair.peer.read_frame()
             assert answered is not None
             assert (answered.opcode, answered.payload) == (10, b"here?")
+            await settled()
+            assert ways[0]._is_lent
         await pair.peer.send(close_frame(4000))
         assert (await pair.peer.read_to_close()).close_code == 4000
     assert got == ["0", "1", "2"]

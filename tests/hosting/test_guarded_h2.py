@@ -1,5 +1,6 @@
 """The guard on HTTP/2, with its peer and its app played by the test: nothing is read or written but memory."""
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
 import pytest
@@ -134,10 +135,8 @@ async def test_a_request_starts_the_app() -> None:
     assert (guarded.refused, guarded.closes, guarded.sent_away_with) == ([], 0, [])
 
 
-async def test_others_have_their_turn_after_each_run_that_is_started() -> None:
-    guarded = await started()
-    for _ in range(5):
-        guarded.ask()
+async def turns_during(work: Awaitable[None]) -> int:
+    """How often another task had its turn."""
     turns = 0
 
     async def count() -> None:
@@ -148,9 +147,36 @@ async def test_others_have_their_turn_after_each_run_that_is_started() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(count)
-        await guarded.hear()
-        assert turns >= 3
+        await work
         nursery.cancel_scope.cancel()
+    return turns
+
+
+async def test_others_have_their_turn_after_each_run_that_is_started_or_ended() -> None:
+    guarded = await started()
+    for _ in range(5):
+        guarded.ask(method="POST", ends=False)
+    assert await turns_during(guarded.hear()) >= 3
+    assert await turns_during(guarded.protocol.handle(Closed())) >= 3
+
+
+async def test_others_have_their_turn_between_two_pieces_of_what_is_read() -> None:
+    """There may be a hundred frames in each."""
+    guarded = await started()
+    stream_id = guarded.ask(method="POST", ends=False)
+    await guarded.hear()
+    guarded.peer.send_data(stream_id, bytes(8 * 1024))
+    assert await turns_during(guarded.hear()) >= 6
+
+
+async def test_who_sends_ends_with_its_connection(autojump_clock: trio.testing.MockClock) -> None:
+    """Though no stream was ever opened."""
+    guarded = await started()
+    with trio.fail_after(1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(guarded.protocol.send_task)
+            await trio.testing.wait_all_tasks_blocked()
+            await guarded.protocol.handle(Closed())
 
 
 @pytest.mark.parametrize("asked", [0, 2])

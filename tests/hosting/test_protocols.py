@@ -166,6 +166,27 @@ async def test_an_app_is_held_back_by_a_peer_that_gives_no_room(autojump_clock: 
         pair.connection.cancel_apps()
 
 
+async def test_each_app_of_a_cancelled_connection_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    """However many share it, in what each does in a shield of its own."""
+    told: list[str] = []
+
+    async def app(scope: Any, receive: Any, _send: object) -> None:  # noqa: ANN401
+        with trio.CancelScope(shield=True):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            told.append(scope["path"])
+
+    paths = ["/a", "/b", "/c"]
+    with trio.fail_after(5), trio.CancelScope() as serving:
+        async with over_h2(Hosting(app, takes_h2c=True)) as (peer, _):
+            for path in paths:
+                await peer.open("GET", path)
+            await trio.testing.wait_all_tasks_blocked()
+            assert told == []
+            serving.cancel()
+    assert sorted(told) == paths
+
+
 async def test_a_websocket_that_is_over_ends_its_stream(autojump_clock: trio.testing.MockClock) -> None:
     """Behind its Close, and all that was sent before; the peer's half need not have ended. Others go on."""
 

@@ -169,6 +169,21 @@ async def test_who_sends_before_its_upgrade_is_answered_is_let_go(
     assert reading.steps == ["initiated", "it sent data before its upgrade was answered", "closing"]
 
 
+async def test_what_comes_while_something_is_served_begins_no_head(autojump_clock: trio.testing.MockClock) -> None:
+    """The app has as long as it likes, whatever its peer says meanwhile."""
+    reading = Reading([(1.0, b"first"), (1.0, b"more of it")])
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            await trio.sleep(1.5)
+            reading.phase.set_idle(False)
+            await trio.sleep(100)
+            reading.phase.set_idle(True)
+
+        assert await reading.read() == pytest.approx(101.5 + _KEEP_ALIVE_S)
+
+
 async def test_others_have_their_turn_between_two_pieces_of_a_read(autojump_clock: trio.testing.MockClock) -> None:
     """A read of several is heard whole, a piece at a time."""
     reading = Reading([(0.0, bytes(5 * PIECE_BYTES))])
