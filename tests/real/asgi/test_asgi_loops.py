@@ -25,6 +25,8 @@ from trio_transports import (
 from trio_transports.serializers import JSONFrameSerializer
 
 _APP: Final = "tests.real.asgi.loop_apps"
+PATIENCE_S: Final = 60
+"""Some of the servers listen before they have imported the app, which takes long on a busy machine."""
 _TOLD_OF: Final = (
     ("/session", "AsgiWebsocketTransport"),
     ("/bot/ws", "bot_app"),
@@ -61,7 +63,7 @@ async def program(*command: str, port: int) -> AsyncIterator[_Output]:
         try:
             assert process.stdout is not None
             nursery.start_soon(output.gather, process.stdout)
-            with trio.fail_after(60):
+            with trio.fail_after(PATIENCE_S):
                 while True:
                     try:
                         async with await trio.open_tcp_stream("127.0.0.1", port):
@@ -105,10 +107,10 @@ async def test_an_asyncio_server_is_told_of(server: str) -> None:
             since = len(output.text)
             for _ in range(2):
                 async with raw_peer(port) as peer:
-                    with trio.fail_after(20):
+                    with trio.fail_after(PATIENCE_S):
                         await peer.upgrade(path)
                         await peer.wait_eof()
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_S):
                 for words in (f"LocalProtocolError: {name} runs on trio, and this is asyncio", *_WAYS_OUT):
                     await output.until(words, since)
     assert "must be called from async context" not in output.text
@@ -122,7 +124,7 @@ async def test_the_ways_out_are_ways_out(server: str) -> None:
     async with program(*command(server, port), port=port) as output:
         for path in ("/session", "/serve"):
             async with raw_peer(port) as peer:
-                with trio.fail_after(20):
+                with trio.fail_after(PATIENCE_S):
                     await peer.upgrade(path)
                     assert peer.status == 101, output.text
                     await peer.send(frame(TEXT, b'{"type": "text", "text": "hello"}'))
