@@ -56,7 +56,9 @@ async def _talk(session: Session, call: Call, *, writes: bool) -> None:
             await session.output.drain()
         except TransportError as exc:
             call.explained.append(repr(exc))
-        if not await until(lambda: len(call.back) >= WORDS or not session.is_connected, call.patience_s):
+        if not await until(
+            lambda: len(call.back) >= WORDS or not session.is_connected, call.patience_s, call.starved_s
+        ):
             call.left = True
         nursery.cancel_scope.cancel()
     counted = session.statistics()

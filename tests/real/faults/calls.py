@@ -101,7 +101,7 @@ async def _say(session: Session, call: Call) -> None:
         await session.output.send(AUDIO)
         await trio.sleep(PAUSE_S)
     await session.output.drain()
-    if not await until(lambda: len(call.back) >= WORDS or not session.is_connected, call.patience_s):
+    if not await until(lambda: len(call.back) >= WORDS or not session.is_connected, call.patience_s, call.starved_s):
         call.left = True
 
 
@@ -149,7 +149,7 @@ async def by_bus(place: Place, port: int, call: Call, witness: Witness, random: 
             await bus.send(BusFrameMessage(source=call.name, target="far", frame=frame))
             call.sent.append(number)
             await trio.sleep(PAUSE_S)
-        if not await until(lambda: len(call.back) >= WORDS, call.patience_s):
+        if not await until(lambda: len(call.back) >= WORDS, call.patience_s, call.starved_s):
             call.left = True
         counted = proxy.statistics()
         if counted.dropped or counted.waiting or counted.malformed:

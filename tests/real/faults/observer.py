@@ -103,6 +103,8 @@ class Call:
     kind: str
     patience_s: float = 2.0
     """How long the near end waits for what does not come back before it leaves."""
+    starved_s: Callable[[], float] = lambda: 0.0
+    """For how long the machine has given this process no turn, so far."""
     loses_bits: bool = False
     """What arrives may be anything, so only the rules about ends, time and leftovers are asked."""
     sent: list[int] = field(factory=list)
@@ -191,10 +193,12 @@ class Leftovers:
             yield f"{left} sessions are still in memory"
 
 
-async def until(condition: Callable[[], object], within_s: float) -> bool:
-    """Wait for what nobody announces; returns whether it came."""
-    with trio.move_on_after(within_s):
-        while not condition():  # noqa: ASYNC110
-            await trio.sleep(0.01)
-        return True
-    return False
+async def until(condition: Callable[[], object], within_s: float, starved_s: Callable[[], float] = lambda: 0.0) -> bool:
+    """Wait for what nobody announces; returns whether it came. Time in which this process had no turn is none."""
+    until_s = trio.current_time() + within_s - starved_s()
+    while not condition():
+        if trio.current_time() > until_s + starved_s():
+            return False
+        await trio.sleep(0.01)
+    await trio.lowlevel.checkpoint()
+    return True

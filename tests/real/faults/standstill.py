@@ -4,7 +4,9 @@ Rules
 1. Less than ``GRACE_S`` late is what any busy machine does, and is not added.
 2. What this process worked for meanwhile is no standstill: a loop that the library blocks with work of its own is late
    by its own fault, and what comes of that is judged.
-3. What lay within more than ``BOUND_S`` of standstill is not judged: neither as survived nor as failed. Who has judged
+3. A machine that gives its turns late, one after the other and none by much, starves this process without standing
+   still. All of that together is ``starved_s``: whoever waits for something waits so much longer.
+4. What lay within more than ``BOUND_S`` of standstill is not judged: neither as survived nor as failed. Who has judged
    too little has shown nothing, and says so.
 """
 
@@ -35,6 +37,8 @@ class Standstill:
     bound_s: float = BOUND_S
     """With more of it nothing is judged."""
     total_s: float = field(default=0.0, init=False)
+    starved_s: float = field(default=0.0, init=False)
+    """All lateness that was not this process's own work; rule 3."""
     _late: deque[tuple[float, float]] = field(factory=lambda: deque(maxlen=_MOST_REMEMBERED), init=False)
 
     async def run(self) -> None:
@@ -46,6 +50,7 @@ class Standstill:
     def note(self, late_s: float, worked_s: float) -> None:
         """It woke so late; and so much of that this process worked itself."""
         stood_s = late_s - worked_s
+        self.starved_s += max(0.0, stood_s)
         if stood_s > GRACE_S:
             self.total_s += stood_s
             self._late.append((trio.current_time(), stood_s))

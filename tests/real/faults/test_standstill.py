@@ -68,6 +68,26 @@ def test_work_of_its_own_is_no_standstill() -> None:
     trio.run(work, clock=MockClock(autojump_threshold=0))
 
 
+async def test_a_machine_that_starves_it_is_waited_for(autojump_clock: MockClock) -> None:
+    """Late by little each time is no standstill, and yet time that does not count; twice."""
+    standstill = Standstill()
+    for _ in range(2):
+        began_s, late_s = trio.current_time(), 0.09
+
+        async def starve() -> None:
+            for _ in range(1000):
+                await trio.sleep(0.1)
+                standstill.note(late_s, 0.01)  # noqa: B023
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(starve)
+            assert not await until(lambda: False, 3.0, lambda: standstill.starved_s)
+            waited_s = trio.current_time() - began_s
+            nursery.cancel_scope.cancel()
+        assert waited_s == pytest.approx(3 / (1 - 0.8), rel=0.1)
+    assert await standstill.verdict(0) == ""
+
+
 @pytest.mark.parametrize(
     ("tried", "not_judged", "is_enough"), [(100, 0, True), (100, 25, True), (100, 26, False), (1, 1, False)]
 )

@@ -125,6 +125,7 @@ class Trial:
             f"{self.transport}, {faults}",
             loses_bits=kind == CORRUPT,
             loses_nothing=kind in HARMLESS - SLOW,
+            starved_s=lambda: self.standstill.starved_s,
             turn=number * len(KINDS) + list(KINDS).index(kind),
         )
         if kind in HARMLESS:
@@ -145,6 +146,7 @@ class Trial:
                     await proxy.up()
 
             with trio.move_on_after(self.limit_s) as limit:
+                nursery.start_soon(self._extend, limit)
                 await CALLS[self.transport](place, proxy.port, call, near, random)
             if limit.cancelled_caught:
                 call.mistakes.append(f"it did not end within {self.limit_s} s")
@@ -153,12 +155,19 @@ class Trial:
         await self._look(place, call)
         self._judge(call, near, kind, await self.standstill.verdict(began_s))
 
+    async def _extend(self, limit: trio.CancelScope) -> None:
+        """Time in which this process had no turn does not count."""
+        starved_s, deadline_s = self.standstill.starved_s, limit.deadline
+        while True:
+            limit.deadline = deadline_s + self.standstill.starved_s - starved_s
+            await trio.sleep(0.2)
+
     async def _look(self, place: Place, call: Call) -> None:
         """How the call looked from the far end, once that is over too."""
         if self.transport != "agent":
             call.heard = place.heard.pop(call.name, [])
         if place.session_of.get(call.name) in place.witness.connected:
-            await until(lambda: place.far_end(call.name) is not None, self.limit_s)
+            await until(lambda: place.far_end(call.name) is not None, self.limit_s, call.starved_s)
             call.far_end = place.far_end(call.name)
         call.dropped_s += place.witness.dropped_s.get(place.session_of.get(call.name, ""), 0.0)
         place.session_of.pop(call.name, None)
