@@ -1,6 +1,7 @@
 """A pipeline between the two ends of a session: the guide's server, in memory and in virtual time."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import final
 
 import pytest
@@ -8,6 +9,8 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
+from tests.session.helpers import RATE
+from tests.session.helpers import params as with_silence
 from trio_transports.errors import ConnectionClosed
 from trio_transports.frames import (
     AudioFrame,
@@ -18,13 +21,11 @@ from trio_transports.frames import (
     TextFrame,
     UserStartedSpeakingFrame,
 )
-from trio_transports.params import TransportParams
 from trio_transports.pipeline import Pipeline
-from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.testing import memory_session
 from trio_transports.vad import SpeechEvent, SpeechStarted, SpeechStopped
 
-RATE = 16000
+params = partial(with_silence, audio_out_auto_silence=False)
 
 
 @final
@@ -50,19 +51,6 @@ class AnythingButSilence:
 
     def fresh(self) -> "AnythingButSilence":
         return AnythingButSilence()
-
-
-def params(**changes: object) -> TransportParams:
-    settings: dict[str, object] = {
-        "serializer": JSONFrameSerializer(),
-        "audio_in_enabled": True,
-        "audio_out_enabled": True,
-        "audio_out_sample_rate": RATE,
-        "audio_out_10ms_chunks": 2,
-        "audio_out_auto_silence": False,
-        **changes,
-    }
-    return TransportParams(**settings)  # type: ignore[arg-type]
 
 
 def audio(sample: int, duration_s: float = 0.02) -> AudioFrame:

@@ -1,10 +1,15 @@
 """What several rooms of these tests need, made once."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.real.demo.chromium import Browser, open_chromium
 from tests.real.rtvi import npm
+from tests.tools import requires
+from trio_transports.audio import AudioFormat
+from trio_transports.audio.wav import write_wav
 from trio_transports.wire.wakes import SharedWakes
 
 
@@ -25,3 +30,18 @@ def held_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def load(request: pytest.FixtureRequest) -> None:
     if request.param == "held back":
         request.getfixturevalue("held_back")
+
+
+@pytest.fixture
+def microphone(tmp_path: Path) -> Path:
+    """What a browser's microphone hears over and over: silence, where a module has no other."""
+    path, audio_format = tmp_path / "silence.wav", AudioFormat(16000)
+    write_wav(path, audio_format, audio_format.silence(16000))
+    return path
+
+
+@pytest.fixture
+async def browser(microphone: Path, tmp_path: Path) -> AsyncIterator[Browser]:
+    program = requires("chromium", "chromium-browser", "google-chrome")
+    async with open_chromium(program, tmp_path / "profile", microphone) as browser:
+        yield browser

@@ -1,5 +1,6 @@
 """What was heard, as the session reports it, against what scripted phones have played when they were interrupted."""
 
+from functools import partial
 from random import Random
 
 import numpy as np
@@ -8,6 +9,7 @@ import trio
 from attrs import define, evolve, field
 from trio.testing import MockClock
 
+from tests.session.helpers import params
 from trio_transports import (
     AudioFrame,
     BotStoppedSpeakingFrame,
@@ -29,6 +31,7 @@ from trio_transports.testing import ScriptedPhone, memory_session, phone_call
 from trio_transports.testing.phones import PlayOrder
 
 RATE = 8000
+json_params = partial(params, audio_out_sample_rate=RATE)
 CALLS, TURNS = 10, 20
 LOUD = 4000
 LEARNS_S = 0.06
@@ -155,18 +158,6 @@ async def test_the_position_is_the_phones_above_a_bed(phone: dict[str, float], a
             if turn >= 2 and abs(told.seconds - played_s) > 0.021:
                 wrong.append((call, turn, told.seconds, played_s))
     assert not wrong
-
-
-def json_params(**changes: object) -> TransportParams:
-    settings: dict[str, object] = {
-        "serializer": JSONFrameSerializer(),
-        "audio_in_enabled": True,
-        "audio_out_enabled": True,
-        "audio_out_sample_rate": RATE,
-        "audio_out_10ms_chunks": 2,
-        **changes,
-    }
-    return TransportParams(**settings)  # type: ignore[arg-type]
 
 
 async def test_runs_of_speech_have_names_of_their_own(autojump_clock: MockClock) -> None:

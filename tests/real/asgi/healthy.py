@@ -8,7 +8,8 @@ from typing import final
 import trio
 from attrs import define, field
 
-from tests.real.asgi.raw_peer import PING, PONG, TEXT, RawPeer, frame, raw_peer
+from tests.real.asgi.hosts import Hosted
+from tests.real.asgi.raw_peer import PING, PONG, TEXT, RawPeer, close_frame, frame, raw_peer
 
 
 @final
@@ -57,3 +58,16 @@ async def healthy_call(port: int, path: str = "/ws") -> AsyncIterator[RoundTrips
         nursery.start_soon(round_trips.measure, peer)
         yield round_trips
         nursery.cancel_scope.cancel()
+
+
+async def still_serves(server: Hosted) -> None:
+    """A new caller is let in, and hears its echo."""
+    with trio.fail_after(5):
+        async with raw_peer(server.port) as peer:
+            await peer.upgrade()
+            assert peer.status == 101
+            await peer.send(frame(TEXT, b"still there?"))
+            answer = await peer.read_frame()
+            assert answer is not None
+            assert answer.payload == b"still there?"
+            await peer.send(close_frame())

@@ -9,8 +9,9 @@ import pytest
 import trio
 
 from tests.real.asgi.apps import WireApp, echo
-from tests.real.asgi.hosts import Hosted, hosted
-from tests.real.asgi.raw_peer import TEXT, RawPeer, close_frame, frame, raw_peer, upgrade_request
+from tests.real.asgi.healthy import still_serves
+from tests.real.asgi.hosts import hosted
+from tests.real.asgi.raw_peer import RawPeer, frame, raw_peer, upgrade_request
 
 _STRINGS: Final = 10_000
 _AT_ONCE: Final = 20
@@ -57,17 +58,6 @@ def after(random: random.Random) -> list[bytes]:
         else:
             strings.append(frame(2, noise(random)))
     return strings
-
-
-async def still_serves(server: Hosted) -> None:
-    with trio.fail_after(5):
-        async with raw_peer(server.port) as peer:
-            await peer.upgrade()
-            await peer.send(frame(TEXT, b"still there?"))
-            answer = await peer.read_frame()
-            assert answer is not None
-            assert answer.payload == b"still there?"
-            await peer.send(close_frame())
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import trio
 
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, echo, read, session_params, until
-from tests.real.asgi.hosts import Hosted, hosted
+from tests.real.asgi.healthy import still_serves
+from tests.real.asgi.hosts import hosted
 from tests.real.asgi.raw_peer import (
     BINARY,
     CLOSE,
@@ -18,17 +19,6 @@ from tests.real.asgi.raw_peer import (
 from trio_transports import Session
 from trio_transports.errors import Ending
 from trio_transports.wire.asgi import AsgiWire, Receive, Scope, Send
-
-
-async def still_serves(server: Hosted) -> None:
-    with trio.fail_after(5):
-        async with raw_peer(server.port) as peer:
-            await peer.upgrade()
-            assert peer.status == 101
-            await peer.send(frame(TEXT, b"hello?"))
-            answer = await peer.read_frame()
-            assert answer is not None
-            assert answer.payload == b"hello?"
 
 
 async def listen(session: Session) -> None:

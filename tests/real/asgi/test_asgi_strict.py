@@ -11,7 +11,8 @@ import trustme
 
 from tests.real.asgi.apps import WireApp, echo, lifespan, page, until
 from tests.real.asgi.h2_peer import h2_peer
-from tests.real.asgi.hosts import H2C, Hosted, hosted
+from tests.real.asgi.healthy import still_serves
+from tests.real.asgi.hosts import H2C, hosted
 from tests.real.asgi.raw_peer import KEY, TEXT, RawPeer, frame, raw_peer
 from trio_transports.wire.asgi import Receive, Scope, Send
 
@@ -42,16 +43,6 @@ _FAULTS = {
     ),
     "HTTP/2's preface": (b"PRI * HTTP/2.0\r\n", 505),
 }
-
-
-async def still_serves(server: Hosted) -> None:
-    async with raw_peer(server.port) as peer:
-        await peer.upgrade()
-        assert peer.status == 101
-        await peer.send(frame(TEXT, b"hello?"))
-        answer = await peer.read_frame()
-        assert answer is not None
-        assert answer.payload == b"hello?"
 
 
 @pytest.mark.parametrize("fault", _FAULTS)

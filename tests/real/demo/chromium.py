@@ -5,6 +5,7 @@ Chromium is started with a profile of its own and a microphone that hears a WAV 
 
 import base64
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +15,9 @@ from typing import Any, final
 import trio
 from attrs import define, field
 from trio_websocket import ConnectionClosed, WebSocketConnection, open_websocket_url
+
+from tests.tools import requires
+from trio_transports.audio.wav import read_wav, write_wav
 
 FLAGS = (
     "--headless",
@@ -189,6 +193,14 @@ class Browser:
                     answer += await stream.receive_some(65536)
         url: str = json.loads(answer[answer.index(b"{") : answer.rindex(b"}") + 1])["webSocketDebuggerUrl"]
         return "/" + url.split("/", 3)[3]
+
+
+def write_speech(path: Path, words: str, *, pause_s: float) -> None:
+    """Have espeak-ng say it, for a microphone: a second of silence before it, a pause behind it."""
+    subprocess.run([requires("espeak-ng"), "-v", "en-us", "-s", "160", "-w", path, words], check=True)
+    audio_format, pcm = read_wav(path)
+    before, behind = (audio_format.silence(audio_format.samples_in(seconds)) for seconds in (1.0, pause_s))
+    write_wav(path, audio_format, before + pcm + behind)
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ With ``TT_SCREENSHOTS`` set to a folder, the pictures that are taken on the way 
 """
 
 import os
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -13,9 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.real.demo.chromium import Browser, Page, open_chromium
-from tests.tools import requires
-from trio_transports.audio.wav import read_wav, write_wav
+from tests.real.demo.chromium import Browser, Page, write_speech
 from trio_transports.demo.app import DemoApp
 from trio_transports.demo.pinging import PingingSerializer
 from trio_transports.demo.serving import serve_demo
@@ -32,22 +29,10 @@ IN_SIGHT = (
 
 
 @pytest.fixture(scope="module")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of speech with silence around it, which the microphone hears over and over."""
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("speech") / "speech.wav"
-    words = "Testing, one, two, three, four."
-    subprocess.run([requires("espeak-ng"), "-v", "en-us", "-s", "160", "-w", path, words], check=True)
-    audio_format, pcm = read_wav(path)
-    silence = audio_format.silence(audio_format.samples_in(1.0))
-    write_wav(path, audio_format, silence + pcm + silence * round(PAUSE_S))
+    write_speech(path, "Testing, one, two, three, four.", pause_s=PAUSE_S)
     return path
-
-
-@pytest.fixture
-async def browser(speech: Path, tmp_path: Path) -> AsyncIterator[Browser]:
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    async with open_chromium(program, tmp_path / "profile", speech) as browser:
-        yield browser
 
 
 @asynccontextmanager

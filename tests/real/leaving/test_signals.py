@@ -12,7 +12,7 @@ import trio
 
 from tests.real.asgi.apps import AUDIO_MESSAGE, until
 from tests.real.asgi.raw_peer import TEXT, frame, raw_peer
-from tests.real.leaving.programs import running, snippet
+from tests.real.leaving.programs import Program, running, snippet
 from tests.tools import missing
 from trio_transports.errors import ConnectionClosed
 from trio_transports.wire import Wire
@@ -45,19 +45,25 @@ async def read_to_the_end(wire: Wire) -> tuple[bytes, ConnectionClosed]:
             heard += b64decode(document["audio"])
 
 
+async def say_and_signal(program: Program, number: signal.Signals, at: str = "/") -> tuple[bytes, ConnectionClosed]:
+    """Say a second, signal once its first word is back; give what was heard, and the end."""
+    address, path = call(program.port, at)
+    async with connect_wire(
+        await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+    ) as wire:
+        said = {"type": "audio", "audio": b64encode(SAID).decode(), "sample_rate": 16000}
+        await wire.send(json.dumps(said))
+        first = json.loads(await wire.receive())
+        program.signal(number)
+        rest, closed = await read_to_the_end(wire)
+        return b64decode(first["audio"]) + rest, closed
+
+
 async def hear_all_after(number: signal.Signals, *, before: tuple[str, ...], folder: Path) -> tuple[bytes, int, int]:
-    """Say a second, signal once its first word is back; give what was heard, the close code and the exit code."""
+    """What was heard, the close code and the exit code."""
     async with running(snippet("server", folder), before=before) as program:
-        address, path = call(program.port)
-        async with connect_wire(
-            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-        ) as wire:
-            said = {"type": "audio", "audio": b64encode(SAID).decode(), "sample_rate": 16000}
-            await wire.send(json.dumps(said))
-            first = json.loads(await wire.receive())
-            program.signal(number)
-            rest, closed = await read_to_the_end(wire)
-        return b64decode(first["audio"]) + rest, closed.code, await program.ended()
+        heard, closed = await say_and_signal(program, number)
+        return heard, closed.code, await program.ended()
 
 
 def works(*command: str) -> bool:

@@ -2,31 +2,18 @@
 
 import json
 import signal
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.real.leaving.programs import Program, running, snippet
-from tests.real.leaving.test_signals import LATER_S, SAID, SETTINGS, call, read_to_the_end, signals
+from tests.real.leaving.programs import running, snippet
+from tests.real.leaving.test_signals import LATER_S, SAID, SETTINGS, call, read_to_the_end, say_and_signal, signals
 from trio_transports.errors import ConnectionClosed
 from trio_transports.wire.dialling import dial
 from trio_transports.wire.direct import connect_wire
-
-
-async def _say_and_signal(program: Program, number: signal.Signals) -> tuple[bytes, ConnectionClosed]:
-    address, path = call(program.port, "/ws")
-    async with connect_wire(
-        await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-    ) as wire:
-        said = {"type": "audio", "audio": b64encode(SAID).decode(), "sample_rate": 16000}
-        await wire.send(json.dumps(said))
-        first = json.loads(await wire.receive())
-        program.signal(number)
-        rest, closed = await read_to_the_end(wire)
-        return b64decode(first["audio"]) + rest, closed
 
 
 @signals
@@ -35,7 +22,7 @@ async def test_the_fastapi_program_flushes_says_goodbye_and_exits_with_0(
 ) -> None:
     """What was queued is heard to its end, then 1001; the process ends well."""
     async with running(snippet("fastapi", tmp_path)) as program:
-        heard, closed = await _say_and_signal(program, number)
+        heard, closed = await say_and_signal(program, number, "/ws")
         assert heard.rstrip(b"\0") == SAID
         assert closed.code == 1001
         assert await program.ended() == 0

@@ -2,16 +2,13 @@
 
 import base64
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import trio
 from attrs import evolve
 
-from tests.real.demo.chromium import Browser, Page, open_chromium
+from tests.real.demo.chromium import Browser, Page
 from tests.real.rtvi.bots import tone
-from tests.tools import requires
 from trio_transports import (
     BotStoppedSpeakingFrame,
     BotThinkingFrame,
@@ -24,8 +21,6 @@ from trio_transports import (
     TextFrame,
     TranscriptionFrame,
 )
-from trio_transports.audio import AudioFormat
-from trio_transports.audio.wav import write_wav
 from trio_transports.playground import StartTokens, bot_routes, routed
 from trio_transports.playground.routes import bot_params
 from trio_transports.playground.serving import serve_app
@@ -33,16 +28,6 @@ from trio_transports.playground.serving import serve_app
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    silence = tmp_path / "silence.wav"
-    audio_format = AudioFormat(16000)
-    write_wav(silence, audio_format, audio_format.silence(16000))
-    async with open_chromium(program, tmp_path / "profile", silence) as browser:
-        yield browser
 
 
 async def bot(session: Session) -> None:

@@ -1,18 +1,15 @@
 """What programs say about the page: axe-core of its accessibility, the TypeScript compiler of its client's types."""
 
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import trio
 
-from tests.real.demo.chromium import Browser, open_chromium
+from tests.real.demo.chromium import Browser
 from tests.real.rtvi import npm
 from tests.tools import requires
 from trio_transports import playground
-from trio_transports.audio import AudioFormat
-from trio_transports.audio.wav import write_wav
 from trio_transports.demo.serving import serve_demo
 
 CLIENT = Path(playground.__file__).parent / "client"
@@ -21,16 +18,6 @@ CLIENT = Path(playground.__file__).parent / "client"
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return npm.install(tmp_path_factory.mktemp("npm"), (*npm.AXE, *npm.TYPESCRIPT))
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    silence = tmp_path / "silence.wav"
-    audio_format = AudioFormat(16000)
-    write_wav(silence, audio_format, audio_format.silence(16000))
-    async with open_chromium(program, tmp_path / "profile", silence) as browser:
-        yield browser
 
 
 async def test_axe_finds_nothing(browser: Browser, modules: Path) -> None:

@@ -1,31 +1,16 @@
 """The page lets a bot see a drawing and the camera, and shows what the bot makes of them."""
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import trio
 from attrs import evolve
 
-from tests.real.demo.chromium import Browser, Page, open_chromium
-from tests.tools import requires
+from tests.real.demo.chromium import Browser, Page
 from trio_transports import ImageFrame, Session
-from trio_transports.audio import AudioFormat
-from trio_transports.audio.wav import write_wav
 from trio_transports.playground import bot_routes, routed
 from trio_transports.playground.routes import bot_params
 from trio_transports.playground.serving import serve_app
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    silence = tmp_path / "silence.wav"
-    audio_format = AudioFormat(16000)
-    write_wav(silence, audio_format, audio_format.silence(16000))
-    async with open_chromium(program, tmp_path / "profile", silence) as browser:
-        yield browser
 
 
 async def negative(session: Session) -> None:

@@ -5,29 +5,14 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
-import pytest
 import trio
 
 from tests.real.cli.programs import PROGRAM, ROOT
-from tests.real.demo.chromium import Browser, Page, open_chromium
-from tests.tools import requires
-from trio_transports.audio import AudioFormat
-from trio_transports.audio.wav import write_wav
+from tests.real.demo.chromium import Browser, Page
 
 SEEN_WITHIN_MS = 3000
 TOLD = "The server does not answer."
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    silence = tmp_path / "silence.wav"
-    audio_format = AudioFormat(16000)
-    write_wav(silence, audio_format, audio_format.silence(16000))
-    async with open_chromium(program, tmp_path / "profile", silence) as browser:
-        yield browser
 
 
 @asynccontextmanager

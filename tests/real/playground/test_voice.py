@@ -2,18 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 
-from tests.real.demo.chromium import Browser, Page, open_chromium
+from tests.real.demo.chromium import Browser, Page
 from tests.real.rtvi.bots import tone
-from tests.tools import requires
 from trio_transports import AudioFrame, BotStoppedSpeakingFrame, DTMFFrame, Session, TextFrame
-from trio_transports.audio import AudioFormat
-from trio_transports.audio.wav import write_wav
 from trio_transports.playground import bot_routes, routed
 from trio_transports.playground.asgi import Receive, Route, Scope, Send
 from trio_transports.playground.serving import serve_app
@@ -32,16 +28,6 @@ window.made = (options) => {
 };
 window.of = (name) => window.told.filter((each) => each.name === name).map((each) => each.detail);
 </script>"""
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    silence = tmp_path / "silence.wav"
-    audio_format = AudioFormat(16000)
-    write_wav(silence, audio_format, audio_format.silence(16000))
-    async with open_chromium(program, tmp_path / "profile", silence) as browser:
-        yield browser
 
 
 async def _page(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,5 @@
 """Pipecat's own npm client in a real Chromium with a microphone, talking to a bot that is served here."""
 
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,11 +9,9 @@ import pytest
 import trio
 from attrs import define, evolve, field
 
-from tests.real.demo.chromium import Browser, Page, open_chromium
+from tests.real.demo.chromium import Browser, Page, write_speech
 from tests.real.rtvi.bots import Bot, pitch
-from tests.tools import requires
 from trio_transports import Session
-from trio_transports.audio.wav import read_wav, write_wav
 from trio_transports.playground import StartTokens, bot_routes, routed
 from trio_transports.playground.asgi import Receive, Route, Scope, Send
 from trio_transports.playground.routes import bot_params
@@ -30,21 +27,9 @@ def _script(npm_client: str) -> str:
 
 @pytest.fixture(scope="module")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Speech, then silence, over and over."""
     path = tmp_path_factory.mktemp("speech") / "speech.wav"
-    words = "Testing, one, two."
-    subprocess.run([requires("espeak-ng"), "-v", "en-us", "-s", "160", "-w", path, words], check=True)
-    audio_format, pcm = read_wav(path)
-    silence = audio_format.silence(audio_format.samples_in(1.0))
-    write_wav(path, audio_format, silence + pcm + silence * 2)
+    write_speech(path, "Testing, one, two.", pause_s=2)
     return path
-
-
-@pytest.fixture
-async def browser(microphone: Path, tmp_path: Path) -> AsyncIterator[Browser]:
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    async with open_chromium(program, tmp_path / "profile", microphone) as browser:
-        yield browser
 
 
 @define(eq=False)

@@ -1,32 +1,18 @@
 """A client of protocol 1.x, the npm packages of that time, in a real Chromium: it is served in its own words."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.real.demo.chromium import Browser, open_chromium
+from tests.real.demo.chromium import Browser
 from tests.real.rtvi import npm
 from tests.real.rtvi.test_browser_client import connect, happened, visiting
-from tests.tools import requires
-from trio_transports.audio import AudioFormat
-from trio_transports.audio.wav import write_wav
 
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> str:
     modules = npm.install(tmp_path_factory.mktemp("npm"), npm.OLD_CLIENT)
     return npm.bundle(modules, Path(__file__).with_name("client.js"))
-
-
-@pytest.fixture
-async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
-    program = requires("chromium", "chromium-browser", "google-chrome")
-    silence = tmp_path / "silence.wav"
-    audio_format = AudioFormat(16000)
-    write_wav(silence, audio_format, audio_format.silence(16000))
-    async with open_chromium(program, tmp_path / "profile", silence) as browser:
-        yield browser
 
 
 async def test_an_old_client_is_served_twice(browser: Browser, script: str) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 from attrs import define, evolve, field
@@ -28,8 +29,9 @@ UPGRADE = (
 )
 
 
-def server_params(**changes: object) -> WebsocketServerParams:
-    settings: dict[str, object] = {
+def settings(changes: dict[str, object]) -> dict[str, Any]:
+    """Both directions on, 20 ms chunks, JSON, and these changes."""
+    return {
         "serializer": JSONFrameSerializer(),
         "audio_in_enabled": True,
         "audio_out_enabled": True,
@@ -37,19 +39,14 @@ def server_params(**changes: object) -> WebsocketServerParams:
         "audio_out_10ms_chunks": 2,
         **changes,
     }
-    return WebsocketServerParams(**settings)  # type: ignore[arg-type]
+
+
+def server_params(**changes: object) -> WebsocketServerParams:
+    return WebsocketServerParams(**settings(changes))
 
 
 def client_params(**changes: object) -> WebsocketClientParams:
-    settings: dict[str, object] = {
-        "serializer": JSONFrameSerializer(),
-        "audio_in_enabled": True,
-        "audio_out_enabled": True,
-        "audio_out_sample_rate": RATE,
-        "audio_out_10ms_chunks": 2,
-        **changes,
-    }
-    return WebsocketClientParams(**settings)  # type: ignore[arg-type]
+    return WebsocketClientParams(**settings(changes))
 
 
 async def upgraded(port: int) -> trio.SocketStream:
