@@ -75,11 +75,11 @@ def one_of(*allowed: str, optional: bool = False) -> Callable[[object, "Attribut
     return check
 
 
-def members(*names: str, optional: bool = True) -> Callable[[object, "Attribute[Any]", Any], None]:
-    """Check for an object with these members, or something to call that makes one."""
+def members(*names: str) -> Callable[[object, "Attribute[Any]", Any], None]:
+    """Check for an object with these members, or something to call that makes one. None passes."""
 
     def check(instance: object, attribute: "Attribute[Any]", value: object) -> None:
-        if value is None and optional:
+        if value is None:
             return
         missing = [name for name in names if not hasattr(value, name)]
         if missing and not callable(value):

@@ -64,9 +64,7 @@ def make_app(options: ServeOptions, bot: Bot, counters: ServerCounters, gather: 
     )
 
 
-async def serve_alone(
-    options: ServeOptions, listening: socket.socket, on_ready: Callable[[Bot], object], *, drains: bool = True
-) -> None:
+async def serve_alone(options: ServeOptions, listening: socket.socket, on_ready: Callable[[Bot], object]) -> None:
     """Load the bot and serve it until a signal says otherwise; rule 1."""
     bot = load_bot(options.target)
     app = make_app(options, bot, ServerCounters())
@@ -81,7 +79,7 @@ async def serve_alone(
                 configured(options, listening),
                 shutdown_trigger=leave.wait,
                 signals=True,
-                drain=options.drain_s if drains else 0.0,
+                drain=options.drain_s,
             )
             await _serve(serve, partial(on_ready, bot))
             nursery.cancel_scope.cancel()

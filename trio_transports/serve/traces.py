@@ -15,7 +15,7 @@ WITHIN_S: Final = 1.5
 """Less than a supervisor gives a worker after its calls."""
 
 
-def send_last_spans(within_s: float = WITHIN_S) -> None:
+def send_last_spans() -> None:
     """Shut the provider down that the bot's module has set up; nothing is made into spans after it."""
     from opentelemetry import trace
 
@@ -24,7 +24,7 @@ def send_last_spans(within_s: float = WITHIN_S) -> None:
         return
     sending = Thread(target=shut_down, name="the last spans", daemon=True)
     sending.start()
-    sending.join(within_s)
+    sending.join(WITHIN_S)
     if sending.is_alive():
         atexit.unregister(shut_down)
-        logger.warning("the last spans were not taken within %g s: they are given up", within_s)
+        logger.warning("the last spans were not taken within %g s: they are given up", WITHIN_S)
