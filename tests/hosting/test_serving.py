@@ -16,7 +16,7 @@ from hypercorn.config import Config, Sockets
 
 from tests.hosting.paired import GET
 from tests.real.asgi.hosts import quiet_config
-from trio_transports.hosting import callers, serve_asgi, server
+from trio_transports.hosting import binding, callers, serve_asgi, server
 from trio_transports.hosting.counting import Counting
 from trio_transports.wire.refusal import Refusal
 from trio_transports.wire.stream import OwnedStream
@@ -98,7 +98,7 @@ def test_http2_may_be_left_out_of_what_is_agreed_on(takes_h2: bool, set_to: list
 )
 def test_an_address_that_is_taken_is_named(where: str, number: int, says: str) -> None:
     """As the other servers do, with the number of the error."""
-    error = server._cannot_listen(OSError(number, "no room"), where)
+    error = binding._cannot_listen(OSError(number, "no room"), where)
     assert error.errno == number
     with pytest.raises(OSError, match=says):
         raise error
@@ -106,7 +106,7 @@ def test_an_address_that_is_taken_is_named(where: str, number: int, says: str) -
 
 def test_an_error_without_a_text_is_said_as_it_is() -> None:
     with pytest.raises(OSError, match="cannot listen on fd://7: it is odd; free"):
-        raise server._cannot_listen(OSError("it is odd"), "fd://7")
+        raise binding._cannot_listen(OSError("it is odd"), "fd://7")
 
 
 class Bound:
@@ -154,7 +154,7 @@ def test_who_listens_on_every_interface_is_told(
     config = Config()
     config.bind, config.insecure_bind = [bind], [bind]
     caplog.set_level(logging.WARNING)
-    server._tell_every_interface(config, bound([Bound(address)], [Bound(address)]))
+    binding.tell_if_everywhere(config, bound([Bound(address)], [Bound(address)]))
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == (2 if is_said else 0)
     assert all("port 81:" in line and 'bind = "127.0.0.1:81" is for this machine' in line for line in said)
@@ -164,18 +164,18 @@ def test_more_addresses_than_sockets_are_no_fault() -> None:
     """Only those that were bound are looked at: hypercorn leaves the plain ones out where there is no TLS."""
     config = Config()
     config.bind, config.insecure_bind = ["127.0.0.1:1"], ["0.0.0.0:2"]
-    server._tell_every_interface(config, bound([], [Bound(("127.0.0.1", 1))]))
+    binding.tell_if_everywhere(config, bound([], [Bound(("127.0.0.1", 1))]))
 
 
 def test_each_socket_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the backlog that was asked for, and room for its callers; what is served there is told by its address."""
     room: list[int] = []
-    monkeypatch.setattr(server, "make_room", room.append)
+    monkeypatch.setattr(binding, "make_room", room.append)
     with socket.socket() as secure, socket.socket() as plain:
         for each in (secure, plain):
             each.bind(("127.0.0.1", 0))
         ports = [each.getsockname()[1] for each in (secure, plain)]
-        listeners, addresses = server._listen(bound([secure], [plain]), 5)
+        listeners, addresses = binding.listeners_of(bound([secure], [plain]), 5)
         assert [listener.socket.getsockname()[1] for listener, _ in listeners] == ports
         assert [is_secure for _, is_secure in listeners] == [True, False]
         assert addresses == [f"https://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"]
@@ -189,7 +189,7 @@ def test_sockets_are_closed_at_the_end(fails: bool) -> None:
     sockets = [Bound(("", number)) for number in range(3)]
     config: Any = SimpleNamespace(create_sockets=lambda: bound(sockets[:1], sockets[1:]))
     try:
-        with server._bound_sockets(config):
+        with binding.bound_sockets(config):
             assert all(each.did == [] for each in sockets)
             if fails:
                 raise RuntimeError("mine")
@@ -209,7 +209,7 @@ def test_what_hypercorn_left_open_is_closed() -> None:
 
     with pytest.raises(OSError, match="the last one") as failed:
         create()
-    assert server._close_left_open(failed.value) == "the last one"
+    assert binding._close_left_open(failed.value) == "the last one"
     assert [each.fileno() for each in (alone, *listed)] == [-1] * 3
     assert aside.did == []
 

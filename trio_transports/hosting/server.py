@@ -13,31 +13,28 @@ Rules
    whom it has accepted, and ends when the last call has: nobody is refused, and nobody is cut off.
 """
 
-import socket
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import inf
 from random import randint
-from traceback import walk_tb
 from typing import Any, Final, TypeAlias, cast, final
 
 import trio
 from attrs import define, field
-from hypercorn.config import Config, Sockets
+from hypercorn.config import Config
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.statsd import StatsdLogger
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ASGIFramework
-from hypercorn.utils import repr_socket_addr, wrap_app
+from hypercorn.utils import wrap_app
 
 from .._nursery import open_services
-from ..wire.accepting.descriptors import make_room
 from ..wire.accepting.door import MAX_REFUSING
 from ..wire.accepting.limits import Addresses, AddressLimits
-from ..wire.accepting.listening import accept_from, cannot_listen, tell_every_interface
+from ..wire.accepting.listening import accept_from
 from ..wire.accepting.signals import told_by_signals
 from ..wire.closing import linger
 from ..wire.refusal import Refusal
@@ -45,15 +42,13 @@ from ..wire.running import MAIN_WAYS_OUT, require_trio
 from ..wire.stream import OwnedStream, peer_address
 from ..wire.wakes import SharedWakes, shared_wakes
 from .access_log import guard_access_log
+from .binding import bound_sockets, listeners_of, tell_if_everywhere
 from .connection import Connection
 from .counting import Counting
 from .host import Host, Limits
 from .leaving import LeavingNotice
 
 _LAST_S: Final = 0.5
-_EVERYWHERE: Final = ("0.0.0.0", "::")
-_USUAL_PORT: Final = 8000
-"""Where an address of ``config.bind`` names none."""
 
 AsgiApp: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 ShutdownTrigger: TypeAlias = Callable[[], Awaitable[object]]
@@ -155,7 +150,7 @@ async def serve_asgi(
         counting=Counting(),
     )
     told = trio.Event()
-    with told_by_signals(told.set, is_on=signals), _bound_sockets(config) as sockets:
+    with told_by_signals(told.set, is_on=signals), bound_sockets(config) as sockets:
         async with (
             _lifespan(host.counting.announced(host.app), config, host.state),
             shared_wakes(share_wakes) as wakes,
@@ -166,8 +161,8 @@ async def serve_asgi(
                 max_handshakes_per_second=max_handshakes_per_second,
             )
             server = _Server(host, None if taken == AddressLimits() else Addresses(taken), wakes)
-            listeners, addresses = _listen(sockets, config.backlog)
-            _tell_every_interface(config, sockets)
+            listeners, addresses = listeners_of(sockets, config.backlog)
+            tell_if_everywhere(config, sockets)
             services.start_soon(server.run, listeners, name="trio_transports.hosting connections")
             if retire_trigger is not None:
                 services.start_soon(_retire, server, retire_trigger, told, name="trio_transports.hosting retirement")
@@ -202,60 +197,6 @@ def _ssl_context(config: Config, *, takes_h2: bool) -> ssl.SSLContext | None:
     return context
 
 
-@contextmanager
-def _bound_sockets(config: Config) -> Iterator[Sockets]:
-    try:
-        sockets = config.create_sockets()
-    except Exception as exc:
-        where = _close_left_open(exc) or ", ".join(config.bind)
-        if isinstance(exc, OSError):
-            raise _cannot_listen(exc, where) from exc
-        if isinstance(exc, OverflowError):
-            why = "its port must be a whole number from 0 (a free one) to 65535"
-            raise ValueError(f"cannot listen on {where}: {why}") from None  # noqa: TRY004 - a value is wrong
-        raise
-    try:
-        yield sockets
-    finally:
-        for sock in (*sockets.secure_sockets, *sockets.insecure_sockets):
-            sock.close()
-
-
-def _cannot_listen(error: OSError, where: str) -> OSError:
-    """As the other servers say it. ``where`` is an address as hypercorn reads it, without brackets."""
-    if where.startswith(("unix:", "fd://")):
-        why = error.strerror or str(error)
-        return OSError(error.errno, f"cannot listen on {where}: {why}; free that address or bind another")
-    host, _, port = where.rpartition(":")
-    if not port.isdecimal():
-        host, port = where, str(_USUAL_PORT)
-    return cannot_listen(error, host or "0.0.0.0", int(port), everywhere="0.0.0.0")
-
-
-def _tell_every_interface(config: Config, sockets: Sockets) -> None:
-    """Who hands over a socket that listens already knows where it does."""
-    binds = (*config.bind, *config.insecure_bind)
-    for bind, sock in zip(binds, (*sockets.secure_sockets, *sockets.insecure_sockets), strict=False):
-        address = sock.getsockname()
-        if not bind.startswith("fd://") and isinstance(address, tuple) and address[0] in _EVERYWHERE:
-            tell_every_interface(address[1], alone=f'bind = "127.0.0.1:{address[1]}"')
-
-
-def _close_left_open(error: Exception) -> str | None:
-    """Close what hypercorn has made before an address was refused, and forgotten; returns that address.
-
-    Only the frames of hypercorn's that failed still know either.
-    """
-    where = None
-    for frame, _ in walk_tb(error.__traceback__):
-        where = frame.f_locals.get("bind", where)
-        for value in frame.f_locals.values():
-            for made in value if isinstance(value, list) else [value]:
-                if isinstance(made, socket.socket):
-                    made.close()
-    return where if isinstance(where, str) else None
-
-
 @asynccontextmanager
 async def _lifespan(app: AppWrapper, config: Config, state: dict[str, Any]) -> AsyncIterator[None]:
     lifespan = Lifespan(app, config, state)
@@ -268,18 +209,6 @@ async def _lifespan(app: AppWrapper, config: Config, state: dict[str, Any]) -> A
         yield
         with suppress(*is_gone):
             await lifespan.wait_for_shutdown()
-
-
-def _listen(sockets: Sockets, backlog: int) -> tuple[list[tuple[trio.SocketListener, bool]], list[str]]:
-    listeners, addresses = [], []
-    for group, is_secure in ((sockets.secure_sockets, True), (sockets.insecure_sockets, False)):
-        for sock in group:
-            sock.listen(backlog)
-            make_room(sock.fileno())
-            listeners.append((trio.SocketListener(trio.socket.from_stdlib_socket(sock)), is_secure))
-            address = repr_socket_addr(sock.family, sock.getsockname())
-            addresses.append(f"{'https' if is_secure else 'http'}://{address}")
-    return listeners, addresses
 
 
 async def _told_to_stop(
