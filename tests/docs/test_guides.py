@@ -81,6 +81,41 @@ def test_links_between_guides_lead_somewhere() -> None:
             assert not heading or heading in headings[name], f"{guide.name}: {name}.md#{heading}"
 
 
+def named_files(text: str) -> set[str]:
+    """The files and folders of this repository that a text names, and the modules that it has somebody run."""
+    run = re.findall(r"python -m ((?:trio_transports|tests|benchmarks)(?:\.\w+)*)", text)
+    return {
+        *re.findall(r"`((?:trio_transports|tests|benchmarks)/[\w./-]*)`", text),
+        *(name.replace(".", "/") for name in run),
+    }
+
+
+def is_there(name: str) -> bool:
+    return (readme.ROOT / name).exists() or (readme.ROOT / f"{name}.py").exists()
+
+
+def test_the_files_that_are_named_are_there() -> None:
+    """In the README, the guides, and what the code says of itself: a file that moves takes its name along."""
+    places = [readme.ROOT / "README.md", *readme.GUIDES]
+    places += [
+        path for room in ("trio_transports", "tests", "benchmarks") for path in (readme.ROOT / room).rglob("*.py")
+    ]
+    made_by_running = {"benchmarks/.venvs"}
+    gone = {
+        (path.name, name)
+        for path in places
+        for name in named_files(path.read_text("utf-8")) - made_by_running
+        if not is_there(name)
+    }
+    assert gone == set()
+    assert not is_there("tests/test_nothing.py")
+    assert named_files("`tests/tools.py`, ``tests/bus/`` and python -m benchmarks.load") == {
+        "tests/tools.py",
+        "tests/bus/",
+        "benchmarks/load",
+    }
+
+
 def test_guides_are_on_the_page_and_found_by_the_search(page: str) -> None:
     """Each guide and each of its parts is a place that the search knows, and no marker is seen."""
     for guide in guides():

@@ -1,7 +1,5 @@
 """Codes in which the audio of a line travels, each direction by a value of its own."""
 
-from .codec import ALIASES as ALIASES
-from .codec import ENCODINGS as ENCODINGS
 from .codec import Decoder as Decoder
 from .codec import Encoder as Encoder
 from .codec import encoding_of as encoding_of
