@@ -1,14 +1,11 @@
 """Who is measured: one entry for each server program, with what it does for a frame and where it runs."""
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Literal, final
 
 from attrs import frozen
 
 from .results import PeerFacts
-
-PEERS_DIR = Path(__file__).parent / "peers"
 
 
 def _is_installed(module: str) -> bool:

@@ -21,7 +21,6 @@ from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 pytest.importorskip("av")
 
 RATE = 24000
-CHUNK = RATE // 50 * 2
 
 
 def noise(duration_s: float, channels: int = 1) -> bytes:

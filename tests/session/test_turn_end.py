@@ -24,8 +24,6 @@ from trio_transports.pipeline.stages import utterances
 from trio_transports.testing import memory_session
 from trio_transports.vad import ProsodyTurnAnalyzer, SpeechEvent, SpeechStarted, SpeechStopped
 
-TOLD = (UserStartedSpeakingFrame, UserStoppedSpeakingFrame, InterruptionFrame, EndFrame)
-
 
 @define(eq=False)
 class After:

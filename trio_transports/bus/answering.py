@@ -21,7 +21,7 @@ from attrs import define, field
 from trio.lowlevel import ParkingLot
 
 from .._documented import documented
-from .bus import Bus
+from .bus import GOODBYE_S, Bus
 from .jobs import JobError
 from .messages import (
     BusJobCancelMessage,
@@ -43,14 +43,13 @@ from .weight import weight
 MAX_JOBS: Final = 1000
 MAX_JOB_BYTES: Final = 16 * 1024 * 1024
 MAX_EARLY: Final = 1024
-GOODBYE_S: Final = 1.0
 MAX_REASON: Final = 1000
 """So much of an exception's text is told: it has to fit into a message."""
 
 Key: TypeAlias = tuple[str, str]
 """Who asked, and the job's id."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @documented
@@ -261,7 +260,7 @@ class DoneJobs:
             del self._early[key]
             await request.send_response(status="cancelled")
         elif key in self._running:
-            log.warning("%s: %r asked twice for one job; it is done once", self._source, message.source[:100])
+            logger.warning("%s: %r asked twice for one job; it is done once", self._source, message.source[:100])
         else:
             await request.send_response({"error": "too many jobs at once: try again later"}, status="failed")
         return True
@@ -328,6 +327,6 @@ class DoneJobs:
             except JobError as exc:
                 await request.send_response({"error": exc.reason, **(exc.response or {})}, status="failed")
         except Exception as exc:  # the boundary between one job and the worker; an answer nobody can write is one too
-            log.exception("%s: the job %r failed", self._source, request.job_name)
+            logger.exception("%s: the job %r failed", self._source, request.job_name)
             reason = f"{type(exc).__name__}: {exc}"[:MAX_REASON]
             await request.send_response({"error": reason}, status="error")

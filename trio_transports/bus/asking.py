@@ -21,7 +21,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
-from .bus import Bus
+from .bus import GOODBYE_S, Bus
 from .jobs import JobCancelledError, JobError, JobEvent, JobGroupError, JobTimeoutError, WorkerGoneError
 from .messages import (
     BusJobCancelMessage,
@@ -48,7 +48,6 @@ T = TypeVar("T")
 
 MAX_EVENTS: Final = 1024
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
-GOODBYE_S: Final = 1.0
 
 _Reply: TypeAlias = (
     BusJobResponseMessage

@@ -25,7 +25,7 @@ from .._nursery import open_services
 from ..errors import ConnectionClosed
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, StartFrame
 from ..pipeline.at_once import HandsFramesOver
-from .bus import Bus
+from .bus import GOODBYE_S, Bus
 from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .subscription import BusSubscription
 from .weight import frame_weight
@@ -33,7 +33,6 @@ from .weight import frame_weight
 MAX_AUDIO_S: Final = 60.0
 MAX_FRAMES: Final = 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
-GOODBYE_S: Final = 1.0
 LIFECYCLE_FRAMES: Final = (StartFrame, EndFrame, CancelFrame)
 """The frames that begin and end a call, which would end a Pipecat pipeline for all its callers."""
 

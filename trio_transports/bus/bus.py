@@ -8,10 +8,13 @@ Rules
 """
 
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, Unpack
+from typing import Final, Protocol, Unpack
 
 from .messages import BusMessage
 from .subscription import BusSubscription, SubscribeOptions
+
+GOODBYE_S: Final = 1.0
+"""How long who ends, cancelled or not, may still take to tell those whom it concerns."""
 
 
 class Bus(Protocol):

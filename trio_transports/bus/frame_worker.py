@@ -27,6 +27,7 @@ from ..session.unread import Unread
 from ..transports.server import is_normal_end
 from .bridged_call import BridgedCall as BridgedCall
 from .bridged_call import CallOutput
+from .bus import GOODBYE_S
 from .calls import Calls
 from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .worker import Worker
@@ -35,9 +36,8 @@ INBOX_AUDIO_S: Final = 5.0
 IDLE_TIMEOUT: Final = 300.0
 MAX_AHEAD_S: Final = 30.0
 MAX_CALLS: Final = 1000
-GOODBYE_S: Final = 1.0
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 CallHandler: TypeAlias = Callable[[BridgedCall], Awaitable[None]]
@@ -118,7 +118,7 @@ class FrameWorker(Worker):
 
     def _to_call(self, call: BridgedCall, frame: Frame) -> None:
         if call._take(frame):  # it says why it cannot
-            log.warning("%s: the handler of %r reads nothing; its call is ended", self.name, call.id[:100])
+            logger.warning("%s: the handler of %r reads nothing; its call is ended", self.name, call.id[:100])
             call.scope.cancel()
         if isinstance(frame, EndFrame | CancelFrame):
             self._calls.over(call)
@@ -132,7 +132,7 @@ class FrameWorker(Worker):
                 goodbye = EndFrame()
         except Exception as exc:  # the boundary between one call and the worker
             if not is_normal_end(exc):
-                log.exception("%s: the handler of %r failed; its call has ended", self.name, call.id[:100])
+                logger.exception("%s: the handler of %r failed; its call has ended", self.name, call.id[:100])
                 goodbye = CancelFrame(reason="the handler failed")
         finally:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
@@ -145,7 +145,7 @@ class FrameWorker(Worker):
             silent_since_s = trio.current_time() - self._idle_timeout
             for call in self.calls:
                 if call.last_frame_s < silent_since_s:
-                    log.warning(
+                    logger.warning(
                         "%s: nothing from %r for %g s; its call is over", self.name, call.id[:100], self._idle_timeout
                     )
                     self._calls.over(call)

@@ -32,7 +32,7 @@ _LATE: Final = 1 / 3
 Watcher = Callable[[WorkerReadyData], None]
 """It must not block and not fail."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 GoneWatcher = Callable[[str], None]
@@ -194,7 +194,7 @@ class WorkerRegistry:
             if now_s - alive.until_s > alive.for_s * _LATE and not alive.was_given_more:  # rule 6
                 alive.until_s, alive.was_given_more = now_s + alive.for_s, True
                 continue
-            log.warning("runner %s: %s is not heard of any more", self.runner_name, runner[:100])
+            logger.warning("runner %s: %s is not heard of any more", self.runner_name, runner[:100])
             names = list(self._remote.get(runner, ()))
             self._forget(runner)
             for name in names:
@@ -243,5 +243,5 @@ class WorkerRegistry:
 
     def _refuse(self, count: int, why: str) -> None:
         if not self.refused:  # once: a peer may go on for ever
-            log.warning("runner %s: registry entries are refused, %s", self.runner_name, why)
+            logger.warning("runner %s: registry entries are refused, %s", self.runner_name, why)
         self.refused += count

@@ -31,7 +31,7 @@ from .._moved import moved
 from .._nursery import open_services
 from ..errors import LocalProtocolError
 from ..wire.running import ASGI_WAYS_OUT, MAIN_WAYS_OUT, require_trio
-from .bus import Bus
+from .bus import GOODBYE_S, Bus
 from .local import LocalBus
 from .messages import (
     AnyWorker,
@@ -50,10 +50,9 @@ from .worker import END_TIMEOUT, Worker
 _NEWS: Final = (BusWorkerRegistryMessage, BusWorkerReadyMessage)
 _HEARD: Final = (BusEndMessage, BusCancelMessage, BusAddWorkerMessage, *_NEWS)
 
-GOODBYE_S: Final = 1.0
 MISSED_BEATS: Final = 3
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -286,7 +285,7 @@ class WorkerRunner:
         except Exception:  # the boundary between one worker and the runner; before it began, who adds it is told
             if not begun:
                 raise
-            log.exception("runner %s: worker %s failed and has ended", self.name, worker.name)
+            logger.exception("runner %s: worker %s failed and has ended", self.name, worker.name)
 
     async def _shut_down(self) -> None:
         self._grace.deadline = trio.current_time() + self._end_timeout
@@ -368,7 +367,7 @@ class WorkerRunner:
         try:
             await self.add_worker(_checked(worker))
         except Exception as exc:  # the same boundary: logged, and the parent that asked for it is told
-            log.exception("runner %s: worker %s did not start", self.name, worker.name)
+            logger.exception("runner %s: worker %s did not start", self.name, worker.name)
             error = f"{type(exc).__name__}: {exc}"
             failure = BusWorkerLocalErrorMessage(source=worker.name, target=worker.parent, error=error)
             await self.bus.send(failure)

@@ -34,7 +34,7 @@ from ..frames import (
     UserStoppedSpeakingFrame,
 )
 from ..pipeline import Pipeline
-from ..playground.dialect import PCMFrameSerializer
+from ..playground.dialect import Mood, PCMFrameSerializer
 from ..serializers.detect import DetectingFrameSerializer
 from ..serializers.json import JSONFrameSerializer
 from ..serializers.protocol import FrameSerializer
@@ -48,7 +48,6 @@ MAX_ANSWERS: Final = 1000
 _TAKING: Final = frozenset({"json", "packed", "protobuf", "rtvi"})
 
 Mode: TypeAlias = Literal["repeat", "mirror"]
-Mood: TypeAlias = Literal["listening", "hearing", "answering"]
 
 
 @final

@@ -53,7 +53,7 @@ from .link import Links, StageGone, StageInput, StageLink, StageOutput
 from .stage import AsyncStage, FrameFunction, Stage, check_stage, is_async, name_of, through
 from .turns import CountsDropped, outlives_interruption
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -149,7 +149,7 @@ class Pipeline:
         if failure is not None:
             raise failure
         if nursery.cancel_scope.cancelled_caught and links.cancellation is None:
-            _log.warning(
+            logger.warning(
                 "%r: cancelled %g s after the end, still working: %s",
                 self,
                 self._end_grace_secs,
@@ -190,7 +190,7 @@ class Pipeline:
                             await link.put(each)
                         elif await link.put_live(each, limit_s) and not has_warned:
                             has_warned = True
-                            _log.warning(
+                            logger.warning(
                                 "%r is over %g s of audio behind its input: the oldest is dropped", self, limit_s
                             )
             except StageGone:

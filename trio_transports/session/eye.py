@@ -11,7 +11,6 @@ Rules
    dropped and counted: who looks rarely sees what is there now.
 """
 
-import logging
 from typing import final
 
 from attrs import define, evolve, field
@@ -28,8 +27,6 @@ from .pictures import images_of
 from .statistics import Counters
 from .unread import Unread
 from .workers import in_thread
-
-logger = logging.getLogger("trio_transports.session")
 
 
 @final

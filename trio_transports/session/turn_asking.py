@@ -17,7 +17,7 @@ from attrs import define, field
 from ..vad.turn_watch import TurnQuestion
 from ..vad.turns import TurnAnalyzer
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -34,7 +34,7 @@ class TurnAsking:
         if not self._thread.available_tokens:
             if not self._has_warned:
                 self._has_warned = True
-                _log.warning(
+                logger.warning(
                     "turn analyzer %r still thinks about an earlier pause: the clock ends the turn", self._analyzer
                 )
             await trio.lowlevel.checkpoint()

@@ -11,13 +11,11 @@ import trio
 from tests.real.bus.servers import RedisServer, free_port, redis_command
 from tests.real.bus.waiting import QUICK, data, take, until
 from tests.tools import requires_module
-from trio_transports.bus import BusDataMessage, BusGapMessage, BusMessage
+from trio_transports.bus import BusGapMessage, BusMessage
 
 requires_module("coredis", extra="redis")
 
 from trio_transports.bus.redis import RedisBus, StoringPaused, StoringResumed  # noqa: E402
-
-STORED = BusDataMessage
 
 
 @asynccontextmanager

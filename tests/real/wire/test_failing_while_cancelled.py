@@ -1,7 +1,5 @@
 """The default engine fails just as its handshake is given up: that is a handshake given up, and no failure."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 import trio
 import trio_websocket
@@ -11,8 +9,6 @@ from trio_transports.errors import ConnectionClosed
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.stream import OwnedStream
 from trio_transports.wire.trio_websocket import TrioWebsocketWire, _engine
-
-Open = Callable[[trio.Nursery], Awaitable[TrioWebsocketWire]]
 
 
 async def fails() -> None:

@@ -34,7 +34,6 @@ from .json_audio import parse_object
 TELEPHONE: Final = AudioFormat(8000)
 PACKET_BYTES: Final = 160
 """20 ms of mu-law: one byte a sample."""
-_PACKET_MS: Final = 20
 _BYTES_PER_MS: Final = 8
 
 

@@ -61,7 +61,7 @@ from .writing import LinkWriter
 WIRE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 """Larger than what the serializer takes, so that a message between the two is refused and its connection lives."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MessageTypes = tuple[type[BusMessage], ...]
 
@@ -312,7 +312,7 @@ class Proxy(Worker):
             return self._alive("a connection").bus.send_now(self._believed(message))
         self._counters.refused += 1
         if self._counters.refused == 1:
-            log.warning(
+            logger.warning(
                 "%s: refused a %s from %r to %r by the routing rules; more are only counted",
                 self.name,
                 type(message).__name__,
@@ -332,7 +332,7 @@ class Proxy(Worker):
             data = self._serializer.encode(message)
         except LocalProtocolError as exc:
             if not self._counters.unsendable:
-                log.warning("%s: a message cannot be written; more are only counted: %s", self.name, exc)
+                logger.warning("%s: a message cannot be written; more are only counted: %s", self.name, exc)
             self._counters.unsendable += 1
             self._answer_for(message, str(exc))
             return

@@ -28,7 +28,7 @@ from ..subscription import TURN
 from .counters import ProxyCounters
 from .writing import LinkWriter
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -121,7 +121,7 @@ class Link:
         malformed.in_a_row += 1
         if not malformed.has_logged:
             malformed.has_logged = True
-            log.warning("%s: %s sent what cannot be read; more is only counted: %s", self.name, self.wire.peer, exc)
+            logger.warning("%s: %s sent what cannot be read; more is only counted: %s", self.name, self.wire.peer, exc)
         if malformed.in_a_row >= malformed.most:
             self._goodbye = (1008, f"{malformed.in_a_row} messages in a row could not be read")
             raise ConnectionClosed(*self._goodbye, initiator="local") from exc

@@ -21,7 +21,7 @@ from ...errors import ConnectionClosed
 from ...wire.accepting.handed import Handed, handed_wire
 from .base import Proxy
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @documented
@@ -49,7 +49,7 @@ class WebSocketProxyServer(Proxy):
                 ) as wire:
                     await self._serve(wire)
             except ConnectionClosed as exc:
-                log.info("%s: the client was gone before the handshake ended: %s", self.name, exc)
+                logger.info("%s: the client was gone before the handshake ended: %s", self.name, exc)
             finally:
                 self.registry._unvouch(self.name)
 

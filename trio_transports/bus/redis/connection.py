@@ -65,7 +65,7 @@ STABLE_S: Final = 1.0
 
 Argument: TypeAlias = bytes | str | int
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -217,7 +217,7 @@ async def keep_connected(
         # A server that takes connections and drops them at once is not to be hammered.
         attempt = 1 if trio.current_time() - connected_at_s >= STABLE_S else attempt + 1
         delay_s = server.policy.delay_s(attempt, random.random())
-        log.log(
+        logger.log(
             logging.WARNING if attempt == 1 else logging.DEBUG,
             "%s: no connection to %s (%s); the next attempt is in %.1f s",
             what,

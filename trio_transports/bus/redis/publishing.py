@@ -22,7 +22,7 @@ from .sequence import stamp
 
 HIGH_WATER: Final = 512
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @define(eq=False)
@@ -93,4 +93,4 @@ class Publishing:
             return
         self.refused += 1
         if self.refused == 1:
-            log.warning("%s: Redis refused a message; more are only counted: %s", self.name, error)
+            logger.warning("%s: Redis refused a message; more are only counted: %s", self.name, error)

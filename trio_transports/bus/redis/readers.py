@@ -39,7 +39,7 @@ KEEPALIVE_S: Final = 15.0
 BLOCK_S: Final = 5.0
 COUNT: Final = 64
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -69,7 +69,7 @@ class BusIntake:
             self.malformed += 1
             if not self._has_logged:
                 self._has_logged = True
-                log.warning("%s: a message cannot be read; more are only counted: %s", self.name, exc)
+                logger.warning("%s: a message cannot be read; more are only counted: %s", self.name, exc)
             return None
         self.received += 1
         return message

@@ -23,7 +23,7 @@ MAX_STORING: Final = 1024
 RETRY_S: Final = 0.05
 MAX_RETRY_S: Final = 2.0
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @final
@@ -117,7 +117,7 @@ class ToStore:
             self._retries += 1
             self.retry_at_s = trio.current_time() + min(RETRY_S * 2**self._retries, MAX_RETRY_S)
             if self._retries == 1:
-                log.warning("%s: Redis stores nothing for now, and is asked again: %s", self.name, why)
+                logger.warning("%s: Redis stores nothing for now, and is asked again: %s", self.name, why)
                 self.on_pause(why)
 
     def close(self) -> None:

@@ -20,13 +20,12 @@ from ...frames import Frame, JSONValue, StartFrame
 from ..codec import loads
 from ..converters import TaggedUnion, camel_case, make_converter
 from ..protocol import Message
-from .line import Announcement, Coding, Line, announced
+from .line import MAX_ID_CHARS, Announcement, Coding, Line, announced
 from .messages import CALLER, MediaFormat
 from .serializer import LineSerializer, key_pressed
 
 OTHERS: Final = "others"
 MAX_PARTICIPANTS: Final = 16
-_MAX_ID_CHARS: Final = 256
 
 
 @frozen(kw_only=True)
@@ -148,10 +147,10 @@ class AzureFrameSerializer(LineSerializer):
         if participant is None or participant == self._caller:
             return None
         is_known = participant in self._participants
-        if len(participant) > _MAX_ID_CHARS or (len(self._participants) >= MAX_PARTICIPANTS and not is_known):
+        if len(participant) > MAX_ID_CHARS or (len(self._participants) >= MAX_PARTICIPANTS and not is_known):
             raise RemoteProtocolError(
                 f"{MAX_PARTICIPANTS} participants beside the caller are heard, no more, with ids of at most "
-                f"{_MAX_ID_CHARS} characters",
+                f"{MAX_ID_CHARS} characters",
                 path="audioData.participantRawID",
             )
         return None if self._caller is None else participant

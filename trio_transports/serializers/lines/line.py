@@ -16,7 +16,7 @@ from typing import Any, Final, final
 from attrs import field, frozen
 
 from ...audio.codecs import Decoder, Encoder, encoding_of, make_decoder, make_encoder
-from ...audio.codecs.codec import PCMA, PCMU, ByteOrder
+from ...audio.codecs.codec import ByteOrder
 from ...errors import RemoteProtocolError
 from ...frames import JSONValue, StartFrame
 from ..codec import dumps
@@ -27,13 +27,11 @@ from .messages import CALLER, OWN_VOICE, MediaFormat, number
 logger = logging.getLogger("trio_transports.serializers")
 
 TELEPHONE_RATE: Final = 8000
-G711: Final[Mapping[str, tuple[int, ...]]] = {PCMU: (TELEPHONE_RATE,), PCMA: (TELEPHONE_RATE,)}
-ULAW: Final[Mapping[str, tuple[int, ...]]] = {PCMU: (TELEPHONE_RATE,)}
 
 LINE_MESSAGE_BYTES: Final = 65_536
 """More than any provider's message: 20 ms of its audio, or a start message with the application's own parameters."""
 
-_MAX_ID_CHARS: Final = 256
+MAX_ID_CHARS: Final = 256
 
 
 @final
@@ -175,8 +173,8 @@ def _track(announced_track: JSONValue) -> str:
 
 def check_id(stream_id: str, *, path: str) -> None:
     """RemoteProtocolError for an id of a stream that is empty or unreasonably long."""
-    if not 0 < len(stream_id) <= _MAX_ID_CHARS:
-        raise RemoteProtocolError(f"an id of 1 to {_MAX_ID_CHARS} characters is wanted", path=path)
+    if not 0 < len(stream_id) <= MAX_ID_CHARS:
+        raise RemoteProtocolError(f"an id of 1 to {MAX_ID_CHARS} characters is wanted", path=path)
 
 
 def sid_packet(member: str, stream: str, _encoder: Encoder) -> tuple[str, str]:

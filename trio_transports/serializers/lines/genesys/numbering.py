@@ -8,16 +8,15 @@ Rules
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, final
+from typing import final
 
 from attrs import define, field
 
 from ....errors import RemoteProtocolError
 from ....frames import JSONValue
 from ...protocol import Message
+from ..line import MAX_ID_CHARS
 from .messages import VERSION, is_unnumbered, numbered
-
-_MAX_ID_CHARS: Final = 256
 
 
 @final
@@ -55,8 +54,8 @@ class Numbering:
         if document.get("version") != VERSION:
             raise RemoteProtocolError(f"version {VERSION} is wanted", path="version")
         identity = document.get("id")
-        if not isinstance(identity, str) or not 0 < len(identity) <= _MAX_ID_CHARS:
-            raise RemoteProtocolError(f"an id of 1 to {_MAX_ID_CHARS} characters is wanted", path="id")
+        if not isinstance(identity, str) or not 0 < len(identity) <= MAX_ID_CHARS:
+            raise RemoteProtocolError(f"an id of 1 to {MAX_ID_CHARS} characters is wanted", path="id")
         if self.id is None and not is_open:
             raise RemoteProtocolError("an open message is wanted first", path="type")
 
