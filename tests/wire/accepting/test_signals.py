@@ -1,12 +1,15 @@
 """Which handlers of signals stand while servers run, and after, and what signals that come together do."""
 
+import logging
 import signal
+from functools import partial
 
 import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
 
+from trio_transports.errors import LocalProtocolError
 from trio_transports.wire.accepting import signals
 from trio_transports.wire.accepting.signals import SIGNALS, TWICE_S, told_by_signals
 
@@ -77,3 +80,46 @@ async def test_what_one_server_was_told_is_not_the_next_ones(
         assert told == ["first", "second"]
     await trio.testing.wait_all_tasks_blocked()
     assert trio.lowlevel.current_statistics().tasks_living == living
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_a_signal_tells_every_server(
+    number: signal.Signals, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, outside of the handler. Twice."""
+    caplog.set_level(logging.INFO, "trio_transports.server")
+    before = handlers()
+    for turn in (1, 2):
+        told: list[str] = []
+        with told_by_signals(partial(told.append, "one")), told_by_signals(partial(told.append, "another")):
+            signal.raise_signal(number)
+            assert told == []
+            await trio.testing.wait_all_tasks_blocked()
+            assert told == ["one", "another"]
+        assert handlers() == before
+        assert sum(f"{number.name}: the server leaves" in record.message for record in caplog.records) == turn
+
+
+async def test_a_server_that_has_ended_is_told_nothing() -> None:
+    """Also where the signal came before, and it ended meanwhile."""
+    told: list[str] = []
+    with told_by_signals(lambda: told.append("stays")):
+        with told_by_signals(lambda: told.append("ends")):
+            signal.raise_signal(signal.SIGTERM)
+        await trio.testing.wait_all_tasks_blocked()
+    assert told == ["stays"]
+
+
+async def test_elsewhere_than_in_the_main_thread_no_signal_is_heard() -> None:
+    """That is a mistake, and told so; turned off it is none."""
+
+    async def serve(is_on: bool) -> None:
+        await trio.lowlevel.checkpoint()
+        with told_by_signals(lambda: None, is_on=is_on):
+            pass
+
+    before = handlers()
+    await trio.to_thread.run_sync(trio.run, serve, False)
+    with pytest.raises(LocalProtocolError, match="signals=True works only where trio runs in the main thread"):
+        await trio.to_thread.run_sync(trio.run, serve, True)
+    assert handlers() == before

@@ -1,0 +1,179 @@
+"""The stream that is owned under an engine: whose it is, and what it says of the one beneath."""
+
+import ssl
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+import trustme
+
+from tests.wire.lines import ADDRESS, Line, lines
+from trio_transports.wire.accepting.handed import _EngineSide
+from trio_transports.wire.incoming import Incoming
+from trio_transports.wire.short_way import ShortWay
+from trio_transports.wire.stream import OwnedStream, first_word, is_secured, peer_address, raw_socket
+
+
+def secured(near: Line, far: Line) -> tuple[Any, Any]:
+    """TLS on both, its handshake still to come."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.configure_trust(client)
+    return (
+        trio.SSLStream(near.tcp, client, server_hostname="localhost", https_compatible=True),
+        trio.SSLStream(far.tcp, server, server_side=True, https_compatible=True),
+    )
+
+
+async def test_tls_is_secured_after_its_handshake() -> None:
+    """And what is not TLS needs none. Either has the socket underneath."""
+    near, far = lines()
+    assert is_secured(near.tcp) is True
+    assert raw_socket(near.tcp) is near
+    client, server = secured(near, far)
+    assert [is_secured(each) for each in (client, server)] == [False, False]
+    assert raw_socket(client) is near
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.do_handshake)
+        nursery.start_soon(server.do_handshake)
+    assert [is_secured(each) for each in (client, server)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        (ADDRESS, ADDRESS),
+        (("2001:db8::1", 5, 0, 0), ("2001:db8::1", 5)),
+        ("", ("", None)),
+        (OSError("not connected"), ("", None)),
+    ],
+)
+def test_who_is_at_the_other_end(name: object, address: tuple[str, int | None]) -> None:
+    """Nobody who has a name, on a Unix socket, or once that end has gone."""
+    near, _ = lines()
+    near.name = name
+    assert peer_address(near.tcp) == address
+
+
+@pytest.mark.parametrize("is_owned", [False, True])
+async def test_the_first_word_of_a_socket_that_was_closed(is_owned: bool) -> None:
+    """It never comes, and that is told as this side's own doing."""
+    near, _ = lines()
+    near.number = -1
+    with pytest.raises(trio.ClosedResourceError, match="closed by this side"):
+        await (OwnedStream(near.tcp).first_word() if is_owned else first_word(near.tcp))
+
+
+async def test_what_is_asked_of_a_stream_is_asked_of_the_one_beneath() -> None:
+    """Whichever stands on top, also whether a write might not block."""
+    near, far = lines()
+    owned = OwnedStream(near.tcp)
+    owned.opened()
+    for turn, stream in enumerate((owned, _EngineSide(owned), ShortWay(owned, Incoming(100, bytearray()))), 1):
+        await stream.wait_send_all_might_not_block()
+        assert near.might_not_block == turn
+        await stream.send_all(b"said")
+        assert await far.receive_some() == b"said"
+    assert not near.is_closed
+
+
+@pytest.mark.parametrize("which", ["owned", "engine's side", "short way"])
+async def test_closing_one_closes_the_one_beneath(which: str) -> None:
+    """Unless its owner has something to say yet."""
+    near, _ = lines()
+    owned = OwnedStream(near.tcp)
+    stream: trio.abc.Stream = owned
+    if which == "engine's side":
+        stream = _EngineSide(owned)
+    elif which == "short way":
+        stream = ShortWay(owned, Incoming(100, bytearray()))
+    for outlives, is_closed in ((lambda: True, False), (lambda: False, True)):
+        owned.outlives_engine = outlives
+        await stream.aclose()
+        assert near.is_closed is is_closed
+
+
+async def test_who_reads_beside_another_finds_the_end() -> None:
+    """Handed over by another's server, where an error would end that server; else it is told as a mistake."""
+    near, far = lines()
+    owned = OwnedStream(near.tcp)
+    side = _EngineSide(owned)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(owned.receive_some)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await side.receive_some() == b""
+        with pytest.raises(trio.BusyResourceError):
+            await owned.receive_some()
+        await far.send_all(b"first")
+    await far.send_all(b"second")
+    assert await side.receive_some(3) == b"sec"
+
+
+async def test_a_handshake_has_so_much_room() -> None:
+    """Its bytes are kept until it is over; one byte over the limit breaks it, and what comes after it is not kept."""
+    near, far = lines()
+    owned = OwnedStream(near.tcp)
+    await far.send_all(bytes(64 * 1024))
+    assert len(await owned.receive_some()) == len(owned.handshake_data) == 64 * 1024
+    await far.send_all(b"x")
+    with pytest.raises(trio.BrokenResourceError, match="the handshake took more than 65536 bytes"):
+        await owned.receive_some()
+    assert near.is_closed
+    near, far = lines()
+    owned = OwnedStream(near.tcp)
+    await far.send_all(b"a request")
+    await owned.receive_some()
+    owned.opened()
+    for _ in range(2):
+        await far.send_all(bytes(64 * 1024))
+        assert len(await owned.receive_some()) == 64 * 1024
+    assert owned.handshake_data == b""
+
+
+async def test_what_was_put_back_is_read_first() -> None:
+    """Once; a read that is cancelled takes none of it."""
+    near, far = lines()
+    owned = OwnedStream(near.tcp)
+    await far.send_all(b"later")
+    owned.reads.put_back = b"before"
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await owned.receive_some()
+    with trio.testing.assert_checkpoints():
+        assert await owned.receive_some() == b"before"
+    assert await owned.receive_some() == b"later"
+
+
+@pytest.mark.parametrize("ends", ["ends", "breaks"])
+async def test_an_end_that_is_read_is_told(ends: str) -> None:
+    """Once; and the reader has it as the stream says it."""
+    near, far = lines()
+    owned, told = OwnedStream(near.tcp), list[str]()
+    owned.descriptor.on_end = lambda: told.append("end")
+    if ends == "ends":
+        await far.aclose()
+    else:
+        near._memory.receive_stream.close()
+    for _ in range(2):
+        if ends == "ends":
+            assert await owned.receive_some() == b""
+        else:
+            with pytest.raises(trio.ClosedResourceError):
+                await owned.receive_some()
+        assert told == ["end"]
+
+
+@pytest.mark.parametrize("tells_by_reading", [False, True])
+async def test_a_write_that_fails_is_told(tells_by_reading: bool) -> None:
+    """And is the end. Over TLS it is never left to the reader, which could not be brought to an end."""
+    near, far = lines()
+    owned, told = OwnedStream(near.tcp), list[str]()
+    owned.descriptor.on_end = lambda: told.append("end")
+    owned.writes.tells_by_reading = tells_by_reading
+    await far.aclose()
+    with pytest.raises(trio.BrokenResourceError):
+        await owned.send_all(b"lost")
+    assert told == ["end"]
+    assert not owned.writes.has_failed
