@@ -155,7 +155,7 @@ async def test_an_end_that_is_read_is_told(ends: str) -> None:
     if ends == "ends":
         await far.aclose()
     else:
-        near._memory.receive_stream.close()
+        near.close()
     for _ in range(2):
         if ends == "ends":
             assert await owned.receive_some() == b""
