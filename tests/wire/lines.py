@@ -15,6 +15,7 @@ from trio.lowlevel import ParkingLot
 from trio_transports.wire import Peer, Wire
 from trio_transports.wire.engines import engine_named
 from trio_transports.wire.refusal import Refusal
+from trio_transports.wire.rfc6455 import Opcode, Parser, Received, encode_frame
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.stream import TCPStream
 
@@ -155,3 +156,59 @@ async def wires_on_lines(
             yield made["client"], made["server"], near, far
         finally:
             done.set()
+
+
+REQUEST: Final = (
+    b"GET / HTTP/1.1\r\nHost: host\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@final
+@define(eq=False)
+class Caller:
+    """The client of a server's wire, who is the test: it reads frames, and writes what it likes."""
+
+    line: Line
+    _parser: Parser = field(factory=lambda: Parser(from_client=False, max_message_bytes=1 << 20), init=False)
+
+    async def ask(self) -> None:
+        await self.line.send_all(REQUEST)
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            answer += await self.line.receive_some(1)
+
+    async def say(self, opcode: Opcode, payload: bytes = b"") -> None:
+        await self.line.send_all(encode_frame(opcode, payload, masked=True))
+
+    async def next(self) -> list[Received]:
+        """What comes next; nothing at the end."""
+        while data := await self.line.receive_some():
+            if heard := self._parser.feed(data):
+                return heard
+        return []
+
+    async def rest(self) -> list[Received]:
+        """What comes until the end."""
+        heard = list[Received]()
+        while more := await self.next():
+            heard += more
+        return heard
+
+
+@asynccontextmanager
+async def called(engine: str, settings: WireSettings | None = None) -> AsyncIterator[tuple[Wire, Caller]]:
+    """A server's wire of that engine, and its caller, who has been let in."""
+    near, far = lines()
+    caller, is_in = Caller(near), trio.Event()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def ask() -> None:
+            await caller.ask()
+            is_in.set()
+
+        wires = engine_named(engine).accept(far.tcp, admit=everybody, settings=settings or WireSettings())
+        async with wires as wire:
+            await is_in.wait()
+            yield wire, caller

@@ -109,6 +109,7 @@ class TrioWebsocketWire:
             ending = self._ended(exc)
             if ending.code == _TOO_BIG and ending.initiator == "local":
                 await self._let_the_peer_read_the_close()
+                self._stream.abort()
             await self._tell_violation(ending)
             raise ending.error() from exc
 
