@@ -174,6 +174,9 @@ class Caller:
 
     async def ask(self) -> None:
         await self.line.send_all(REQUEST)
+        await self.hear_answer()
+
+    async def hear_answer(self) -> None:
         answer = b""
         while not answer.endswith(b"\r\n\r\n"):
             answer += await self.line.receive_some(1)

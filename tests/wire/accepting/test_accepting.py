@@ -67,7 +67,7 @@ async def test_what_is_no_shortage_ends_it() -> None:
     listener = Listener()
     listener.put(OSError(errno.EBADF, "not a socket"))
     with pytest.raises(OSError, match="not a socket"):
-        await accept_from(listener, pytest.fail)
+        await accept_from(listener, lambda _: pytest.fail("there is none"))
     assert listener.is_closed
 
 

@@ -94,7 +94,8 @@ def answering(answer: object) -> Authorize:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [(None, None), (True, None), (False, 401), (402, 402), (Refusal(status=418), 418)]
+    ("answer", "status"),
+    [(None, None), (True, None), (False, 401), (300, 300), (402, 402), (599, 599), (Refusal(status=418), 418)],
 )
 async def test_answers_of_authorize(answer: object, status: int | None) -> None:
     """None and True let in; False, a status and a Refusal do not."""
@@ -102,7 +103,7 @@ async def test_answers_of_authorize(answer: object, status: int | None) -> None:
     assert (refusal.status if refusal else None) == status
 
 
-@pytest.mark.parametrize("answer", [0, 200, 1000, "yes", object()])
+@pytest.mark.parametrize("answer", [0, 200, 299, 600, 1000, "yes", object()])
 async def test_an_answer_that_means_nothing_lets_nobody_in(answer: object, caplog: pytest.LogCaptureFixture) -> None:
     """What authorize may not answer is logged, and the caller gets 500."""
     refusal = await admit(caller(), authorize=answering(answer))

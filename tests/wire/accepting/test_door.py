@@ -2,6 +2,7 @@
 
 import json
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -325,3 +326,54 @@ async def test_how_a_caller_is_told_of_in_the_log(
         caplog.clear()
         await standing.call(Caller(peer=Peer(path=path), is_plain=True))
         assert [record.levelno for record in caplog.records if "was answered" in record.message] == [level]
+
+
+async def test_it_listens_until_it_leaves(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Where it was told to, without TLS or with; it says where that is, and serves each who comes."""
+    opened: list[tuple[str | None, int]] = []
+    secured: list[object] = []
+    callers = [Caller(), Caller("10.0.0.8")]
+
+    class Listener:
+        async def accept(self) -> Caller:
+            await trio.lowlevel.checkpoint()
+            return callers.pop(0) if callers else await trio.sleep_forever()
+
+        async def __aenter__(self) -> None: ...
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    async def open_listeners(host: str | None, port: int) -> list[Any]:
+        await trio.lowlevel.checkpoint()
+        opened.append((host, port))
+        return [Listener()]
+
+    def with_tls(listeners: list[Any], context: object) -> list[Any]:
+        secured.append(context)
+        return listeners
+
+    monkeypatch.setattr(door, "open_listeners", open_listeners)
+    monkeypatch.setattr(door, "listener_address", lambda _: ("127.0.0.1", 4711))
+    monkeypatch.setattr(door, "with_tls", with_tls)
+    standing = Standing(monkeypatch)
+    context, told = ssl.create_default_context(), list[object]()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            await standing.door.serve(
+                standing._serve,
+                standing.leaving,
+                host="localhost",
+                port=0,
+                ssl_context=context,
+                on_listening=told.append,
+            )
+
+        await trio.sleep(5)
+        assert (opened, told, standing.served) == ([("localhost", 0)], [(("127.0.0.1", 4711),)], 2)
+        assert secured == [context]
+        standing.leaving.begin()
+    assert trio.current_time() == 5

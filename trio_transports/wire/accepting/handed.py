@@ -1,6 +1,6 @@
 """A wire from whatever somebody else's server hands to an endpoint: ASGI, trio-websocket, or a wire as it is."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeAlias, cast, final
 
@@ -11,6 +11,7 @@ from attrs import frozen
 from ..._nursery import open_services
 from ...errors import ConnectionClosed, LocalProtocolError
 from ..asgi import AsgiSource, ServerConnection, asgi_wire
+from ..handshake_failures import decoded
 from ..peer import Peer
 from ..protocol import Wire
 from ..settings import WireSettings
@@ -35,11 +36,13 @@ async def handed_wire(
 
     ``on_shutdown`` is called when a server that tells so (``hosting.serve_asgi``) shuts down.
     """
+    headers: Iterable[tuple[bytes, bytes]] | None = None
     if isinstance(websocket, trio_websocket.WebSocketRequest):
+        headers = websocket.headers  # which a server's connection does not know any more
         with _within(connect_timeout_s):
             websocket = await websocket.accept(subprotocol=_chosen(subprotocols, websocket.proposed_subprotocols))
     if isinstance(websocket, trio_websocket.WebSocketConnection):
-        async with _trio_websocket(websocket, settings) as wire:
+        async with _trio_websocket(websocket, settings, headers or websocket.handshake_headers) as wire:
             yield wire
     elif all(hasattr(websocket, name) for name in _WIRE):
         yield cast(Wire, websocket)
@@ -118,7 +121,7 @@ class _EngineSide(trio.abc.Stream):
 
 @asynccontextmanager
 async def _trio_websocket(
-    connection: trio_websocket.WebSocketConnection, settings: WireSettings
+    connection: trio_websocket.WebSocketConnection, settings: WireSettings, headers: Iterable[tuple[bytes, bytes]]
 ) -> AsyncIterator[Wire]:
     # The engine uses the stream from here on through one whose end can be forced.
     owned = OwnedStream(connection._stream)  # type: ignore[arg-type]  # any stream over a socket
@@ -131,9 +134,7 @@ async def _trio_websocket(
         port=port,
         path=path,
         query_string=query,
-        headers=tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.handshake_headers
-        ),
+        headers=decoded(headers),
         subprotocol=connection.subprotocol,
     )
     wire = TrioWebsocketWire(peer, connection, owned)
