@@ -158,7 +158,7 @@ class Looking(WebSocket):
 
 async def test_starlettes_own_websocket_is_seen_through() -> None:
     """Then messages may go past ASGI; nothing else is."""
-    server = Server()
+    server: Any = Server()
     websocket = WebSocket(server.scope, server.receive, server.send)
     theirs = (server.receive, server.send)
     assert underneath(websocket, websocket.receive, websocket.send) == theirs
@@ -170,7 +170,7 @@ async def test_starlettes_own_websocket_is_seen_through() -> None:
 @pytest.mark.parametrize("name", ["receive", "send"])
 async def test_one_whose_methods_were_replaced_is_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In itself, or in its class, by a function or by anything else: whoever did so wants to see each message."""
-    server = Server()
+    server: Any = Server()
 
     async def traced(*_: object) -> None: ...
 
