@@ -366,3 +366,21 @@ def test_the_reference_agrees_on_damaged_frames(
     assert ours[: len(theirs)] == theirs if their_code == 1007 else ours == theirs
     # Here a wrong header is told before its payload has come, which may be never, and wrong text when all of it has.
     assert our_code == their_code or (our_code == 1002 and their_code in (None, 1007))
+
+
+@pytest.mark.parametrize("size", [125, 126, 127, 65535, 65536])
+@pytest.mark.parametrize("piece", [1, 1 << 20])
+def test_a_message_of_each_length_is_read(size: int, piece: int) -> None:
+    """Its length is written in just enough bits."""
+    data = encode_frame(Opcode.BINARY, bytes(size), masked=False)
+    parser, got = Parser(from_client=False, max_message_bytes=LIMIT), list[Received]()
+    for start in range(0, len(data), piece):
+        got += parser.feed(data[start : start + piece])
+    assert got == [bytes(size)]
+
+
+@pytest.mark.parametrize("head", [b"\xc2\x7e", b"\x82\xfe", b"\x83\x7f", b"\x89\x7e", b"\x80\x7e"])
+def test_what_is_forbidden_is_told_before_its_length_has_come(head: bytes) -> None:
+    """There is nothing to wait for."""
+    with pytest.raises(Violation):
+        Parser(from_client=False, max_message_bytes=LIMIT).feed(head)

@@ -97,3 +97,19 @@ async def test_each_piece_that_is_taken_renews_the_patience(autojump_clock: trio
     stream.backlog.append(b"late")
     assert not await stream.backlog.flush_within(2)
     assert (trio.current_time(), stream.aborted) == (5, 1)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+async def test_a_pong_follows_however_much_is_written_before(
+    frames: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """And what is added meanwhile, too."""
+    stream = Stream()
+    for _ in range(frames):
+        stream.backlog.append(b"frame")
+    stream.backlog.waiting_pong = b"pong"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.backlog.flush)
+        await trio.sleep(frames - 0.5)
+        stream.backlog.append(b"added")
+    assert stream.written == [b"frame"] * frames + [b"added", b"pong"]

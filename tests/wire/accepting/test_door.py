@@ -94,7 +94,7 @@ class Standing:
     connect_timeout_s: float = _CONNECT_S
     allowed_origins: tuple[str, ...] | None = None
     lasts_s: float = 1.0
-    fails: bool = False
+    fails: bool | Exception = False
     is_full: bool = False
     served: int = 0
     leaving: Leaving = field(factory=Leaving)
@@ -129,7 +129,7 @@ class Standing:
         self.served += 1
         await trio.sleep(self.lasts_s)
         if self.fails:
-            raise RuntimeError("the bot failed")
+            raise self.fails if isinstance(self.fails, Exception) else RuntimeError("the bot failed")
         await wire.aclose(1000)
 
     async def call(self, caller: Caller) -> Caller:
@@ -377,3 +377,22 @@ async def test_it_listens_until_it_leaves(
         assert secured == [context]
         standing.leaving.begin()
     assert trio.current_time() == 5
+
+
+@pytest.mark.parametrize("end", [ConnectionClosed(1006, "it has gone"), HandshakeRejected(503)])
+async def test_who_was_in_was_not_turned_away(
+    end: Exception, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Whatever its call ended of; a connection that has gone is no failure of the server's."""
+    standing = Standing(monkeypatch, fails=end)
+    await standing.call(Caller())
+    assert (standing.served, standing.turned_away) == (1, {})
+
+
+@pytest.mark.parametrize(
+    ("status", "level"), [(200, logging.DEBUG), (299, logging.DEBUG), (300, logging.INFO), (403, logging.INFO)]
+)
+def test_an_answer_that_refuses_is_told_of(status: int, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "trio_transports.server")
+    door._tell_end(HandshakeRejected(status))
+    assert [record.levelno for record in caplog.records] == [level]

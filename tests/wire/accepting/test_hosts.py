@@ -36,3 +36,4 @@ def test_names(host: str | None, names: tuple[str, ...], *, is_right: bool) -> N
     assert (refusal is None) is is_right
     if refusal is not None:
         assert refusal.status == 421
+        assert ("names no host" in refusal.body) is (host is None)

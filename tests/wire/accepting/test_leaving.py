@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 from trio.testing import MockClock
 
 from trio_transports.wire.accepting.leaving import Leaving
@@ -60,3 +61,17 @@ async def test_with_nobody_there_it_ends_at_once(autojump_clock: MockClock) -> N
         with leaving.guest(unheard):
             leaving.begin(60)
             await trio.sleep(3)
+
+
+async def test_nobody_is_waited_for_who_is_not_there(autojump_clock: MockClock) -> None:
+    """However much time there would be."""
+    leaving = Leaving()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            await leaving.serve(_listen, close_timeout_s=1.0)
+
+        await trio.testing.wait_all_tasks_blocked()
+        leaving.begin(60)
+    assert trio.current_time() == 0

@@ -122,3 +122,30 @@ async def test_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch, autojump_
     assert come(addresses, "10.0.0.3") is None
     assert len(addresses) == 3
     assert [come(addresses, f"10.0.0.{number}") for number in (0, 2, 3, 1)] == [429, 429, 429, None]
+
+
+async def test_who_has_too_many_may_come_again_soon() -> None:
+    """When one of them has gone is not known."""
+    addresses = Addresses(AddressLimits(max_connections_per_address=1))
+    with addresses.connection("10.0.0.7"), addresses.connection("10.0.0.7") as refusal:
+        assert refusal is not None
+        assert dict(refusal.headers)["Retry-After"] == "1"
+        assert "there are 1 connections from this address already" in refusal.body
+
+
+async def test_who_comes_seldom_is_forgotten_late(autojump_clock: MockClock) -> None:
+    """When it may ask again, and that is ten seconds later where it may ask each ten seconds."""
+    addresses = Addresses(AddressLimits(max_handshakes_per_second=0.1))
+    for stays_s, remembered in ((9.0, 1), (10.0, 0)):
+        with addresses.connection("10.0.0.7") as refusal:
+            assert refusal is None
+            await trio.sleep(stays_s)
+        assert len(addresses) == remembered
+        await trio.sleep(20)
+
+
+async def test_who_comes_without_a_limit_is_let_in_and_forgotten() -> None:
+    addresses = Addresses(AddressLimits())
+    for _ in range(3):
+        assert [come(addresses, "10.0.0.7") for _ in range(100)] == [None] * 100
+        assert len(addresses) == 0

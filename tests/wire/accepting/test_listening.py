@@ -164,3 +164,19 @@ def test_what_keeps_from_listening_is_told(error: OSError, host: str, number: in
     told = cannot_listen(error, host, 80)
     assert told.errno == number
     assert str(told.strerror).startswith(said)
+
+
+@pytest.mark.parametrize(("has_ipv6", "hosts"), [(True, ["127.0.0.1", "::1"]), (False, ["127.0.0.1"])])
+async def test_each_address_of_a_name_once(has_ipv6: bool, hosts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that this machine can have."""
+
+    async def getaddrinfo(host: str | None, port: int, **how: object) -> list[Any]:
+        await trio.lowlevel.checkpoint()
+        assert (host, port) == ("localhost", 8000)
+        assert how == {"type": socket.SOCK_STREAM, "flags": socket.AI_PASSIVE}
+        found = ("127.0.0.1", 8000), ("::1", 8000, 0, 0), ("127.0.0.1", 8000)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in found]
+
+    monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "has_ipv6", has_ipv6)
+    assert await listening._addresses("localhost", 8000) == hosts

@@ -1,7 +1,10 @@
 """How fast a caller may send, in virtual time."""
 
+from typing import Any
+
 import pytest
 import trio
+from attrs import define, field
 from trio.testing import MockClock
 
 from tests.wire.asgi_server import Server
@@ -10,7 +13,7 @@ from trio_transports.errors import ConnectionClosed
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.wire import Peer, Wire
 from trio_transports.wire.accepting.callers import EXTENSION, CallerCounts
-from trio_transports.wire.accepting.rates import BURST_S, rated
+from trio_transports.wire.accepting.rates import BURST_S, GOODBYE_S, rated
 from trio_transports.wire.memory import memory_wire_pair
 from trio_transports.wire.protocol import Batches, SendsNow
 
@@ -202,3 +205,57 @@ async def test_all_else_is_the_wires_own(autojump_clock: MockClock) -> None:
             wire.abort()
         _, closed = await received(far)
         assert (closed.code, closed.reason) == ((4000, "bye") if ends == "closes" else (1006, "connection lost"))
+
+
+async def test_a_bucket_fills_at_its_rate(autojump_clock: MockClock) -> None:
+    """Two a second: after the burst two more a second later, and a third is too much."""
+    near, far = memory_wire_pair(buffer_messages=100)
+    wire = rated(near, max_messages_per_second=2.0)
+    for count, pause_s in ((10, 1.0), (2, 0.5), (1, 0.0)):
+        for _ in range(count):
+            await far.send("text")
+            assert await wire.receive() == "text"
+        await trio.sleep(pause_s)
+    await far.send("too much")
+    with pytest.raises(ConnectionClosed) as closed:
+        await wire.receive()
+    assert closed.value.reason == "more than 2 messages a second"
+
+
+async def test_one_message_may_come_however_slow_they_must_be(autojump_clock: MockClock) -> None:
+    near, far = memory_wire_pair()
+    wire = rated(near, max_messages_per_second=0.1)
+    await far.send("first")
+    assert await wire.receive() == "first"
+    await far.send("second")
+    with pytest.raises(ConnectionClosed):
+        await wire.receive()
+
+
+@define(eq=False)
+class Hanging:
+    """A wire whose goodbye nobody answers, and that goes on until it is aborted."""
+
+    done: list[object] = field(factory=list)
+
+    async def receive(self) -> str:
+        await trio.lowlevel.checkpoint()
+        return "text"
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        self.done.append(code)
+        await trio.sleep_forever()
+
+    def abort(self) -> None:
+        self.done.append("abort")
+
+
+async def test_who_answers_no_goodbye_is_cut_off(autojump_clock: MockClock) -> None:
+    hanging: Any = Hanging()
+    wire = rated(hanging, max_messages_per_second=0.1)
+    assert await wire.receive() == "text"
+    for _ in range(2):
+        with pytest.raises(ConnectionClosed):
+            await wire.receive()
+    assert hanging.done == [1008, "abort"]
+    assert trio.current_time() == GOODBYE_S
