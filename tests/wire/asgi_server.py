@@ -66,7 +66,6 @@ class Server:
         return [event["type"].removeprefix("websocket.") for event in self.sent]
 
 
-@final
 @define(eq=False)
 class Guard:
     """What a guarding server puts into the scope."""

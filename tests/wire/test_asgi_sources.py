@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 from attrs import define, field
+from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.websockets import WebSocket
 
 from tests.wire.asgi_server import Server
@@ -187,3 +188,27 @@ async def test_one_whose_methods_were_replaced_is_not(name: str, monkeypatch: py
     websocket = WebSocket(server.scope, server.receive, server.send)
     setattr(websocket, name, traced)
     assert underneath(websocket, websocket.receive, websocket.send) == (websocket.receive, websocket.send)
+
+
+async def test_starlettes_watch_over_exceptions_is_seen_through() -> None:
+    """It looks at nothing but plain HTTP, however often it stands there; another's is not."""
+    server: Any = Server()
+    websocket = WebSocket(server.scope, server.receive, server.send)
+    sends: list[Any] = []
+
+    async def app(_scope: object, receive: Any, send: Any) -> None:  # noqa: ANN401
+        await trio.lowlevel.checkpoint()
+        assert underneath(None, receive, send) == (server.receive, server.send)
+        sends.append(send)
+
+    twice = wrap_app_handling_exceptions(wrap_app_handling_exceptions(app, websocket), websocket)
+    await twice(server.scope, server.receive, server.send)
+
+    def counting(send: Any) -> Any:  # noqa: ANN401
+        async def sender(event: object) -> None:
+            await send(event)
+
+        return sender
+
+    other = counting(sends[0])
+    assert underneath(None, server.receive, other) == (server.receive, other)

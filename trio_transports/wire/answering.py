@@ -199,7 +199,7 @@ async def _refuse(http: h11.Connection, stream: OwnedStream, refusal: Answer, *,
     response = http.send(h11.Response(status_code=refusal.status, headers=headers)) or b""
     data = b"" if is_head or refusal.status == 304 else http.send(h11.Data(data=body)) or b""
     try:
-        await stream.send_all(response + data + (http.send(h11.EndOfMessage()) or b""))
+        await stream.send_all(response + data)  # its length is in it: nothing ends it but that
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return  # the caller did not wait for the answer
     await linger(stream)

@@ -279,7 +279,6 @@ class AsgiWire:
         """Note how the connection ended, if that was not known, and make the exception that says it."""
         if self._parting.ending is None:
             self._parting.ending = ending
-            self._reading.wake()
             if self._unguarded is not None:
                 self._unguarded.writer.stop()
         return self._parting.error()
