@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trio_transports import ConnectionClosed, HandshakeRejected, TransportError
 from trio_transports.wire.answering import upgrade_as_server
 from trio_transports.wire.peer import Peer
-from trio_transports.wire.refusal import Refusal
+from trio_transports.wire.refusal import Page, Refusal
 from trio_transports.wire.stream import OwnedStream
 from trio_transports.wire.upgrade import upgrade_as_client
 
@@ -135,6 +135,7 @@ def without(*names: str, **changes: str) -> dict[str, str]:
         (request(without(Sec_WebSocket_Key="c2hvcnQ=")), 400),
         (request(without(Sec_WebSocket_Key=base64.b64encode(bytes(17)).decode())), 400),
         (request(without(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ=!")), 400),
+        (request(without(Sec_WebSocket_Key="dGhl!IHNhbXBsZSBub25jZQ==")), 400),
         (request(without(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25j\xe9Q==")), 400),
         (request(GOOD, more=[("Content-Length", "5")]) + b"hello", 400),
         (request(GOOD, more=[("Transfer-Encoding", "chunked")]), 400),
@@ -332,3 +333,81 @@ async def test_a_request_that_cannot_be_written(changes: dict[str, object], wron
     with pytest.raises(TransportError, match=f"cannot be written: .*{re.escape(repr(wrong))} has in it"):
         await dial(server, **changes)
     assert server.written == b""
+
+
+# Pages, and targets in absolute form
+
+
+PAGE = Page(status=200, body="a page", headers=(("Content-Type", "text/x"), ("X-More", "more")))
+
+
+async def ask_for_page(data: bytes, page: Page | None = PAGE) -> tuple[int, bytes, list[str]]:
+    """The answer to a request at a server with pages, and which paths it was asked for."""
+    asked: list[str] = []
+
+    def plain(peer: Peer) -> Page | None:
+        asked.append(peer.path)
+        return page
+
+    stream = PlayedStream(data)
+    with pytest.raises(HandshakeRejected):
+        await upgrade_as_server(stream.owned, address="", port=None, admit=everybody, subprotocols=(), plain=plain)
+    return answer(stream)[0], stream.written, asked
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_page_is_answered_as_it_is(method: str) -> None:
+    """With its own headers, each once; a HEAD has its length and no body."""
+    status, written, asked = await ask_for_page(request({"Host": "h"}, line=f"{method} /page?x HTTP/1.1"))
+    assert (status, asked) == (200, ["/page"])
+    head, _, body = written.partition(b"\r\n\r\n")
+    lines = head.decode().lower().split("\r\n")
+    assert [line for line in lines if line.startswith("content-")] == ["content-type: text/x", "content-length: 6"]
+    assert "x-more: more" in lines
+    assert body == (b"" if method == "HEAD" else b"a page")
+
+
+async def test_a_page_that_has_not_changed_has_no_body() -> None:
+    status, written, _ = await ask_for_page(request({"Host": "h"}), Page(status=304, body="", headers=()))
+    assert (status, written.partition(b"\r\n\r\n")[2]) == (304, b"")
+
+
+async def test_what_is_said_without_a_type_is_text() -> None:
+    _, written, _ = await ask_for_page(request({"Host": "h"}), Page(status=200, body="words"))
+    assert b"content-type: text/plain; charset=utf-8\r\n" in written.lower()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (request({"Host": "h"}, line="POST /page HTTP/1.1"), 405),
+        (request({"Host": "h"}, more=[("Origin", "a"), ("Origin", "b")]), 400),
+        (request(GOOD, more=[("Origin", "a"), ("Origin", "b")]), 400),
+    ],
+)
+async def test_no_page_is_shown_to_what_is_wrong(data: bytes, status: int) -> None:
+    """Another method, or a header twice that two readers could read in two ways: nobody is asked for a page."""
+    got, _, asked = await ask_for_page(data)
+    assert (got, asked) == (status, [])
+
+
+async def test_without_a_page_it_is_a_server_of_websockets() -> None:
+    got, _, asked = await ask_for_page(request({"Host": "h"}), None)
+    assert (got, asked) == (426, ["/call"])
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "path", "query"),
+    [
+        ("/call?a=http://x/", "example.org", "/call", "a=http://x/"),
+        ("http://other.example/call?x", "other.example", "/call", "x"),
+        ("http://user:secret@other.example:81/a/b?c?d", "other.example:81", "/a/b", "c?d"),
+        ("ws://other.example?x=/y", "other.example", "/", "x=/y"),
+        ("ws://other.example", "other.example", "/", ""),
+    ],
+)
+async def test_a_target_names_the_host_that_is_asked(target: str, host: str, path: str, query: str) -> None:
+    """In absolute form; and whoever looks for Host finds that one alone."""
+    peer, _ = await serve(PlayedStream(request(GOOD, line=f"GET {target} HTTP/1.1")))
+    assert [value for name, value in peer.headers if name == "host"] == [host]
+    assert (peer.path, peer.query_string, len(peer.headers)) == (path, query, len(GOOD))

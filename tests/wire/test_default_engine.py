@@ -9,6 +9,7 @@ import trio.testing
 import trio_websocket
 from attrs import define, field
 from wsproto.connection import ConnectionState
+from wsproto.utilities import LocalProtocolError
 
 from trio_transports.errors import ConnectionClosed, Initiator
 from trio_transports.wire import Peer
@@ -44,6 +45,9 @@ class Connection:
             return self.messages.pop(0)
         assert self.ends_with is not None
         raise self.ends_with
+
+    async def aclose(self, _code: int, _reason: str) -> None:
+        await trio.lowlevel.checkpoint()
 
     async def send_message(self, message: str | bytes) -> None:
         await trio.lowlevel.checkpoint()
@@ -92,6 +96,9 @@ class Stream:
         self.done.append(f"said {int.from_bytes(data[2:4], 'big')}")
 
     def shut_writing(self) -> None: ...
+
+    def close(self) -> None:
+        self.done.append("close")
 
     async def receive_some(self, _max_bytes: int) -> bytes:
         await trio.lowlevel.checkpoint()
@@ -313,3 +320,14 @@ async def test_after_its_end_an_abort_only_closes_the_stream() -> None:
 def test_its_alarms_are_its_sockets() -> None:
     wire, *_ = made()
     assert wire.alarm_s(5) == 4
+
+
+async def test_it_fails_over_what_crosses_its_goodbye(autojump_clock: trio.testing.MockClock) -> None:
+    """By its own word that it may not answer; before a goodbye, or by another word, that is a failure."""
+    may_not, other = LocalProtocolError("may not answer"), ValueError("another")
+    wire, connection, _ = made()
+    connection.end(4000)
+    assert [wire.is_crossed(each) for each in (may_not, other)] == [False, False]
+    with trio.move_on_after(1):
+        await wire.aclose()
+    assert [wire.is_crossed(each) for each in (may_not, other)] == [True, False]

@@ -154,6 +154,17 @@ async def test_it_waits_for_something_to_read(has_seat: bool, pipe: Pipe) -> Non
         assert (seat.waits, pipe.reads.has_more) == (waits, False)
 
 
+async def test_a_read_that_was_filled_exactly_is_followed_by_a_wait(pipe: Pipe) -> None:
+    """There was no more, though it looked so."""
+    seat, number = pipe.sit(), pipe.descriptor.number
+    assert number is not None
+    pipe.write(b"all")
+    assert await pipe.reads.read(number, 3) == b"all"
+    seat.while_waiting = lambda: pipe.write(b"then") if seat.waits == 2 else None
+    assert await pipe.reads.read(number, 100) == b"then"
+    assert seat.waits == 2
+
+
 async def test_a_reader_of_what_was_closed_is_told(pipe: Pipe) -> None:
     """Before it waits, and where it is closed while it does: nothing is read of another's descriptor."""
     pipe.write(b"another's")

@@ -30,6 +30,8 @@ class Reads:
     """None: it woke for nothing."""
     has_more: bool = False
     fills: int = 1 << 20
+    hears: int = 0
+    """How often somebody began to."""
     _woken: trio.Event = field(factory=trio.Event, init=False)
     _is_stopped: bool = field(default=False, init=False)
 
@@ -53,6 +55,7 @@ class Reads:
         return self.pieces.popleft() or b""
 
     async def hear(self, take: Callable[[], bool]) -> None:
+        self.hears += 1
         self._is_stopped = False
         while not self._is_stopped:
             if self.pieces:
@@ -169,6 +172,7 @@ async def test_messages_go_to_the_receiver_and_the_rest_to_the_engine() -> None:
             made.stream.reads.come(None, said("b"), said("c", "d") + PING, None, A[:3], A[3:])
             await trio.testing.wait_all_tasks_blocked()
             assert made.got == ["b", "c", "d", "a"] * turn
+            assert made.stream.reads.hears == 1 + turn  # the engine wakes for its ping alone
             assert made.engine == PING * turn
         nursery.cancel_scope.cancel()
 
@@ -248,6 +252,20 @@ async def test_it_is_left_for_good(how: str) -> None:
         assert made.engine == begun + b"all else"
 
 
+async def test_a_peer_that_is_not_listened_to_is_the_engines_when_it_is_left() -> None:
+    """The engine, which waited for somebody to listen, goes on."""
+    async with way() as made:
+        made.stream.reads.come(A)
+        await trio.testing.wait_all_tasks_blocked()
+        made.stream.reads.come(b"all else")
+        await trio.testing.wait_all_tasks_blocked()
+        assert made.engine == b""
+        made.short.leave()
+        await trio.testing.wait_all_tasks_blocked()
+        assert made.engine == b"all else"
+        assert made.short.next_arrived() == "a"
+
+
 async def test_it_ends_with_the_stream() -> None:
     """Whatever ends that."""
     async with way() as made:
@@ -283,6 +301,7 @@ async def test_a_message_that_was_begun_goes_first() -> None:
         assert made.short.send_now("not yet") is False
         if turn == 1:
             await made.short.write_rest()
+            assert not made.short.backlog
         await made.short.send_all(encode_frame(Opcode.PONG, b"", masked=False))
         assert made.short.send_now("then") is True
         assert [each for each in heard(made) if isinstance(each, str)] == ["begun", "then"] * turn

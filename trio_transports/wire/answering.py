@@ -183,7 +183,6 @@ def with_host_of(target: str, headers: Pairs) -> Pairs:
 def _after_the_request(http: h11.Connection) -> bytes:
     while not isinstance(http.next_event(), h11.EndOfMessage):
         pass
-    http.next_event()
     return http.trailing_data[0]
 
 

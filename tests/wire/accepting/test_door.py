@@ -385,6 +385,13 @@ async def test_who_was_in_was_not_turned_away(
 ) -> None:
     """Whatever its call ended of; a connection that has gone is no failure of the server's."""
     standing = Standing(monkeypatch, fails=end)
+
+    @asynccontextmanager
+    async def accept_anybody(_stream: object, **_: object) -> AsyncIterator[Wire]:
+        yield memory_wire_pair()[0]
+
+    engine: Any = SimpleNamespace(accept=accept_anybody)
+    standing.door._engine = engine
     await standing.call(Caller())
     assert (standing.served, standing.turned_away) == (1, {})
 
