@@ -174,3 +174,19 @@ async def test_an_end_that_comes_with_the_abort_is_not_waited_for(*, disconnect_
             wire.abort()
             server.disconnect()
     await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_request_that_is_given_up_is_not_said_goodbye_to(autojump_clock: trio.testing.MockClock) -> None:
+    """There is no connection yet; and where this side has said goodbye already, it says no other."""
+    server = Server()
+    server.wire().abort()
+    await trio.testing.wait_all_tasks_blocked()
+    assert server.sent == []
+    await put_away(server)
+    server = Server()
+    wire = await accepted(server)
+    with trio.move_on_after(1):
+        await wire.aclose(4000)
+    await trio.testing.wait_all_tasks_blocked()
+    assert [event["code"] for event in server.sent if event["type"] == "websocket.close"] == [4000]
+    await put_away(server)

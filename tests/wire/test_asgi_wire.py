@@ -133,6 +133,7 @@ async def test_how_it_ended_is_what_the_server_says(event: dict[str, Any], code:
     for _ in range(2):
         closed = await closed_by(wire.receive)
         assert (closed.code, closed.initiator) == (code, initiator)
+        assert closed.reason == (event.get("reason") or "")
     await wire.aclose()
     assert server.sent_kinds == ["accept"]
 

@@ -294,9 +294,10 @@ async def test_a_send_that_is_cancelled_aborts() -> None:
     assert (closed.value.code, closed.value.reason, closed.value.initiator) == (1006, "aborted", "local")
 
 
-async def test_why_this_side_ended_it_does_not_change() -> None:
-    """The first reason is the one."""
+async def test_why_this_side_ended_it_does_not_change(autojump_clock: trio.testing.MockClock) -> None:
+    """The first reason is the one; and it is told at once."""
     wire, connection, stream = made()
+    wire.engine_has_ended = trio.Event()
     wire.fail("no pong")
     wire.abort()
     connection.end(4000)
@@ -304,6 +305,7 @@ async def test_why_this_side_ended_it_does_not_change() -> None:
         await wire.receive()
     assert (closed.value.code, closed.value.reason, closed.value.initiator) == (1006, "no pong", "error")
     assert set(stream.done) == {"abort"}
+    assert trio.current_time() == 0
 
 
 async def test_after_its_end_an_abort_only_closes_the_stream() -> None:
@@ -331,3 +333,16 @@ async def test_it_fails_over_what_crosses_its_goodbye(autojump_clock: trio.testi
     with trio.move_on_after(1):
         await wire.aclose()
     assert [wire.is_crossed(each) for each in (may_not, other)] == [True, False]
+
+
+async def test_a_goodbye_leaves_the_short_way() -> None:
+    """What had arrived by it is dropped, and the engine has the rest."""
+    left: list[str] = []
+    short: Any = SimpleNamespace(
+        leave=lambda: left.append("left"), incoming=SimpleNamespace(arrived=["unread"]), is_open=False
+    )
+    wire, connection, stream = made(short)
+    connection.end(1000)
+    connection.closed = None
+    await wire.aclose()
+    assert (left, short.incoming.arrived, stream.done) == (["left"], [], ["close"])

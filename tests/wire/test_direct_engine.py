@@ -38,6 +38,7 @@ class Stream:
     done: list[str] = field(factory=list)
     left: bytes = b""
     """What lies in the kernel's buffer when a write has failed."""
+    hears: int = 0
     _woken: trio.Event = field(factory=trio.Event, init=False)
 
     @property
@@ -60,6 +61,7 @@ class Stream:
         self._woken.set()
 
     async def hear(self, take: Callable[[], bool]) -> None:
+        self.hears += 1
         while True:
             while not self.pieces:
                 self._woken = trio.Event()
@@ -183,6 +185,7 @@ async def test_what_taking_raises_is_the_receivers() -> None:
         (b"\xff\x80\x00\x00\x00\x00", 1002, "error", [Close(1002, "a reserved bit is set")]),
         (b"", 1006, "error", []),
     ],
+    ids=["goodbye", "violation", "loss"],  # the masks of frames differ each time
 )
 async def test_what_came_before_the_end_is_taken_first(
     last: bytes,
@@ -224,7 +227,7 @@ async def test_pings_are_answered_where_they_are_read() -> None:
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("goodbye", [CLOSE, b"\xff\x80\x00\x00\x00\x00"])
+@pytest.mark.parametrize("goodbye", [CLOSE, b"\xff\x80\x00\x00\x00\x00"], ids=["goodbye", "violation"])
 async def test_no_pong_follows_the_end(goodbye: bytes, autojump_clock: trio.testing.MockClock) -> None:
     """Not even one that waits for its turn."""
     wire, stream = made(takes=3)
@@ -232,13 +235,44 @@ async def test_no_pong_follows_the_end(goodbye: bytes, autojump_clock: trio.test
     stream.come(encode_frame(Opcode.PING, b"?", masked=True), goodbye, b"")
     with pytest.raises(ConnectionClosed):
         await wire.receive()
-    heard = stream.heard()
-    assert heard[0] == "begun"
-    assert isinstance(heard[1], Close)
-    assert len(heard) == 2
+    begun, close = stream.heard()
+    assert begun == "begun"
+    assert isinstance(close, Close)
+    assert stream.written.endswith(encode_close(close.code, close.reason, masked=False))
+
+
+@pytest.mark.parametrize(("said_code", "told"), [(b"", 1005), (b"\x03\xe9", 1001)])
+async def test_a_goodbye_without_a_code_is_answered_by_an_ordinary_one(said_code: bytes, told: int) -> None:
+    """1005 is never sent."""
+    wire, stream = made(shares_wakes=False)
+    stream.come(encode_frame(Opcode.CLOSE, said_code, masked=True))
+    with pytest.raises(ConnectionClosed) as closed:
+        await wire.receive()
+    assert closed.value.code == told
+    assert stream.heard() == [Close(1000 if told == 1005 else told, "")]
+
+
+async def test_a_wake_for_nothing_is_none() -> None:
+    """Whoever hears goes on hearing, and so it does after a message that is not wanted."""
+    wire, stream = made()
+    stream.come(None, said("a"), None, said("wanted"))
+    await Receiving(wire).receive()
+    assert stream.hears == 1
 
 
 # Writing
+
+
+async def test_who_is_cancelled_before_sends_nothing() -> None:
+    """And the connection is as it was: nothing of it was written."""
+    wire, stream = made()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await wire.send("never")
+    assert scope.cancelled_caught
+    assert not stream.written
+    await wire.send("still here")
+    assert stream.heard() == ["still here"]
 
 
 @pytest.mark.parametrize(("takes", "told"), [(1 << 20, True), (3, None), (0, False)])
@@ -286,7 +320,7 @@ async def test_what_was_begun_is_written_by_the_keeper(autojump_clock: trio.test
 
 @pytest.mark.parametrize("error", [trio.BrokenResourceError("broken"), trio.ClosedResourceError("closed")])
 @pytest.mark.parametrize("verb", ["send", "send_now", "send_several_now"])
-@pytest.mark.parametrize("left", [b"", said("last words") + CLOSE])
+@pytest.mark.parametrize("left", [b"", said("last words") + CLOSE], ids=["nothing", "last words"])
 async def test_a_writer_that_finds_the_end_reads_what_is_left(verb: str, left: bytes, error: Exception) -> None:
     """The peer's Close may lie there; what it said before is there to be received."""
     wire, _ = made(fails_with=error, left=left)

@@ -139,3 +139,13 @@ def test_a_length_in_just_enough_bits_is_right(piece: int) -> None:
 def test_an_over_long_message_is_left_before_its_bytes_come() -> None:
     """Its header says it."""
     assert not made().part(framed(Opcode.BINARY, bytes(LIMIT + 1))[:10])
+
+
+@pytest.mark.parametrize("head", [b"\x88\x82", b"\x82\x01", b"\x01\x81", b"\x89\xfe"])
+def test_what_is_not_ordinary_is_left_at_its_second_byte(head: bytes) -> None:
+    """Whether both come at once, or behind a message."""
+    assert not made().part(head)
+    incoming = made()
+    assert incoming.part(head[:1])
+    assert not incoming.part(head[1:])
+    assert not made().part(framed(Opcode.TEXT, b"before") + head)

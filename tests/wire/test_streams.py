@@ -178,3 +178,40 @@ async def test_a_write_that_fails_is_told(tells_by_reading: bool) -> None:
         await owned.send_all(b"lost")
     assert told == ["end"]
     assert not owned.writes.has_failed
+
+
+async def test_no_more_is_said_and_all_that_comes_is_heard() -> None:
+    near, far = lines()
+    owned = OwnedStream(near.tcp)
+    owned.shut_writing()
+    assert await far.receive_some() == b""
+    await far.send_all(b"more")
+    assert await owned.receive_some() == b"more"
+
+
+@pytest.mark.parametrize("size", [0, 1, 64 * 1024, 64 * 1024 + 1, 200_000])
+async def test_a_guarded_write_is_whole(size: int, autojump_clock: trio.testing.MockClock) -> None:
+    """However long; a peer that takes nothing of it is cut off in time."""
+    near, far = lines()
+    owned, data, got = OwnedStream(near.tcp, write_timeout_s=3.0), bytes(range(256)) * (size // 256 + 1), b""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(owned.send_all, data[:size])
+        while len(got) < size:
+            got += await far.receive_some()
+    assert got == data[:size]
+    with pytest.raises(trio.BrokenResourceError, match="the peer did not read for 3 s"):
+        await owned.send_all(bytes(400_000))
+    assert (near.is_closed, trio.current_time()) == (True, 3)
+
+
+async def test_after_a_write_that_failed_in_silence_all_others_do() -> None:
+    """Others have their turn all the same."""
+    near, far = lines()
+    owned = OwnedStream(near.tcp)
+    owned.writes.has_failed = True
+    for _ in range(2):
+        with trio.testing.assert_checkpoints():
+            await owned.send_all(b"unheard")
+    owned.writes.has_failed = False
+    await owned.send_all(b"heard")
+    assert await far.receive_some() == b"heard"

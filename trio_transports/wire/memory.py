@@ -145,7 +145,6 @@ class MemoryWire:
             self._ending = ending
             self._readers.unpark_all()
             self._writers.unpark_all()
-            self._other._writers.unpark_all()
 
     def _closed(self) -> ConnectionClosed:
         return (self._ending or self._goodbye or Ending()).error()

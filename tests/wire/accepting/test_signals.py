@@ -97,6 +97,7 @@ async def test_a_signal_tells_every_server(
             await trio.testing.wait_all_tasks_blocked()
             assert told == ["one", "another"]
         assert handlers() == before
+        await trio.testing.wait_all_tasks_blocked()
         assert sum(f"{number.name}: the server leaves" in record.message for record in caplog.records) == turn
 
 
@@ -107,6 +108,7 @@ async def test_a_server_that_has_ended_is_told_nothing() -> None:
         with told_by_signals(lambda: told.append("ends")):
             signal.raise_signal(signal.SIGTERM)
         await trio.testing.wait_all_tasks_blocked()
+    await trio.testing.wait_all_tasks_blocked()
     assert told == ["stays"]
 
 
