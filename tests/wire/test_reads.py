@@ -193,5 +193,8 @@ async def test_hearing_is_the_seats(pipe: Pipe) -> None:
     await pipe.reads.hear(take)
     pipe.reads.stop_hearing()
     assert (seat.takes, seat.woken) == ([take], 1)
-    pipe.reads.put_back = b"before"
-    assert not pipe.reads.shares_wakes
+    for kept in ("put_back", "held"):
+        assert pipe.reads.shares_wakes
+        setattr(pipe.reads, kept, b"before")
+        assert not pipe.reads.shares_wakes
+        setattr(pipe.reads, kept, b"")

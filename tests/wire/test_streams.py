@@ -215,3 +215,25 @@ async def test_after_a_write_that_failed_in_silence_all_others_do() -> None:
     owned.writes.has_failed = False
     await owned.send_all(b"heard")
     assert await far.receive_some() == b"heard"
+
+
+async def test_what_is_held_is_read_once_the_handshake_is_over() -> None:
+    """Before what comes later; whoever reads waits for that, and loses nothing where it is cancelled meanwhile."""
+    near, far = lines()
+    owned, got = OwnedStream(near.tcp), list[bytes]()
+    owned.reads.put_back, owned.reads.held = b"a request", b"early"
+    await far.send_all(b"later")
+    assert await owned.receive_some() == b"a request"
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await owned.receive_some()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def read() -> None:
+            got.extend([await owned.receive_some(), await owned.receive_some()])
+
+        await trio.testing.wait_all_tasks_blocked()
+        assert got == []
+        owned.opened()
+    assert got == [b"early", b"later"]

@@ -29,13 +29,15 @@ class Reads:
     """The last read was filled whole: rule 2."""
     put_back: bytes = field(default=b"", init=False, repr=False)
     """Read before everything else."""
+    held: bytes = field(default=b"", init=False, repr=False)
+    """Read next, once the handshake is over: an engine would lose what it is given in the midst of one."""
 
     # At a shared waking
 
     @property
     def shares_wakes(self) -> bool:
         """Whether ``hear`` may be called."""
-        return self._descriptor.seat is not None and not self.has_more and not self.put_back
+        return self._descriptor.seat is not None and not (self.has_more or self.put_back or self.held)
 
     async def hear(self, take: Callable[[], bool]) -> None:
         """Have ``take`` called at each wake with something to read, until it answers True; see ``wire.wakes``."""

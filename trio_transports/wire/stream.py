@@ -74,7 +74,7 @@ class OwnedStream(trio.abc.Stream):
     """Rule 3."""
     handshake_data: bytes = field(default=b"", init=False, repr=False)
     """What was received before ``opened``: an answer that the engine could not read may still say something."""
-    _is_open: bool = field(default=False, init=False)
+    _opened: trio.Event = field(factory=trio.Event, init=False)
     outlives_engine: Callable[[], bool] | None = field(default=None, init=False)
     """Whether ``aclose``, which engines call, is to leave the stream open: its owner has something to say yet."""
 
@@ -93,7 +93,7 @@ class OwnedStream(trio.abc.Stream):
 
     def opened(self, wakes: SharedWakes | None = None) -> None:
         """The handshake is over: what arrives now is bounded by the message limit, and read at shared wakes."""
-        self._is_open = True
+        self._opened.set()
         self.handshake_data = b""
         if wakes is not None:
             self.descriptor.take_seat(wakes)
@@ -107,6 +107,10 @@ class OwnedStream(trio.abc.Stream):
             await trio.lowlevel.checkpoint()  # before they are taken: cancelled here, none is lost
             data, reads.put_back = reads.put_back, b""
             return data
+        if reads.held:
+            await self._opened.wait()
+            data, reads.held = reads.held, b""
+            return data
         try:
             if number is None:
                 data = bytes(await self._stream.receive_some(max_bytes))
@@ -117,7 +121,7 @@ class OwnedStream(trio.abc.Stream):
             raise
         if not data:
             self.descriptor.end()
-        elif not self._is_open:
+        elif not self._opened.is_set():
             self.handshake_data += data
             if len(self.handshake_data) > HANDSHAKE_LIMIT_BYTES:
                 self.abort()

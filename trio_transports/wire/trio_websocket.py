@@ -330,7 +330,7 @@ async def accept_wire(
             raise ConnectionClosed(1006, f"{what} was cut off", initiator="error") from exc
         short: ShortWay | None = None
         if wakes is None or not isinstance(stream, trio.SocketStream):
-            owned.reads.put_back = _in_short(asked) + asked.trailing
+            owned.reads.put_back, owned.reads.held = _in_short(asked), asked.trailing
         else:
             short = ShortWay(owned, Incoming(settings.max_message_bytes, bytearray(_in_short(asked))))
 
