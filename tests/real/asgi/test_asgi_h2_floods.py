@@ -140,7 +140,8 @@ async def test_too_many_resets_are_sent_away(times: int) -> None:
             with trio.fail_after(30):
                 async with h2_peer(server.port) as peer:
                     with suppress(ProtocolError):  # the peer's own library knows that it was sent away
-                        for _ in range(400):
+                        # So many a second are allowed, which a busy machine may take a while to pass.
+                        while not peer.is_over:
                             await peer.reset(await peer.open("GET", "/slow"))
                     await peer.until(lambda: peer.is_over)
                     assert peer.sent_away_with == ErrorCodes.ENHANCE_YOUR_CALM
