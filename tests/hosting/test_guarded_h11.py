@@ -29,7 +29,7 @@ async def test_a_body_is_read_until_it_ends() -> None:
         ("127.0.0.1", 2),
         send,
         takes_h2c=False,
-        on_refused=lambda: None,
+        on_refused=lambda _: None,
     )
     seen = []
     for piece in (b"POST /here HTTP/1.1\r\nHost: x\r\n", b"Content-Length: 5\r\n\r\n", b"ab", b"cde"):

@@ -112,10 +112,10 @@ async def test_a_later_head_is_due_since_its_first_byte(autojump_clock: trio.tes
 
 
 async def test_the_end_of_the_stream_is_the_end(autojump_clock: trio.testing.MockClock) -> None:
-    """Nobody is to blame for it; the protocol hears of it too."""
+    """Who has not asked for anything until then was cut off; the protocol hears of it too."""
     reading = Reading([(1.0, b"G"), (2.0, b"")])
     assert await reading.read() == 3
-    assert (reading.heard, reading.refused) == ([b"G", b"", None], [])
+    assert (reading.heard, reading.refused) == ([b"G", b"", None], ["cut off"])
 
 
 @pytest.mark.parametrize(("is_reading_body", "took_s", "refused"), [(True, _BODY_S, ["time"]), (False, 6.0, [])])

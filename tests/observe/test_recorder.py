@@ -165,6 +165,31 @@ async def test_a_file_that_cannot_be_is_told_at_once(tmp_path: Path, autojump_cl
                 pytest.fail("it has begun")
 
 
+async def test_a_full_disk_is_told_at_once_too(autojump_clock: MockClock) -> None:
+    """Twice, and the file is not left open."""
+    async with memory_session(params()) as (session, _):
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space left"):
+                async with recorder(session, "/dev/full"):
+                    pytest.fail("it has begun")
+
+
+async def test_two_calls_are_never_mixed_in_one_file(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """The second is told, and the first goes on; once it has ended, its name is free for another. Twice."""
+    path = tmp_path / "call.wav"
+    async with memory_session(params()) as (session, peer), memory_session(params()) as (other, _):
+        for _ in range(2):
+            async with recorder(session, path):
+                await speak(peer, block(4000, 0.5))
+                with pytest.raises(FileExistsError, match="another call is being recorded") as told:
+                    async with recorder(other, path):
+                        pytest.fail("it has begun")
+                assert told.value.filename == str(path)
+                await speak(peer, block(4000, 0.5))
+            left, _ = sides(path)
+            assert sum(end_s - start_s for start_s, end_s in spans(left, 4000)) == pytest.approx(1.0, abs=0.05)
+
+
 async def test_cancelled_it_holds_what_was_said(tmp_path: Path, autojump_clock: MockClock) -> None:
     """The block is cancelled in the middle of a word: the file ends there, and is whole."""
     path = tmp_path / "call.wav"

@@ -35,7 +35,8 @@ def callers(scope: Mapping[str, Any]) -> Callers | None:
 
     ``let_in`` counts the WebSockets that the app has accepted. ``turned_away`` counts by cause:
 
-    - ``"request"``: it was wrong, also by the rules of HTTP/2
+    - ``"request"``: it was wrong, or no HTTP at all, also by the rules of HTTP/2
+    - ``"cut off"``: it went before it had asked
     - ``"leaving"``: the server is about to end
     - ``"limit"`` and ``"unheard"``: its address has taken too much
     - ``"time"``: it did not say in time what it wants, its TLS handshake or a body that it began included

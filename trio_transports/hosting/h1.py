@@ -42,7 +42,7 @@ def _with_path(request: h11.Request) -> h11.Request:
 class GuardedH11(H11Protocol):
     """Hypercorn's HTTP/1.1, as strict as the other engines."""
 
-    def __init__(self, *args: Any, takes_h2c: bool, on_refused: Callable[[], None]) -> None:  # noqa: ANN401 - nine
+    def __init__(self, *args: Any, takes_h2c: bool, on_refused: Callable[[str], None]) -> None:  # noqa: ANN401 - nine
         super().__init__(*args)
         self._takes_h2c = takes_h2c
         self._on_refused = on_refused
@@ -76,7 +76,7 @@ class GuardedH11(H11Protocol):
 
     async def _send_h11_event(self, event: Any) -> None:  # noqa: ANN401 - one of h11's
         if isinstance(event, h11.Response) and self.stream is None:  # hypercorn's own refusals too
-            self._on_refused()
+            self._on_refused("cut off" if self.connection.trailing_data[1] else "request")
         await super()._send_h11_event(event)
 
     async def _refuse(self, request: h11.Request, refusal: Answer) -> None:

@@ -65,6 +65,11 @@ class Phase:
         is_leaving = self.is_closing or self.is_shutting_down
         return self.reading.cancelled_caught and self.has_begun_head and not is_leaving
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether anything was said to the peer: it is served, or told why not, or that the server ends."""
+        return self._has_served or self.is_closing or self.is_shutting_down
+
     def shut_down(self) -> None:
         """End as soon as nothing is served."""
         self.is_shutting_down = True

@@ -1,7 +1,6 @@
 """Which of hypercorn's protocols speaks on a connection: HTTP/1.1, or HTTP/2 by ALPN, upgrade or prior knowledge."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import final
 
 from attrs import define, field, frozen
@@ -48,7 +47,7 @@ class Setting:
             self.server,
             self.send,
             takes_h2c=self.takes_h2c,
-            on_refused=partial(self.on_refused, "request"),
+            on_refused=self.on_refused,
         )
 
     def h2(self) -> GuardedH2:

@@ -47,7 +47,7 @@ class Reader:
 
     async def read(self, began_s: float) -> None:
         """Read until the end, or until it is time to end; the first head is due since ``began_s``."""
-        phase, protocol = self._phase, self.protocol
+        phase, protocol, is_gone = self._phase, self.protocol, False
         with phase.reading:
             phase.begin(began_s)
             await protocol.initiate()
@@ -61,6 +61,7 @@ class Reader:
                     else:
                         data = await self._receive_in_time()
                 except (trio.ClosedResourceError, trio.BrokenResourceError):
+                    is_gone = True
                     break
                 except trio.TooSlowError:
                     if protocol.is_reading_body:
@@ -73,11 +74,14 @@ class Reader:
                     if self._runs.refused:
                         await self._end_refused()
                 if not data:
+                    is_gone = True
                     break
                 if phase.is_idle and not phase.has_begun_head:
                     phase.expect_head(trio.current_time())
         if phase.was_too_slow:
             self._host.counting.refuse("time")
+        elif is_gone and not phase.has_answered:
+            self._host.counting.refuse("cut off")
         await protocol.handle(Closed())
 
     async def _receive_in_time(self) -> bytes:

@@ -148,7 +148,8 @@ async def recorder(
 ) -> AsyncIterator[Recording]:
     """Record both sides of a session while the block runs: a stereo WAV, the peer left, this side right.
 
-    A file that cannot be made raises OSError at once. Cancelled, what was said until then is in the file.
+    A file that cannot be made raises OSError at once, and so does one that another call is being recorded in; one that
+    is there already is replaced. Cancelled, what was said until then is in the file.
 
     ``sample_rate`` is the file's, in Hz. Past ``max_waiting_bytes`` that a slow disk has not taken, audio is left out
     as silence.

@@ -4,10 +4,14 @@ Rules
 1. A piece is mixed down to one channel, brought to the file's rate, and put over what its side has there.
 2. The file has no holes: what lies between is silence, written as it is passed.
 3. A WAV file ends at 4 GiB. What would lie behind that is left out, and told as an OSError.
+4. A file has one writer, of all processes: two calls in one file would be neither.
 """
 
 import errno
+import fcntl
+import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from os import PathLike, fspath
 from typing import BinaryIO, Final, Literal, TypeAlias, final
 
@@ -62,9 +66,15 @@ class StereoFile:
 
     @classmethod
     def create(cls, path: "str | PathLike[str]", sample_rate: int) -> "StereoFile":
-        """Make the file, which must have a place to be; one of that name is replaced."""
-        made = cls(fspath(path), sample_rate, open(path, "w+b"))  # noqa: SIM115 - closed by ``finish``
-        made._write_header()
+        """Make the file, which must have a place to be; one of that name is replaced, unless it is being made."""
+        with ExitStack() as kept:
+            file = kept.enter_context(open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b"))
+            _take(file, fspath(path))
+            if os.fstat(file.fileno()).st_size:
+                file.truncate()
+            made = cls(fspath(path), sample_rate, file)
+            made._write_header()
+            kept.pop_all()  # closed by ``finish``
         return made
 
     def write(self, pieces: Sequence[Piece]) -> None:
@@ -147,3 +157,13 @@ class StereoFile:
         self._file.seek(40)
         self._file.write(size.to_bytes(4, "little"))
         self._file.flush()
+
+
+def _take(file: BinaryIO, path: str) -> None:
+    """Rule 4, for as long as it is open."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FileExistsError(errno.EEXIST, "another call is being recorded in this file", path) from None
+    except OSError:
+        return  # a file system that knows no locks

@@ -7,6 +7,7 @@ Rules
    ``ready_timeout_s``, has failed to start. At the beginning that ends the supervisor: the program itself is wrong.
    Whom the system does not start for now (too many processes, or open files) is tried again like one that died.
 3. A worker that dies later is started again: at once, and with a pause that doubles while the next ones die young.
+   ``renew`` ends that pause: what kept it from starting may be mended.
 4. ``renew`` replaces the workers one after another. The old one is told to end (``retire_signal``) only when the new
    one is ready; it finishes its calls beside its successor. One that cannot be replaced goes on, and that is logged.
 5. ``stop`` tells all workers to end (SIGTERM), those that are just being started too. After ``grace_s``, or at
@@ -254,9 +255,13 @@ class Supervisor:
     async def _again(self, number: int, pause_s: float) -> WorkerProcess | None:
         """Start a worker in the place of one that died; None when everything is to end."""
         while True:
-            with trio.move_on_after(pause_s):
-                await self._stopping.wait()
+            asked, done = self._renewals[number]
+            await self._pause(pause_s, asked)
+            if self._stopping.is_set():
                 return None
+            is_renewal = asked.is_set()
+            if is_renewal:
+                self._renewals[number] = (trio.Event(), trio.Event())
             self.restarts += 1
             try:
                 return await self._start(number)
@@ -265,6 +270,22 @@ class Supervisor:
                     return None
                 pause_s = min(MAX_PAUSE_S, max(FIRST_PAUSE_S, 2 * pause_s))
                 logger.error("%s: tried again in %g s", exc, pause_s)  # noqa: TRY400 - it says all
+            finally:
+                if is_renewal:
+                    done.set()
+
+    async def _pause(self, seconds: float, asked: trio.Event) -> None:
+        """Wait, but not for longer than until all is to end, or to be renewed: rule 3."""
+        with trio.move_on_after(seconds):
+            async with trio.open_nursery() as nursery:
+
+                async def stop() -> None:
+                    await self._stopping.wait()
+                    nursery.cancel_scope.cancel()
+
+                nursery.start_soon(stop)
+                await asked.wait()
+                nursery.cancel_scope.cancel()
 
     async def _retire(self, worker: WorkerProcess) -> None:
         """Let an old worker finish its calls, for as long as it takes itself."""

@@ -99,8 +99,11 @@ async def _asked(
     try:
         request = await next_event(http, stream)
     except h11.RemoteProtocolError as exc:
-        await _refuse(http, stream, Refusal(status=exc.error_status_hint, body=f"{exc}\n"))
-        raise ConnectionClosed(1006, f"not HTTP: {exc}", initiator="error") from exc
+        why = f"{exc}\n"
+        await _refuse(http, stream, Refusal(status=exc.error_status_hint, body=why))
+        if http.trailing_data[1]:
+            raise ConnectionClosed(1006, "the handshake was cut off", initiator="error") from exc
+        raise HandshakeRejected(exc.error_status_hint, body=why.encode()) from exc
     if not isinstance(request, h11.Request):
         raise ConnectionClosed(1006, "the handshake was cut off", initiator="error")
     sent, target = decoded(request.headers), request.target.decode("latin-1")

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 import trio
 
+from trio_transports.serve import supervisor as supervising
 from trio_transports.serve.supervisor import Supervisor, WorkerFailed
 
 WORKER = """
@@ -250,6 +251,36 @@ async def test_who_cannot_be_started_is_tried_again(caplog: pytest.LogCaptureFix
                 assert await who_answers(port) != first
                 supervisor.stop()
     assert supervisor.restarts == 2
+
+
+async def test_a_renewal_ends_the_pause_of_a_dead_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It died young, and nobody wants to wait out what that costs when the program has been mended. Twice."""
+    for name in ("FIRST_PAUSE_S", "MAX_PAUSE_S"):
+        monkeypatch.setattr(supervising, name, 1000.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        programs = [sys.executable, "/there/is/none", sys.executable, sys.executable]
+
+        def command(control: int) -> Sequence[str]:
+            return [programs.pop(0), "-c", WORKER, str(control), str(listening.fileno())]
+
+        port = listening.getsockname()[1]
+        supervisor = Supervisor(command, [listening], 1, grace_s=5)
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(supervisor.run)
+                for turn in (1, 2):
+                    dead = await who_answers(port)
+                    os.kill(dead, signal.SIGKILL)
+                    await until(lambda: caplog.text.count("started again") == turn)  # noqa: B023
+                    if turn == 1:
+                        await supervisor.renew()
+                        assert "worker 0 could not be started" in caplog.text
+                    await supervisor.renew()
+                    assert await who_answers(port) != dead
+                supervisor.stop()
+    assert (programs, supervisor.restarts) == ([], 3)
 
 
 async def test_workers_end_with_a_supervisor_that_was_killed() -> None:

@@ -25,9 +25,10 @@ class Callers:
     """At this moment, from accept on."""
     let_in: int
     turned_away: Mapping[str, int]
-    """By cause: ``"request"``, ``"leaving"``, ``"limit"``, ``"origin or authorize"``, ``"full"``, ``"time"``, ``"tls"``
-    (no TLS handshake came about), ``"cut off"``, ``"health check"``, ``"unheard"`` for those beyond ``MAX_REFUSING``,
-    and ``"rate"`` for those that were let in, and ended by 1008 since they sent too much."""
+    """By cause: ``"request"`` (it was wrong, or no HTTP at all), ``"leaving"``, ``"limit"``, ``"origin or authorize"``,
+    ``"full"``, ``"time"``, ``"tls"`` (no TLS handshake came about), ``"cut off"`` (it went before it had asked),
+    ``"health check"``, ``"unheard"`` for those beyond ``MAX_REFUSING``, and ``"rate"`` for those that were let in, and
+    ended by 1008 since they sent too much."""
 
 
 @documented
