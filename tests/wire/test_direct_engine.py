@@ -416,3 +416,30 @@ async def test_the_pong_is_waited_for_from_the_writing_of_its_ping(
     assert trio.current_time() == asked_s + 5
     with pytest.raises(ConnectionClosed, match="no pong within 5 s of a ping"):
         await wire.receive()
+
+
+@pytest.mark.parametrize("shares_wakes", [True, False])
+async def test_a_goodbye_is_over_when_another_task_has_heard_the_answer(
+    shares_wakes: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Messages that come meanwhile are dropped; both are told when it is over."""
+    wire, stream = made(shares_wakes=shares_wakes)
+    receiving, closed_s = Receiving(wire), list[float]()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receiving.receive)
+        await trio.testing.wait_all_tasks_blocked()
+
+        @nursery.start_soon
+        async def close() -> None:
+            with trio.fail_after(10):
+                await wire.aclose(4001, "enough")
+            closed_s.append(trio.current_time())
+
+        await trio.sleep(2)
+        stream.come(said("late"))
+        await trio.sleep(2)
+        assert (receiving.ends, closed_s) == ([], [])
+        stream.come(encode_close(4001, "", masked=True))
+    (closed,) = receiving.ends
+    assert isinstance(closed, ConnectionClosed)
+    assert (receiving.got, closed.code, closed.initiator, closed_s) == ([], 4001, "local", [4])
