@@ -62,6 +62,8 @@ class Guarded:
     heard: list[H2Event] = field(factory=list)
     """By the peer."""
     closes: int = 0
+    turns_per_write: int = 0
+    """How often others have their turn while something is written."""
 
     def __attrs_post_init__(self) -> None:
         config = Config()
@@ -85,7 +87,8 @@ class Guarded:
         self.peer.initiate_connection()
 
     async def _send(self, event: Event) -> None:
-        await trio.lowlevel.checkpoint()
+        for _ in range(self.turns_per_write):
+            await trio.lowlevel.checkpoint()
         if isinstance(event, RawData):
             self.heard += self.peer.receive_data(event.data)
         elif isinstance(event, Closed):
@@ -328,6 +331,7 @@ async def test_who_writes_to_a_stream_goes_on_when_it_is_reset(autojump_clock: t
 async def test_a_peer_that_ends_its_half_of_a_call_has_gone(autojump_clock: trio.testing.MockClock) -> None:
     """Close or not: the app hears of it, and its stream ends at this side too. Twice."""
     guarded = await started()
+    guarded.turns_per_write = 2  # so that who sends may look for work before there is any
     async with trio.open_nursery() as nursery:
         nursery.start_soon(guarded.protocol.send_task)
         for turn in (1, 2):
