@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from tests.session.helpers import RATE
-from tests.session.programs import AHEAD_S, PROGRAMS, LineOfOneKind, Outcome, Program, Story, run
+from tests.session.programs import AHEAD_S, PROGRAMS, Outcome, Program, Story, run
+from tests.session.test_failures import Line
 from trio_transports import (
     AudioFrame,
     Connected,
@@ -45,7 +46,7 @@ class Arrival:
     """Which of all messages it came in."""
 
 
-def arrivals(line: LineOfOneKind) -> list[Arrival]:
+def arrivals(line: Line) -> list[Arrival]:
     """What came, but for silence, which belongs to nobody."""
     came: list[Arrival] = []
     everything = [heard for peer in line.peers for heard in peer.recorder.heard]

@@ -8,8 +8,8 @@ Rules
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -32,37 +32,14 @@ from trio_transports import (
     TextFrame,
     WebsocketClientParams,
 )
-from trio_transports._nursery import open_services
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.session.run import open_session
-from trio_transports.testing import ScriptedPeer, memory_wire_pair
-from trio_transports.wire import Wire
 
 LIMIT_S: Final = 3600.0
 AHEAD_S: Final = 2 * CHUNK_S
 """How far what was sent may be ahead of its own duration: the first chunk leaves at once, and one may be early."""
-
-
-class LineOfOneKind(Line):
-    """A line whose every connection writes at once, or none does."""
-
-    def __init__(self, *, sends_now: bool) -> None:
-        super().__init__(redial_s=0.05)
-        self.sends_now = sends_now
-
-    @asynccontextmanager
-    async def wire(self) -> AsyncIterator[Wire]:
-        near, far = memory_wire_pair(sends_now=self.sends_now)
-        peer = ScriptedPeer(far, self.serializer)
-        self.peers.append(peer)
-        async with open_services() as services:
-            services.start_soon(peer.run, name="peer")
-            yield near
-            near.abort()
-            peer.resume()
-            await peer.wait_closed()
 
 
 @frozen
@@ -137,7 +114,7 @@ class Player:
     """Does the steps of a program."""
 
     session: Session
-    line: LineOfOneKind
+    line: Line
     story: Story
     nursery: trio.Nursery
     is_stalled: bool = field(default=False, init=False)
@@ -353,7 +330,7 @@ class Player:
 @frozen
 class Outcome:
     story: Story
-    line: LineOfOneKind
+    line: Line
     session: Session
     events: Sequence[Event]
     took_s: float
@@ -364,9 +341,7 @@ class Crash(Exception):
     """The handler's own."""
 
 
-async def _handle(
-    session: Session, line: LineOfOneKind, story: Story, program: Program, scope: trio.CancelScope
-) -> None:
+async def _handle(session: Session, line: Line, story: Story, program: Program, scope: trio.CancelScope) -> None:
     async def read() -> None:
         async for frame in session.input:
             if isinstance(frame, TextFrame):
@@ -395,7 +370,7 @@ async def _handle(
 
 async def run(program: Program, *, sends_now: bool, reconnects: bool) -> Outcome:
     """Do a program from the first connection to the last word of it."""
-    line = LineOfOneKind(sends_now=sends_now)
+    line = Line(redial_s=0.05, sends_now=sends_now)
     policy = ReconnectPolicy(initial_delay=0.05, jitter=0) if reconnects else None
     params = WebsocketClientParams(
         serializer=JSONFrameSerializer(),

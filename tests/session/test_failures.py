@@ -75,23 +75,30 @@ async def test_a_write_deadline_that_passed_unused_means_nothing(autojump_clock:
 
 
 class Line:
-    """A client's line that is lost at will, and dialled again as slowly as told."""
+    """A client's line that is lost at will, and dialled again as slowly as told.
 
-    def __init__(self, *, redial_s: float, serializer: FrameSerializer | None = None) -> None:
+    Its wires write at once where ``sends_now`` says so, or else where the room's tests do.
+    """
+
+    def __init__(
+        self, *, redial_s: float, serializer: FrameSerializer | None = None, sends_now: bool | None = None
+    ) -> None:
         self.redial_s = redial_s
+        self.sends_now = scripted.SENDS_NOW if sends_now is None else sends_now
         self.serializer = serializer or JSONFrameSerializer()
         self.peers: list[ScriptedPeer] = []
         self.dialled = 0
 
     @asynccontextmanager
     async def wire(self) -> AsyncIterator[Wire]:
-        near, far = memory_wire_pair(sends_now=scripted.SENDS_NOW)
+        near, far = memory_wire_pair(sends_now=self.sends_now)
         peer = ScriptedPeer(far, self.serializer)
         self.peers.append(peer)
         async with open_services() as services:
             services.start_soon(peer.run, name="peer")
             yield near
             near.abort()
+            peer.resume()
             await peer.wait_closed()
 
     @asynccontextmanager

@@ -165,6 +165,18 @@ async def listen(adapter: WebSocketAgentAdapter, heard: bytearray) -> NoReturn:
         heard += (await adapter.recv_audio(timeout=5)).data
 
 
+async def go_on_until(point: str, caller: Backend) -> None:
+    """Be a backend up to that point."""
+    reached = iter(POINTS)
+    if next(reached) != point:
+        await caller.receive()
+        if next(reached) != point:
+            while await caller.receive() != "end":
+                pass
+            for _ in range({"whole turn": 0, "answering": 3, "answered": 10}[point]):
+                await caller.send(VOICE)
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("point", POINTS)
 async def test_the_end_of_the_stream(point: str, way: str) -> None:
@@ -173,14 +185,7 @@ async def test_the_end_of_the_stream(point: str, way: str) -> None:
     left = trio.Event()
 
     async def behave(caller: Backend) -> None:
-        reached = iter(POINTS)
-        if next(reached) != point:
-            await caller.receive()
-            if next(reached) != point:
-                while await caller.receive() != "end":
-                    pass
-                for _ in range({"whole turn": 0, "answering": 3, "answered": 10}[point]):
-                    await caller.send(VOICE)
+        await go_on_until(point, caller)
         await leave(caller)
         left.set()
 
@@ -211,16 +216,9 @@ async def test_the_end_of_the_stream_in_a_call(point: str, way: str) -> None:
     leave, outcome, code = WAYS[way]
 
     async def behave(caller: Backend) -> None:
-        reached = iter(POINTS)
-        if next(reached) != point:
-            await caller.receive()
-            if next(reached) != point:
-                while await caller.receive() != "end":
-                    pass
-                for _ in range({"whole turn": 0, "answering": 3, "answered": 10}[point]):
-                    await caller.send(VOICE)
-                if point == "answered":
-                    await trio.sleep(0.4)
+        await go_on_until(point, caller)
+        if point == "answered":
+            await trio.sleep(0.4)
         await leave(caller)
 
     with trio.fail_after(DEADLINE_S):

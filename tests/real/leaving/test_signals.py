@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,16 @@ def call(port: int, path: str = "/") -> tuple[Address, str]:
     return Address.parse(f"ws://127.0.0.1:{port}{path}"), path
 
 
+@asynccontextmanager
+async def calling(port: int, path: str = "/") -> AsyncIterator[Wire]:
+    """Call a program on its port."""
+    address, _ = call(port, path)
+    async with connect_wire(
+        await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
+    ) as wire:
+        yield wire
+
+
 async def read_to_the_end(wire: Wire) -> tuple[bytes, ConnectionClosed]:
     heard = b""
     while True:
@@ -47,10 +59,7 @@ async def read_to_the_end(wire: Wire) -> tuple[bytes, ConnectionClosed]:
 
 async def say_and_signal(program: Program, number: signal.Signals, at: str = "/") -> tuple[bytes, ConnectionClosed]:
     """Say a second, signal once its first word is back; give what was heard, and the end."""
-    address, path = call(program.port, at)
-    async with connect_wire(
-        await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-    ) as wire:
+    async with calling(program.port, at) as wire:
         said = {"type": "audio", "audio": b64encode(SAID).decode(), "sample_rate": 16000}
         await wire.send(json.dumps(said))
         first = json.loads(await wire.receive())
@@ -100,10 +109,7 @@ async def test_a_server_that_is_the_first_process_of_a_container(tmp_path: Path)
 async def test_a_proxy_server_says_goodbye_and_exits_with_0(number: signal.Signals, tmp_path: Path) -> None:
     """The README's other machine: its peers read 1001, and the process ends well."""
     async with running(snippet("proxy", tmp_path, main="serve")) as program:
-        address, path = call(program.port)
-        async with connect_wire(
-            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-        ) as wire:
+        async with calling(program.port) as wire:
             await wire.receive()  # it introduces its worker
             program.signal(number)
             _, closed = await read_to_the_end(wire)
@@ -116,10 +122,7 @@ async def test_two_signals_at_one_moment_are_one(numbers: tuple[signal.Signals, 
     """A process that finds both when it has its turn says goodbye, exits with 0, and prints no traceback."""
     log = tmp_path / "log"
     async with running(snippet("server", tmp_path), log=log) as program:
-        address, path = call(program.port)
-        async with connect_wire(
-            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-        ) as wire:
+        async with calling(program.port) as wire:
             for number in (signal.SIGSTOP, *numbers, signal.SIGCONT):
                 program.signal(number)
             _, closed = await read_to_the_end(wire)
@@ -144,10 +147,7 @@ trio.run(lambda: transport.serve(handler, signals=True))
 async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals) -> None:
     """Also where a handler never returns; and the caller has heard 1001 before that."""
     async with running(STUCK) as program:
-        address, path = call(program.port)
-        async with connect_wire(
-            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-        ) as wire:
+        async with calling(program.port) as wire:
             program.signal(number)
             _, closed = await read_to_the_end(wire)
         assert closed.code == 1001
@@ -160,10 +160,7 @@ async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals) 
 async def test_a_second_signal_ends_the_first_process_of_a_container() -> None:
     """The kernel would spare it that signal: it ends itself, and its exit code is what a shell tells of a signal."""
     async with running(STUCK, before=in_a_namespace()) as program:
-        address, path = call(program.port)
-        async with connect_wire(
-            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-        ) as wire:
+        async with calling(program.port) as wire:
             program.signal(signal.SIGTERM)
             _, closed = await read_to_the_end(wire)
         assert closed.code == 1001
@@ -179,18 +176,14 @@ BUSY = STUCK.replace(
 
 async def test_a_second_signal_ends_a_process_whose_loop_is_blocked() -> None:
     """A handler that computes without end keeps nobody from stopping the program."""
-    async with running(BUSY) as program:
-        address, path = call(program.port)
-        async with connect_wire(
-            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-        ) as wire:
-            await trio.sleep(0.2)
-            program.signal(signal.SIGTERM)
-            with trio.move_on_after(2 * LATER_S):
-                await wire.receive()
-            assert program.process.returncode is None
-            program.signal(signal.SIGTERM)
-            assert await program.ended() == -signal.SIGTERM
+    async with running(BUSY) as program, calling(program.port) as wire:
+        await trio.sleep(0.2)
+        program.signal(signal.SIGTERM)
+        with trio.move_on_after(2 * LATER_S):
+            await wire.receive()
+        assert program.process.returncode is None
+        program.signal(signal.SIGTERM)
+        assert await program.ended() == -signal.SIGTERM
 
 
 HUNG = """

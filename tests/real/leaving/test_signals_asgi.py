@@ -10,10 +10,8 @@ import pytest
 import trio
 
 from tests.real.leaving.programs import running, snippet
-from tests.real.leaving.test_signals import LATER_S, SAID, SETTINGS, call, read_to_the_end, say_and_signal, signals
+from tests.real.leaving.test_signals import LATER_S, SAID, calling, read_to_the_end, say_and_signal, signals
 from trio_transports.errors import ConnectionClosed
-from trio_transports.wire.dialling import dial
-from trio_transports.wire.direct import connect_wire
 
 
 @signals
@@ -36,10 +34,7 @@ async def test_every_caller_under_load_hears_1001(tmp_path: Path) -> None:
 
         async def call_in() -> None:
             nonlocal talking
-            address, path = call(program.port, "/ws")
-            async with connect_wire(
-                await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-            ) as wire:
+            async with calling(program.port, "/ws") as wire:
                 said = {"type": "audio", "audio": b64encode(SAID[:640]).decode(), "sample_rate": 16000}
 
                 async def talk() -> None:
@@ -95,16 +90,12 @@ async def handler(session):
 @pytest.mark.parametrize("code", [STUCK, PATIENT], ids=["a handler that never leaves", "a long drain"])
 async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals, code: str) -> None:
     """While it waits for a handler, or for calls to finish, a second signal is the end."""
-    async with running(code) as program:
-        address, path = call(program.port, "/ws")
-        async with connect_wire(
-            await dial(address, None), url=address.url, host="x", resource=path, settings=SETTINGS
-        ) as wire:
-            program.signal(number)
-            if code is STUCK:
-                _, closed = await read_to_the_end(wire)
-                assert closed.code == 1001
-            await trio.sleep(LATER_S)
-            assert program.process.returncode is None
-            program.signal(number)
-            assert await program.ended() == -number
+    async with running(code) as program, calling(program.port, "/ws") as wire:
+        program.signal(number)
+        if code is STUCK:
+            _, closed = await read_to_the_end(wire)
+            assert closed.code == 1001
+        await trio.sleep(LATER_S)
+        assert program.process.returncode is None
+        program.signal(number)
+        assert await program.ended() == -number
