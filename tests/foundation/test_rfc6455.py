@@ -384,3 +384,13 @@ def test_what_is_forbidden_is_told_before_its_length_has_come(head: bytes) -> No
     """There is nothing to wait for."""
     with pytest.raises(Violation):
         Parser(from_client=False, max_message_bytes=LIMIT).feed(head)
+
+
+@pytest.mark.parametrize(("marker", "length"), [(126, struct.pack("!H", 60_000)), (127, struct.pack("!Q", 1 << 40))])
+def test_what_is_over_the_limit_is_told_with_the_last_byte_of_its_length(marker: int, length: bytes) -> None:
+    """None of its own has to come for that."""
+    parser = Parser(from_client=False, max_message_bytes=1000)
+    for byte in (0x82, marker, *length[:-1]):
+        assert parser.feed(bytes((byte,))) == []
+    with pytest.raises(Violation, match="1009"):
+        parser.feed(length[-1:])
