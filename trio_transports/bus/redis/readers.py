@@ -165,7 +165,7 @@ class StreamReader:
     _held: set[bytes] = field(factory=set, init=False)
     """Entries that were read and are not acknowledged yet."""
     _had_group: bool = field(default=False, init=False)
-    _claimed_at_s: float = field(default=0.0, init=False)
+    _claimed_at_s: float = field(default=float("-inf"), init=False)
 
     async def use(self, connection: RedisConnection) -> None:
         """Read the stream on one connection until it is lost."""
