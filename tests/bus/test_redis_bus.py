@@ -23,7 +23,7 @@ DATA = BusDataMessage(source="a")
 def test_what_is_wrong_with_its_options_is_said() -> None:
     for durable in (True, (BusMessage,)):
         with pytest.raises(ValueError, match=r"RedisBus\.name is required with durable"):
-            RedisBus(durable=durable)  # type: ignore[arg-type]
+            RedisBus(durable=durable)
     with pytest.raises(ValueError, match="not both"):
         RedisBus(sentinels=[("a", 1)], startup_nodes=[("b", 2)])
 

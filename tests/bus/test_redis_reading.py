@@ -268,7 +268,14 @@ async def test_what_nobody_here_reads_is_acknowledged_at_once(autojump_clock: tr
     reading = Reading()
     reading.released.set()
     other = stamp(JSON.encode(data(1, target="other")), THEIRS, 1)
-    entries = [entry(1, other), entry(2, b"{"), (b"3-0", None), (b"4-0", []), (b"5-0", [b"x", b"m"]), (b"6-0", {})]
+    entries: list[object] = [
+        entry(1, other),
+        entry(2, b"{"),
+        (b"3-0", None),
+        (b"4-0", []),
+        (b"5-0", [b"x", b"m"]),
+        (b"6-0", {}),
+    ]
     stream = Stream(batch(*entries))
     async with reading.on(stream.server, reading.stream):
         pass

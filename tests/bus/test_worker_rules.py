@@ -75,7 +75,7 @@ async def test_what_a_worker_has_only_while_it_runs(autojump_clock: trio.testing
         (r"job_group\(\)", lambda: worker.job_group("x")),
     ):
         with pytest.raises(LocalProtocolError, match=f"{what} is there only while it runs"):
-            use()  # type: ignore[no-untyped-call]
+            use()
     async with trio.open_nursery() as nursery:
         bus = LocalBus()
         await nursery.start(lambda task_status: worker.run(bus, registry=registry, task_status=task_status))
@@ -195,7 +195,7 @@ async def test_a_worker_that_fails_says_so_to_whom_it_concerns(autojump_clock: t
 async def test_a_runner_says_what_it_is_doing(autojump_clock: trio.testing.MockClock) -> None:
     runner = WorkerRunner("r")
     assert repr(runner) == "<WorkerRunner 'r', not running, 0 workers>"
-    assert not runner.is_ending
+    assert [runner.is_ending] == [False]
     async with trio.open_nursery() as nursery:
         await nursery.start(runner.run, Notes("a", ends_after_s=1.0), Notes("b"))
         assert repr(runner) == "<WorkerRunner 'r', running, 2 workers>"
@@ -209,7 +209,7 @@ async def test_a_runner_says_what_it_is_doing(autojump_clock: trio.testing.MockC
         await trio.sleep(1)
         assert ending == []
         runner.end()
-        assert runner.is_ending
+        assert [runner.is_ending] == [True]
         await trio.sleep(0.5)
         assert ending == [trio.current_time() - 0.5]
         assert repr(runner) == "<WorkerRunner 'r', ending, 1 workers>"
