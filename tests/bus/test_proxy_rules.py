@@ -108,13 +108,14 @@ async def test_what_another_worker_would_say_is_let_in_from_the_remote_one_only(
         lambda source: BusJobResponseMessage(source=source, target="near", job_id="1", status="completed"),
         lambda source: BusWorkerErrorMessage(source=source, target="near", error="x"),
         lambda source: BusWorkerReadyMessage(source=source, target="near", runner="r"),
+        lambda source: BusDataMessage(source=source, target="near"),
     ]
     proxy = make(near)
     async with running(proxy) as bus, trio.open_nursery() as nursery:
         here = Worker("here")
         await nursery.start(lambda task_status: here.run(bus, registry=proxy.registry, task_status=task_status))
         reader = bus.subscribe("reader", accepts=lambda message: message.source in ("far", "stranger", "here"))
-        for kind in (*kinds, lambda source: BusDataMessage(source=source, target="near")):
+        for kind in kinds:
             for source in ("stranger", "here", "far"):
                 await far.send(JSON.encode(kind(source)))
         await trio.testing.wait_all_tasks_blocked()
