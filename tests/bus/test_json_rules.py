@@ -19,8 +19,8 @@ from trio_transports.bus import (
 )
 from trio_transports.bus.codec.frames import UnknownTypeError
 from trio_transports.bus.codec.hops import MAX_HOPS, with_hops
-from trio_transports.bus.codec.json import MAX_DEPTH
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
+from trio_transports.serializers.codec import MAX_DEPTH
 
 ACTIVATE = "pipecat.bus.messages.BusActivateWorkerMessage"
 
