@@ -6,11 +6,13 @@ import pytest
 import trio
 import trio.testing
 
-from trio_transports.bus import BusCancelMessage, BusDataMessage
+from tests.bus.test_redis_reading import Reading
+from trio_transports.bus import BusCancelMessage, BusDataMessage, BusMessage
 from trio_transports.bus.redis import connections as of_connections
 from trio_transports.bus.redis.connection import RedisConnection, RedisServer
 from trio_transports.bus.redis.connections import Connections
 from trio_transports.bus.redis.group import Group
+from trio_transports.bus.redis.readers import StreamReader
 from trio_transports.bus.redis.streams import Streams
 from trio_transports.errors import TransportError
 from trio_transports.params import ReconnectPolicy
@@ -97,3 +99,26 @@ def test_what_is_urgent_has_a_stream_of_its_own() -> None:
     assert streams.key_for(BusCancelMessage(source="s")) == "bus:stream:system"
     assert not group.is_shared
     assert Group(name="all", consumer="me", claim_idle_s=1.0).is_shared
+
+
+async def test_each_stream_has_a_reader_that_is_released_with_the_others() -> None:
+    """The one that is not urgent comes first. Where nothing is durable there is nothing to read."""
+    group, asked = Group(name="me", consumer="me", claim_idle_s=1.0), list[int]()
+
+    def becomes_ready() -> Callable[[], None]:
+        asked.append(len(asked))
+        return lambda: None
+
+    def readers(durable: tuple[type[BusMessage], ...]) -> tuple[Streams, list[StreamReader]]:
+        streams = Streams(key="bus", durable=durable, group=group)
+        return streams, list(streams.readers(reading.intake, reading.writer, 5.0, becomes_ready))
+
+    reading = Reading()
+    assert readers(())[1] == []
+    streams, both = readers((BusMessage,))
+    assert [reader.key for reader in both] == ["bus:stream", "bus:stream:system"]
+    assert len(asked) == 2
+    for _ in range(2):
+        streams.release()
+        assert all(reader.released.is_set() for reader in both)
+    assert not any(reader.released.is_set() for reader in readers((BusMessage,))[1])

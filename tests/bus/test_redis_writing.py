@@ -364,6 +364,36 @@ async def test_what_was_handled_is_acknowledged_stream_by_stream(autojump_clock:
     assert settled == [*(("one", number) for number in range(BATCH)), ("two", 0), ("two", 1), ("one", BATCH)]
 
 
+async def test_a_writer_that_has_nothing_to_do_is_woken(autojump_clock: trio.testing.MockClock) -> None:
+    """By whatever there is to write; and it tells each time that it has a connection."""
+    bus, ready = Bus(), list[str]()
+    bus.writer.on_ready = lambda: ready.append("ready")
+    for round_ in (1, 2):
+        async with bus.connected() as server, trio.open_nursery() as nursery:
+            assert (len(ready), server.commands) == (round_, [])
+            for name, put in (
+                (b"XACK", lambda: bus.writer.acknowledge("key", b"1", lambda: None)),
+                (b"PUBLISH", lambda: bus.publish("a")),
+                (b"XADD", lambda nursery=nursery: nursery.start_soon(bus.writer.store, "key", b"a")),
+            ):
+                put()  # type: ignore[no-untyped-call]
+                await trio.testing.wait_all_tasks_blocked()
+                assert server.commands[-1][0] == name
+
+
+async def test_what_the_end_of_the_bus_found_unwritten_is_waited_for_no_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bus = Bus()
+    bus.publish("a")
+    async with bus.connected(lambda command: trio.Event()):
+        pass
+    bus.writer.close()
+    with trio.move_on_after(1) as limit:
+        await bus.writer.drained()
+    assert not limit.cancelled_caught
+
+
 async def test_an_acknowledgement_that_is_refused_is_settled_and_one_without_an_answer_is_not(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
