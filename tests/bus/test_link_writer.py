@@ -136,11 +136,11 @@ async def test_what_was_begun_is_counted_and_holds_the_next(autojump_clock: trio
             put(to, b"next")
             await trio.sleep(1)
             assert wire.sent == [b"begun", b"next"] * (round_ - 1) + [b"begun"]
-            assert to.outbox.is_begun
+            assert [to.outbox.is_begun] == [True]
             wire.may_flush.set()
             await trio.testing.wait_all_tasks_blocked()
             assert wire.sent == [b"begun", b"next"] * round_
-            assert not to.outbox.is_begun
+            assert [to.outbox.is_begun] == [False]
             assert to.counters.sent == 2 * round_
         nursery.cancel_scope.cancel()
 

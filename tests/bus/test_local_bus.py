@@ -205,6 +205,50 @@ async def test_others_have_their_turn() -> None:
         await subscription.aclose()
 
 
+async def test_others_have_their_turn_no_more_often() -> None:
+    """In between nobody else runs, whether it sends or reads."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s")
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async def turns_taken(once: Callable[[], Awaitable[object]]) -> list[int]:
+        seen = []
+        for _ in range(49):
+            before = turns
+            await once()
+            seen.append(turns - before)
+        return [at for at, taken in enumerate(seen, start=1) if taken]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        await trio.lowlevel.checkpoint()
+        assert await turns_taken(lambda: bus.send(data(1))) == [16, 32, 48]
+        assert await turns_taken(subscription.receive) == [16, 32, 48]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("name", [5, b"x", ["x"], None])
+def test_a_message_is_from_somebody_and_for_somebody_or_all(name: object) -> None:
+    """Both by their names."""
+    with pytest.raises(TypeError, match=r"BusDataMessage\.source must be the name of a worker, not"):
+        BusDataMessage(source=name)  # type: ignore[arg-type]
+    if name is not None:
+        with pytest.raises(TypeError, match=r"BusDataMessage\.target must be a worker's name or None, not"):
+            BusDataMessage(source="s", target=name)  # type: ignore[arg-type]
+
+    class Name(str):
+        __slots__ = ()
+
+    message = BusDataMessage(source=Name("s"), target=Name("t"))
+    assert (message.source, message.target) == ("s", "t")
+
+
 async def test_a_small_buffer_is_read_in_time(autojump_clock: trio.testing.MockClock) -> None:
     """A reader that is awake loses nothing to a sender that is, however little may wait for it."""
     bus = LocalBus()

@@ -376,7 +376,7 @@ async def test_a_writer_that_has_nothing_to_do_is_woken(autojump_clock: trio.tes
                 (b"PUBLISH", lambda: bus.publish("a")),
                 (b"XADD", lambda nursery=nursery: nursery.start_soon(bus.writer.store, "key", b"a")),
             ):
-                put()  # type: ignore[no-untyped-call]
+                put()
                 await trio.testing.wait_all_tasks_blocked()
                 assert server.commands[-1][0] == name
 
