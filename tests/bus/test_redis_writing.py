@@ -198,7 +198,9 @@ async def test_who_stores_what_cannot_be_is_told_why(autojump_clock: trio.testin
     assert (bus.to_store.stored, bus.pauses) == (0, [])
 
 
-async def test_what_the_server_takes_later_is_asked_of_it_again(autojump_clock: trio.testing.MockClock) -> None:
+async def test_what_the_server_takes_later_is_asked_of_it_again(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """With longer and longer pauses, up to a bound, while all else goes on; it is told once that it pauses and resumes.
 
     So it is the next time too, from the shortest pause on.
@@ -226,6 +228,9 @@ async def test_what_the_server_takes_later_is_asked_of_it_again(autojump_clock: 
         assert bus.pauses == [str(NO_MEMORY), None] * round_
         assert {number for number, _ in numbered(server, b"XADD")} == {round_}
         assert bus.to_store.stored == round_
+        assert [record.getMessage() for record in caplog.records] == [
+            f"bus: Redis stores nothing for now, and is asked again: {NO_MEMORY}"
+        ] * round_
 
 
 async def test_several_that_are_refused_for_now_keep_their_order(autojump_clock: trio.testing.MockClock) -> None:
