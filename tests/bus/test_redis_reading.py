@@ -335,6 +335,19 @@ async def test_who_shares_a_group_says_nothing_of_numbers(autojump_clock: trio.t
     assert stream.asked(b"XREADGROUP")[-1][1:4] == (b"GROUP", "all", "me")
 
 
+@pytest.mark.parametrize(("claim_idle_s", "block_ms"), [(0.001, 1), (1.0, 500), (8.0, 4000), (100.0, 5000)])
+async def test_who_shares_a_group_waits_half_the_time_in_which_something_lies(
+    claim_idle_s: float, block_ms: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """No longer than others do, and never for ever, which Redis means by nothing."""
+    reading = Reading(Group(name="all", consumer="me", claim_idle_s=claim_idle_s))
+    reading.released.set()
+    stream = Stream()
+    async with reading.on(stream.server, reading.stream):
+        pass
+    assert stream.asked(b"XREADGROUP")[-1][6:8] == (b"BLOCK", block_ms)
+
+
 async def test_who_shares_a_group_takes_over_what_another_left_lying(autojump_clock: trio.testing.MockClock) -> None:
     """All of it, page by page; at the beginning, and again each half of the time after which something lies."""
     reading = Reading(SHARED)

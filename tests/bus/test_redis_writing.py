@@ -159,12 +159,12 @@ async def test_a_message_that_is_refused_costs_only_itself(
         bus.publish("a", "b", "c")
         async with bus.connected(failing(says("b"), REFUSED)):
             pass
+        assert [record.getMessage() for record in caplog.records] == [
+            f"bus: Redis refused a message; more are only counted: {REFUSED}"
+        ]
     async with bus.connected() as server:
         assert server.commands == []
     assert (bus.publishing.published, bus.publishing.refused) == (4, 2)
-    assert [record.getMessage() for record in caplog.records] == [
-        f"bus: Redis refused a message; more are only counted: {REFUSED}"
-    ]
 
 
 async def test_who_stores_waits_until_the_server_has_it(autojump_clock: trio.testing.MockClock) -> None:
