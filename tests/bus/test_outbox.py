@@ -275,7 +275,7 @@ def test_what_is_taken_for_good_leaves_in_the_same_order() -> None:
 
 
 async def test_who_waits_for_something_to_write_hears_of_what_is_begun(autojump_clock: trio.testing.MockClock) -> None:
-    """It gets nothing then: the connection is to be left to finish that first. Twice."""
+    """It gets nothing then: the connection is to be left to finish that first. What is put it gets. Twice."""
     outbox = Outbox()
     for _ in range(2):
         taken: list[list[Waiting]] = []
@@ -290,3 +290,9 @@ async def test_who_waits_for_something_to_write_hears_of_what_is_begun(autojump_
             outbox.begun()
         assert taken == [[]]
         outbox.flushed()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take, taken)
+            await trio.testing.wait_all_tasks_blocked()
+            outbox.put(data("a"))
+        assert taken == [[], [data("a")]]
+        outbox.written(1)

@@ -67,3 +67,14 @@ def test_publishers_are_bounded() -> None:
         sequences.missed(Stamp("kept", 2 + number))
     assert sequences.missed(Stamp("kept", 2 + MAX_PUBLISHERS + 12)) == 2
     assert sequences.missed(Stamp("0", 5)) == 0
+
+
+def test_so_many_publishers_are_remembered_and_no_more() -> None:
+    """The first that is too many costs the one that was silent for longest, however early that first spoke."""
+    sequences = Sequences()
+    for number in range(MAX_PUBLISHERS):
+        sequences.missed(Stamp(str(number), 1))
+    assert sequences.missed(Stamp("0", 3)) == 1
+    sequences.missed(Stamp("too many", 1))
+    assert [sequences.missed(Stamp(name, 5)) for name in ("2", "0")] == [3, 1]
+    assert sequences.missed(Stamp("1", 5)) == 0  # it was forgotten, so nothing is known to be missing
