@@ -33,6 +33,7 @@ from trio_transports.bus import (
     answering,
     job,
 )
+from trio_transports.bus.bus import GOODBYE_S
 from trio_transports.bus.messages import BusWorkerLostMessage
 from trio_transports.bus.weight import BASE, NODE
 
@@ -314,7 +315,7 @@ async def test_a_worker_that_cannot_say_goodbye_in_time_ends_all_the_same(
         bus.is_stuck = True
         began_s = trio.current_time()
         worker.stop()
-    assert trio.current_time() - began_s == pytest.approx(answering.GOODBYE_S)
+    assert trio.current_time() - began_s == pytest.approx(GOODBYE_S)
 
 
 # Who asks.
