@@ -108,6 +108,22 @@ async def test_only_audio_counts_as_audio() -> None:
     assert outbox.dropped == 0
 
 
+async def test_what_has_left_is_no_audio_that_waits() -> None:
+    """Whatever it was: the oldest of two goes where they are too long, and one alone stays."""
+    outbox = Outbox(max_audio_s=1.0)
+    outbox.put(data("t"))
+    outbox.put(data("a", 0.9))
+    assert outbox.take_now() == data("t")
+    outbox.put(data("b", 0.9))
+    assert outbox.dropped == 1
+    assert outbox.take_now() == data("b", 0.9)
+    outbox.put(data("long", 5.0))
+    assert outbox.dropped == 1
+    outbox.put(data("longer", 6.0))
+    assert outbox.dropped == 2
+    assert await written(outbox) == ["longer"]
+
+
 async def test_audio_that_has_left_takes_no_room() -> None:
     """What was taken, by either way, makes room for as much audio behind what still waits."""
     outbox = Outbox(max_audio_s=1.0)
