@@ -249,6 +249,36 @@ async def test_a_runner_that_was_told_to_end_before_it_runs_does_not_begin(
             await runner.run(Notes())
 
 
+async def test_a_runner_that_is_cancelled_takes_nobody_while_its_workers_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Who came then would outlive it."""
+
+    class Lingers(Worker):
+        async def main(self) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(1)
+
+    runner, outside = WorkerRunner("r"), trio.CancelScope()
+
+    async def run(task_status: trio.TaskStatus[None]) -> None:
+        with outside:
+            await runner.run(Lingers("w"), task_status=task_status)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)
+        outside.cancel()
+        await trio.sleep(0.5)
+        assert [worker.name for worker in runner.workers] == ["w"]
+        assert runner.is_ending
+        for late in (runner.run_worker, runner.add_worker):
+            with pytest.raises(LocalProtocolError, match="takes workers only while it runs"):
+                await late(Notes("late"))
+
+
 async def test_a_runner_without_workers_waits_for_some_unless_told_otherwise(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
