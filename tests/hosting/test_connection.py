@@ -110,7 +110,7 @@ async def test_a_request_that_breaks_off_is_counted(is_secure: bool, autojump_cl
         with trio.fail_after(1):
             while await stream.receive_some():
                 pass
-    assert (hosting.turned_away, hosting.logged) == ({"request": 1}, [])
+    assert (hosting.turned_away, hosting.logged) == ({"cut off": 1}, [])
 
 
 async def test_a_body_that_does_not_come_ends_its_connection(autojump_clock: trio.testing.MockClock) -> None:
