@@ -102,10 +102,12 @@ async def test_a_visit_with_a_microphone(browser: Browser, tmp_path: Path) -> No
         await page.wait_for("window.demo.counters().answers >= 1")
         await page.wait_for("window.demo.counters().heard > 20")
         assert await counter(page, "peak") > 0.05
-        assert await text_of(page, "mood") == "Answering"
 
-        await page.click("barge")
-        await page.wait_for("window.demo.counters().interruptions >= 1")
+        while not await counter(page, "interruptions"):  # an answer may be over before a busy machine has clicked
+            await page.wait_for("document.getElementById('mood').innerText === 'Answering'")
+            await page.click("barge")
+            with trio.move_on_after(3):
+                await page.wait_for("window.demo.counters().interruptions")
         await page.wait_for(
             "document.getElementById('log').innerText.includes('Barge-in: the answer was stopped after')"
         )

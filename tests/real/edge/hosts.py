@@ -45,7 +45,7 @@ PARAMS: Final = {
     "audio_out_enabled": True,
     "audio_out_sample_rate": 16000,
     "audio_out_10ms_chunks": 2,
-    "close_timeout": 1,
+    "close_timeout": 10,
 }
 
 
