@@ -1,7 +1,6 @@
 """Served on another event loop than trio: one error, the same everywhere, that says what to do."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import pytest
 import trio
 from starlette.testclient import TestClient
 
+from tests.ports import free_port
 from tests.real.asgi.loop_apps import app
 from tests.real.asgi.raw_peer import TEXT, frame, raw_peer
 from tests.tools import requires_module
@@ -77,12 +77,6 @@ async def program(*command: str, port: int) -> AsyncIterator[_Output]:
             process.kill()
             with trio.CancelScope(shield=True):
                 await process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def command(server: str, port: int, target: str = "app") -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import final
 
@@ -11,13 +10,8 @@ import pytest
 import trio
 from attrs import define, field
 
+from tests.ports import free_port
 from tests.tools import requires
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @final

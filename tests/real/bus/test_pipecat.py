@@ -11,8 +11,9 @@ import attrs
 import trio
 import trio_websocket
 
+from tests.ports import free_port
 from tests.real.bus.programs import Program, running
-from tests.real.bus.servers import RedisServer, free_port
+from tests.real.bus.servers import RedisServer
 from tests.real.bus.waiting import QUICK, until
 from tests.tools import missing, pipecat_python, requires_module
 from trio_transports.bus import (

@@ -10,8 +10,9 @@ import attrs
 import pytest
 import trio
 
+from tests.ports import free_port
 from tests.real.bus.programs import Program, running
-from tests.real.bus.servers import RedisServer, free_port
+from tests.real.bus.servers import RedisServer
 from tests.real.bus.ui_fields import UI_FIELDS, as_json
 from tests.real.bus.waiting import QUICK, until
 from tests.tools import pipecat_python, requires_module

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import trio
 
-from tests.real.bus.servers import RedisServer, free_port, redis_command
+from tests.ports import free_port
+from tests.real.bus.servers import RedisServer, redis_command
 from tests.real.bus.waiting import QUICK, data, take, until
 from tests.tools import requires_module
 from trio_transports.bus import BusGapMessage, BusMessage

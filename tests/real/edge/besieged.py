@@ -17,7 +17,8 @@ from typing import Final, final
 from attrs import frozen
 
 from tests import readme
-from tests.real.leaving.programs import PATIENCE_S, free_port
+from tests.ports import free_port
+from tests.real.leaving.programs import PATIENCE_S
 from trio_transports.wire.engines import ENGINES
 
 GONE_BY_S: Final = 1.0

@@ -1,7 +1,6 @@
 """A program of the README as an operator has it: in a process of its own, ended by signals."""
 
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,14 +12,10 @@ import trio
 from attrs import define
 
 from tests import readme
+from tests.ports import free_port
 
 PATIENCE_S: Final = 60
 """For a program to start on a machine that is busy with other things."""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 @final

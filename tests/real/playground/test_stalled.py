@@ -8,6 +8,7 @@ from functools import partial
 
 import trio
 
+from tests.ports import free_port
 from tests.real.cli.programs import PROGRAM, ROOT
 from tests.real.demo.chromium import Browser, Page
 
@@ -34,13 +35,6 @@ async def served(port: int) -> AsyncIterator[trio.Process]:
             process.kill()
 
 
-async def free_port() -> int:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port: int = listener.socket.getsockname()[1]
-    await listener.aclose()
-    return port
-
-
 async def connected(page: Page, port: int) -> None:
     await page.show(width=390, height=844, dark=False, mobile=True)
     await page.goto(f"http://127.0.0.1:{port}")
@@ -51,7 +45,7 @@ async def connected(page: Page, port: int) -> None:
 
 async def test_a_stalled_server_is_seen_within_three_seconds(browser: Browser) -> None:
     """Stopped (SIGSTOP), it is told in sight wherever the page is; going on, it is told too. Both happen twice."""
-    port = await free_port()
+    port = free_port()
     async with served(port) as process, browser.open_page() as page:
         await connected(page, port)
         for turn in (1, 2):
@@ -77,7 +71,7 @@ async def test_a_stalled_server_is_seen_within_three_seconds(browser: Browser) -
 
 async def test_a_killed_server_that_comes_back_is_found_again(browser: Browser) -> None:
     """Killed without a word, twice: the page connects again by itself, and is heard by the new server."""
-    port = await free_port()
+    port = free_port()
     async with browser.open_page() as page:
         for turn in range(3):
             async with served(port):
