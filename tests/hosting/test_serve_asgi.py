@@ -63,10 +63,10 @@ class Serving:
     def __attrs_post_init__(self) -> None:
         self.config, self.log = quiet_config()
         self.monkeypatch.setattr(server, "_Server", self._server)
-        self.monkeypatch.setattr(server, "_bound_sockets", self._bound_sockets)
-        self.monkeypatch.setattr(server, "_listen", lambda sockets, backlog: ([(sockets, backlog)], ADDRESSES))
+        self.monkeypatch.setattr(server, "bound_sockets", self._bound_sockets)
+        self.monkeypatch.setattr(server, "listeners_of", lambda sockets, backlog: ([(sockets, backlog)], ADDRESSES))
         self.monkeypatch.setattr(
-            server, "_tell_every_interface", lambda config, sockets: self.did.append(("tells of", sockets))
+            server, "tell_if_everywhere", lambda config, sockets: self.did.append(("tells of", sockets))
         )
 
     def _server(self, host: Host, addresses: object, wakes: object) -> PlayedServer:
