@@ -182,6 +182,19 @@ async def test_an_interruption_overtakes_what_waits(autojump_clock: trio.testing
         await session.caller_sends.aclose()
 
 
+async def test_a_bridge_ends_with_its_bus(autojump_clock: trio.testing.MockClock) -> None:
+    """Though the session would go on: nothing that it says would reach anybody."""
+    bus, session = LocalBus(), Ends()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery, bus.running():
+
+            async def run() -> None:
+                await bridge(session, bus, name="call", worker="worker")
+
+            nursery.start_soon(run)
+            await trio.testing.wait_all_tasks_blocked()
+
+
 async def test_what_waits_for_a_session_is_bounded() -> None:
     """Past a minute of audio or a thousand other frames the oldest of its kind is dropped and counted."""
     waiting = WaitingFrames()

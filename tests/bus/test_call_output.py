@@ -8,7 +8,14 @@ import trio
 import trio.testing
 
 from tests.bus.bridged import audio, working
-from trio_transports.bus import BridgedCall, BusEndWorkerMessage, BusFrameMessage, BusSubscription, FrameWorker
+from trio_transports.bus import (
+    BridgedCall,
+    BusEndWorkerMessage,
+    BusFrameMessage,
+    BusGapMessage,
+    BusSubscription,
+    FrameWorker,
+)
 from trio_transports.errors import ConnectionClosed
 from trio_transports.frames import (
     CancelFrame,
@@ -157,3 +164,12 @@ async def test_a_worker_that_is_told_to_end_ends_its_calls(autojump_clock: trio.
         await trio.testing.wait_all_tasks_blocked()
         assert a.heard() == [EndFrame(reason="closing time")]
         assert other.statistics().waiting_data == 0
+
+
+async def test_a_gap_is_no_frame_and_ends_no_call(autojump_clock: trio.testing.MockClock) -> None:
+    """A worker that is told that messages were lost goes on with the calls that it has."""
+    async with caller() as a:
+        await a.worker.send(BusGapMessage(source="bus", missed=1))
+        await a.says(TextFrame(text="x"))
+        assert await a.call.input.receive() == TextFrame(text="x")
+        assert len(a.worker.calls) == 1

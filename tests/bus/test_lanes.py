@@ -158,6 +158,16 @@ async def test_a_reader_has_its_turn_when_half_its_buffer_is_full(autojump_clock
     assert crowded == [False, False, False, True, True]
 
 
+async def test_a_reader_that_has_no_room_at_all_is_crowded() -> None:
+    """All that waits for it has a receipt, so the new message is the one that is lost."""
+    bus = LocalBus()
+    subscription = bus.subscribe("s", data_buffer=1)
+    await subscription.put_with_receipt(data(1), Receipts())
+    bus.send_now(data(2))
+    assert bus._is_crowded
+    assert subscription.statistics().dropped == 1
+
+
 async def test_one_crowded_reader_is_enough() -> None:
     """Whichever of several readers it is, and though the others have nothing."""
     for crowded in range(3):

@@ -321,6 +321,18 @@ async def test_what_a_runner_hears(autojump_clock: trio.testing.MockClock) -> No
 ENDS = (BusEndMessage, BusCancelMessage)
 
 
+async def test_a_runner_and_its_workers_end_with_their_bus(autojump_clock: trio.testing.MockClock) -> None:
+    """They are cancelled, for there is nobody left to say goodbye to."""
+    bus, worker = LocalBus(), Notes(ends_after_s=100.0)
+    runner = WorkerRunner("r", bus=bus)
+    async with trio.open_nursery() as nursery:
+        async with bus.running():
+            await nursery.start(lambda task_status: runner.run(worker, auto_end=False, task_status=task_status))
+        await trio.testing.wait_all_tasks_blocked()
+        assert runner.is_ending
+    assert (runner.workers, worker.ends) == ((), [])
+
+
 async def test_runners_introduce_themselves_to_each_other_once(autojump_clock: trio.testing.MockClock) -> None:
     """A runner answers one that it did not know with all of its own; and it tells of each root worker that begins."""
     runner = WorkerRunner("r")
