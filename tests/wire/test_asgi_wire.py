@@ -208,6 +208,20 @@ async def test_under_a_guard_the_end_is_known_before_it_is_read() -> None:
     assert guard.aborted == 0
 
 
+async def test_a_goodbye_after_the_peers_is_the_end() -> None:
+    """It says nothing, and what the peer said before is dropped: this side wants no more."""
+    server = Server()
+    guard = Guard(server)
+    server.scope["extensions"] = {EXTENSION: {"connection": guard}}
+    wire = await accepted(server)
+    server.message("unread")
+    guard.end(Ending(4000, "bye", "remote"))
+    await wire.aclose(1000)
+    closed = await closed_by(wire.receive)
+    assert (closed.code, closed.initiator) == (4000, "remote")
+    assert server.sent_kinds == ["accept"]
+
+
 class State(Enum):
     CONNECTING = 0
     CONNECTED = 1

@@ -443,3 +443,12 @@ async def test_a_goodbye_is_over_when_another_task_has_heard_the_answer(
     (closed,) = receiving.ends
     assert isinstance(closed, ConnectionClosed)
     assert (receiving.got, closed.code, closed.initiator, closed_s) == ([], 4001, "local", [4])
+
+
+async def test_a_goodbye_lets_others_have_their_turn() -> None:
+    """Also where it has ended already."""
+    wire, _ = made()
+    wire.abort()
+    for _ in range(2):
+        with trio.testing.assert_checkpoints():
+            await wire.aclose()
