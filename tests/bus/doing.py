@@ -7,8 +7,10 @@ import trio
 import trio.testing
 
 from trio_transports.bus import (
+    BusMessage,
     JobError,
     JobRequest,
+    LocalBus,
     Payload,
     Worker,
     WorkerRunner,
@@ -79,6 +81,11 @@ class Doing(Worker):
         await request.update_wanted()
         await request.send_update({"half": True})
         await request.update_wanted()
+
+
+class Waits(LocalBus):  # type: ignore[misc]  # final for users; this one never has room at once
+    def send_now(self, message: BusMessage) -> bool:
+        return False
 
 
 @asynccontextmanager

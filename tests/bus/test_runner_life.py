@@ -1,10 +1,11 @@
 """A runner's life: what it asks of its bus, who comes while it begins or ends, and what it leaves behind."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Unpack
+from typing import Unpack
 
 import pytest
 import trio
@@ -12,18 +13,16 @@ import trio.testing
 
 from tests.bus.proxies import server, wire_pair
 from trio_transports.bus import (
+    BusCancelMessage,
     BusEndWorkerMessage,
     BusMessage,
     BusSubscription,
     BusWorkerReadyMessage,
-    BusWorkerRegistryMessage,
     LocalBus,
     Worker,
-    WorkerRegistryEntry,
     WorkerRunner,
     serve_proxies,
 )
-from trio_transports.bus.bus import GOODBYE_S
 from trio_transports.bus.subscription import SubscribeOptions
 from trio_transports.errors import LocalProtocolError
 
@@ -144,6 +143,34 @@ async def test_who_waits_for_a_worker_to_begin_is_told_that_the_runner_ends(
             runner.cancel()
     assert told.keys() == {"slow", "second", "third"}
     assert told["second"] == told["third"] == "LocalProtocolError"
+
+
+async def test_why_the_workers_are_cancelled_is_in_the_log(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, on one line and cut to what is readable, whoever says it; they are told nothing."""
+    caplog.set_level(logging.INFO, "trio_transports.bus.runner")
+    for reason, shown in (
+        (None, "no reason was given"),
+        ("", ""),
+        ("enough\nand more", "enough\\nand more"),
+        ("x" * 1000, "x" * 100),
+    ):
+        for sent in (False, True):
+            caplog.clear()
+            runner = WorkerRunner("r")
+            ends = runner.bus.subscribe("ends", accepts=lambda message: isinstance(message, BusEndWorkerMessage))
+            async with trio.open_nursery() as nursery:
+                await nursery.start(runner.run, Worker("w"))
+                if sent:
+                    await runner.bus.send(BusCancelMessage(source="w", reason=reason))
+                else:
+                    runner.cancel(reason)
+                    runner.cancel("again")
+            assert [record.getMessage() for record in caplog.records] == [
+                f"runner r: its workers are cancelled: {shown}"
+            ]
+            assert ends.statistics().waiting_data == 0
 
 
 @pytest.mark.parametrize(

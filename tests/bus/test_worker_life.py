@@ -91,12 +91,11 @@ async def test_a_worker_that_is_busy_ends_with_its_bus(
     """Whether it is a handler of data or one of system messages that does not come back."""
     bus, worker = LocalBus(), Hears("w", is_stuck=True)
     with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            async with bus.running():
-                await nursery.start(worker.run, bus)
-                await bus.send(message)
-                await trio.testing.wait_all_tasks_blocked()
-                assert worker.heard == [message]
+        async with trio.open_nursery() as nursery, bus.running():
+            await nursery.start(worker.run, bus)
+            await bus.send(message)
+            await trio.testing.wait_all_tasks_blocked()
+            assert worker.heard == [message]
 
 
 async def test_a_worker_that_has_ended_is_told_nothing_more(autojump_clock: trio.testing.MockClock) -> None:

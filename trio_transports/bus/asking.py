@@ -354,7 +354,7 @@ class JobContext(_Context):
 
     async def _whole(self) -> Payload:
         async with self:
-            self._begun.wants_events = False
+            pass
         return self.response
 
     def _raise_errors(self, pending: Pending) -> None:
@@ -381,7 +381,7 @@ class JobGroupContext(_Context):
 
     async def _whole(self) -> Mapping[str, Payload]:
         async with self:
-            self._begun.wants_events = False
+            pass
         return self.responses
 
     def _raise_errors(self, pending: Pending) -> None:

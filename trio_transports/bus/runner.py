@@ -29,6 +29,7 @@ from trio.lowlevel import ParkingLot
 from .._documented import documented
 from .._moved import moved
 from .._nursery import open_services
+from .._showing import shown_text
 from ..errors import LocalProtocolError
 from ..wire.running import ASGI_WAYS_OUT, MAIN_WAYS_OUT, require_trio
 from .bus import GOODBYE_S, Bus
@@ -51,6 +52,8 @@ _NEWS: Final = (BusWorkerRegistryMessage, BusWorkerReadyMessage)
 _HEARD: Final = (BusEndMessage, BusCancelMessage, BusAddWorkerMessage, *_NEWS)
 
 MISSED_BEATS: Final = 3
+MAX_SHOWN: Final = 100
+"""So many letters of a reason are logged: it may come from elsewhere."""
 
 logger = logging.getLogger(__name__)
 
@@ -234,10 +237,11 @@ class WorkerRunner:
     def cancel(self, reason: str | None = None) -> None:
         """Cancel every worker; ``run`` returns when they have ended. It also cuts short an ``end``.
 
-        ``reason`` is told to the workers.
+        ``reason`` is for the log: workers that are cancelled are told nothing.
         """
         if not self._grace.cancel_called:
-            self._reason = reason if reason is not None else self._reason
+            why = "no reason was given" if reason is None else shown_text(reason[:MAX_SHOWN])
+            logger.info("runner %s: its workers are cancelled: %s", self.name, why)
             self._finish.set()
             self._grace.cancel()
 

@@ -1,0 +1,116 @@
+"""Who asks for jobs: what it keeps while it waits, and that nothing of a job is left when it is over."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from tests.bus.doing import Waits
+from trio_transports.bus import (
+    BusJobRequestMessage,
+    BusJobResponseMessage,
+    BusJobUpdateMessage,
+    BusMessage,
+    JobContext,
+    JobTimeoutError,
+    LocalBus,
+    Worker,
+    WorkerRegistry,
+    WorkerRegistryEntry,
+)
+from trio_transports.bus.asking import AskedJobs
+
+
+def asked_by(worker: Worker) -> AskedJobs:
+    assert worker._life is not None
+    return worker._life.asked
+
+
+@asynccontextmanager
+async def asking(bus: LocalBus | None = None, registry: WorkerRegistry | None = None) -> AsyncIterator[Worker]:
+    bus, worker = bus or LocalBus(), Worker("asks")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lambda task_status: worker.run(bus, registry=registry, task_status=task_status))
+        yield worker
+        worker.stop()
+
+
+def answer(job_id: str) -> BusMessage:
+    return BusJobResponseMessage(source="far", target="asks", job_id=job_id, status="completed", response={"n": 1})
+
+
+async def test_a_request_waits_for_a_bus_that_has_no_room_now(autojump_clock: trio.testing.MockClock) -> None:
+    """It is sent all the same, and once."""
+    bus = Waits()
+    far = bus.subscribe("far", accepts=lambda message: message.target == "far")
+    async with asking(bus) as worker:
+        for _ in range(2):
+            async with worker.job("far", "dance") as asked:
+                request = await far.receive()
+                assert isinstance(request, BusJobRequestMessage)
+                assert (request.job_id, request.job_name) == (asked.job_id, "dance")
+                assert far.statistics().waiting_data == 0
+                await worker.send(answer(asked.job_id))
+            assert asked.response == {"n": 1}
+
+
+async def test_a_job_that_is_over_is_forgotten(autojump_clock: trio.testing.MockClock) -> None:
+    """Whether it was answered, or given up in its body, or before it was even asked for."""
+    async with asking(registry=WorkerRegistry("r")) as worker:
+        asked_jobs = asked_by(worker)
+        for _ in range(2):
+            async with worker.job("far", wait_ready=False) as asked:
+                assert list(asked_jobs._pending) == [asked.job_id]
+                await worker.send(answer(asked.job_id))
+            with pytest.raises(JobTimeoutError):
+                await worker.job("far", timeout=1, wait_ready=False)
+            with pytest.raises(JobTimeoutError):
+                await worker.job("far", timeout=1)
+            assert asked_jobs._pending == {}
+
+
+async def test_who_waited_for_a_worker_is_told_no_more_of_it(autojump_clock: trio.testing.MockClock) -> None:
+    """Neither when it came, nor when the wait was given up."""
+    registry = WorkerRegistry("r")
+    async with asking(registry=registry) as worker:
+        for timeout in (1, 3):
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def ask(timeout: float = timeout) -> None:
+                    with pytest.raises(JobTimeoutError):
+                        await worker.job("far", timeout=timeout)
+
+                await trio.sleep(0.5)
+                assert list(registry._watchers) == ["far"]
+                if timeout == 3:
+                    registry._add_local(WorkerRegistryEntry(name="far"))
+            assert registry._watchers == {}
+        registry._remove_local("far")
+
+
+async def test_what_is_told_after_the_body_is_not_kept(autojump_clock: trio.testing.MockClock) -> None:
+    """Nobody reads it: neither of a job that is left to end, nor of one that is awaited."""
+    async with asking() as worker:
+        for how in ("left", "awaited"):
+            job = worker.job("far")
+
+            async def run(job: JobContext = job, how: str = how) -> None:
+                if how == "awaited":
+                    await job
+                else:
+                    async with job:
+                        pass
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run)
+                await trio.testing.wait_all_tasks_blocked()
+                for number in range(3):
+                    update = BusJobUpdateMessage(source="far", target="asks", job_id=job.job_id, update={"n": number})
+                    await worker.send(update)
+                await worker.send(answer(job.job_id))
+            assert [event async for event in job] == []
+            assert job.missed == 0
+            assert job.response == {"n": 1}
