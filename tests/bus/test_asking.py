@@ -9,6 +9,7 @@ import trio.testing
 
 from tests.bus.doing import Waits
 from trio_transports.bus import (
+    BusJobCancelMessage,
     BusJobRequestMessage,
     BusJobResponseMessage,
     BusJobUpdateMessage,
@@ -114,3 +115,51 @@ async def test_what_is_told_after_the_body_is_not_kept(autojump_clock: trio.test
             assert [event async for event in job] == []
             assert job.missed == 0
             assert job.response == {"n": 1}
+
+
+async def test_who_gives_up_before_all_are_asked_tells_those_that_were(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """By the timeout, and by a cancellation; who was not asked hears nothing of it."""
+    registry = WorkerRegistry("r")
+    registry._add_local(WorkerRegistryEntry(name="far"))
+    async with asking(registry=registry) as worker:
+        hears = worker.bus.subscribe("far", accepts=lambda message: message.target in ("far", "late"))
+        for timeout, error in ((1, JobTimeoutError), (None, None)):
+            if error is not None:
+                with pytest.raises(error, match="no answer from far, late within 1 s"):
+                    await worker.job_group("far", "late", timeout=timeout)
+            else:
+                with trio.move_on_after(1):
+                    await worker.job_group("far", "late")
+            told = [await hears.receive() for _ in range(2)]
+            assert {(type(message), message.target) for message in told} == {
+                (BusJobRequestMessage, "far"),
+                (BusJobCancelMessage, "far"),
+            }
+            statistics = hears.statistics()
+            assert (statistics.waiting_data, statistics.waiting_system) == (0, 0)
+
+
+async def test_an_answer_to_nobodys_job_is_a_message_like_others(autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever asks by hand handles it by hand; while a job of the worker's own is asked for, too."""
+    heard = list[BusMessage]()
+
+    class ByHand(Worker):
+        async def on_bus_message(self, message: BusMessage) -> None:
+            if message.target == self.name:
+                heard.append(message)
+
+    worker = ByHand("asks")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(worker.run, LocalBus())
+        for round_ in (1, 2):
+            await worker.send(answer("by hand"))
+            await trio.testing.wait_all_tasks_blocked()
+            assert heard == [answer("by hand")] * (2 * round_ - 1)
+            async with worker.job("far") as asked:
+                await worker.send(answer("by hand"))
+                await worker.send(answer(asked.job_id))
+            await trio.testing.wait_all_tasks_blocked()
+            assert heard == [answer("by hand")] * 2 * round_
+        worker.stop()
