@@ -120,7 +120,7 @@ async def test_what_is_told_after_the_body_is_not_kept(autojump_clock: trio.test
 async def test_who_gives_up_before_all_are_asked_tells_those_that_were(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """By the timeout, and by a cancellation; who was not asked hears nothing of it."""
+    """By the timeout, and by a cancellation. Who was not asked yet is told as well: it will not be asked."""
     registry = WorkerRegistry("r")
     registry._add_local(WorkerRegistryEntry(name="far"))
     async with asking(registry=registry) as worker:
@@ -132,10 +132,11 @@ async def test_who_gives_up_before_all_are_asked_tells_those_that_were(
             else:
                 with trio.move_on_after(1):
                     await worker.job_group("far", "late")
-            told = [await hears.receive() for _ in range(2)]
+            told = [await hears.receive() for _ in range(3)]
             assert {(type(message), message.target) for message in told} == {
                 (BusJobRequestMessage, "far"),
                 (BusJobCancelMessage, "far"),
+                (BusJobCancelMessage, "late"),
             }
             statistics = hears.statistics()
             assert (statistics.waiting_data, statistics.waiting_system) == (0, 0)

@@ -147,6 +147,22 @@ async def test_a_silent_runner_is_forgotten_when_its_time_is_over(
     assert [record.getMessage() for record in caplog.records] == ["runner here: far is not heard of any more"]
 
 
+async def test_a_runner_that_promises_no_time_has_none(autojump_clock: trio.testing.MockClock) -> None:
+    """Nor is it given more of it by who looks late: it is forgotten when somebody looks."""
+    registry = WorkerRegistry("here")
+    told = Told(registry)
+    await trio.sleep(10)
+    for late_s in (0, 5):
+        registry._learn(news("a", alive_for_s=0.0))
+        assert registry._next_expiry_s == trio.current_time()
+        await trio.sleep(late_s)
+        registry._expire()
+        if late_s:  # it stood still itself
+            registry._expire()
+        assert (told.gone, remote(registry)) == (["a"], [])
+        told.gone.clear()
+
+
 async def test_who_looks_much_too_late_gives_a_runner_its_time_once_more(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
