@@ -84,7 +84,7 @@ def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
 
 def _waiting(room: Room) -> threading.Thread:
     """Somebody who has asked for company, and has to wait."""
-    other = threading.Thread(target=room.visit, args=("other",), kwargs={"alone": False})
+    other = threading.Thread(target=room.visit, args=("other",), kwargs={"alone": False}, daemon=True)
     other.start()
     _wait_until_taken(room.folder / "gate.lock")
     return other
