@@ -223,3 +223,16 @@ async def test_a_proxy_that_cannot_be_is_refused(port: int, faults: Faults, says
     with pytest.raises((TypeError, ValueError), match=re.escape(says)):
         async with open_fault_proxy(port, faults):
             pass
+
+
+async def test_a_plan_that_fails_is_raised_and_leaves_nothing() -> None:
+    """A function that gives what is no fault is told to who runs the proxy; the client's connection ends with it."""
+    for _ in range(2):
+        says = pytest.RaisesExc(TypeError, match="is no fault: make one of Delay")
+        with pytest.RaisesGroup(says, flatten_subgroups=True):
+            async with (
+                open_fault_proxy(1, lambda _number: [Delay]) as proxy,  # type: ignore[list-item]
+                await trio.open_tcp_stream("127.0.0.1", proxy.port) as stream,
+            ):
+                with trio.fail_after(5):
+                    await stream.receive_some()

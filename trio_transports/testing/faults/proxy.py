@@ -93,9 +93,13 @@ class FaultProxy:
     async def _carry(self, client: trio.SocketStream) -> None:
         number = self.connections
         self.connections += 1
-        faults = self._plan(number)
-        flows = [Flow(in_direction(faults, way), f"{self._seed} {number} {way}") for way in ("up", "down")]
-        self._flows += flows
+        with client.socket:  # which nobody else would close if the plan fails
+            faults = self._plan(number)
+            flows = [Flow(in_direction(faults, way), f"{self._seed} {number} {way}") for way in ("up", "down")]
+            self._flows += flows
+            await self._carry_by(flows, client)
+
+    async def _carry_by(self, flows: list[Flow], client: trio.SocketStream) -> None:
         self._open.add(client)
         server: trio.SocketStream | None = None
         try:
