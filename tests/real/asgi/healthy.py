@@ -1,5 +1,6 @@
 """A healthy call beside what a test does to its server, and what it notices of that."""
 
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,13 +41,17 @@ class RoundTrips:
 
     @property
     def worst_s(self) -> float:
-        return max(self.took_s, default=0.0)
+        """Of no answer at all it says nothing: nan, which is below nothing."""
+        return max(self.took_s, default=math.nan)
 
     @property
     def p99_s(self) -> float:
-        """All but one in a hundred were as quick as this; but three at the least, since a busy machine has few."""
+        """All but one in a hundred were as quick as this; but three at the least, since a busy machine has few.
+
+        Of no more than those it says nothing: nan, which is below nothing.
+        """
         left_out = max(3, len(self.took_s) // 100)
-        return sorted(self.took_s)[-1 - left_out]
+        return sorted(self.took_s)[-1 - left_out] if len(self.took_s) > left_out else math.nan
 
 
 @asynccontextmanager

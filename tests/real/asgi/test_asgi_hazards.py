@@ -4,7 +4,7 @@ import trio
 
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, echo, read, session_params, until
 from tests.real.asgi.healthy import still_serves
-from tests.real.asgi.hosts import hosted
+from tests.real.asgi.hosts import LATE_S, hosted
 from tests.real.asgi.raw_peer import (
     BINARY,
     CLOSE,
@@ -36,7 +36,7 @@ async def test_a_byte_right_after_the_upgrade_request_ends_one_connection() -> N
                 await peer.wait_eof()
             await until(lambda: not app.running)
         await still_serves(server)
-        assert await server.stop() < 1.5
+        assert await server.stop() < 1.5 + LATE_S
 
 
 async def test_a_body_on_the_upgrade_request_ends_one_connection() -> None:
@@ -81,13 +81,13 @@ async def test_a_stalled_peer_ends_within_the_write_timeout() -> None:
             await wire.send(bytes(60_000))
 
     app = WireApp(flood)
-    async with hosted(app, write_timeout=0.5) as server:
+    async with hosted(app, write_timeout=0.5, graceful_timeout=5) as server:
         async with raw_peer(server.port, small_buffers=True) as peer:
             await peer.upgrade()
             with trio.fail_after(5):
                 await app.returned.wait()
         assert [closed.code for closed in app.endings] == [1006]
-        assert await server.stop() < 1.0
+        assert await server.stop() < 1.0 + LATE_S
 
 
 async def test_a_cancelled_write_ends_at_once() -> None:
@@ -103,14 +103,14 @@ async def test_a_cancelled_write_ends_at_once() -> None:
         await wire.send("never")
 
     app = WireApp(flood)
-    async with hosted(app, write_timeout=30) as server:
+    async with hosted(app, write_timeout=30, graceful_timeout=5) as server:
         async with raw_peer(server.port, small_buffers=True) as peer:
             await peer.upgrade()
             with trio.fail_after(5):
                 await app.returned.wait()
                 await peer.wait_eof()
-        assert await server.stop() < 1.0
-    assert took_s[0] < 0.6
+        assert await server.stop() < 1.0 + LATE_S
+    assert took_s[0] < 0.6 + LATE_S
     assert [closed.code for closed in app.endings] == [1006]
 
 
@@ -122,13 +122,13 @@ async def test_a_stalled_peer_costs_its_session_send_timeout() -> None:
             await session.output.send_message({"noise": "x" * 50_000})
 
     app = SessionApp(talk, session_params(send_timeout=0.5, close_timeout=0.5))
-    async with hosted(app, write_timeout=30) as server:
+    async with hosted(app, write_timeout=30, graceful_timeout=5) as server:
         async with raw_peer(server.port, small_buffers=True) as peer:
             await peer.upgrade()
             with trio.fail_after(10):
                 await app.returned.wait()
-        assert await server.stop() < 1.0
-    assert app.lasted_s[0] < 0.5 + 0.5 + 1.0
+        assert await server.stop() < 1.0 + LATE_S
+    assert app.lasted_s[0] < 0.5 + 0.5 + 1.0 + LATE_S
     assert len(app.disconnected) == 1
     assert app.disconnected[0].initiator == "error"
 
@@ -140,14 +140,14 @@ async def test_an_app_that_returns_with_unread_messages_leaves_nothing() -> None
         await wire.receive()
 
     app = WireApp(leave)
-    async with hosted(app) as server:
+    async with hosted(app, graceful_timeout=5) as server:
         with trio.fail_after(5):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 await peer.send(frame(TEXT, b"x" * 100) * 1000)
                 assert (await peer.read_to_close()).close_code == 1011
                 await peer.wait_eof()
-        assert await server.stop() < 0.5
+        assert await server.stop() < 0.5 + LATE_S
 
 
 async def test_pongs_come_while_the_handler_does_not_read() -> None:
@@ -270,14 +270,14 @@ async def test_a_peer_that_never_answers_the_close_holds_nothing() -> None:
         return
 
     app = SessionApp(leave, session_params(close_timeout=0.3))
-    async with hosted(app) as server:
+    async with hosted(app, graceful_timeout=5) as server:
         async with raw_peer(server.port) as peer:
             await peer.upgrade()
             assert (await peer.read_to_close()).close_code == 1000
             with trio.fail_after(3):
                 await app.returned.wait()
                 await peer.wait_eof()
-        assert await server.stop() < 0.5
+        assert await server.stop() < 0.5 + LATE_S
 
 
 async def test_a_message_over_the_sessions_limit_is_1009() -> None:
@@ -361,7 +361,7 @@ async def test_hypercorns_pings_do_not_outlive_their_connection() -> None:
                 await peer.upgrade()
                 await peer.send(close_frame())
                 await peer.wait_eof()
-        assert await server.stop() < 0.5
+        assert await server.stop() < 0.5 + LATE_S
 
 
 async def test_a_silent_peer_is_noticed() -> None:
@@ -381,7 +381,7 @@ async def test_a_silent_peer_is_noticed() -> None:
 
 async def test_a_peer_that_answers_pings_stays() -> None:
     """A peer that answers pings is kept, however quiet it is."""
-    app = SessionApp(listen, session_params(ping_interval=0.05, ping_timeout=0.5))
+    app = SessionApp(listen, session_params(ping_interval=0.05, ping_timeout=5))
     async with hosted(app) as server, raw_peer(server.port) as peer:
         await peer.upgrade()
         with trio.fail_after(5):

@@ -12,7 +12,7 @@ import trio
 from hypercorn.utils import LifespanFailureError
 
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, echo, page, read, session_params
-from tests.real.asgi.hosts import App, hosted, quiet_config
+from tests.real.asgi.hosts import LATE_S, App, hosted, quiet_config
 from tests.real.asgi.raw_peer import TEXT, close_frame, frame, raw_peer, upgrade_request
 from trio_transports import AudioFrame, Session
 from trio_transports.hosting import serve_asgi
@@ -56,7 +56,7 @@ async def test_queued_audio_is_cut_at_close_timeout() -> None:
         server.shutdown.set()
         with trio.fail_after(3):
             assert (await peer.read_to_close()).close_code == 1001
-        assert trio.current_time() - began < 0.3 + 0.5
+        assert trio.current_time() - began < 0.3 + LATE_S
         await peer.send(close_frame(1001))
 
 
@@ -73,7 +73,7 @@ async def test_a_stalled_peer_does_not_hold_the_shutdown() -> None:
     ):
         await peer.upgrade()
         await trio.sleep(0.3)
-        assert await server.stop() < 0.5 + 1.0
+        assert await server.stop() < 0.5 + 1.0 + LATE_S
 
 
 async def test_an_app_that_ignores_the_shutdown_is_cancelled() -> None:
@@ -84,7 +84,7 @@ async def test_an_app_that_ignores_the_shutdown_is_cancelled() -> None:
 
     async with hosted(WireApp(sleep), graceful_timeout=0.5) as server, raw_peer(server.port) as peer:
         await peer.upgrade()
-        assert 0.5 <= await server.stop() < 0.5 + 1.0
+        assert 0.5 <= await server.stop() < 0.5 + 1.0 + LATE_S
         assert (await peer.read_to_close()).close_code == 1001
 
 
@@ -98,7 +98,7 @@ async def test_an_app_in_a_shield_loses_its_connection() -> None:
     app = WireApp(shielded)
     async with hosted(app, graceful_timeout=0.3) as server, raw_peer(server.port) as peer:
         await peer.upgrade()
-        assert await server.stop() < 0.3 + 1.0
+        assert await server.stop() < 0.3 + 1.0 + LATE_S
     assert [closed.code for closed in app.endings] == [1006]
 
 
@@ -113,7 +113,7 @@ async def test_connections_without_a_request_end_at_once() -> None:
         await half.send(b"GET / HTTP/1.1\r\nHo")
         await kept.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await kept.read_head()
-        assert await server.stop() < 1.0
+        assert await server.stop() < 1.0 + LATE_S
         for peer in (idle, half, kept):
             await peer.wait_eof()
 
@@ -121,7 +121,7 @@ async def test_connections_without_a_request_end_at_once() -> None:
 async def test_cancelling_the_server_says_goodbye_too() -> None:
     """Cancelled from outside, sessions say 1001 to peers that are in full flow, and everything ends."""
     app = SessionApp(listen, session_params())
-    config, _ = quiet_config(graceful_timeout=3)
+    config, _ = quiet_config(graceful_timeout=6)
     got: list[int] = []
     async with trio.open_nursery() as nursery:
         port = int((await nursery.start(serve_asgi, app, config))[0].rsplit(":", 1)[1])
@@ -150,7 +150,7 @@ async def test_cancelling_the_server_says_goodbye_too() -> None:
         began = trio.current_time()
         nursery.cancel_scope.cancel()
     assert got == [1001] * 3
-    assert trio.current_time() - began < 1.0
+    assert trio.current_time() - began < 1.0 + LATE_S
     assert [(event.code, event.initiator) for event in app.disconnected] == [(1001, "local")] * 3
 
 
@@ -172,7 +172,7 @@ async def test_cancelling_with_a_stalled_peer_is_bounded() -> None:
             nursery.cancel_scope.cancel()
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
                 await app.returned.wait()
-    assert trio.current_time() - began < 0.5 + 1.0
+    assert trio.current_time() - began < 0.5 + 1.0 + LATE_S
 
 
 async def test_ctrl_c_is_a_shutdown() -> None:

@@ -124,7 +124,7 @@ async def test_a_conversation(way_in: str, by: str) -> None:
             await host.until(Disconnected, 2)
 
     (clear,) = ann.clears
-    assert clear.at_s - spoke_at_s < 1
+    assert clear.at_s - spoke_at_s < 3
     assert all(is_greeting(packet) for packet in ann.packets[5:10])
     assert len([order for order in ann.since(clear) if isinstance(order, PlayOrder)]) >= 0.4 / PACKET_S
     assert not [order for order in ann.since(clear) if is_greeting(order)]
@@ -205,7 +205,7 @@ async def test_a_caller_that_never_starts(way_in: str, leaves: bool) -> None:
             raised.append(closed)
             raise
 
-    async with hosted(way_in, greet, **BOTH_WAYS, idle_timeout=0.4) as host:
+    async with hosted(way_in, greet, **BOTH_WAYS, idle_timeout=5 if leaves else 1) as host:
         async with calling(host.url, caller("twilio")) as silent:
             await silent.say(silent.line.opening()[0])
             with trio.fail_after(5):
