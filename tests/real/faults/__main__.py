@@ -2,7 +2,7 @@
 
 Each cell says how many calls were tried, and how many of them came through whole. All others ended as they must; what
 did not is told below, and makes the exit status 1. Calls during which the machine stood still are not judged: they are
-told apart, and where they are too many the exit status is 3.
+told apart, and where they are too many, or what was left after all calls is among that, the exit status is 3.
 """
 
 import logging

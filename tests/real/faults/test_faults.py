@@ -8,6 +8,8 @@ import logging
 import pytest
 import trio
 
+from tests.readme import README
+from tests.real.faults.callers import CALLERS
 from tests.real.faults.kinds import HARMLESS, KINDS
 from tests.real.faults.observer import Call, Leftovers, Witness
 from tests.real.faults.places import PLACES
@@ -37,6 +39,15 @@ async def test_every_fault_is_survived(transport: str, caplog: pytest.LogCapture
     assert sum(tally.struck for tally in trial.tallies.values()) > 100
     assert trial.beside > 10 or transport.startswith("bus")
     assert not caplog.records, "what a peer or the network does is no error of this side's"
+
+
+def test_the_readme_counts_what_is_tried() -> None:
+    """Kinds, transports, dialects, and the calls that its command makes of them."""
+    dialects = [transport for transport in PLACES if transport.startswith("dialects")]
+    told = f"{len(KINDS)} kinds of fault on {len(PLACES)} transports, three of which take the {len(CALLERS)} dialects"
+    assert f"{told} in turn, {3 * len(KINDS) * len(PLACES)} calls:" in README.read_text("utf-8")
+    assert len(dialects) == 3
+    assert 3 * len(KINDS) >= len(CALLERS)
 
 
 def call(**known: object) -> Call:

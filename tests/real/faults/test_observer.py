@@ -14,6 +14,7 @@ import pytest
 import trio
 from attrs import evolve
 
+from tests.readme import README
 from tests.real.faults.calls import CALLS
 from tests.real.faults.observer import LIMIT_S
 from tests.real.faults.standstill import Standstill
@@ -161,8 +162,14 @@ async def mistakes(transport: str, kind: str, make: Callable[[], Break] | None =
 
 @pytest.mark.parametrize("what", BROKEN)
 async def test_what_is_broken_is_named(what: str) -> None:
+    """A busy machine may end a call before it comes to that: then once more."""
     transport, kind, make, name = BROKEN[what]
-    assert name in await mistakes(transport, kind, make)
+    said = ""
+    for _ in range(3):
+        said = await mistakes(transport, kind, make)
+        if name in said:
+            return
+    pytest.fail(f"{name!r} is not in: {said}")
 
 
 @contextmanager
@@ -210,14 +217,14 @@ def stray_tasks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     over.set()
 
 
-@pytest.mark.parametrize(
-    ("leak", "name"),
-    [
-        (leaking_sockets, "descriptors are left open"),
-        (kept_sessions, "sessions are still in memory"),
-        (stray_tasks, "tasks are left"),
-    ],
-)
+LEAKS = [
+    (leaking_sockets, "descriptors are left open"),
+    (kept_sessions, "sessions are still in memory"),
+    (stray_tasks, "tasks are left"),
+]
+
+
+@pytest.mark.parametrize(("leak", "name"), LEAKS)
 async def test_what_is_left_is_named(
     leak: Callable[[pytest.MonkeyPatch], AbstractContextManager[None]], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,3 +243,7 @@ def test_every_transport_has_its_calls() -> None:
     from tests.real.faults.places import PLACES
 
     assert list(PLACES) == list(CALLS)
+
+
+def test_the_readme_counts_what_is_named() -> None:
+    assert f"{len(BROKEN)} faults that tests put into the library, and {len(LEAKS)} leaks" in README.read_text("utf-8")

@@ -1,6 +1,8 @@
 """A machine that stands still is measured; what happened meanwhile is told as not judged: not well, and not wrong."""
 
 import time
+from collections.abc import Sequence
+from math import inf
 from random import Random
 
 import pytest
@@ -9,7 +11,7 @@ from trio.testing import MockClock
 
 from tests.real.faults.calls import CALLS
 from tests.real.faults.kinds import KINDS
-from tests.real.faults.observer import LIMIT_S, Call, Witness, until
+from tests.real.faults.observer import LIMIT_S, Call, Leftovers, Witness, until
 from tests.real.faults.places import Place
 from tests.real.faults.standstill import (
     BOUND_S,
@@ -103,6 +105,11 @@ def test_the_exit_status_says_which(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 mistakes, 1 not judged" in capsys.readouterr().out
 
 
+def played(stood_s: float) -> Standstill:
+    """What the machine itself does excuses nothing where no standstill is played."""
+    return Standstill(bound_s=BOUND_S if stood_s else inf)
+
+
 def falls(monkeypatch: pytest.MonkeyPatch, standstill: Standstill, stood_s: float) -> None:
     """From here on each call goes wrong, and the machine stands still for so long in it."""
 
@@ -119,7 +126,7 @@ def falls(monkeypatch: pytest.MonkeyPatch, standstill: Standstill, stood_s: floa
 @pytest.mark.parametrize(("stood_s", "is_judged"), [(0.0, True), (BOUND_S + 1, False)])
 async def test_a_trial_sets_such_calls_aside(stood_s: float, is_judged: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was seen is told all the same; a trial of nothing else has shown nothing."""
-    trial = Trial("client")
+    trial = Trial("client", standstill=played(stood_s))
     falls(monkeypatch, trial.standstill, stood_s)
     await trial.run()
     told = trial.all_mistakes if is_judged else trial.all_not_judged
@@ -130,10 +137,28 @@ async def test_a_trial_sets_such_calls_aside(stood_s: float, is_judged: bool, mo
     assert sum(tally.whole for tally in trial.tallies.values()) == 0
 
 
+@pytest.mark.parametrize("stood_s", [0.0, BOUND_S + 1])
+async def test_what_is_left_is_a_mistake_or_not_shown(stood_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the machine stood still while it was waited for, the trial has not shown that nothing is left."""
+    trial = Trial("client", kinds=("coalesce",), standstill=played(stood_s))
+
+    async def mistakes(*_: object) -> Sequence[str]:
+        await trio.lowlevel.checkpoint()
+        trial.standstill.note(stood_s, 0)
+        return ["a task is left"]
+
+    monkeypatch.setattr(Leftovers, "mistakes", mistakes)
+    await trial.run()
+    assert trial.all_mistakes == ([] if stood_s else ["a task is left"])
+    assert ("a task is left" in "".join(trial.all_not_judged)) is bool(stood_s)
+    assert ("what was left" in trial.has_shown_nothing) is bool(stood_s)
+
+
 @pytest.mark.parametrize(("stood_s", "status"), [(0.0, WRONG), (BOUND_S + 1, NOTHING_SHOWN)])
 async def test_a_soak_sets_such_rounds_aside(stood_s: float, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """No sample is taken after them."""
     soak = Soak(transports=("client",))
+    soak.standstill.bound_s = played(stood_s).bound_s
     falls(monkeypatch, soak.standstill, stood_s)
     await soak.run(rounds=5)
     assert told(soak) == status
@@ -143,7 +168,7 @@ async def test_a_soak_sets_such_rounds_aside(stood_s: float, status: int, monkey
 @pytest.mark.parametrize("stood_s", [0.0, BOUND_S + 1])
 async def test_the_call_beside_is_excused_by_that_alone(stood_s: float) -> None:
     """One that ends by itself is a mistake; if the machine stood still it is told apart, and calls again."""
-    trial = Trial("client")
+    trial = Trial("client", standstill=played(stood_s))
     async with watched(trial.standstill), trial.opened() as place:
         for times in (1, 2):
             trial.standstill.note(stood_s, 0)

@@ -57,6 +57,8 @@ class Trial:
     """What the call beside all others has said and heard."""
     not_judged: list[str] = field(factory=list, init=False)
     """What was seen of all calls together, or of the call beside, while the machine stood still."""
+    _is_end_unjudged: bool = field(default=False, init=False)
+    """Something was left after all calls, or a session's end untold, while the machine stood still."""
 
     def __attrs_post_init__(self) -> None:
         self.tallies = {kind: Tally() for kind in self.kinds}
@@ -71,7 +73,9 @@ class Trial:
 
     @property
     def has_shown_nothing(self) -> str:
-        """What to say where too few calls were judged; empty where it were enough."""
+        """What to say where too few calls were judged, or what they left was not; empty where it was enough."""
+        if self._is_end_unjudged:
+            return "this run has shown nothing: what was left was not judged, as the machine stood still"
         calls = sum(tally.calls for tally in self.tallies.values())
         return shown_nothing(calls, sum(len(tally.not_judged) for tally in self.tallies.values()))
 
@@ -89,6 +93,7 @@ class Trial:
 
     def _tell(self, mistakes: Sequence[str], excuse: str) -> None:
         if excuse:
+            self._is_end_unjudged = True
             self.not_judged.append(f"{excuse}; seen: {list(mistakes)}")
         else:
             self.mistakes += mistakes
