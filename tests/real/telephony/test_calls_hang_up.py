@@ -237,7 +237,7 @@ async def test_a_slow_answer(account: Account, whose: str, caplog: pytest.LogCap
             ended_s = trio.current_time()
         took_s = trio.current_time() - ended_s
         assert len(provider.requests) == 1
-    assert 0.5 < took_s < 15
+    assert 0.1 < took_s < 15
     logged = "took longer than hang_up_timeout" if is_sessions else "failed"
     assert session_errors(caplog) == [f"hanging up call {account.line.call_id!r} {logged}"]
     check_no_secret_was_logged(account, caplog)
