@@ -156,7 +156,7 @@ async def by_bus(place: Place, port: int, call: Call, witness: Witness, random: 
             call.told_lost.append(repr(counted))
         call.said_goodbye = True
         proxy.stop()
-        await until(lambda: len(ends) == proxy.statistics().connections, PATIENCE_S)
+        await until(lambda: len(ends) == proxy.statistics().connections, PATIENCE_S, call.starved_s)
         if len(ends) != proxy.statistics().connections:
             call.mistakes.append(f"{proxy.statistics().connections} connections, and {len(ends)} ends were told")
         nursery.cancel_scope.cancel()
