@@ -94,8 +94,11 @@ async def fits_its_share(bitrate: object, codec: str = "JPEG") -> object:
         video_out_height=60,
     )
     noise = ImageFrame(image=NOISE.tobytes(), size=(80, 60))
-    got = await shown(settings, *[noise] * 30)
-    return len(got[-1].image) < 2200
+    async with memory_session(settings) as (session, peer):
+        for _ in range(30):
+            await session.output.send(noise)
+            await session.output.drain()  # of several at once, those that the worker is late with are not prepared
+    return len(peer.recorder.of(ImageFrame)[-1].image) < 2200
 
 
 async def turns_in_a_second(framerate: object) -> object:
@@ -168,7 +171,7 @@ async def test_a_parameter_of_time_has_its_effect(
     ids=[f"{case[0]}={case[2]}" for case in CASES if case[0] not in IN_VIRTUAL_TIME],
 )
 async def test_a_parameter_has_its_effect(observe: Observe, value: object, expected: object) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         assert await observe(value) == expected
 
 
