@@ -8,8 +8,8 @@ Rules
 """
 
 import errno
-import fcntl
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
@@ -160,7 +160,11 @@ class StereoFile:
 
 
 def _take(file: BinaryIO, path: str) -> None:
-    """Rule 4, for as long as it is open."""
+    """Rule 4, for as long as it is open, where the system has such locks."""
+    if sys.platform == "win32":
+        return
+    import fcntl
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
