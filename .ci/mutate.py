@@ -1,400 +1,381 @@
-"""Change the code a little, and see whether a test notices: ``python .ci/mutate.py trio_transports/session``.
+"""Change the code a little, and see whether a test notices: ``python .ci/mutate.py trio_transports/hosting``.
 
 Rules
-1. A mutant is one change at one place: a comparison turned, an operator swapped, a condition negated, a constant moved,
-   a call left out, a return value replaced, ``min`` for ``max``.
-2. It is dead when a test fails, when the tests hang, or when the module cannot be imported. It survives when all pass.
-   Those that hang are told apart: on a busy machine they may only have been slow.
-3. Each mutant runs in a process of its own, forked when everything but this package is imported: there the import of
-   its module gives the changed source, and nothing is written. First come the few tests that ``NEAR`` names for its
-   module, then, where those pass, the ones of its whole room. A program that a test starts is not changed.
-   With ``--reached``, a file that ``reached.py`` wrote, they are instead the tests that call the changed function,
-   first the quickest of each file; where none calls it, it survives.
-4. A sample is drawn by a seed, so that a run can be repeated. Survivors that no test can see are listed, each with its
-   reason, in ``.ci/equivalent_mutants.txt``, and are left out of the count.
+1. ``mutants.py`` says what a mutant is. All are tried, or a sample that a seed draws, so that a run can be repeated.
+2. One process collects the tests of the rooms. Forks of it run each once on the unchanged code, to see which functions
+   it calls and how long it takes. What fails then could tell nothing of a mutant, is named, and is left out.
+3. For each mutant there is a fork that puts the changed code into the functions that are there, and runs the tests that
+   call them, the quickest of each file first, until one fails: it has died. Nothing is written, and a program that a
+   test starts is not changed. A mutant is alive when all pass, or when no test calls its function.
+4. A test hangs that takes three times as long as it did. Its mutant is run again from there on when all others are
+   done, with nothing beside it, and counts as dead where a test then takes ten times as long.
+5. What is called while modules are imported has had its effect by then. A mutant of that which is alive is run once
+   more, with everything imported anew from the changed source; so is one whose code cannot be put in place.
+6. Survivors that no test can see are listed, each with its reason, in ``.ci/equivalent_mutants.txt``, and are left out
+   of the count; so is what the compiler makes the same code of.
 """
 
 import argparse
-import ast
-import copy
+import gc
 import importlib
 import json
 import os
 import random
+import select
 import signal
 import sys
+import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from cProfile import Profile
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType, FunctionType
+from typing import TextIO, TypeVar
 
-ROOT = Path(__file__).resolve().parents[1]
+import pytest
+from hypothesis import Phase, settings
+from mutants import ROOT, Mutant, mutants, place_of
+
+PACKAGE = ROOT / "trio_transports"
 EQUIVALENT = ROOT / ".ci" / "equivalent_mutants.txt"
 
+_SESSION = ["tests/session", *(f"--ignore=tests/session/test_{part}.py" for part in ("cancellation_sweep", "model"))]
+_WIRE = ["tests/wire", "tests/foundation", "tests/real/wire", "--ignore=tests/real/wire/test_paths_keep_time.py"]
+_BUS = [f"tests/real/bus/test_{part}.py" for part in ("redis", "redis_counting", "redis_streams", "proxy_sockets")]
 TESTS = {
-    "session": ["tests/session"],
-    "wire": ["tests/wire", "tests/foundation", "tests/session"],
-    "audio": ["tests/audio", "tests/foundation", "tests/session"],
-    "video": ["tests/video", "tests/session"],
-    "hosting": ["tests/hosting", "tests/real/asgi"],
-    "transports": ["tests/session", "tests/real/session"],
-    "bus": ["tests/bus"],
-    "serializers": ["tests/serializers"],
-    "telephony": ["tests/telephony"],
-    "pipeline": ["tests/pipeline"],
-    "agent": ["tests/agent"],
+    "session": _SESSION,
+    "wire": _WIRE,
+    "audio": ["tests/audio", "tests/foundation", *_SESSION],
+    "video": ["tests/video", "tests/session/test_eye.py"],
+    "transports": [*_SESSION, "tests/real/session"],
+    "bus": ["tests/bus", *_BUS, "tests/real/bus/test_serving.py", "tests/real/bus/test_hostile_peer.py"],
+    "serializers": ["tests/serializers", "tests/session/test_lines_ask.py"],
 }
+"""What pytest is given for a room, where that is not the tests of its name."""
 
-_HEARING = [
-    *(f"tests/session/test_inbound{part}.py" for part in ("", "_bounds", "_formats", "_destinations", "_any_audio")),
-    *(f"tests/session/test_inbound_{part}.py" for part in ("speech", "inbox", "threads")),
-    "tests/session/test_eye.py",
-    "tests/session/test_jitter.py",
-    "tests/session/test_opus_losses.py",
-    "tests/session/test_turn_end.py",
-]
-_PACING = ["tests/audio/test_recovery.py", "tests/foundation/test_schedule.py"]
-_QUICK_SESSION = [
-    "tests/session",
-    *(f"--ignore=tests/session/test_{part}.py" for part in ("stalls", "cancellation_sweep", "model", "farewell")),
-    "--deselect=tests/session/test_clock.py::test_ten_minutes_with_stalls_take_ten_minutes",
-    "--deselect=tests/session/test_heard.py::test_the_position_is_the_phones",
-    "--deselect=tests/session/test_heard.py::test_the_position_is_the_phones_above_a_bed",
-]
-"""A fifth of the time that all of its tests take."""
-
-_FRAMING = [
-    *(f"tests/foundation/test_{part}.py" for part in ("rfc6455", "upgrade", "closing")),
-    "tests/wire/test_contract.py",
-]
-NEAR = {
-    "hosting": [
-        "tests/hosting",
-        *(f"tests/real/asgi/test_asgi_{part}.py" for part in ("contract", "strict", "short_way")),
-    ],
-    "bus/outbox": ["tests/bus/test_outbox.py", "tests/bus/test_proxy.py"],
-    "bus/subscription": ["tests/bus/test_local_bus.py"],
-    "bus/codec": ["tests/bus/test_serializer.py"],
-    "wire/rfc6455": _FRAMING,
-    "wire/stream": _FRAMING,
-    "wire/descriptor": _FRAMING,
-    "wire/reads": _FRAMING,
-    "wire/writes": _FRAMING,
-    "wire/memory": _FRAMING,
-    "wire/upgrade": _FRAMING,
-    "wire/accepting": ["tests/wire/accepting"],
-    "wire/asgi": ["tests/wire"],
-    "audio/pacing": _PACING,
-    "audio/recovery": _PACING,
-    "session/inbound": _HEARING,
-    "session/malformed": _HEARING,
-    "session/delivery": _HEARING,
-    "session/peer_words": _HEARING,
-    "session/user_speech": _HEARING,
-    "session/ear": _HEARING,
-    "session/eye": ["tests/session/test_eye.py"],
-    "session/in_order": ["tests/session/test_jitter.py", "tests/session/test_opus_losses.py"],
-    "session/jitter": ["tests/session/test_jitter.py", "tests/session/test_opus_losses.py"],
-    "session/unread": _HEARING,
-    "session": _QUICK_SESSION,
-    "serializers/lines": [
-        *(f"tests/serializers/test_{part}.py" for part in ("lines", "other_lines", "telephony", "opus", "detect")),
-        "tests/session/test_lines_ask.py",
-    ],
-}
-"""The first tests for a module, by the beginning of its name."""
-
-_FIRST_TESTS = 100
-"""So many of the tests that reach a function are tried before the others."""
-
-PRELOADED = (
-    "av",
-    "attrs",
-    "cattrs",
-    "hypercorn",
-    "hypothesis",
-    "numpy",
-    "orjson",
-    "PIL.Image",
-    "pytest",
-    "trio.testing",
-)
-PRELOADED += ("trio_websocket", "wsproto", "h2", "msgpack", "google.protobuf", "fastapi", "pybase64", "xdist")
-
-COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-}
-OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.FloorDiv: ast.Mult,
-}
+PYTEST = ("-q", "-s", "--no-header", "--assert=plain", "-o", "timeout=0", "-p", "no:cacheprovider", "-p", "no:xdist")
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One change: ``name`` says where and what, and stays the same while lines move."""
+_EQUIVALENT, _NOT_PUT_IN_PLACE = 100, 101
+OUTCOMES = {0: "alive", _EQUIVALENT: "equivalent", _NOT_PUT_IN_PLACE: "not put in place", -signal.SIGKILL: "hung"}
+"""By how its process has ended; by any other end it has died."""
 
-    path: Path
-    name: str
-    line: int
-    source: str
+_BEFORE_TESTS_S = 20.0
+"""How long it may be before the first test is begun, and three or ten times that on a busy machine."""
 
 
-def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """Every other node that might stand in place of this one."""
-    match node:
-        case ast.Compare(ops=[op]) if type(op) in COMPARISONS:
-            new = copy.deepcopy(node)
-            new.ops = [COMPARISONS[type(op)]()]
-            yield f"{ast.unparse(node)} becomes {ast.unparse(new)}", new
-        case ast.BinOp(op=op) if type(op) in OPERATORS and not isinstance(node.left, ast.Constant | ast.JoinedStr):
-            new = copy.deepcopy(node)
-            new.op = OPERATORS[type(op)]()
-            yield f"{ast.unparse(node)} becomes {ast.unparse(new)}", new
-        case ast.BoolOp():
-            other = copy.deepcopy(node)
-            other.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-            yield f"{ast.unparse(node)} becomes {ast.unparse(other)}", other
-        case ast.UnaryOp(op=ast.Not()):
-            yield f"{ast.unparse(node)} without its not", node.operand
-        case ast.Constant(value=bool()):
-            yield f"{node.value} becomes {not node.value}", ast.Constant(not node.value)
-        case ast.Constant(value=int() | float()):
-            yield f"{node.value} becomes {node.value + 1}", ast.Constant(node.value + 1)
-        case ast.AugAssign(op=op) if type(op) in OPERATORS:
-            augmented = copy.deepcopy(node)
-            augmented.op = OPERATORS[type(op)]()
-            yield f"{ast.unparse(node)} becomes {ast.unparse(augmented)}", augmented
-        case ast.Expr(value=ast.Call() | ast.Await()):
-            yield f"{ast.unparse(node)} is left out", ast.Pass()
-        case ast.Return(value=ast.expr()) if ast.unparse(node) != "return None":
-            yield f"{ast.unparse(node)} gives nothing", ast.Return(ast.Constant(None))
-        case ast.Call(func=ast.Name(id="min" | "max" as name)):
-            call = copy.deepcopy(node)
-            call.func = ast.Name("max" if name == "min" else "min", ast.Load())
-            yield f"{ast.unparse(node)} becomes {ast.unparse(call)}", call
+def _first_line(code: CodeType) -> tuple[str, str, int]:
+    return code.co_filename, code.co_qualname, code.co_firstlineno
 
 
-class _Replace(ast.NodeTransformer):
-    def __init__(self, old: ast.AST, new: ast.AST) -> None:
-        self.old, self.new = old, new
-
-    def visit(self, node: ast.AST) -> ast.AST:
-        return ast.copy_location(self.new, node) if node is self.old else super().visit(node)
+def _is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith(f"{PACKAGE}/")
 
 
-def walk(node: ast.AST, function: str) -> Iterator[tuple[str, ast.AST]]:
-    """Nodes inside functions, with the name of the function; annotations and messages of errors are left alone."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inner = f"{function}.{child.name}".lstrip(".")
-            for statement in child.body:
-                yield from (
-                    ((inner, statement), *walk(statement, inner))
-                    if not isinstance(child, ast.ClassDef)
-                    else walk_class(statement, inner)
-                )
-        elif not isinstance(child, ast.arguments | ast.Raise | ast.Assert | ast.JoinedStr):
-            if function:
-                yield function, child
-            yield from walk(child, function)
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """All that is compiled inside, too."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from codes(constant)
 
 
-def walk_class(statement: ast.stmt, name: str) -> Iterator[tuple[str, ast.AST]]:
-    """Methods of a class; its fields are values, not behaviour."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        module = ast.Module([statement], [])
-        yield from walk(module, name)
+class Calls:
+    """Which functions of the package are called; as quickly as the interpreter itself can tell, but in threads."""
 
+    def __init__(self) -> None:
+        self._in_threads: set[CodeType] = set()
+        self._profile = Profile(subcalls=False, builtins=False)
+        threading.setprofile(self._note)
+        self._profile.enable()
 
-def mutants(path: Path) -> Iterator[Mutant]:
-    """Every mutant of one module."""
-    tree = ast.parse(path.read_text())
-    for function, node in list(walk(tree, "")):
-        for what, new in changes(node):
-            changed = _Replace(node, new).visit(tree)
-            source = ast.unparse(ast.fix_missing_locations(changed))
-            name = f"{path.relative_to(ROOT)}:{function}: {what}"
-            yield Mutant(path, name, getattr(node, "lineno", 0), source)
-            _Replace(new, node).visit(tree)
+    def _note(self, frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            self._in_threads.add(frame.f_code)
 
-
-def tests_for(path: Path) -> list[list[str]]:
-    """The tests that stand for a module: those near to it, then those of its room."""
-    name = path.relative_to(ROOT / "trio_transports").with_suffix("").as_posix()
-    near = [tests for beginning, tests in NEAR.items() if name.startswith(beginning)]
-    return [*near, TESTS.get(name.split("/")[0], ["tests"])]
-
-
-def tests_reaching(mutant: Mutant, reached: Mapping[str, Sequence[tuple[float, str]]]) -> list[list[str]]:
-    """The tests that call the changed function, or one inside it: first the quickest of each file, and so on."""
-    place = mutant.name.split(": ")[0]
-    called = {
-        test: took_s
-        for name, tests in reached.items()
-        if (name + ".").startswith(place + ".")
-        for took_s, test in tests
-    }
-    by_file: defaultdict[str, list[str]] = defaultdict(list)
-    for test in sorted(called, key=lambda test: called[test]):
-        by_file[test.split("::")[0]].append(test)
-    rows = zip_longest(*by_file.values())
-    ordered = [test for row in rows for test in row if test is not None]
-    return [part for part in (ordered[:_FIRST_TESTS], ordered[_FIRST_TESTS:]) if part]
-
-
-def preload() -> None:
-    """Import what every run needs and no mutant changes."""
-    for name in PRELOADED:
-        with suppress(ImportError):
-            importlib.import_module(name)
-
-
-def run_changed(mutant: Mutant, tests: Sequence[str]) -> int:
-    """Run these tests on the changed source, in a process that is good for nothing else afterwards."""
-    import pytest
-
-    os.setpgid(0, 0)  # not a session: where the kernel groups by session, it would lose the priority of the whole
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, str(ROOT))
-    os.chdir(ROOT)
-    unchanged = SourceFileLoader.get_code
-
-    def get_code(loader: SourceFileLoader, fullname: str) -> CodeType | None:
-        if Path(loader.path) == mutant.path:
-            return compile(mutant.source, str(mutant.path), "exec", dont_inherit=True)
-        return unchanged(loader, fullname)
-
-    SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
-    options = ["-x", "-q", "--no-header", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    return int(
-        pytest.main(
-            [*options, *(test for test in tests if test.startswith("-") or (ROOT / test.split("::")[0]).exists())]
+    def end(self) -> list[str]:
+        """Where they are."""
+        self._profile.disable()
+        threading.setprofile(None)
+        called = {entry.code for entry in self._profile.getstats() if isinstance(entry.code, CodeType)}
+        return sorted(
+            {place_of(code) for code in called | self._in_threads if code.co_filename.startswith(str(PACKAGE))}
         )
-    )
 
 
-def start(mutant: Mutant, tests: Sequence[str]) -> int:
-    """Fork, and return the process's number."""
-    child = os.fork()
-    if child:
-        return child
+Work = TypeVar("Work")
+
+
+@dataclass
+class _Fork:
+    pid: int
+    pipe: int
+    until_s: float
+    said: str = ""
+
+    def listen(self) -> bool:
+        """Whether it has said anything more."""
+        before = len(self.said)
+        while select.select([self.pipe], [], [], 0)[0] and (data := os.read(self.pipe, 1 << 16)):
+            self.said += data.decode(errors="replace")
+        return len(self.said) > before
+
+    def kill(self) -> None:
+        """It, and what tests have started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+def _forked(body: Callable[[TextIO], int]) -> _Fork:
+    ours, theirs = os.pipe()
+    sys.stdout.flush()
+    if pid := os.fork():
+        os.close(theirs)
+        return _Fork(pid, ours, 0.0)
     outcome = 1
     try:
-        outcome = run_changed(mutant, tests)
-    except BaseException:  # whatever it was, the mutant has not passed
-        outcome = 1
+        os.setpgid(0, 0)  # not a session: where the kernel groups by session, it would lose the priority of the whole
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nowhere, stream)
+        outcome = body(open(theirs, "w", buffering=1))  # noqa: SIM115  # the process's end closes it
     finally:
         os._exit(outcome)
 
 
-def unfit(file: Path, firsts: set[tuple[str, ...]], timeout_s: float) -> list[str]:
-    """The first of these lists of tests that does not pass on the unchanged source."""
-    for tests in firsts:
-        unchanged = Mutant(file, "nothing changed", 0, file.read_text())
-        child, until_s = start(unchanged, tests), time.monotonic() + timeout_s
-        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
-            if time.monotonic() > until_s:
-                os.killpg(child, signal.SIGKILL)
-            time.sleep(0.05)
-        if os.waitstatus_to_exitcode(ended[1]) != 0:
-            return list(tests)
-    return []
+def in_forks(
+    work: Iterable[Work], jobs: int, body: Callable[[Work, TextIO], int], limit_s: Callable[[str], float]
+) -> Iterator[tuple[Work, int, list[str]]]:
+    """Do each in a process of its own, so many at a time: how it ended, and the lines that it said.
 
-
-def survivors(
-    chosen: Sequence[Mutant], jobs: int, timeout_s: float, tests: Callable[[Mutant], list[list[str]]]
-) -> Iterator[Mutant]:
-    """Try each, so many at a time; those that pass all of their tests."""
-    unreached = [mutant for mutant in chosen if not tests(mutant)]
-    for mutant in unreached:
-        print(f"SURVIVED {mutant.name} (no test calls it)", flush=True)
-        yield mutant
-    waiting = [(mutant, stages) for mutant in chosen if (stages := tests(mutant))]
-    running: dict[int, tuple[Mutant, list[list[str]], float]] = {}
-    done = len(unreached)
+    ``limit_s`` tells by the last line how long it may take for the next.
+    """
+    waiting, running = deque(work), dict[int, tuple[Work, _Fork]]()
     while waiting or running:
         while waiting and len(running) < jobs:
-            mutant, stages = waiting.pop(0)
-            running[start(mutant, stages[0])] = (mutant, stages[1:], time.monotonic() + timeout_s)
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child in running:
-            mutant, later, _ = running.pop(child)
-            code = os.waitstatus_to_exitcode(status)
-            passed = code == 0
-            if passed and later:
-                waiting.insert(0, (mutant, later))
-                continue
-            done += 1
-            endings = {0: "SURVIVED", -signal.SIGKILL: "hung", 4: "died before any test:"}
-            outcome = endings.get(code, "died")
-            print(f"{done}/{len(chosen)} {outcome} {mutant.name}", flush=True)
-            if passed:
-                yield mutant
-        for number, (_, _, until_s) in running.items():
-            if time.monotonic() > until_s:
-                with suppress(ProcessLookupError):
-                    os.killpg(number, signal.SIGKILL)
-        time.sleep(0.05)
+            doing = waiting.popleft()
+            fork = _forked(lambda pipe, doing=doing: body(doing, pipe))  # type: ignore[misc]
+            fork.until_s = time.monotonic() + limit_s("")
+            running[fork.pid] = doing, fork
+        for pid, (doing, fork) in list(running.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if fork.listen():
+                fork.until_s = time.monotonic() + limit_s(fork.said.rstrip("\n").rpartition("\n")[2])
+            if ended:
+                del running[pid]
+                fork.kill()
+                os.close(fork.pipe)
+                yield doing, os.waitstatus_to_exitcode(status), fork.said.splitlines()
+            elif time.monotonic() > fork.until_s:
+                fork.kill()
+        time.sleep(0.01)
+
+
+class _AlikeDrawn:
+    """Has Hypothesis draw the same examples each time, and not look for smaller ones once it has failed."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        """Begin: by now a conftest has chosen its own profile."""
+        phases = [Phase.explicit, Phase.generate]
+        settings.register_profile("mutants", settings.default, derandomize=True, phases=phases)
+        settings.load_profile("mutants")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A mutant, and the tests that are to be run on it."""
+
+    mutant: Mutant
+    tests: Sequence[str]
+
+
+Way = Callable[["Trials", Trial, TextIO], int]
+
+
+class Trials(_AlikeDrawn):
+    """A plugin of pytest that tries mutants instead of running the tests that it has collected."""
+
+    def __init__(self, chosen: Sequence[Mutant], jobs: int, least_s: float, most: int | None) -> None:
+        self._chosen, self._jobs, self._least_s, self._most = chosen, jobs, least_s, most
+        self._importing = Calls()
+        self._took_s: dict[str, float] = {}
+        self._calling: defaultdict[str, set[str]] = defaultdict(set)
+        self._functions: defaultdict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
+        self.outcomes: dict[Mutant, str] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try all of them."""
+        self._session, self._items = session, {item.nodeid: item for item in session.items}
+        for path in {mutant.path for mutant in self._chosen}:
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            with suppress(ImportError):  # no test can reach what needs an extra that is not there
+                importlib.import_module(name)
+        imported = self._importing.end()
+        self._find_functions()
+        self._run_unchanged()
+        plan = [Trial(mutant, self._tests_of(mutant)[: self._most]) for mutant in self._chosen]
+        self.outcomes = {trial.mutant: "alive" for trial in plan if not trial.tests}
+        hung = self._try([trial for trial in plan if trial.tests], Trials._swapped, self._jobs, 3)
+        self._try(hung, Trials._swapped, 1, 10)
+        quickest = self._in_order(self._took_s)[:100]
+        anew = [
+            Trial(trial.mutant, list(dict.fromkeys([*trial.tests, *quickest])))
+            for trial in plan
+            if (outcome := self.outcomes[trial.mutant]) == "not put in place"
+            or (outcome == "alive" and trial.mutant.place in imported)
+        ]
+        self._try(anew, Trials._imported_anew, 1, 10)
+        return True
+
+    def _find_functions(self) -> None:
+        gc.unfreeze()
+        for thing in gc.get_objects():
+            if isinstance(thing, FunctionType) and _is_ours(thing.__code__):
+                self._functions[_first_line(thing.__code__)].append(thing)
+        gc.freeze()
+
+    def _run(self, tests: Sequence[str], pipe: TextIO) -> Iterator[tuple[str, bool]]:
+        """Run these; for each, whether it has passed."""
+        items = [self._items[test] for test in tests]
+        for item, following in zip_longest(items, items[1:]):
+            failed = self._session.testsfailed
+            print(item.nodeid, file=pipe)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            yield item.nodeid, self._session.testsfailed == failed
+
+    def _run_unchanged(self) -> None:
+        files = [list(tests) for _, tests in groupby(self._items, lambda test: test.split("::")[0])]
+        for tests, _, said in in_forks(files, self._jobs, self._watched, lambda _: 600.0):
+            for told in (json.loads(line) for line in said if line.startswith("{")):
+                self._took_s[told["test"]] = told["took_s"]
+                for place in told["calls"]:
+                    self._calling[place].add(told["test"])
+            for test in tests:
+                if test not in self._took_s:
+                    print(f"left out, for it fails or hangs on the unchanged code: {test}", flush=True)
+        print(
+            f"{len(self._took_s)} tests pass on the unchanged code, in {sum(self._took_s.values()):.0f} s", flush=True
+        )
+
+    def _watched(self, tests: Sequence[str], pipe: TextIO) -> int:
+        started_s, calls = time.monotonic(), Calls()
+        for test, has_passed in self._run(tests, pipe):
+            took_s, called = time.monotonic() - started_s, calls.end()
+            if has_passed:
+                print(json.dumps({"test": test, "took_s": took_s, "calls": called}), file=pipe)
+            started_s, calls = time.monotonic(), Calls()
+        return 0
+
+    def _tests_of(self, mutant: Mutant) -> list[str]:
+        """The tests that call the changed function, or one inside it."""
+        inside = [tests for place, tests in self._calling.items() if f"{place}.".startswith(f"{mutant.place}.")]
+        return self._in_order(set[str]().union(*inside))
+
+    def _in_order(self, tests: Iterable[str]) -> list[str]:
+        """First the quickest of each file, then the next of each, and so on."""
+        by_file: defaultdict[str, list[str]] = defaultdict(list)
+        for test in sorted(tests, key=lambda test: (self._took_s[test], test)):
+            by_file[test.split("::")[0]].append(test)
+        return [test for row in zip_longest(*by_file.values()) for test in row if test is not None]
+
+    def _try(self, trials: Sequence[Trial], way: Way, jobs: int, times: int) -> list[Trial]:
+        """Try these; those that hang, from the test on that does."""
+
+        def limit_s(test: str) -> float:
+            return times * max(self._took_s.get(test, _BEFORE_TESTS_S), self._least_s)
+
+        hung = []
+        work = in_forks(trials, jobs, lambda trial, pipe: way(self, trial, pipe), limit_s)
+        for number, (trial, code, said) in enumerate(work, 1):
+            outcome, at = OUTCOMES.get(code, "died"), said[-1] if said else ""
+            self.outcomes[trial.mutant] = outcome
+            print(f"{number}/{len(trials)} {outcome} {trial.mutant.name} [{at}]", flush=True)
+            if outcome == "hung":
+                hung.append(Trial(trial.mutant, trial.tests[trial.tests.index(at) if at else 0 :]))
+        return hung
+
+    def _swapped(self, trial: Trial, pipe: TextIO) -> int:
+        """Put the changed code into the functions that are there."""
+        unchanged, changed = (list(codes(module)) for module in trial.mutant.compiled())
+        new = set(changed) - set(unchanged)
+        if not new:
+            return _EQUIVALENT
+        found = [(function, code) for code in new for function in self._functions[_first_line(code)]]
+        try:
+            for function, code in found:
+                function.__code__ = code
+        except ValueError:  # it has other free variables
+            return _NOT_PUT_IN_PLACE
+        if not found:
+            return _NOT_PUT_IN_PLACE
+        return 0 if all(has_passed for _, has_passed in self._run(trial.tests, pipe)) else 1
+
+    def _imported_anew(self, trial: Trial, pipe: TextIO) -> int:
+        """Import the changed source in place of what is there."""
+        for name in [name for name in sys.modules if name.split(".")[0] in (PACKAGE.name, "tests", "conftest")]:
+            del sys.modules[name]
+        unchanged, (_, changed) = SourceFileLoader.get_code, trial.mutant.compiled()
+
+        def get_code(loader: SourceFileLoader, fullname: str) -> CodeType | None:
+            return changed if Path(loader.path) == trial.mutant.path else unchanged(loader, fullname)
+
+        SourceFileLoader.get_code = get_code  # type: ignore[method-assign,assignment]
+        return int(pytest.main([*PYTEST, "-x", *trial.tests], plugins=[Anew(pipe)]))
+
+
+class Anew(_AlikeDrawn):
+    """A plugin of pytest that says which test it is at."""
+
+    def __init__(self, pipe: TextIO) -> None:
+        self._pipe = pipe
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Say it."""
+        print(nodeid, file=self._pipe)
 
 
 def main() -> int:
-    """Draw a sample, try it, and tell who survived."""
+    """Draw a sample, try it, and tell what became of it."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("paths", nargs="+", type=Path, help="modules or folders of the package")
-    arguments.add_argument("--sample", type=int, default=40)
+    arguments.add_argument("--sample", type=int, help="so many of the mutants; all, if left out")
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--jobs", type=int, default=2)
-    arguments.add_argument("--timeout", type=float, default=240.0, help="seconds; a mutant that hangs is dead")
-    arguments.add_argument("--near", action="store_true", help="the near tests only: quick, and more survive")
-    arguments.add_argument("--reached", type=Path, help="what reached.py wrote: the tests that call the function")
-    arguments.add_argument("--only", default="", help="those alone whose name has this in it")
+    arguments.add_argument("--tests", nargs="+", help="what pytest is given, if not the tests of the rooms")
+    arguments.add_argument("--only", nargs="+", default=[""], help="those alone whose name has one of these in it")
+    arguments.add_argument("--most", type=int, help="try so many of the tests that call a function; all, if left out")
+    arguments.add_argument("--least", type=float, default=2.0, help="seconds: no test is taken for quicker than that")
     given = arguments.parse_args()
     paths = [path.resolve() for path in given.paths]
     files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
-    known = {line.split(" # ")[0] for line in EQUIVALENT.read_text().splitlines()} if EQUIVALENT.exists() else set()
-    everyone = [mutant for file in files for mutant in mutants(file) if mutant.name not in known]
-    everyone = [mutant for mutant in everyone if given.only in mutant.name]
-    chosen = random.Random(given.seed).sample(everyone, min(given.sample, len(everyone)))
-    print(f"{len(everyone)} mutants in {len(files)} modules; {len(chosen)} are tried", flush=True)
-    preload()
-    reached = json.loads(given.reached.read_text()) if given.reached else {}
-
-    def tests(mutant: Mutant) -> list[list[str]]:
-        if reached:
-            return tests_reaching(mutant, reached)[: 1 if given.near else None]
-        return tests_for(mutant.path)[: 1 if given.near else None]
-
-    # Those that reach a function have all passed: ``reached.py`` writes of no others.
-    firsts = set() if reached else {tuple(tests_for(mutant.path)[0]) for mutant in chosen}
-    if failing := unfit(files[0], firsts, given.timeout):
-        print(f"nothing can be told of a mutant: unchanged, these fail or hang: {' '.join(failing)}")
-        return 1
-    lived = list(survivors(chosen, given.jobs, given.timeout, tests))
-    for mutant in lived:
-        print(f"SURVIVED {mutant.name} (line {mutant.line})")
-    print(f"{len(chosen) - len(lived)} of {len(chosen)} died ({1 - len(lived) / max(1, len(chosen)):.0%})")
-    return 0
+    known = {line.split(" # ")[0] for line in EQUIVALENT.read_text().splitlines()}
+    found = [mutant for file in files for mutant in mutants(file) if any(part in mutant.name for part in given.only)]
+    everyone = [mutant for mutant in found if mutant.name not in known]
+    size = len(everyone) if given.sample is None else min(given.sample, len(everyone))
+    chosen = random.Random(given.seed).sample(everyone, size)  # all of them too: those tried first are a sample
+    print(f"{len(everyone)} mutants in {len(files)} modules, and {len(found) - len(everyone)} that no test can see")
+    rooms = dict.fromkeys(file.relative_to(PACKAGE).parts[0].removesuffix(".py") for file in files)
+    own = {room: [f"tests/{room}"] if (ROOT / "tests" / room).is_dir() else ["tests"] for room in rooms}
+    tests = given.tests or [argument for room in rooms for argument in TESTS.get(room, own[room])]
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    trials = Trials(chosen, given.jobs, given.least, given.most)
+    pytest.main([*PYTEST, *tests], plugins=[trials])
+    for mutant, outcome in trials.outcomes.items():
+        if outcome not in ("died", "hung"):
+            print(f"{outcome}: {mutant.name} (line {mutant.line})")
+    told = Counter(trials.outcomes.values())
+    of = len(chosen) - told["equivalent"]
+    print(", ".join(f"{outcome} {count}" for outcome, count in told.most_common()), f"of {len(chosen)}")
+    print(f"dead: {told['died'] + told['hung']} of {of} ({(told['died'] + told['hung']) / max(of, 1):.1%})")
+    return 0 if trials.outcomes else 1
 
 
 if __name__ == "__main__":
