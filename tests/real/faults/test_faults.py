@@ -42,10 +42,10 @@ async def test_every_fault_is_survived(transport: str, caplog: pytest.LogCapture
 
 
 def test_the_readme_counts_what_is_tried() -> None:
-    """Kinds, transports, dialects, and the calls that its command makes of them."""
+    """Kinds, transports, dialects, and the calls that its two commands make of them."""
     dialects = [transport for transport in PLACES if transport.startswith("dialects")]
     told = f"{len(KINDS)} kinds of fault on {len(PLACES)} transports, three of which take the {len(CALLERS)} dialects"
-    assert f"{told} in turn, {3 * len(KINDS) * len(PLACES)} calls:" in README.read_text("utf-8")
+    assert f"{told} in turn, {2 * 3 * len(KINDS) * len(PLACES)} calls with two seeds:" in README.read_text("utf-8")
     assert len(dialects) == 3
     assert 3 * len(KINDS) >= len(CALLERS)
 
