@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.bus.proxies import MAKERS, audio, client, data, received, running, server, wire_pair
+from tests.bus.proxies import JSON, MAKERS, audio, client, data, received, running, server, wire_pair
 from trio_transports.bus import (
     BUS_SUBPROTOCOL,
     BusDataMessage,
@@ -18,12 +18,19 @@ from trio_transports.bus import (
     BusGapMessage,
     BusJobRequestMessage,
     BusMessage,
+    MessageSerializer,
+    ProxyConnected,
+    ProxyDisconnected,
     ProxySettings,
 )
+from trio_transports.bus.proxy import client as of_clients
 from trio_transports.bus.proxy.base import Proxy
+from trio_transports.errors import ConnectionClosed
 from trio_transports.params import ReconnectPolicy
+from trio_transports.session.events import Reconnecting
 from trio_transports.wire import Wire
 from trio_transports.wire.memory import MemoryWire
+from trio_transports.wire.settings import WireSettings
 
 MakeProxy = Callable[..., Proxy]
 POLICY = ReconnectPolicy(initial_delay=1, max_delay=1, jitter=0, max_queued_audio_secs=0.51)
@@ -178,3 +185,84 @@ async def test_a_proxy_that_shuts_down_before_it_is_joined_just_ends(
         assert proxy.statistics().connections == 0
     async with running(server(wire_pair()[0])) as bus:
         await bus.send(BusEndWorkerMessage(source="x", target="proxy"))
+
+
+async def test_a_request_that_waits_ends_with_its_connection(autojump_clock: trio.testing.MockClock) -> None:
+    """Whoever asked is told that it is lost, so it is not done for nobody on the next one; all else is written there."""
+    pairs = [wire_pair(buffer_messages=1), wire_pair()]
+    remaining = [near for near, _ in pairs]
+
+    @asynccontextmanager
+    async def open_wire() -> AsyncIterator[Wire]:
+        await trio.lowlevel.checkpoint()
+        yield remaining.pop(0)
+
+    proxy = client(open_wire=open_wire, reconnect=POLICY)
+    async with running(proxy) as bus:
+        for number in range(5):
+            await bus.send(BusDataMessage(source="near", target="far", id=number))
+        await bus.send(BusJobRequestMessage(source="near", target="far", job_id="1"))
+        await trio.testing.wait_all_tasks_blocked()
+        waiting = proxy.statistics().waiting
+        pairs[0][1].abort()
+        await trio.testing.wait_all_tasks_blocked()
+        assert proxy.statistics().waiting >= waiting - 1
+        await trio.sleep(2)
+        messages = await received(pairs[1][1])
+        assert {type(message) for message in messages} == {BusDataMessage}
+        assert messages[-1].id == 4
+
+
+async def test_why_it_dials_again_is_told(autojump_clock: trio.testing.MockClock) -> None:
+    """How the connection ended, each time."""
+    network = Late(None, None, None)
+    proxy = client(open_wire=network.open_wire, reconnect=POLICY)
+    events = proxy.events()
+    async with running(proxy):
+        await trio.sleep(1.5)
+        for code, far in zip((1001, 1013), network.far, strict=False):
+            await far.aclose(code, "restart")
+            await trio.sleep(2.5)
+            told = [await events.receive() for _ in range(3)]
+            assert [type(event) for event in told] == [ProxyConnected, ProxyDisconnected, Reconnecting]
+            again = told[-1]
+            assert isinstance(again, Reconnecting)
+            assert isinstance(again.cause, ConnectionClosed)
+            assert (again.cause.code, again.cause.reason) == (code, "restart")
+
+
+@pytest.mark.parametrize(
+    ("serializer", "subprotocols"), [(None, (BUS_SUBPROTOCOL,)), (JSON, (BUS_SUBPROTOCOL,)), (Own(), ())]
+)
+@pytest.mark.parametrize(
+    ("headers", "pairs"),
+    [(None, ()), ({}, ()), ({"authorization": "x", "b": "c"}, (("authorization", "x"), ("b", "c")))],
+)
+def test_what_a_client_dials_with(
+    serializer: MessageSerializer | None,
+    subprotocols: tuple[str, ...],
+    headers: dict[str, str] | None,
+    pairs: tuple[tuple[str, str], ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The headers that it was given, its timeout, and the subprotocol that says that it reads audio in binary."""
+    given = dict[str, object]()
+
+    class Dials:
+        def __init__(self, **options: object) -> None:
+            given.update(options)
+
+        def connect(self) -> None: ...
+
+    monkeypatch.setattr(of_clients, "Dialler", Dials)
+    proxy = client(
+        open_wire=None,
+        headers=headers,
+        serializer=serializer,
+        settings=ProxySettings(connect_timeout=3, ping_timeout=5),
+    )
+    assert (given["headers"], given["subprotocols"], given["connect_timeout_s"]) == (pairs, subprotocols, 3)
+    assert isinstance(given["settings"], WireSettings)
+    assert given["settings"].ping_timeout_s == 5
+    assert str(given["address"]) == "ws://test/bus"
+    assert proxy._open_wire.__name__ == "connect"

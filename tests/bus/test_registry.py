@@ -147,6 +147,16 @@ async def test_a_silent_runner_is_forgotten_when_its_time_is_over(
     assert [record.getMessage() for record in caplog.records] == ["runner here: far is not heard of any more"]
 
 
+async def test_a_long_name_is_cut_where_it_is_logged(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = WorkerRegistry("here")
+    registry._learn(news("a", runner="x" * MAX_NAME, alive_for_s=3.0))
+    await trio.sleep(3)
+    registry._expire()
+    assert [record.getMessage() for record in caplog.records] == [f"runner here: {'x' * 100} is not heard of any more"]
+
+
 async def test_a_runner_that_promises_no_time_has_none(autojump_clock: trio.testing.MockClock) -> None:
     """Nor is it given more of it by who looks late: it is forgotten when somebody looks."""
     registry = WorkerRegistry("here")

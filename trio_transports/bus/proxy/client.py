@@ -75,8 +75,6 @@ class WebSocketProxyClient(Proxy):
             subprotocols=tuple(self._subprotocols),
         )
         self._open_wire = self._given_open_wire if self._given_open_wire is not None else dialler.connect
-        if self.active:
-            self._activated.set()
 
     def _comes_in(self, message: BusMessage) -> bool:
         """Whether a message of the other side is let in here: what it tells of its workers, too."""
@@ -85,7 +83,7 @@ class WebSocketProxyClient(Proxy):
         return super()._comes_in(message)
 
     async def on_activated(self, args: Payload | None) -> None:
-        self._activated.set()
+        self._activated.set()  # at its beginning, too, unless it begins inactive
 
     async def on_deactivated(self) -> None:
         self._activated = trio.Event()
