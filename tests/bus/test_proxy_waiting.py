@@ -188,7 +188,7 @@ async def test_a_proxy_that_shuts_down_before_it_is_joined_just_ends(
 
 
 async def test_a_request_that_waits_ends_with_its_connection(autojump_clock: trio.testing.MockClock) -> None:
-    """Whoever asked is told that it is lost, so it is not done for nobody on the next one; all else is written there."""
+    """Who asked was told, so it is not done for nobody on the next one; all else is written there."""
     pairs = [wire_pair(buffer_messages=1), wire_pair()]
     remaining = [near for near, _ in pairs]
 
