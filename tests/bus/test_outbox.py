@@ -247,6 +247,22 @@ async def test_waiting_for_empty_waits_for_the_last_write(autojump_clock: trio.t
     assert log == ["writing", "empty"]
 
 
+async def test_waiting_for_empty_ends_where_nothing_will_be_written(autojump_clock: trio.testing.MockClock) -> None:
+    """With the requests that are dropped, and with what was begun on a connection that is lost; each time."""
+    outbox = Outbox()
+    for _ in range(2):
+        for waits, ends in (
+            (lambda: outbox.put(Waiting(b"a", False, is_request=True)), outbox.drop_requests),
+            (outbox.begun, outbox.put_back),
+        ):
+            waits()
+            with trio.fail_after(1):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(outbox.wait_empty)
+                    await trio.testing.wait_all_tasks_blocked()
+                    ends()
+
+
 async def test_waiting_for_empty_waits_for_what_is_begun(autojump_clock: trio.testing.MockClock) -> None:
     """What the connection has begun by itself is waited for too, each time, and the wait is always a checkpoint."""
     outbox = Outbox()

@@ -349,6 +349,73 @@ async def test_the_end_of_the_bus_lets_go_who_stores(
     assert len(bus.to_store) == 0
 
 
+async def test_the_end_of_the_bus_lets_go_who_was_just_refused_for_now(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """While what is behind it in the batch has no answer yet."""
+    bus = Bus()
+
+    async def store(text: bytes) -> None:
+        with pytest.raises(TransportError, match="the bus has ended"):
+            await bus.writer.store("key", text)
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            for text in (b"a", b"b"):
+                nursery.start_soon(store, text)
+                await trio.testing.wait_all_tasks_blocked()
+            async with bus.connected(lambda command: NO_MEMORY if says("a")(command) else trio.Event()):
+                assert bus.pauses == [str(NO_MEMORY)]
+            bus.writer.close()
+
+
+class OthersSteps(trio.abc.Instrument):
+    """Counts the steps of all tasks but the one that makes it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._task = trio.lowlevel.current_task()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += task is not self._task
+
+
+async def test_a_writer_sleeps_when_nothing_is_left_to_try_again(autojump_clock: trio.testing.MockClock) -> None:
+    """What was refused for now was then refused for good."""
+    bus, answers = Bus(), iter((NO_MEMORY, REFUSED))
+    async with bus.connected(lambda command: next(answers)):
+        with pytest.raises(TransportError, match="WRONGTYPE"):
+            await bus.writer.store("key", b"a")
+        steps = OthersSteps()
+        trio.lowlevel.add_instrument(steps)
+        for _ in range(50):
+            await trio.lowlevel.checkpoint()
+        assert steps.count < 10
+
+
+async def test_a_server_that_is_read_only_is_a_pause_only_where_something_is_stored(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Who acknowledges what it has read tries again on the next connection, and tells of nothing."""
+    bus, settled = Bus(), list[int]()
+    for number in (1, 2):
+        bus.writer.acknowledge("key", b"1", lambda number=number: settled.append(number))  # type: ignore[misc]
+        await bus.until_lost(lambda command: exceptions.ReadOnlyError("READONLY"))
+        assert (bus.pauses, bus.to_store.retry_at_s) == ([], None)
+        async with bus.connected():
+            assert settled == [*range(1, number + 1)]
+    bus.writer.acknowledge("key", b"3", lambda: None)
+    await bus.until_lost(lambda command: exceptions.ReadOnlyError("READONLY"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(bus.writer.store, "key", b"a")
+        await trio.testing.wait_all_tasks_blocked()
+        await bus.until_lost(lambda command: exceptions.ReadOnlyError("READONLY"))
+        assert bus.pauses == ["READONLY"]
+        async with bus.connected():
+            await trio.sleep(1)
+        assert bus.pauses == ["READONLY", None]
+
+
 async def test_what_was_handled_is_acknowledged_stream_by_stream(autojump_clock: trio.testing.MockClock) -> None:
     """So many entries in one command, before what is stored and published; each is settled when the server has it."""
     bus, settled, answered = Bus(), list[tuple[str, int]](), trio.Event()

@@ -135,13 +135,14 @@ class Outbox:
             self._count(waiting)
         self.is_begun = False  # that means nothing on another connection
         self._trim()
+        self._tell_emptied()
 
     def _tell_emptied(self) -> None:
         if not (self or self._in_flight or self.is_begun):
             self._emptied.unpark_all()
 
     async def wait_empty(self) -> None:
-        """Wait until everything was written."""
+        """Wait until everything was written, or what was not is dropped."""
         await trio.lowlevel.checkpoint()
         while self or self._in_flight or self.is_begun:
             await self._emptied.park()
@@ -158,6 +159,7 @@ class Outbox:
         for index in reversed([index for index, waiting in enumerate(self._data) if waiting.is_request]):
             self._account(self._data[index])
             del self._data[index]
+        self._tell_emptied()
 
     def drop_stale_audio(self, before_s: float) -> None:
         """Drop the audio that was put before that time."""

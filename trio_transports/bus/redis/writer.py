@@ -94,7 +94,9 @@ class RedisWriter:
             if not self._unsettled:
                 self._idle.unpark_all()
                 self._wake = trio.Event()
-                with trio.CancelScope(deadline=self.to_store.retry_at_s or math.inf):
+                # With nothing to store there is nothing to try again: what was due long ago would let nobody sleep.
+                retry_at_s = self.to_store.retry_at_s if self.to_store else None
+                with trio.CancelScope(deadline=retry_at_s or math.inf):
                     await self._wake.wait()
                 continue
             await self._write(connection)
@@ -102,24 +104,29 @@ class RedisWriter:
     async def _write(self, connection: RedisConnection) -> None:
         replies = [connection.request(*command.arguments) for command in self._unsettled]
         refused: list[Storing] = []
-        for reply in replies:
-            try:
-                await reply
-            except LOST as exc:
-                if isinstance(exc, ReadOnlyError):
-                    self.to_store.pause(str(exc))
-                self.to_store.put_back(refused)
-                raise
-            except RedisError as exc:
-                command = self._unsettled.popleft()
-                if isinstance(command, _Storage) and is_refused_for_now(exc):
-                    refused.append(command.storing)
-                    self.to_store.pause(str(exc))
+        try:
+            for reply in replies:
+                try:
+                    await reply
+                except LOST as exc:
+                    if isinstance(exc, ReadOnlyError) and self._is_storing:
+                        self.to_store.pause(str(exc))
+                    raise
+                except RedisError as exc:
+                    command = self._unsettled.popleft()
+                    if isinstance(command, _Storage) and is_refused_for_now(exc):
+                        refused.append(command.storing)
+                        self.to_store.pause(str(exc))
+                    else:
+                        command.failed(exc)
                 else:
-                    command.failed(exc)
-            else:
-                self._unsettled.popleft().done()
-        self.to_store.put_back(refused)
+                    self._unsettled.popleft().done()
+        finally:  # cancelled, too: the end of the bus lets go who stores
+            self.to_store.put_back(refused)
+
+    @property
+    def _is_storing(self) -> bool:
+        return bool(self.to_store) or any(isinstance(command, _Storage) for command in self._unsettled)
 
     def _has_work(self) -> bool:
         return bool(self._unsettled or self.to_store or self.publishing.outbox or any(self._acks.values()))
