@@ -348,6 +348,20 @@ async def test_a_peer_that_was_lost_is_shown_the_still_picture_again(autojump_cl
     assert [numbers(peer.recorder) for peer in line.peers] == [[9]] * 3
 
 
+async def test_a_live_picture_that_found_no_connection_is_counted(autojump_clock: MockClock) -> None:
+    """It was handed over, and is over when there is the next connection; each time."""
+    line = Line(redial_s=1)
+    live = reconnecting(video_out_enabled=True, video_out_is_live=True, video_out_width=2, video_out_height=2)
+    async with on_a_line(line, live) as (session, _, _):
+        for loss in range(2):
+            line.peers[loss].drop()
+            await trio.sleep(0.1)
+            await session.output.send(image(loss))
+            await trio.sleep(3)
+            counted = session.statistics()
+            assert (counted.reconnects, counted.pictures_sent, counted.pictures_dropped) == (loss + 1, 0, loss + 1)
+
+
 @pytest.mark.parametrize("is_live", [True, False])
 async def test_a_slow_wire_is_shared_among_the_tracks(
     is_live: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
