@@ -4,7 +4,7 @@ CPU time is what counts: a new process waits for the disk and for a core as the 
 load until it is asked for is not free, so the names that a first server takes are imported too.
 
 Nothing is compiled in a round: the compiled modules stand in a folder of the run's own, whatever the environment says
-about them (``PYTHONDONTWRITEBYTECODE`` once had every round compile all of ours, and none of the parts).
+about them. With ``PYTHONDONTWRITEBYTECODE`` every round would compile all of ours, and none of the parts.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a serializer offers beyond the two verbs is looked up once, not for every session or message."""
+"""What a serializer or a wire offers beyond what it must is asked without looking a protocol through each time."""
 
 import sys
 from collections.abc import Iterator

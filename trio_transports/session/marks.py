@@ -32,7 +32,7 @@ class DrainMarks:
     _outbox: WireOutbox
     _has_played: Callable[[], bool]
     _marking: PlaybackMarks | None = field(init=False)
-    """The serializer, if it may have marks: to ask a protocol costs more than all else here, and it is asked often."""
+    """The serializer, if it may have marks."""
     _waiting: dict[str, Callable[[], None]] = field(factory=dict, init=False)
     _places: dict[str, Player] = field(factory=dict, init=False)
     _numbers: "count[int]" = field(factory=count, init=False)
