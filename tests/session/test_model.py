@@ -1,6 +1,5 @@
 """Any program of verbs, in any order: what must hold of a session holds."""
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -20,12 +19,11 @@ def test_any_program_keeps_the_rules(program: Program, sends_now: bool, reconnec
     check(program, sends_now=sends_now, reconnects=reconnects)
 
 
-@pytest.mark.parametrize("ending", ["interrupt", "drop"])
-def test_a_picture_that_was_handed_over_and_dropped_is_counted(ending: str) -> None:
+def test_a_picture_that_was_handed_over_and_dropped_is_counted() -> None:
     """Found by such a program: whichever task runs first, each picture is shown or counted as dropped."""
     for _ in range(25):
         outcome = check(
-            [Step("audio", 0.001), Step("picture"), Step(ending), Step("wait", 0.25)],
+            [Step("audio", 0.001), Step("picture"), Step("interrupt"), Step("wait", 0.25)],
             sends_now=False,
             reconnects=True,
         )
