@@ -250,11 +250,12 @@ async def test_waiting_for_empty_waits_for_the_last_write(autojump_clock: trio.t
 async def test_waiting_for_empty_ends_where_nothing_will_be_written(autojump_clock: trio.testing.MockClock) -> None:
     """With the requests that are dropped, and with what was begun on a connection that is lost; each time."""
     outbox = Outbox()
+
+    def ask() -> None:
+        outbox.put(Waiting(b"a", False, is_request=True))
+
     for _ in range(2):
-        for waits, ends in (
-            (lambda: outbox.put(Waiting(b"a", False, is_request=True)), outbox.drop_requests),
-            (outbox.begun, outbox.put_back),
-        ):
+        for waits, ends in ((ask, outbox.drop_requests), (outbox.begun, outbox.put_back)):
             waits()
             with trio.fail_after(1):
                 async with trio.open_nursery() as nursery:
