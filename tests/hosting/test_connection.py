@@ -191,13 +191,17 @@ async def test_what_is_no_handshake_is_counted(
     assert (hosting.turned_away, hosting.logged, pair.ended_s) == (counted, [], 0)
 
 
-async def test_who_has_gone_before_it_could_be_asked(autojump_clock: trio.testing.MockClock) -> None:
-    """Its socket is closed, and nothing is logged or counted."""
+@pytest.mark.parametrize(("is_secure", "cause"), [(False, "cut off"), (True, "tls")])
+async def test_who_has_gone_before_it_could_be_asked(
+    is_secure: bool, cause: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Its socket is closed, and it is counted as one that goes a moment later; nothing is logged. Twice."""
     hosting = Hosting(answer)
-    stream = OwnedStream(trio.SocketStream(trio.socket.socket()))
-    await Connection(hosting.host, stream, False).run()
-    assert stream.descriptor.is_closed
-    assert (hosting.turned_away, hosting.logged) == ({}, [])
+    for turn in (1, 2):
+        stream = OwnedStream(trio.SocketStream(trio.socket.socket()))
+        await Connection(hosting.host, stream, is_secure).run()
+        assert stream.descriptor.is_closed
+        assert (hosting.turned_away, hosting.logged) == ({cause: turn}, [])
 
 
 async def test_a_fault_of_the_servers_own_ends_one_connection(

@@ -240,6 +240,21 @@ async def test_an_answer_that_is_on_its_way_is_not_cut_off(autojump_clock: trio.
     assert hosting.turned_away == {"app": 1}
 
 
+async def test_who_was_told_why_not_was_not_cut_off(autojump_clock: trio.testing.MockClock) -> None:
+    """Though nothing was served on its connection, each request that was refused is counted, once."""
+    hosting = Hosting(answer, server_ssl("h2"))
+    async with paired(hosting) as pair:
+        assert isinstance(pair.peer.stream, trio.SocketStream)
+        stream = trio.SSLStream(pair.peer.stream, client_ssl("h2"), server_hostname="localhost", https_compatible=True)
+        async with h2_over(stream) as peer:
+            for _ in range(2):
+                refused = await peer.open("CONNECT", "/", websocket=True, protocol="connect-udp")
+                with trio.fail_after(1):
+                    await peer.until(lambda refused=refused: refused.is_over)  # type: ignore[misc]
+                assert refused.status == 501
+    assert (hosting.turned_away, hosting.logged) == ({"request": 2}, [])
+
+
 @pytest.mark.parametrize(
     ("request_bytes", "status", "says"),
     [

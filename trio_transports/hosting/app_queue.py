@@ -113,7 +113,7 @@ class AppQueue:
             self._getters.unpark_all()
 
     def app_returned(self) -> None:
-        """Nobody reads any more: what waits is dropped, and who put it goes on."""
+        """Nobody reads any more: what comes is dropped, and who waits for room goes on."""
         self._app_returned = True
         self._putters.unpark_all()
 

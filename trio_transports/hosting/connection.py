@@ -59,6 +59,7 @@ class Connection:
         try:
             address = self._socket.socket.getpeername()
         except OSError:  # gone before it could be asked
+            self._host.counting.refuse("tls" if self._is_secure else "cut off")
             self._socket.abort()
             return
         try:
@@ -142,7 +143,7 @@ class Connection:
                 send=asked.send,
                 count_runs=runs.__len__,
                 takes_h2c=host.limits.takes_h2c,
-                on_refused=host.counting.refuse,
+                on_refused=self._refused,
             )
             protocol = Protocols.agreed(alpn_protocol, setting)
             asked.reader = Reader(host, owned, stream, protocol, phase, runs, closing)
@@ -159,3 +160,7 @@ class Connection:
             owned.close()
             await runs.ended()
             nursery.cancel_scope.cancel()
+
+    def _refused(self, cause: str) -> None:
+        self._phase.has_refused = True
+        self._host.counting.refuse(cause)

@@ -32,6 +32,8 @@ class Phase:
     """Nothing is read any more."""
     is_shutting_down: bool = field(default=False, init=False)
     has_begun_head: bool = field(default=False, init=False)
+    has_refused: bool = field(default=False, init=False)
+    """A request was answered before the app has seen it."""
     _is_retiring: bool = field(default=False, init=False)
     _has_served: bool = field(default=False, init=False)
 
@@ -68,7 +70,7 @@ class Phase:
     @property
     def has_answered(self) -> bool:
         """Whether anything was said to the peer: it is served, or told why not, or that the server ends."""
-        return self._has_served or self.is_closing or self.is_shutting_down
+        return self._has_served or self.has_refused or self.is_closing or self.is_shutting_down
 
     def shut_down(self) -> None:
         """End as soon as nothing is served."""

@@ -146,6 +146,8 @@ class Supervisor:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
                 for worker in tuple(self._alive):
                     await self._gone(worker)
+            for _, done in self._renewals.values():  # whoever waits for a renewal waits for no process any more
+                done.set()
 
     def stop(self) -> None:
         """Tell every worker to end; ``run`` returns when they have."""
@@ -158,9 +160,10 @@ class Supervisor:
 
     async def renew(self) -> None:
         """Replace the workers one after another; old ones may still be finishing their calls when this returns."""
-        for asked, done in list(self._renewals.values()):
+        for number in tuple(self._renewals):
             if self.is_stopping:
                 return
+            asked, done = self._renewals[number]  # another pair by now where that worker has died meanwhile
             asked.set()
             await done.wait()
 

@@ -42,10 +42,12 @@ class H2Peer:
     """The code of the server's GOAWAY."""
     is_over: bool = field(default=False, init=False)
 
-    async def open(self, method: str, path: str, *, websocket: bool = False, has_body: bool = False) -> Stream:
+    async def open(
+        self, method: str, path: str, *, websocket: bool = False, has_body: bool = False, protocol: str = "websocket"
+    ) -> Stream:
         headers = [(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
         if websocket:
-            headers += [(":protocol", "websocket"), ("sec-websocket-version", "13")]
+            headers += [(":protocol", protocol), ("sec-websocket-version", "13")]
         stream = Stream(self._h2.get_next_available_stream_id())
         self._streams[stream.id] = stream
         self._h2.send_headers(stream.id, headers, end_stream=not (websocket or has_body))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.real.leaving.programs import running, snippet
+from tests.real.asgi.apps import until
+from tests.real.leaving.programs import PATIENCE_S, running, snippet
 from tests.real.leaving.test_signals import LATER_S, SAID, calling, read_to_the_end, say_and_signal, signals
 from trio_transports.errors import ConnectionClosed
 
@@ -62,6 +63,7 @@ async def test_every_caller_under_load_hears_1001(tmp_path: Path) -> None:
 
 
 _SERVE = """
+import logging
 import trio
 from hypercorn.config import Config
 from trio_transports import AsgiWebsocketParams, AsgiWebsocketTransport
@@ -71,6 +73,7 @@ params = AsgiWebsocketParams(serializer=JSONFrameSerializer())
 async def app(scope, receive, send):
     if scope["type"] == "websocket":
         await AsgiWebsocketTransport((scope, receive, send), params).serve(handler)
+logging.basicConfig(level=logging.INFO)
 config = Config.from_mapping(bind=["127.0.0.1:PORT"], graceful_timeout=0.5, errorlog="/dev/null")
 trio.run(lambda: serve_asgi(app, config, signals=True, drain=DRAIN))
 """
@@ -88,13 +91,15 @@ async def handler(session):
 
 @signals
 @pytest.mark.parametrize("code", [STUCK, PATIENT], ids=["a handler that never leaves", "a long drain"])
-async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals, code: str) -> None:
+async def test_a_second_signal_ends_the_process_at_once(number: signal.Signals, code: str, tmp_path: Path) -> None:
     """While it waits for a handler, or for calls to finish, a second signal is the end."""
-    async with running(code) as program, calling(program.port, "/ws") as wire:
+    log = tmp_path / "log"
+    async with running(code, log=log) as program, calling(program.port, "/ws") as wire:
         program.signal(number)
         if code is STUCK:
             _, closed = await read_to_the_end(wire)
             assert closed.code == 1001
+        await until(lambda: "the server leaves" in log.read_text("utf-8"), limit_s=PATIENCE_S)
         await trio.sleep(LATER_S)
         assert program.process.returncode is None
         program.signal(number)

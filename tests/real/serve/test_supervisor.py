@@ -257,7 +257,7 @@ async def test_a_renewal_ends_the_pause_of_a_dead_worker(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It died young, and nobody wants to wait out what that costs when the program has been mended. Twice."""
-    for name in ("FIRST_PAUSE_S", "MAX_PAUSE_S"):
+    for name in ("YOUNG_S", "FIRST_PAUSE_S", "MAX_PAUSE_S"):
         monkeypatch.setattr(supervising, name, 1000.0)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         programs = [sys.executable, "/there/is/none", sys.executable, sys.executable]
@@ -281,6 +281,56 @@ async def test_a_renewal_ends_the_pause_of_a_dead_worker(
                     assert await who_answers(port) != dead
                 supervisor.stop()
     assert (programs, supervisor.restarts) == ([], 3)
+
+
+async def test_a_worker_that_dies_while_another_is_renewed_is_not_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its pause ends when it is its turn, as if it had died before."""
+    for name in ("YOUNG_S", "FIRST_PAUSE_S", "MAX_PAUSE_S"):
+        monkeypatch.setattr(supervising, name, 1000.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        modes = ["", "", "hangs", ""]
+
+        def command(control: int) -> Sequence[str]:
+            return [sys.executable, "-c", WORKER, str(control), str(listening.fileno()), modes.pop(0)]
+
+        supervisor = Supervisor(command, [listening], 2, grace_s=5)
+        with trio.fail_after(60):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(supervisor.run)
+                first = supervisor.pids
+                async with trio.open_nursery() as renewing:
+                    renewing.start_soon(supervisor.renew)
+                    await until(lambda: len(supervisor.pids) == 3)
+                    (hung,) = set(supervisor.pids) - set(first)
+                    number = tuple(supervisor._renewals)[-1]
+                    (last,) = (worker.pid for worker in supervisor._alive if worker.number == number)
+                    os.kill(last, signal.SIGKILL)
+                    await until(lambda: f"worker {number} ended" in caplog.text)
+                    os.kill(hung, signal.SIGKILL)
+                assert (modes, supervisor.restarts, len(supervisor.pids)) == ([], 1, 2)
+                assert set(supervisor.pids) & set(first) == set(first) - {last}
+                supervisor.stop()
+
+
+async def test_whoever_renews_does_not_wait_for_a_supervisor_that_has_ended() -> None:
+    """Cancelled in the middle of a renewal; and after that there is nothing to renew."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        modes = ["", "hangs"]
+
+        def command(control: int) -> Sequence[str]:
+            return [sys.executable, "-c", WORKER, str(control), str(listening.fileno()), modes.pop(0)]
+
+        supervisor = Supervisor(command, [listening], 1, grace_s=5)
+        with trio.fail_after(60):
+            async with trio.open_nursery() as renewing, trio.open_nursery() as running:
+                await running.start(supervisor.run)
+                renewing.start_soon(supervisor.renew)
+                await until(lambda: len(supervisor.pids) == 2)
+                running.cancel_scope.cancel()
+            await supervisor.renew()
+    assert (modes, supervisor.pids) == ([], ())
 
 
 async def test_workers_end_with_a_supervisor_that_was_killed() -> None:

@@ -82,6 +82,20 @@ async def test_what_one_server_was_told_is_not_the_next_ones(
     assert trio.lowlevel.current_statistics().tasks_living == living
 
 
+async def test_a_server_that_begins_as_another_leaves_keeps_its_handlers(autojump_clock: MockClock) -> None:
+    """Also where that is in the very turn in which the other was told. Twenty times, as turns are in any order."""
+    for _ in range(20):
+        left = trio.Event()
+        with told_by_signals(left.set):
+            signal.raise_signal(signal.SIGTERM)
+            while not left.is_set():  # to wait for it would take a turn more
+                await trio.lowlevel.checkpoint()
+        with told_by_signals(lambda: pytest.fail("nobody asked")):
+            ours = handlers()
+            await trio.sleep(2 * TWICE_S)
+            assert handlers() == ours
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 async def test_a_signal_tells_every_server(
     number: signal.Signals, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture

@@ -75,12 +75,12 @@ class _Watch:
     def _tell(self, number: signal.Signals) -> None:
         logger.info("%s: the server leaves; a second signal ends the process at once", number.name)
         if self._asked:
-            trio.lowlevel.spawn_system_task(self._stop_hearing)
+            trio.lowlevel.spawn_system_task(self._stop_hearing, self._hearing)
         for leave in tuple(self._asked.values()):
             leave()
 
-    async def _stop_hearing(self) -> None:
-        with self._hearing:
+    async def _stop_hearing(self, hearing: trio.CancelScope) -> None:
+        with hearing:  # which by now may be over, with another begun
             await trio.sleep(TWICE_S)
             if os.getpid() != 1:  # rule 4
                 _leave_to_the_system()
