@@ -3,8 +3,12 @@
 ``python -m tests.real.soak 15`` is the long one.
 """
 
+import re
+
 import pytest
 
+from tests.readme import README
+from tests.real.faults.places import PLACES
 from tests.real.soak.soaking import ROOM, WARM_UP_ROUNDS, Sample, Soak
 
 ROUNDS = 6
@@ -37,3 +41,11 @@ def test_growth_is_seen(leaks: str) -> None:
         held[leaks] += number * (ROOM[leaks] // 4 + 1)
         soak.samples.append(Sample(**held))
     assert [leaks in growth for growth in soak.growth()] == [True]
+
+
+def test_the_readme_tells_of_every_transport() -> None:
+    """As many calls on each of those that the long one takes."""
+    told = re.search(r"([\d,]+) calls with faults, (\d+) on each of (\d+) transports", README.read_text("utf-8"))
+    assert told is not None
+    calls, each, transports = (int(count.replace(",", "")) for count in told.groups())
+    assert (calls, transports) == (each * transports, len(PLACES))
