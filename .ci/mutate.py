@@ -65,11 +65,18 @@ _EQUIVALENT, _NOT_PUT_IN_PLACE = 100, 101
 OUTCOMES = {0: "alive", _EQUIVALENT: "equivalent", _NOT_PUT_IN_PLACE: "not put in place", -signal.SIGKILL: "hung"}
 """By how its process has ended; by any other end it has died."""
 
+FIRST, AGAIN = 3, 10
+"""How many times as long as on the unchanged code a test may take."""
+
 _BEFORE_TESTS_S = 20.0
-"""How long it may be before the first test is begun, and three or ten times that on a busy machine."""
+"""How long it takes at most, on an idle machine, until the first test is begun."""
 
 
-def _first_line(code: CodeType) -> tuple[str, str, int]:
+Place = tuple[str, str, int]
+Codes = defaultdict[Place, list[CodeType]]
+
+
+def _first_line(code: CodeType) -> Place:
     return code.co_filename, code.co_qualname, code.co_firstlineno
 
 
@@ -77,12 +84,15 @@ def _is_ours(code: CodeType) -> bool:
     return code.co_filename.startswith(f"{PACKAGE}/")
 
 
-def codes(code: CodeType) -> Iterator[CodeType]:
-    """All that is compiled inside, too."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from codes(constant)
+def by_first_line(module: CodeType) -> Codes:
+    """All that is compiled in a module, by where it is."""
+    found: Codes = defaultdict(list)
+    waiting = [module]
+    while waiting:
+        code = waiting.pop()
+        found[_first_line(code)].append(code)
+        waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return found
 
 
 class Calls:
@@ -103,9 +113,7 @@ class Calls:
         self._profile.disable()
         threading.setprofile(None)
         called = {entry.code for entry in self._profile.getstats() if isinstance(entry.code, CodeType)}
-        return sorted(
-            {place_of(code) for code in called | self._in_threads if code.co_filename.startswith(str(PACKAGE))}
-        )
+        return sorted({place_of(code) for code in called | self._in_threads if _is_ours(code)})
 
 
 Work = TypeVar("Work")
@@ -206,7 +214,7 @@ class Trials(_AlikeDrawn):
         self._importing = Calls()
         self._took_s: dict[str, float] = {}
         self._calling: defaultdict[str, set[str]] = defaultdict(set)
-        self._functions: defaultdict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
+        self._functions: defaultdict[Place, list[FunctionType]] = defaultdict(list)
         self.outcomes: dict[Mutant, str] = {}
 
     @pytest.hookimpl(tryfirst=True)
@@ -222,8 +230,8 @@ class Trials(_AlikeDrawn):
         self._run_unchanged()
         plan = [Trial(mutant, self._tests_of(mutant)[: self._most]) for mutant in self._chosen]
         self.outcomes = {trial.mutant: "alive" for trial in plan if not trial.tests}
-        hung = self._try([trial for trial in plan if trial.tests], Trials._swapped, self._jobs, 3)
-        self._try(hung, Trials._swapped, 1, 10)
+        hung = self._try([trial for trial in plan if trial.tests], Trials._swapped, self._jobs, FIRST)
+        self._try(hung, Trials._swapped, 1, AGAIN)
         quickest = self._in_order(self._took_s)[:100]
         anew = [
             Trial(trial.mutant, list(dict.fromkeys([*trial.tests, *quickest])))
@@ -231,7 +239,7 @@ class Trials(_AlikeDrawn):
             if (outcome := self.outcomes[trial.mutant]) == "not put in place"
             or (outcome == "alive" and trial.mutant.place in imported)
         ]
-        self._try(anew, Trials._imported_anew, 1, 10)
+        self._try(anew, Trials._imported_anew, 1, AGAIN)
         return True
 
     def _find_functions(self) -> None:
@@ -295,26 +303,31 @@ class Trials(_AlikeDrawn):
         work = in_forks(trials, jobs, lambda trial, pipe: way(self, trial, pipe), limit_s)
         for number, (trial, code, said) in enumerate(work, 1):
             outcome, at = OUTCOMES.get(code, "died"), said[-1] if said else ""
+            if outcome == "hung":
+                outcome = "hung again" if times == AGAIN else "hung"
+                hung.append(Trial(trial.mutant, trial.tests[trial.tests.index(at) if at else 0 :]))
             self.outcomes[trial.mutant] = outcome
             print(f"{number}/{len(trials)} {outcome} {trial.mutant.name} [{at}]", flush=True)
-            if outcome == "hung":
-                hung.append(Trial(trial.mutant, trial.tests[trial.tests.index(at) if at else 0 :]))
         return hung
 
     def _swapped(self, trial: Trial, pipe: TextIO) -> int:
         """Put the changed code into the functions that are there."""
-        unchanged, changed = (list(codes(module)) for module in trial.mutant.compiled())
-        new = set(changed) - set(unchanged)
-        if not new:
+        unchanged, changed = map(by_first_line, trial.mutant.compiled())
+        if unchanged == changed:
             return _EQUIVALENT
-        found = [(function, code) for code in new for function in self._functions[_first_line(code)]]
-        try:
-            for function, code in found:
-                function.__code__ = code
-        except ValueError:  # it has other free variables
+        found = [
+            (function, new)
+            for place in changed
+            for old, new in zip(unchanged[place], changed[place], strict=False)  # two lambdas may be in one line
+            for function in self._functions[place]
+            if new != old == function.__code__
+        ]
+        are_pairs = all(len(unchanged[place]) == len(changed[place]) for place in changed)
+        have_room = all(len(function.__code__.co_freevars) == len(new.co_freevars) for function, new in found)
+        if not (found and are_pairs and have_room):
             return _NOT_PUT_IN_PLACE
-        if not found:
-            return _NOT_PUT_IN_PLACE
+        for function, new in found:
+            function.__code__ = new
         return 0 if all(has_passed for _, has_passed in self._run(trial.tests, pipe)) else 1
 
     def _imported_anew(self, trial: Trial, pipe: TextIO) -> int:
@@ -369,12 +382,12 @@ def main() -> int:
     trials = Trials(chosen, given.jobs, given.least, given.most)
     pytest.main([*PYTEST, *tests], plugins=[trials])
     for mutant, outcome in trials.outcomes.items():
-        if outcome not in ("died", "hung"):
+        if outcome not in ("died", "hung again", "equivalent"):
             print(f"{outcome}: {mutant.name} (line {mutant.line})")
-    told = Counter(trials.outcomes.values())
-    of = len(chosen) - told["equivalent"]
-    print(", ".join(f"{outcome} {count}" for outcome, count in told.most_common()), f"of {len(chosen)}")
-    print(f"dead: {told['died'] + told['hung']} of {of} ({(told['died'] + told['hung']) / max(of, 1):.1%})")
+    told = Counter(trials.outcomes.values())  # fewer than were chosen, if it was interrupted
+    dead, of = told["died"] + told["hung again"], told.total() - told["equivalent"]
+    print(", ".join(f"{outcome} {count}" for outcome, count in told.most_common()))
+    print(f"dead: {dead} of {of} ({dead / max(of, 1):.1%})")
     return 0 if trials.outcomes else 1
 
 

@@ -37,6 +37,11 @@ def _made():
     return [8]
 
 MADE = _made()
+
+def _pair():
+    return lambda: 20, lambda: 30
+
+PAIR = _pair()
 """
 TESTS = """
 from trio_transports import few
@@ -52,6 +57,9 @@ def test_what_is_derived_is_ready():
 
 def test_what_is_made_while_it_is_imported():
     assert few.MADE == [8]
+
+def test_the_first_of_a_pair_in_one_line():
+    assert few.PAIR[0]() == 20
 
 def test_fails_always():
     assert few.is_more(3)
@@ -81,12 +89,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def test_what_no_test_notices_is_alive(told: list[str]) -> None:
     """What is asked too little, and what nobody calls; not what is known to be the same."""
-    assert [line for line in told if line.startswith("alive: ")] == [
-        f"alive: {FEW}:unused: return 'nobody asks' gives nothing (line 11)",
+    assert sorted(line for line in told if line.startswith("alive: ")) == [
+        f"alive: {FEW}:_pair: 30 becomes 31 (line 27)",
         f"alive: {FEW}:is_more: number > 3 becomes number >= 3 (line 3)",
+        f"alive: {FEW}:unused: return 'nobody asks' gives nothing (line 11)",
     ]
-    assert told[0] == "12 mutants in 1 modules, and 1 that no test can see"
-    assert told[-1] == "dead: 10 of 12 (83.3%)"
+    assert told[0] == "15 mutants in 1 modules, and 1 that no test can see"
+    assert told[-1] == "dead: 12 of 15 (80.0%)"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +115,7 @@ def test_what_hangs_is_run_again_alone(told: list[str]) -> None:
     lines = [line for line in told if f"{FEW}:spent: number -= 1 becomes number += 1" in line]
     assert len(lines) == 2, told
     assert all(" hung " in line and line.endswith("[tests/few/test_few.py::test_one_is_spent]") for line in lines), told
-    assert told[-2] == "died 9, alive 2, hung 1 of 12"
+    assert told[-2] == "died 11, alive 3, hung again 1"
 
 
 def test_what_fails_on_the_unchanged_code_is_left_out(told: list[str]) -> None:
