@@ -6,6 +6,8 @@ import pytest
 import trio
 import trio.testing
 
+from tests.bus.proxies import client, data
+from trio_transports.bus import LocalBus, ProxySettings
 from trio_transports.bus.outbox import Outbox, Waiting
 from trio_transports.bus.proxy import writing
 from trio_transports.bus.proxy.counters import ProxyCounters
@@ -241,3 +243,40 @@ async def test_a_batch_has_so_many_bytes(
     with trio.move_on_after(1):
         await to.write()
     assert wire.batches == [2, 1, 1, 1]
+
+
+class Noting(Slow):
+    """It notes what was sent whole, what was cut off, and the goodbye."""
+
+    def __init__(self, takes_s: float) -> None:
+        super().__init__(takes_s)
+        self.notes: list[object] = []
+
+    async def send(self, message: bytes) -> None:
+        try:
+            await super().send(message)
+        except trio.Cancelled:
+            self.notes.append("cut off")
+            raise
+        self.notes.append("sent")
+
+    async def aclose(self, code: int = 1000, reason: str = "") -> None:
+        self.notes.append(code)
+
+
+@pytest.mark.parametrize(("takes_s", "notes", "took_s"), [(1.5, ["sent", 1001], 1.5), (5.0, ["cut off", 1001], 2.0)])
+async def test_a_proxy_that_is_stopped_finishes_the_message_under_way(
+    takes_s: float, notes: list[object], took_s: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Within the time for a goodbye; nothing could be said behind half a frame."""
+    wire, bus = Noting(takes_s), LocalBus()
+    proxy = client(wire, settings=ProxySettings(close_timeout=2))  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(proxy.run, bus)
+        await trio.testing.wait_all_tasks_blocked()
+        await bus.send(data("near", "far"))
+        await trio.testing.wait_all_tasks_blocked()
+        began_s = trio.current_time()
+        proxy.stop()
+    assert wire.notes == notes
+    assert trio.current_time() - began_s == pytest.approx(took_s)
