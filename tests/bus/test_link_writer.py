@@ -280,3 +280,30 @@ async def test_a_proxy_that_is_stopped_finishes_the_message_under_way(
         proxy.stop()
     assert wire.notes == notes
     assert trio.current_time() - began_s == pytest.approx(took_s)
+
+
+async def test_who_waits_until_all_is_written_waits_for_what_was_begun(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """And is told when the wire has written it, though nothing else follows; twice."""
+    wire = Quick()
+    wire.answer = None
+    to, done = writer(wire), list[int]()
+
+    async def wait(number: int) -> None:
+        await to.outbox.wait_empty()
+        done.append(number)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(to.write)
+        for number in range(2):
+            await trio.sleep(1)
+            assert to.put_now(b"x")
+            nursery.start_soon(wait, number)
+            await trio.testing.wait_all_tasks_blocked()
+            assert done == [*range(number)]
+            wire.may_flush.set()
+            await trio.testing.wait_all_tasks_blocked()
+            assert done == [*range(number + 1)]
+            wire.may_flush = trio.Event()
+        nursery.cancel_scope.cancel()
