@@ -100,6 +100,15 @@ async def test_a_bus_that_has_ended_has_no_readers(autojump_clock: trio.testing.
         assert (before.statistics().waiting_data, later.statistics().waiting_data) == (0, 1)
 
 
+async def test_running_a_bus_is_a_checkpoint() -> None:
+    """Each time, though there is nothing to wait for."""
+    bus = LocalBus()
+    for _ in range(2):
+        with trio.testing.assert_checkpoints():
+            async with bus.running():
+                assert bus.is_running
+
+
 async def test_a_gap_in_what_is_read_stands_before_the_rest(autojump_clock: trio.testing.MockClock) -> None:
     """One of unknown length too, though nothing else was lost; and it is told once."""
     bus = LocalBus()
