@@ -254,7 +254,7 @@ async def test_late_and_foreign_answers_are_nobodys(autojump_clock: trio.testing
         assert listening.heard == []
 
 
-def test_a_job_has_one_name() -> None:
+async def test_a_job_has_one_name(autojump_clock: trio.testing.MockClock) -> None:
     """Two methods for one name, and a mark without a name, are told at once."""
 
     class Twice(Worker):
@@ -264,10 +264,7 @@ def test_a_job_has_one_name() -> None:
         @job("a")
         async def second(self, request: JobRequest) -> None: ...
 
-    async def run() -> None:
-        await Twice("twice").run(LocalBus())
-
     with pytest.raises(ValueError, match="two jobs named 'a'"):
-        trio.run(run)
+        await Twice("twice").run(LocalBus())
     with pytest.raises(TypeError, match=r"marked with its name, @job\('name'\)"):
         job(test_a_job_has_one_name)  # type: ignore[arg-type]
