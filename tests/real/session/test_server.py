@@ -322,7 +322,7 @@ async def test_tls(engine: str) -> None:
 async def test_no_bytes_end_the_server(engine: str) -> None:
     """Two thousand random or broken byte strings, before, instead of and after the upgrade: the server lives."""
     noise = random.Random(7)
-    async with serving(params=server_params(connect_timeout=1), engine=engine) as place:
+    async with serving(params=server_params(connect_timeout=10), engine=engine) as place:
 
         async def trouble(_number: int) -> None:
             kind = noise.randrange(5)
@@ -348,7 +348,7 @@ async def test_no_bytes_end_the_server(engine: str) -> None:
             async with trio.open_nursery() as nursery:
                 for number in range(20):
                     nursery.start_soon(trouble, number)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await place.answers()
 
 
