@@ -1,11 +1,13 @@
 """The guide for scripts: its tables are what the commands print and end with, and nothing else."""
 
 import json
+import math
 import re
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,12 +31,15 @@ def ended(*arguments: str) -> tuple[int, list[dict[str, object]]]:
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def interrupted(process: "subprocess.Popen[str]") -> int:
-    """Press Ctrl-C once."""
+def interrupted(process: "subprocess.Popen[str]", *, again_after_s: float = PATIENCE_S) -> int:
+    """Press Ctrl-C, as often as a user would who sees nothing happen."""
     with process:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE_S)
-        return process.returncode
+        for _ in range(math.ceil(PATIENCE_S / again_after_s)):
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=again_after_s)
+                break
+        return process.wait(timeout=1)
 
 
 def a_server() -> "subprocess.Popen[str]":
@@ -50,7 +55,8 @@ def a_probe() -> "subprocess.Popen[str]":
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE_S)
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
-        process = subprocess.Popen([*PROGRAM, "probe", url, "--json"], stdout=subprocess.PIPE, text=True)
+        command = [*PROGRAM, "probe", url, "--json", "--connect-timeout", "60"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         connection, _ = listener.accept()
         _OPEN.append(connection)
     return process
@@ -83,7 +89,7 @@ def test_each_exit_code_is_what_a_command_ends_with(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text('{"type": 5}\n', "utf-8")
     seen = {
         interrupted(a_server()),
-        interrupted(a_probe()),
+        interrupted(a_probe(), again_after_s=3),
         ended("inspect", str(tmp_path / "bad.txt"), "--json")[0],
         ended("probe", "--json")[0],
     }
