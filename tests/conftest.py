@@ -6,11 +6,13 @@ Rules
 2. A socket that is still held after a test fails it too. Those of wider fixtures are open before the test and may stay.
 3. Tasks end with their nursery, so only system tasks can outlive a test's body. One that does fails the test, unless
    it is marked ``leaves_system_task``, for the few whose subject is a write that cannot be cancelled.
-4. Where several processes share the work, a test marked ``alone`` has the machine to itself (``tests.turns``).
+4. How much is logged is as before: a test that left a logger at another level changed what later tests are told.
+5. Where several processes share the work, a test marked ``alone`` has the machine to itself (``tests.turns``).
 """
 
 import gc
 import inspect
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -92,6 +94,25 @@ def _nothing_left_open() -> Iterator[None]:
         left = _still_open(left)
     if left:
         pytest.fail(f"{len(left)} socket(s) still open after the test: {', '.join(sorted(left))}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    before = _levels()
+    yield
+    changed = _levels() - before
+    if changed:
+        for name, _ in changed:
+            logging.getLogger(name).setLevel(dict(before).get(name, logging.NOTSET))
+        told = ", ".join(f"{name or 'root'} at {logging.getLevelName(level)}" for name, level in sorted(changed))
+        pytest.fail(f"logs more or less after the test: {told}", pytrace=False)
+
+
+def _levels() -> set[tuple[str, int]]:
+    """The root's level, and that of each logger of ours that has one."""
+    ours = [name for name in logging.Logger.manager.loggerDict if name.startswith("trio_transports")]
+    levels = {(name, logging.getLogger(name).level) for name in ours}
+    return {("", logging.getLogger().level), *((name, level) for name, level in levels if level)}
 
 
 def _still_open(sockets: set[str]) -> set[str]:

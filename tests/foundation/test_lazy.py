@@ -177,6 +177,31 @@ print(len(found), all(one[name] is getattr(trio_transports, name) for one in fou
     assert run(program) == ["8", "True"]
 
 
+def test_nothing_is_named_lazily_while_a_name_is_loaded() -> None:
+    """Each name of each package: a thread that looks for one never waits for itself, nor for a module that waits."""
+    program = f"""
+import sys
+from importlib import import_module
+from trio_transports import _lazy
+class Once:
+    within = False
+    def __enter__(self):
+        assert not Once.within, sys.argv
+        Once.within = True
+    def __exit__(self, *exc_info):
+        Once.within = False
+_lazy._looking = Once()
+count = 0
+for package in {LAZY!r}:
+    module = import_module(package)
+    for name in module.__all__:
+        getattr(module, name)
+        count += 1
+print(count)
+"""
+    assert int(run(program)[0]) > 200
+
+
 def test_extras_are_told_where_they_are_missing() -> None:
     """A module below that needs an extra says which when it is named as an attribute, too."""
     path, extra = next((path, extra) for path, extra in NEEDS.items() if path.startswith("serializers."))
