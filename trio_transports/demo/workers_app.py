@@ -28,7 +28,7 @@ from typing import Any, Final
 import trio
 from hypercorn.config import Config
 
-from ..hosting import serve_asgi
+from ..hosting.server import serve_asgi
 from ..params import AsgiWebsocketParams
 from ..serializers.json import JSONFrameSerializer
 from ..session.session import Session

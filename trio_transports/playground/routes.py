@@ -30,7 +30,8 @@ from ..serializers.detect import PROVIDERS, DetectingFrameSerializer
 from ..serializers.protocol import FrameSerializer, per_session
 from ..session.session import Session
 from ..transports.asgi import AsgiWebsocketTransport
-from ..vad import EnergyVADAnalyzer, VADParams
+from ..vad.analyzer import VADParams
+from ..vad.energy import EnergyVADAnalyzer
 from ..wire.accepting.hosts import wrong_host
 from ..wire.running import ASGI_WAYS_OUT, require_trio
 from .asgi import Receive, Route, Scope, Send, answer, answer_json, header, refuse_websocket

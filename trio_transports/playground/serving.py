@@ -11,7 +11,7 @@ import trio
 from hypercorn import Config
 from hypercorn.typing import ASGIFramework
 
-from ..hosting import serve_asgi
+from ..hosting.server import serve_asgi
 from .asgi import Route
 
 GRACE_S: Final = 3.0

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TypeAlias
 
 from ..frames import JSONValue
-from ..hosting import is_leaving
+from ..hosting.leaving import is_leaving
 from ..observe import ProcessFigures, ServerFigures
 from ..playground.asgi import Receive, Route, Scope, Send, answer, answer_json, refuse_websocket
 

@@ -26,7 +26,7 @@ import trio
 from hypercorn import Config
 from hypercorn.typing import ASGIFramework
 
-from ..hosting import serve_asgi
+from ..hosting.server import serve_asgi
 from ..observe import ServerCounters
 from ..playground.asgi import Route
 from .app import Bot, bot_app
