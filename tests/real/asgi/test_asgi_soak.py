@@ -10,6 +10,7 @@ import trio
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, session_params, until
 from tests.real.asgi.hosts import hosted
 from tests.real.asgi.raw_peer import PING, TEXT, close_frame, frame, raw_peer
+from tests.real.starved import fail_or_warn, watch_core
 from trio_transports import Session
 
 _CALLS = 200
@@ -79,6 +80,7 @@ async def test_nothing_is_left_of_many_calls(
                 except (trio.BrokenResourceError, EOFError):
                     return
 
+    no_core = watch_core()
     app = SessionApp(handle, session_params(send_timeout=0.3, close_timeout=0.2), starlette=starlette)
     async with hosted(app, guarded=guarded, write_timeout=0.5) as server:
         async with raw_peer(server.port) as peer:
@@ -103,4 +105,6 @@ async def test_nothing_is_left_of_many_calls(
         await until(lambda: len(list(tasks())) <= tasks_before and sockets() <= sockets_before, 10)
         assert await server.stop() < 0.5
     assert len(app.disconnected) == len(app.lasted_s)
-    assert max(app.lasted_s) < 0.6 + 0.3 + 0.2 + 1.5
+    longest_s = max(app.lasted_s)
+    if longest_s >= 0.6 + 0.3 + 0.2 + 1.5:
+        fail_or_warn(f"a session lasted {longest_s:.1f} s", [no_core()])

@@ -10,7 +10,7 @@ import trio
 from tests.real.bus.processes import JOB_COUNT
 from tests.real.bus.programs import Program, running
 from tests.real.bus.servers import RedisServer
-from tests.real.bus.waiting import until
+from tests.real.bus.waiting import PATIENCE_S, until
 from tests.tools import requires_module
 from trio_transports import AudioFrame, Session, TextFrame, WebsocketClientParams, WebsocketClientTransport
 from trio_transports.serializers import JSONFrameSerializer
@@ -32,7 +32,7 @@ async def voice_and_worker(server: RedisServer) -> AsyncIterator[tuple[Program, 
 
 async def hear_echo(session: Session, text: str, *, every_s: float = 0.1) -> int:
     """Say ``text`` until it comes back; returns how often that took."""
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         said = 0
         while True:
             await session.output.send(TextFrame(text=text))
@@ -68,6 +68,6 @@ async def test_three_processes(durable_redis: RedisServer) -> None:
             for number, session in enumerate((first, second)):
                 await hear_echo(session, f"again {number}")
         await until(lambda: bool(voice.told("gap")) and bool(worker.told("gap")))
-        await until(lambda: len(voice.told("answer")) >= JOB_COUNT, within_s=30)
+        await until(lambda: len(voice.told("answer")) >= JOB_COUNT)
         assert [answer["number"] for answer in voice.told("answer")] == list(range(JOB_COUNT))
         assert any("the connection to Redis was lost" in gap["reason"] for gap in voice.told("gap"))

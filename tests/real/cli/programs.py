@@ -15,7 +15,7 @@ from attrs import define, frozen
 
 PROGRAM = (sys.executable, "-m", "trio_transports")
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 60
+PATIENCE_S = 120
 """For a program to start and end on a machine that is busy with other things: importing alone may take ten seconds."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import trio
 from attrs import define, field
@@ -50,6 +50,10 @@ _IN_REACH = """(async () => {
   return isThere && x === before[0] && y === before[1] && [x, y];
 })()"""
 """Where to press; false while something else is at that place, while it cannot be seen, or while it moves."""
+
+
+PATIENCE_S: Final = 60.0
+"""For what a page does at once: a machine that is busy with other things may be that late."""
 
 
 class PageError(AssertionError):
@@ -93,7 +97,7 @@ class Page:
         number, event = self._next_id, trio.Event()
         self._waiting[number] = event
         await self._connection.send_message(json.dumps({"id": number, "method": method, "params": params}))
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             await event.wait()
         answer = self._answers.pop(number)
         if "error" in answer:
@@ -109,7 +113,7 @@ class Page:
             raise PageError(f"{expression}: {result['exceptionDetails']}")
         return result["result"].get("value")
 
-    async def wait_for(self, expression: str, *, timeout_s: float = 10) -> Any:  # noqa: ANN401
+    async def wait_for(self, expression: str, *, timeout_s: float = PATIENCE_S) -> Any:  # noqa: ANN401
         """Give the expression's first true value."""
         with trio.move_on_after(timeout_s):
             while not (value := await self.evaluate(expression)):  # noqa: ASYNC110 - the page tells nobody
@@ -117,7 +121,7 @@ class Page:
             return value
         raise PageError(f"still not true after {timeout_s} s: {expression}; complaints: {self.complaints}")
 
-    async def goto(self, url: str, *, timeout_s: float = 10) -> None:
+    async def goto(self, url: str, *, timeout_s: float = PATIENCE_S) -> None:
         await self.call("Page.navigate", url=url)
         is_there = "document.readyState === 'complete' && location.href !== 'about:blank'"
         await self.wait_for(is_there, timeout_s=timeout_s)
@@ -188,7 +192,7 @@ class Browser:
         async with stream:
             await stream.send_all(b"GET /json/version HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             answer = b""
-            with trio.fail_after(10):
+            with trio.fail_after(PATIENCE_S):
                 while b"webSocketDebuggerUrl" not in answer or b"}" not in answer:
                     answer += await stream.receive_some(65536)
         url: str = json.loads(answer[answer.index(b"{") : answer.rindex(b"}") + 1])["webSocketDebuggerUrl"]

@@ -154,7 +154,7 @@ async def test_a_visit_without_a_microphone_by_keyboard(browser: Browser) -> Non
         assert await text_of(page, "notice") == "No microphone: there is none. The buttons speak for you instead."
         assert await page.evaluate("document.activeElement.id") == "say"
         # It speaks by itself once, so that there is something to hear.
-        await page.wait_for("window.demo.counters().answers >= 1", timeout_s=12)
+        await page.wait_for("window.demo.counters().answers >= 1")
         await page.press("Tab", 9)
         assert await page.evaluate("document.activeElement.id") == "barge"
         await page.press("Enter", 13, "\r")
@@ -204,7 +204,7 @@ async def test_muted_looks_muted(browser: Browser) -> None:
         await page.click("connect-mic")
         await page.wait_for("window.demo.counters().session")
         await page.click("mute")
-        await page.wait_for("document.getElementById('mood').dataset.kind === 'muted'", timeout_s=20)
+        await page.wait_for("document.getElementById('mood').dataset.kind === 'muted'")
         assert await text_of(page, "mute") == "Unmute"
         assert await text_of(page, "level-you") == "muted"
         assert await page.evaluate("document.getElementById('legend-you').classList.contains('muted')")
@@ -213,7 +213,7 @@ async def test_muted_looks_muted(browser: Browser) -> None:
         assert await counter(page, "speech") == heard
         await page.click("mute")
         assert await text_of(page, "mute") == "Mute"
-        await page.wait_for(f"window.demo.counters().speech > {heard}", timeout_s=15)
+        await page.wait_for(f"window.demo.counters().speech > {heard}")
 
 
 async def test_events_keep_their_own_times(browser: Browser) -> None:
@@ -241,7 +241,7 @@ async def test_a_server_that_goes_away_is_told(browser: Browser) -> None:
                 if turn == 0:
                     await page.goto(url)
                     await page.click("connect-sample")
-                await page.wait_for("window.demo.counters().session", timeout_s=20)
+                await page.wait_for("window.demo.counters().session")
                 await page.wait_for("document.getElementById('connection').dataset.kind === 'on'")
                 assert await page.evaluate("document.getElementById('lost').hidden")
                 await page.evaluate("scrollTo(0, document.body.scrollHeight)")

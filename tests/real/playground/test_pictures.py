@@ -138,7 +138,7 @@ async def test_a_stream_of_pictures_is_shown_in_sequence(browser: Browser) -> No
         await page.wait_for("document.getElementById('version').innerText !== ''")
         await page.evaluate(WATCH_THE_BAR)
         await page.click("connect-mic")
-        await page.wait_for(f"window.bars.at(-1) === {BARS - 1}", timeout_s=20)
+        await page.wait_for(f"window.bars.at(-1) === {BARS - 1}")
         bars = await page.evaluate("window.bars")
         assert bars == sorted(set(bars))
         assert len(bars) >= 10

@@ -9,6 +9,7 @@ from functools import partial
 import trio
 
 from tests.ports import free_port
+from tests.real.cli.programs import PATIENCE_S as PROGRAM_S
 from tests.real.cli.programs import PROGRAM, ROOT
 from tests.real.demo.chromium import Browser, Page
 
@@ -23,7 +24,7 @@ async def served(port: int) -> AsyncIterator[trio.Process]:
         command = [*PROGRAM, "demo", "--port", str(port)]
         start = partial(trio.run_process, command, stdout=subprocess.DEVNULL, check=False, cwd=ROOT)
         process: trio.Process = await nursery.start(start)
-        with trio.fail_after(30):
+        with trio.fail_after(PROGRAM_S):
             while True:
                 try:
                     await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
@@ -40,7 +41,7 @@ async def connected(page: Page, port: int) -> None:
     await page.goto(f"http://127.0.0.1:{port}")
     await page.wait_for("!!document.getElementById('control-delay_ms')")
     await page.click("connect-mic")
-    await page.wait_for("window.demo.counters().session", timeout_s=20)
+    await page.wait_for("window.demo.counters().session")
 
 
 async def test_a_stalled_server_is_seen_within_three_seconds(browser: Browser) -> None:
@@ -77,7 +78,7 @@ async def test_a_killed_server_that_comes_back_is_found_again(browser: Browser) 
             async with served(port):
                 if turn == 0:
                     await connected(page, port)
-                await page.wait_for("window.demo.counters().session", timeout_s=20)
+                await page.wait_for("window.demo.counters().session")
                 assert await page.evaluate("window.demo.counters().returns") == turn
                 sent = await page.evaluate("window.demo.counters().sent")
                 await page.wait_for(f"window.demo.counters().sent > {sent} + 20")

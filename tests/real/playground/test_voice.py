@@ -48,10 +48,8 @@ async def calling(browser: Browser, handler: Handler) -> AsyncIterator[Page]:
         yield page
 
 
-async def told(page: Page, name: str, count: int = 1, *, timeout_s: float = 15) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = await page.wait_for(
-        f"window.of({name!r}).length >= {count} && window.of({name!r})", timeout_s=timeout_s
-    )
+async def told(page: Page, name: str, count: int = 1) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = await page.wait_for(f"window.of({name!r}).length >= {count} && window.of({name!r})")
     return found
 
 
@@ -107,7 +105,7 @@ async def test_a_line_that_comes_in_bursts_is_evened_out(browser: Browser) -> No
         await trio.sleep_forever()
 
     async with calling(browser, handler) as page:
-        await page.wait_for("window.voice.player && window.voice.player.holes >= 1", timeout_s=20)
+        await page.wait_for("window.voice.player && window.voice.player.holes >= 1")
         assert await page.evaluate("window.voice.player.cushion") > 0.06
         await trio.sleep(5)
         assert await page.evaluate("window.voice.player.cushion") <= 0.3

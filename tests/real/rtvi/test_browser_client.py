@@ -70,11 +70,9 @@ async def visiting(browser: Browser, script: str) -> AsyncIterator[tuple[Page, S
         yield page, served, url
 
 
-async def happened(page: Page, name: str, *, timeout_s: float = 15) -> list[dict[str, Any]]:
+async def happened(page: Page, name: str) -> list[dict[str, Any]]:
     """What was told under this name, once there is any."""
-    found: list[dict[str, Any]] = await page.wait_for(
-        f"window.of({name!r}).length && window.of({name!r})", timeout_s=timeout_s
-    )
+    found: list[dict[str, Any]] = await page.wait_for(f"window.of({name!r}).length && window.of({name!r})")
     return found
 
 

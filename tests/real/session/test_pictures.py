@@ -5,6 +5,7 @@ import pytest
 import trio
 
 from tests.real.session.places import RATE, server_params, serving
+from tests.real.starved import fail_or_warn, watch_core
 from trio_transports import AudioFrame, ImageFrame, Session
 from trio_transports.serializers.packed import PackedFrameSerializer
 from trio_transports.video.codec import decode
@@ -26,14 +27,18 @@ async def test_thirty_a_second_are_thirty_a_second(engine: str, codec: str | Non
     What a busy machine makes late is dropped and counted; a whole try of that shows nothing, and is done again.
     """
     tries: list[tuple[float, int]] = []
+    waited: list[float] = []
     while not tries or (not is_kept(*tries[-1]) and len(tries) < TRIES):
+        no_core = watch_core()
         arrivals, audio_s, (sent, dropped) = await watched(engine, codec)
         assert sent == len(arrivals)
         assert sent + dropped == COUNT
         assert audio_s == pytest.approx(SHOWN_S)
         assert list(arrivals) == sorted(arrivals)
         tries.append((rate_of(arrivals), sent))
-    assert is_kept(*tries[-1]), f"the rates, and how many of {COUNT} were shown: {tries}"
+        waited.append(no_core())
+    if not is_kept(*tries[-1]):
+        fail_or_warn(f"the rates, and how many of {COUNT} were shown: {tries}", waited)
 
 
 def is_kept(rate: float, sent: int) -> bool:
