@@ -53,7 +53,8 @@ def litestar() -> Any:  # noqa: ANN401 - a class of an optional package
 
         return use
 
-    return Litestar([endpoint("/accepted", accepts=True), endpoint("/new", accepts=False)])
+    # Its own logging would have the root log at INFO, for every test that comes later.
+    return Litestar([endpoint("/accepted", accepts=True), endpoint("/new", accepts=False)], logging_config=None)
 
 
 def quart() -> Any:  # noqa: ANN401 - a class of an optional package
