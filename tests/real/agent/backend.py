@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, final
 import trio
 import trio_websocket
 from attrs import define, field
+from wsproto.utilities import LocalProtocolError
 
 from trio_transports._nursery import open_services
 
@@ -56,6 +57,12 @@ class Backend:
         await trio.aclose_forcefully(self.stream)
 
 
+_ENDINGS = (
+    trio_websocket.ConnectionClosed,
+    trio.ClosedResourceError,
+    trio.BrokenResourceError,
+    LocalProtocolError,  # the bare engine answers a ping that crosses its own goodbye
+)
 Behaviour: TypeAlias = Callable[[Backend], Awaitable[None]]
 
 
@@ -72,7 +79,7 @@ async def backend(behave: Behaviour) -> AsyncIterator[str]:
                 await connection.aclose()
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            _, rest = group.split((trio_websocket.ConnectionClosed, trio.ClosedResourceError, trio.BrokenResourceError))
+            _, rest = group.split(_ENDINGS)
             if rest is not None:
                 raise rest from None
         finally:

@@ -150,6 +150,9 @@ class Near(Doing):
                 async for event in group:
                     if event.worker_name == "far":
                         FAR_BEGAN.set()
+                    elif fails == "far":
+                        async with self.job("far", params=JobParams(name="fail now", timeout=30)):
+                            pass
         except JobGroupError as exc:
             tell("group failed", fails=fails, why=str(exc))
 

@@ -70,6 +70,7 @@ class Doing(Worker):
         super().__init__(name)
         self.seen: list[object] = []
         self.far_began = trio.Event()
+        self.may_fail = trio.Event()
 
     @job("double")
     async def double(self, request: JobRequest) -> Payload:
@@ -96,10 +97,15 @@ class Doing(Worker):
     @job("mixed")
     async def mixed(self, request: JobRequest) -> None:
         if request.payload["fails"] == self.name:
-            if self.name == "beside":
-                await self.far_began.wait()  # a cancellation that overtakes its job is ignored by Pipecat
+            # The other has begun: a cancellation that overtakes its job is ignored by Pipecat.
+            await (self.far_began if self.name == "beside" else self.may_fail).wait()
             raise JobError("no")
         await self.slow(request)
+
+    @job("fail now")
+    async def fail_now(self, _request: JobRequest) -> Payload:
+        self.may_fail.set()
+        return {}
 
     @job("slow")
     async def slow(self, request: JobRequest) -> None:
