@@ -362,6 +362,28 @@ async def test_a_live_picture_that_found_no_connection_is_counted(autojump_clock
             assert (counted.reconnects, counted.pictures_sent, counted.pictures_dropped) == (loss + 1, 0, loss + 1)
 
 
+async def test_a_live_picture_whose_connection_is_lost_while_it_is_written_is_counted(
+    autojump_clock: MockClock,
+) -> None:
+    """A peer reads no more, and vanishes; twice. One picture was on the way, others waited: each is sent or dropped."""
+    line = Line(redial_s=1)
+    live = reconnecting(video_out_enabled=True, video_out_is_live=True, video_out_width=2, video_out_height=2)
+    shown = 0
+    async with on_a_line(line, live) as (session, _, _):
+        for loss in range(2):
+            line.peers[loss].stall()
+            for _ in range(70):
+                await session.output.send(image(shown))
+                shown += 1
+                await trio.sleep(0.05)
+            line.peers[loss].drop()
+            await trio.sleep(3)
+            counted = session.statistics()
+            assert counted.reconnects == loss + 1
+            assert counted.pictures_sent + counted.pictures_dropped == shown
+            assert counted.pictures_dropped > 0
+
+
 @pytest.mark.parametrize("is_live", [True, False])
 async def test_a_slow_wire_is_shared_among_the_tracks(
     is_live: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch

@@ -72,6 +72,7 @@ class WireOutbox:
             try:
                 is_written = writes_now(message)
             except ConnectionClosed:
+                self._writing = Paced(message, written, covers, is_kept, is_filling)
                 self._use(None)
                 return  # the receive task tells the end, and with it what was not written
             if is_written:
@@ -81,7 +82,7 @@ class WireOutbox:
                 self._on_written()
                 return
             if is_written is None:
-                self._begun = self._writing = Paced(message, written, covers, is_filling=is_filling)
+                self._begun = self._writing = Paced(message, written, covers, is_kept, is_filling)
                 self._idle.wake()
                 return
         self.lanes.paced.append(Paced(message, written, covers, is_kept, is_filling))
@@ -142,7 +143,7 @@ class WireOutbox:
         self._idle.wake()
 
     def drop_paced(self) -> list[Paced]:
-        """Drop what was handed over and is not being written yet; return it."""
+        """Drop what was handed over and is not being written; return it, what was cut off included."""
         return self.lanes.drop_paced()
 
     def say_goodbye(self, code: int, reason: str) -> None:
@@ -167,6 +168,8 @@ class WireOutbox:
     def _use(self, wire: Wire | None) -> None:
         self._wire = wire
         self.lanes.drop_replies()
+        if isinstance(self._writing, Paced):
+            self.lanes.cut_off = self._writing
         self._begun = self._writing = None
         self._writes_now = wire.send_now if offers(wire, SendsNow) else None
 
