@@ -1,5 +1,6 @@
 """What of this side is in the recording: what the caller heard, and not what was dropped, or cleared, on its way."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests.observe.test_recorder import RATE, assert_spans, block, sides, spans
 from tests.session.helpers import params
 from tests.session.test_failures import reconnecting
 from tests.session.test_heard import truths
-from trio_transports import AudioFrame, Session, WebsocketClientTransport
+from trio_transports import AudioFrame, ConnectionClosed, Session, WebsocketClientTransport
 from trio_transports.audio import AudioFormat
 from trio_transports.audio.mixer import SoundMixer
 from trio_transports.audio.sound import Sound
@@ -139,6 +140,33 @@ async def test_what_a_lost_connection_had_not_taken_is_not_in_it(
         got += len(place.peer.recorder.of(AudioFrame))
         assert session.statistics().reconnects == 2
     assert recorded_s(path, 0.0, 20.0) == pytest.approx(CHUNK_S * got, abs=4 * CHUNK_S)
+
+
+@pytest.mark.parametrize("ending", ["lost", "closed"])
+async def test_what_was_given_up_at_the_end_is_not_in_it(
+    ending: str, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """The peer stalls, and the call ends, by its side or by this one: what was handed over and not taken is cut off."""
+    path, settings = tmp_path / "call.wav", params(audio_out_auto_silence=False, drain_timeout=0.1, close_timeout=0.5)
+    with suppress(ConnectionClosed):
+        async with (
+            memory_session(settings, buffer_messages=1) as (session, peer),
+            recorder(session, path),
+        ):
+            await session.output.send(block(6000, 3.0))
+            await trio.sleep(1.0)
+            peer.stall()
+            await trio.sleep(1.0)
+            if ending == "lost":
+                peer.drop()
+                await trio.sleep(1.0)
+            else:
+                await session.aclose()
+            peer.resume()
+            await trio.sleep(1.0)
+    got_s = CHUNK_S * len(peer.recorder.of(AudioFrame))
+    assert 0.9 < got_s < 1.2
+    assert recorded_s(path, 0.0, 3.0) == pytest.approx(got_s, abs=2.1 * CHUNK_S)
 
 
 async def test_what_was_heard_is_never_taken_back(autojump_clock: MockClock) -> None:

@@ -1,15 +1,18 @@
 """Pictures through a whole session, in virtual time: their clock beside the audio's, and what each parameter does."""
 
 from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
+from math import inf
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from tests.session.helpers import CHUNK_BYTES, CHUNK_S, audio, gaps, params, seconds
 from tests.session.test_failures import Line, on_a_line, reconnecting
-from trio_transports import AudioFrame, ImageFrame, LocalProtocolError, SpriteFrame, TransportParams
+from trio_transports import AudioFrame, ConnectionClosed, ImageFrame, LocalProtocolError, SpriteFrame, TransportParams
 from trio_transports.session.session import Session
 from trio_transports.testing import FrameRecorder, memory_session
 from trio_transports.wire.memory import MemoryWire
@@ -382,6 +385,45 @@ async def test_a_live_picture_whose_connection_is_lost_while_it_is_written_is_co
             assert counted.reconnects == loss + 1
             assert counted.pictures_sent + counted.pictures_dropped == shown
             assert counted.pictures_dropped > 0
+
+
+@pytest.mark.parametrize("ending", ["lost", "aclose", "closed while away", "body", "cancel"])
+async def test_however_a_call_ends_each_live_picture_was_sent_or_is_counted(
+    ending: str, autojump_clock: MockClock
+) -> None:
+    """The peer reads no more: one picture is on the way, others are handed over, prepared, or wait for audio."""
+    line = Line(redial_s=1 if ending == "closed while away" else inf)
+    settings = {"video_out_enabled": True, "video_out_is_live": True, "video_out_width": 2, "video_out_height": 2}
+    live = reconnecting(send_timeout=3, close_timeout=1, **settings)
+    if ending == "lost":
+        live = evolve(live, reconnect=None)
+    sessions: list[Session] = []
+    with trio.CancelScope() as scope, suppress(ConnectionClosed, BaseExceptionGroup, RuntimeError):
+        async with on_a_line(line, live) as (session, _, _):
+            sessions.append(session)
+            line.peers[0].stall()
+            for number in range(75):
+                await session.output.send(image(number))
+                if number < 70:
+                    await trio.sleep(0.05)
+            match ending:
+                case "lost":
+                    line.peers[0].drop()
+                    await trio.sleep(1)
+                case "closed while away":
+                    line.peers[0].drop()
+                    await trio.sleep(0.5)
+                    await session.aclose()
+                case "aclose":
+                    await session.aclose()
+                case "body":
+                    raise RuntimeError("the body's own")
+                case _:
+                    scope.cancel()
+                    await trio.lowlevel.checkpoint()
+    counted = sessions[0].statistics()
+    assert counted.pictures_sent + counted.pictures_dropped == 75
+    assert counted.pictures_dropped > 0
 
 
 @pytest.mark.parametrize("is_live", [True, False])

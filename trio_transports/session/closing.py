@@ -55,7 +55,7 @@ class SessionClosing:
     def now(self, code: int, reason: str) -> None:
         """Begin to say goodbye."""
         if self._life.close(Ending(code, reason, "local")):
-            self._outbound.outbox.say_goodbye(code, reason)
+            self._outbound.say_goodbye(code, reason)
             self._outbound.wake()
 
     async def at_once(self, code: int, reason: str) -> None:

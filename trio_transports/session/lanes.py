@@ -39,6 +39,8 @@ class Paced:
     """An interruption leaves it where it is."""
     is_filling: bool = False
     """Nobody queued it, so nobody waits for it: silence, or a mixer's bed alone."""
+    lost: Callable[[], object] | None = None
+    """Called, in place of ``written``, if its wire goes while it is being written."""
 
 
 @final
@@ -49,8 +51,6 @@ class Lanes:
     replies: list[Message] = field(factory=list, init=False)
     urgent: list[Message] = field(factory=list, init=False)
     paced: list[Paced] = field(factory=list, init=False)
-    cut_off: Paced | None = field(default=None, init=False)
-    """Was being written when its wire was lost: of a message that came in part the peer has nothing."""
     _reply_room: ParkingLot = field(factory=ParkingLot, init=False)
     _urgent_room: ParkingLot = field(factory=ParkingLot, init=False)
 
@@ -90,9 +90,9 @@ class Lanes:
             await self._reply_room.park()
 
     def drop_paced(self) -> list[Paced]:
-        """Drop what was handed over and is not being written; return it, with what was cut off at its head."""
-        dropped = self.paced if self.cut_off is None else [self.cut_off, *self.paced]
-        self.paced, self.cut_off = [], None
+        """Drop what was handed over and is not being written yet; return it."""
+        dropped = list(self.paced)
+        self.paced.clear()
         return dropped
 
     def interrupt(self) -> list[Paced]:

@@ -417,13 +417,26 @@ class Outbound:
         self._waiters.when_drained = callback
         self._wrote()
 
+    def _give_up(self) -> None:
+        """Drop what was to leave, and tell of it."""
+        self._take_back(self.outbox.drop_paced(), trio.current_time(), clears=False)
+        for track in self.tracks.values():
+            track.departure.interrupt()
+        self.screens.interrupt()
+
     def wake(self) -> None:
         """Let everybody who waits see how the session stands."""
         self._waiters.wake()
         self.marks.settle()
 
+    def say_goodbye(self, code: int, reason: str) -> None:
+        """Close the wire after the replies and urgent messages: the rest is given up."""
+        self._give_up()
+        self.outbox.say_goodbye(code, reason)
+
     def finish(self) -> None:
         """Give up what is queued: the session is over."""
+        self._give_up()
         for track in self.tracks.values():
             track.stop()
         self.outbox.attach(None)  # an event that is kept keeps the session, and must not keep a connection: HAZARDS 44

@@ -60,8 +60,9 @@ class WireOutbox:
         covers: int,
         is_kept: bool = False,
         is_filling: bool = False,
+        lost: Callable[[], object] | None = None,
     ) -> None:
-        """Take a message over, and call ``written(covers)`` once it is on the wire.
+        """Take a message over, and call ``written(covers)`` once it is on the wire, or ``lost`` if it is cut off there.
 
         On a wire that can, it is written here and now, if nothing else waits or is being written.
         """
@@ -72,7 +73,7 @@ class WireOutbox:
             try:
                 is_written = writes_now(message)
             except ConnectionClosed:
-                self._writing = Paced(message, written, covers, is_kept, is_filling)
+                self._writing = Paced(message, written, covers, is_kept, is_filling, lost)
                 self._use(None)
                 return  # the receive task tells the end, and with it what was not written
             if is_written:
@@ -82,10 +83,10 @@ class WireOutbox:
                 self._on_written()
                 return
             if is_written is None:
-                self._begun = self._writing = Paced(message, written, covers, is_kept, is_filling)
+                self._begun = self._writing = Paced(message, written, covers, is_kept, is_filling, lost)
                 self._idle.wake()
                 return
-        self.lanes.paced.append(Paced(message, written, covers, is_kept, is_filling))
+        self.lanes.paced.append(Paced(message, written, covers, is_kept, is_filling, lost))
         self._idle.wake()
 
     def wrote_nothing(self) -> None:
@@ -143,15 +144,14 @@ class WireOutbox:
         self._idle.wake()
 
     def drop_paced(self) -> list[Paced]:
-        """Drop what was handed over and is not being written; return it, what was cut off included."""
+        """Drop what was handed over and is not being written yet; return it."""
         return self.lanes.drop_paced()
 
     def say_goodbye(self, code: int, reason: str) -> None:
-        """Close the wire after the replies and urgent messages; the send task ends with it."""
+        """Close the wire after what waits; the send task ends with it."""
         if self._goodbye is None:
             self._goodbye = (code, reason)
             self._deadline.saying_goodbye()
-            self.lanes.drop_paced()
             self.wake()
 
     def attach(self, wire: Wire | None) -> None:
@@ -168,10 +168,10 @@ class WireOutbox:
     def _use(self, wire: Wire | None) -> None:
         self._wire = wire
         self.lanes.drop_replies()
-        if isinstance(self._writing, Paced):
-            self.lanes.cut_off = self._writing
-        self._begun = self._writing = None
+        given_up, self._begun, self._writing = self._writing, None, None
         self._writes_now = wire.send_now if offers(wire, SendsNow) else None
+        if isinstance(given_up, Paced) and given_up.lost is not None:
+            given_up.lost()
 
     def _count(self, message: Message) -> None:
         self._counters.messages_sent += 1
@@ -237,8 +237,9 @@ class WireOutbox:
             if self._wire is wire:
                 self._use(None)
             return False
+        is_lost = self._writing is not taken and isinstance(taken, Paced) and taken.lost is not None  # and was told so
         self._begun = self._writing = None
-        return True
+        return not is_lost
 
     def _must_number(self, message: Message) -> bool:
         """Whether the dialect numbers this message when it is written, so not before the send task does."""

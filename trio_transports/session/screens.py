@@ -210,13 +210,13 @@ class Screens:
             while (due_s := screen.showing.next_time()) <= now_s:
                 if not self._outbox.is_empty:
                     return inf  # rule 2: the outbox says when it is empty
-                messages = screen.showing.show(now_s)
+                messages, stays = screen.showing.show(now_s), screen.showing.stays
                 self._turns.remove(screen)
                 self._turns.append(screen)
                 if not messages:  # whoever waits for all to be shown has no write to be told by
                     self._outbox.wrote_nothing()
                 for message in messages:
-                    self._outbox.put(message, self._wrote, NO_AUDIO, screen.showing.stays)
+                    self._outbox.put(message, self._wrote, NO_AUDIO, stays, lost=None if stays else self._lost)
                 self._work.wake()
             next_s = min(next_s, due_s)
         self._note()
@@ -224,6 +224,10 @@ class Screens:
 
     def _wrote(self, _covers: int) -> None:
         self._counters.pictures_sent += 1
+
+    def _lost(self) -> None:
+        self._taken_back += 1
+        self._note()
 
     def _note(self) -> None:
         dropped = sum(screen.showing.dropped for screen in self.screens.values())
