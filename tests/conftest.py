@@ -98,21 +98,24 @@ def _nothing_left_open() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
-    before = _levels()
+    before = _how_it_logs()
     yield
-    changed = _levels() - before
+    after = _how_it_logs()
+    as_made = (logging.NOTSET, False, True)
+    changed = [name for name in before | after if before.get(name, as_made) != after.get(name, as_made)]
+    for name in changed:
+        logger = logging.getLogger(name)
+        logger.level, logger.disabled, logger.propagate = before.get(name, as_made)
+        logger.manager._clear_cache()  # type: ignore[attr-defined]
     if changed:
-        for name, _ in changed:
-            logging.getLogger(name).setLevel(dict(before).get(name, logging.NOTSET))
-        told = ", ".join(f"{name or 'root'} at {logging.getLevelName(level)}" for name, level in sorted(changed))
-        pytest.fail(f"logs more or less after the test: {told}", pytrace=False)
+        pytest.fail(f"what is logged is not as before the test: {', '.join(changed)}", pytrace=False)
 
 
-def _levels() -> set[tuple[str, int]]:
-    """The root's level, and that of each logger of ours that has one."""
+def _how_it_logs() -> dict[str, tuple[int, bool, bool]]:
+    """The root, and each logger of ours."""
     ours = [name for name in logging.Logger.manager.loggerDict if name.startswith("trio_transports")]
-    levels = {(name, logging.getLogger(name).level) for name in ours}
-    return {("", logging.getLogger().level), *((name, level) for name, level in levels if level)}
+    loggers = [logging.getLogger(name) for name in ("root", *ours)]
+    return {each.name: (each.level, each.disabled, each.propagate) for each in loggers}
 
 
 def _still_open(sockets: set[str]) -> set[str]:

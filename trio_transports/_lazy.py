@@ -5,12 +5,14 @@ Rules
    ``__all__``, and as the ``homes`` of ``lazily``, which Python reads. ``tests/foundation/test_lazy.py`` holds them
    equal, and that no name is one of the package's modules too: importing that would put it in the name's place.
 2. A name that was found stays in the package: the second time costs what a name costs.
-3. Threads may meet here: one at a time looks for a name. Left to the import system, two threads that come from both
-   ends of a circle of modules (a package and what it loads) find each other's half done, and one of them fails.
-   So no module that a name loads may wait for another thread, nor name anything lazily while it is loaded.
+3. Threads may meet here: one at a time loads what a name needs. Left to the import system, two threads that come from
+   both ends of a circle of modules (a package and what it loads) find each other's half done, and one of them fails.
+   So no module that is loaded for a name may name one of these itself while it is loaded: another thread, which loads
+   it by its path, would wait for this lock with that module's own in its hand.
 4. A module of the package is found by its name as well, as it was when the package loaded its modules at once.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -19,7 +21,17 @@ from threading import RLock
 from typing import Any, Final
 
 _NOT_LISTED: Final = frozenset({"TYPE_CHECKING", "lazily"})
-_looking = RLock()
+_loading = RLock()
+
+
+def _begin_anew() -> None:
+    """In a forked child, where the thread that had the lock is not."""
+    global _loading
+    _loading = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def lazily(
@@ -33,13 +45,10 @@ def lazily(
     home_of = {name: home for home, names in homes.items() for name in names.split()}
 
     def find(name: str) -> Any:  # noqa: ANN401 - whatever has that name
-        with _looking:
-            return found(name)
-
-    def found(name: str) -> Any:  # noqa: ANN401
         home = home_of.get(name)
         if home is not None:
-            value = getattr(import_module(home, package), name)
+            with _loading:
+                value = getattr(import_module(home, package), name)
             setattr(sys.modules[package], name, value)
             return value
         if name.isidentifier() and not name.startswith("_") and find_spec(f"{package}.{name}") is not None:

@@ -34,7 +34,10 @@ def interrupted(process: "subprocess.Popen[str]") -> int:
     """Press Ctrl-C once."""
     with process:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE_S)
+        try:
+            process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()  # one that did not hear it
         return process.returncode
 
 

@@ -1,6 +1,7 @@
 """Packages that import what they re-export when it is first named: the same names as before, and little to import."""
 
 import ast
+import os
 import pickle
 import subprocess
 import sys
@@ -48,9 +49,11 @@ def found_at_run_time(source: str) -> Mapping[str, str]:
     return {name: home for home, names in homes.items() for name in names.split()}
 
 
-def run(program: str) -> Sequence[str]:
+def run(program: str, *arguments: str) -> Sequence[str]:
     """What a fresh interpreter prints for it, in words."""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
@@ -177,20 +180,19 @@ print(len(found), all(one[name] is getattr(trio_transports, name) for one in fou
     assert run(program) == ["8", "True"]
 
 
-def test_nothing_is_named_lazily_while_a_name_is_loaded() -> None:
-    """Each name of each package: a thread that looks for one never waits for itself, nor for a module that waits."""
+def test_no_name_is_needed_to_load_another() -> None:
+    """Each name of each package: who loads a module by its path never waits for one who loads a name."""
     program = f"""
-import sys
 from importlib import import_module
 from trio_transports import _lazy
 class Once:
     within = False
     def __enter__(self):
-        assert not Once.within, sys.argv
+        assert not Once.within, f"{{name}} of {{package}} needs another lazy name"
         Once.within = True
     def __exit__(self, *exc_info):
         Once.within = False
-_lazy._looking = Once()
+_lazy._loading = Once()
 count = 0
 for package in {LAZY!r}:
     module = import_module(package)
@@ -200,6 +202,62 @@ for package in {LAZY!r}:
 print(count)
 """
     assert int(run(program)[0]) > 200
+
+
+@pytest.mark.parametrize(
+    "how", ["trio_transports.serializers.protobuf", "from trio_transports.serializers import protobuf"]
+)
+def test_a_module_may_be_loaded_by_its_path_meanwhile(how: str) -> None:
+    """One thread is amid loading it by its path when another names it: both have it in the end."""
+    program = f"""
+import sys, threading
+import trio_transports.serializers
+amid, ends = threading.Event(), []
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "google.protobuf.message":
+            amid.set()
+            threading.Event().wait(0.2)
+sys.meta_path.insert(0, Slow())
+def load():
+    import trio_transports.serializers.protobuf
+    ends.append("loaded")
+def name():
+    amid.wait()
+    {how}
+    ends.append("named")
+threads = [threading.Thread(target=each, daemon=True) for each in (name, load)]
+for thread in threads: thread.start()
+for thread in threads: thread.join(20)
+print(*sorted(ends))
+"""
+    assert run(program) == ["loaded", "named"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_need_not_wait_for_who_is_not_there() -> None:
+    """Forked while another thread loads a name, the child names others."""
+    program = """
+import os, sys, threading, time
+import trio_transports
+from trio_transports import _lazy
+has, may_go = threading.Event(), threading.Event()
+def hold():
+    with _lazy._loading:
+        has.set()
+        may_go.wait(20)
+threading.Thread(target=hold, daemon=True).start()
+has.wait(20)
+child = os.fork()
+if child == 0:
+    threading.Timer(20, os._exit, [1]).start()
+    trio_transports.TextFrame
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+may_go.set()
+"""
+    for _ in range(2):
+        assert run(program) == ["0"]
 
 
 def test_extras_are_told_where_they_are_missing() -> None:

@@ -200,6 +200,7 @@ async def test_no_descriptor_left(times: int) -> None:
                 with sockets() as opened:
                     await connect(program.port, 90, opened)
                     call.forget()
+                    await trio.sleep(1)
                     while len(call.took_s) <= 5:  # noqa: ASYNC110 - the call goes on, however late on a busy machine
                         await trio.sleep(0.1)
                     assert program.process.returncode is None

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from tests.real.session.places import RATE, server_params, serving
-from tests.real.starved import fail_or_warn, watch_core
+from tests.real.starved import STARVED, fail_or_warn, watch_core
 from tests.tools import requires
 from tests.vad.scenes import Floats, level, pcm, vowel, white
 from trio_transports import (
@@ -79,7 +79,7 @@ async def test_speech_stops_the_bot(engine: str, make: Callable[[Path], Floats],
     sound = scene(make(tmp_path))
     heard: list[int] = []
     waited: list[float] = []
-    while not heard or (heard[-1] > MOST_CHUNKS and len(heard) < TRIES):
+    while not heard or (heard[-1] > MOST_CHUNKS and waited[-1] >= STARVED and len(heard) < TRIES):
         no_core = watch_core()
         heard.append(await heard_after_the_caller_began(sound, engine))
         waited.append(no_core())
