@@ -109,7 +109,8 @@ class Statistics:
     pictures_sent: int = 0
     """Pictures written to the wire, each turn of a sprite's included."""
     pictures_dropped: int = 0
-    """Pictures sent that were never shown: too late, replaced by a newer one, or dropped by an interruption."""
+    """Pictures sent that were never shown: too late, replaced by a newer one, dropped by an interruption or with their
+    connection, or given up at the end. Of live ones each is sent or dropped."""
     pictures_received: int = 0
     """Pictures that the peer sent, with ``video_in_enabled``."""
     pictures_in_dropped: int = 0

@@ -199,6 +199,10 @@ class Track:
     def stop(self) -> None:
         """Give up what is queued and let go of the mixer: the session is over."""
         self._counters.audio_out_dropped_s += self.queue.drop()
+        marks = self.queue.marks
+        for mark in (*marks.drop(), *marks.each):
+            if mark.dropped is not None:
+                mark.dropped()
         self.departure.blend.stop()
         self.intake.stop()
 
