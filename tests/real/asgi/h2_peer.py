@@ -65,8 +65,10 @@ class H2Peer:
         await self._flush()
 
     async def reset(self, stream: Stream) -> None:
-        self._h2.reset_stream(stream.id, ErrorCodes.CANCEL)
-        await self._flush()
+        """Reset it, unless the answer has come meanwhile: on a busy machine it may be first."""
+        if not stream.is_over:
+            self._h2.reset_stream(stream.id, ErrorCodes.CANCEL)
+            await self._flush()
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with self._news:
