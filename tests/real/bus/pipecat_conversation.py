@@ -74,8 +74,9 @@ class Doing(BaseWorker):
 
     @job(name="slow")
     async def slow(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
-        await self.send_job_update(message.job_id, {"began": True})
-        await asyncio.sleep(60)
+        while True:  # what comes while the others of a group are still being asked is forgotten
+            await self.send_job_update(message.job_id, {"began": True})
+            await asyncio.sleep(0.2)
 
     async def on_job_cancelled(self, message: Any) -> None:  # noqa: ANN401 - Pipecat's own
         tell("cancelled")

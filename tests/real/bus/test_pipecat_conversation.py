@@ -110,8 +110,9 @@ class Doing(Worker):
     @job("slow")
     async def slow(self, request: JobRequest) -> None:
         try:
-            await request.send_update({"began": True})
-            await trio.sleep(60)
+            while True:  # Pipecat forgets what comes while it is still asking the others of a group
+                await request.send_update({"began": True})
+                await trio.sleep(0.2)
         except trio.Cancelled:
             self.seen.append("cancelled")
             raise
