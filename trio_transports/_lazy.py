@@ -7,8 +7,8 @@ Rules
 2. A name that was found stays in the package: the second time costs what a name costs.
 3. Threads may meet here: one at a time loads what a name needs. Left to the import system, two threads that come from
    both ends of a circle of modules (a package and what it loads) find each other's half done, and one of them fails.
-   So no module that is loaded for a name may name one of these itself while it is loaded: another thread, which loads
-   it by its path, would wait for this lock with that module's own in its hand.
+   So no module that is loaded for a name may name one of these while it is loaded: a thread that loads it by its path
+   would wait for the lock here, and who has that for the module.
 4. A module of the package is found by its name as well, as it was when the package loaded its modules at once.
 """
 

@@ -417,13 +417,6 @@ class Outbound:
         self._waiters.when_drained = callback
         self._wrote()
 
-    def _give_up(self) -> None:
-        """Drop what was to leave, and tell of it."""
-        self._take_back(self.outbox.drop_paced(), trio.current_time(), clears=False)
-        for track in self.tracks.values():
-            track.departure.interrupt()
-        self.screens.interrupt()
-
     def wake(self) -> None:
         """Let everybody who waits see how the session stands."""
         self._waiters.wake()
@@ -441,6 +434,13 @@ class Outbound:
             track.stop()
         self.outbox.attach(None)  # an event that is kept keeps the session, and must not keep a connection: HAZARDS 44
         self.wake()
+
+    def _give_up(self) -> None:
+        """Drop what was to leave, and tell of it."""
+        self._take_back(self.outbox.drop_paced(), trio.current_time(), clears=False)
+        for track in self.tracks.values():
+            track.departure.interrupt()
+        self.screens.interrupt()
 
     def _wrote(self) -> None:
         """Something was written: look who waited for that."""
