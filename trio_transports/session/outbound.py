@@ -8,17 +8,14 @@ Rules
 3. Whoever waits here sees how the session stands whenever that changes, and raises once nothing can be sent any more.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import count
 from typing import Final, final
 
 import trio
 from attrs import define, evolve, field
 
 from .._offers import offers
-from ..audio.loudness import Volume
-from ..audio.pacing import Schedule
 from ..errors import LocalProtocolError
 from ..frames import (
     AudioFrame,
@@ -40,7 +37,6 @@ from ..frames import (
     UserStoppedSpeakingFrame,
 )
 from ..params import TransportParams
-from ..params.checks import check_quick
 from ..serializers.protocol import (
     AwaitsStart,
     FrameSerializer,
@@ -48,30 +44,24 @@ from ..serializers.protocol import (
     Notices,
     Numbers,
     PlaybackMarks,
-    per_session,
     replies_of,
 )
-from .blend import Blend
 from .clock import Clock
 from .deadline import Deadline
-from .departure import NO_AUDIO, Departure
-from .gap import Gap
-from .intake import Intake
+from .departure import NO_AUDIO
 from .lanes import Paced
 from .marks import DrainMarks
 from .outbox import WireOutbox
-from .packer import Packer
 from .pictures import images_of
-from .playback import Playback
 from .player import Player
 from .queue import AudioQueue
 from .screens import Screens
-from .settings import TrackSettings, max_stale_s, mixer_for
-from .speech import Speech
+from .settings import TrackSettings, max_stale_s
 from .state import Life
 from .statistics import Counters
 from .taps import Taps
 from .track import Track
+from .track_maker import TrackMaker
 from .turn import Turn
 from .waiters import Waiters
 
@@ -109,40 +99,20 @@ class Outbound:
         self.outbox = WireOutbox(
             self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote, numbers=numbers
         )
-        runs = count(1)
-        self.tracks = {name: self._make_track(name, runs) for name in (None, *params.audio_out_destinations)}
+        make = TrackMaker(
+            params,
+            serializer,
+            self.outbox,
+            self.counters,
+            self.taps.each,
+            self._noticed_speech,
+            self._place_mark if offers(serializer, PlaybackMarks) else None,
+        )
+        self.tracks = {name: make.track(name) for name in (None, *params.audio_out_destinations)}
         self.screens = Screens(params, serializer, self.outbox, self.counters, self.clock.tick, self._made_room)
         self.clock.tracks = tuple(self.tracks.values())
         self.clock.screens = self.screens
         self.marks = DrainMarks(serializer, self.outbox, self._has_played)
-
-    def _make_track(self, name: str | None, runs: Iterator[int]) -> Track:
-        params, settings = self.params, TrackSettings.of(self.params, self.serializer)
-        out_filter = None
-        if params.audio_out_filter is not None:
-            out_filter = per_session(params.audio_out_filter)
-            check_quick(out_filter, type(params).__name__)  # of what a factory makes it was not known before
-        schedule = Schedule(
-            settings.format.sample_rate, lead_s=params.audio_out_lead_ms / 1000, catch_up_s=params.catch_up_ms / 1000
-        )
-        mixer = mixer_for(name, params.audio_out_mixer)
-        departure = Departure(
-            name,
-            Blend(mixer, Volume(params.audio_out_volume)),
-            Packer(self.serializer, name, settings.add_wav_header, settings.packet_bytes),
-            self.outbox,
-            self._place_mark if offers(self.serializer, PlaybackMarks) else None,
-            self.taps.each,
-        )
-        return Track(
-            schedule,
-            departure,
-            Intake(schedule, self.counters, out_filter),
-            Playback(runs),
-            Speech(name, self._noticed_speech),
-            Gap(settings, schedule, mixer is not None),
-            self.counters,
-        )
 
     def _place_mark(self, player: Player) -> Sequence[Message]:
         return self.marks.place(player)
