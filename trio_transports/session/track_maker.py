@@ -37,7 +37,7 @@ class TrackMaker:
     _serializer: FrameSerializer
     _outbox: WireOutbox
     _counters: Counters
-    _taps: Sequence[Tap]
+    _listening: Sequence[Tap]
     _noticed: Callable[[BotStartedSpeakingFrame | BotStoppedSpeakingFrame], None]
     _place_mark: Callable[[Player], Sequence[Message]] | None
     _runs: Iterator[int] = field(factory=partial(count, 1), init=False)
@@ -59,7 +59,7 @@ class TrackMaker:
             Packer(self._serializer, name, settings.add_wav_header, settings.packet_bytes),
             self._outbox,
             self._place_mark,
-            self._taps,
+            self._listening,
         )
         return Track(
             schedule,
