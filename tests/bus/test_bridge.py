@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.bus.bridged import Ends, audio, echo, working
+from tests.bus.bridged import Ends, audio, bridged, echo, working
 from tests.bus.proxies import client, wire_pair
 from trio_transports.bus import (
     BUS_SUBPROTOCOL,
@@ -104,11 +104,7 @@ async def test_the_worker_ends_the_call(
     async with working(FrameWorker("worker", handler)) as bus:
         session, other = Ends(), Ends()
         async with trio.open_nursery() as nursery:
-
-            async def run_other() -> None:
-                await bridge(other, bus, name="other", worker="worker")
-
-            nursery.start_soon(run_other)
+            nursery.start_soon(bridged, other, bus, "other")
             await session.caller_sends.send(TextFrame(text="x"))
             with trio.fail_after(1):
                 await bridge(session, bus, name="call", worker="worker")
@@ -165,11 +161,7 @@ async def test_an_interruption_overtakes_what_waits(autojump_clock: trio.testing
     bus = LocalBus()
     session = Ends(output_buffer=2)
     async with trio.open_nursery() as nursery:
-
-        async def run() -> None:
-            await bridge(session, bus, name="call", worker="worker")
-
-        nursery.start_soon(run)
+        nursery.start_soon(bridged, session, bus)
         await trio.testing.wait_all_tasks_blocked()
         for number in range(50):
             await bus.send(BusFrameMessage(source="worker", target="call", frame=audio(fill=number)))
@@ -187,11 +179,7 @@ async def test_a_bridge_ends_with_its_bus(autojump_clock: trio.testing.MockClock
     bus, session = LocalBus(), Ends()
     with trio.fail_after(5):
         async with trio.open_nursery() as nursery, bus.running():
-
-            async def run() -> None:
-                await bridge(session, bus, name="call", worker="worker")
-
-            nursery.start_soon(run)
+            nursery.start_soon(bridged, session, bus)
             await trio.testing.wait_all_tasks_blocked()
 
 

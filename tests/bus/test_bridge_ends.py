@@ -7,8 +7,8 @@ import trio
 import trio.testing
 from attrs import frozen
 
-from tests.bus.bridged import Ends
-from trio_transports.bus import BusFrameMessage, BusGapMessage, BusMessage, BusSubscription, LocalBus, bridge
+from tests.bus.bridged import Ends, bridged
+from trio_transports.bus import BusFrameMessage, BusGapMessage, BusMessage, BusSubscription, LocalBus
 from trio_transports.bus.messages import CustomFrame
 from trio_transports.frames import CancelFrame, EndFrame, Frame, StartFrame, TextFrame
 
@@ -33,11 +33,7 @@ async def test_what_is_no_frame_of_a_session_passes_the_caller_by(autojump_clock
     """A frame of the application's own, and the word that some were lost: the call goes on, each time."""
     bus, session = LocalBus(), Ends()
     async with trio.open_nursery() as nursery:
-
-        async def run() -> None:
-            await bridge(session, bus, name="call", worker="worker")
-
-        nursery.start_soon(run)
+        nursery.start_soon(bridged, session, bus)
         await trio.testing.wait_all_tasks_blocked()
         for number in range(2):
             for message in (
@@ -62,11 +58,7 @@ async def test_a_worker_that_has_ended_the_call_is_told_no_end(
         bus, session = LocalBus(), Ends()
         heard = bus.subscribe("worker", accepts=lambda message: message.target == "worker")
         async with trio.open_nursery() as nursery:
-
-            async def run(bus: LocalBus = bus, session: Ends = session) -> None:
-                await bridge(session, bus, name="call", worker="worker")
-
-            nursery.start_soon(run)
+            nursery.start_soon(bridged, session, bus)
             await trio.testing.wait_all_tasks_blocked()
             if ended:
                 await bus.send(said(end))

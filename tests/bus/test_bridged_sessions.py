@@ -3,7 +3,7 @@
 import trio
 import trio.testing
 
-from tests.bus.bridged import audio, echo, working
+from tests.bus.bridged import audio, bridged, echo, working
 from trio_transports.bus import (
     BusFrameMessage,
     BusMessage,
@@ -31,11 +31,7 @@ async def test_a_real_session_is_bridged(autojump_clock: trio.testing.MockClock)
         memory_session(params) as (session, peer),
         trio.open_nursery() as nursery,
     ):
-
-        async def run() -> None:
-            await bridge(session, bus, name="call", worker="worker")
-
-        nursery.start_soon(run)
+        nursery.start_soon(bridged, session, bus)
         await peer.send(TextFrame(text="hello"))
         assert await peer.recorder.wait_for(TextFrame) == TextFrame(text="hello")
         await peer.send(audio(0.2, fill=3))

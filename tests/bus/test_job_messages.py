@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.bus.bridged import StuckBus
 from trio_transports.bus import (
     BusJobCancelMessage,
     BusJobRequestMessage,
@@ -298,16 +299,7 @@ async def test_a_worker_that_cannot_say_goodbye_in_time_ends_all_the_same(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """Where the bus takes no answer of a job it is given a second for it."""
-
-    class Stuck(LocalBus):  # type: ignore[misc]  # final for users; here it fails on purpose
-        is_stuck = False
-
-        async def send(self, message: BusMessage) -> None:
-            if self.is_stuck:
-                await trio.sleep_forever()
-            await super().send(message)
-
-    bus, worker = Stuck(), Does()
+    bus, worker = StuckBus(), Does()
     async with trio.open_nursery() as nursery:
         await nursery.start(worker.run, bus)
         await bus.send(BusJobRequestMessage(source="a", target="does", job_id="1", job_name="wait"))

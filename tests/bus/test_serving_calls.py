@@ -4,8 +4,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.bus.bridged import audio, working
-from trio_transports.bus import BridgedCall, BusFrameMessage, BusMessage, BusSubscription, FrameWorker, LocalBus
+from tests.bus.bridged import StuckBus, audio, working
+from trio_transports.bus import BridgedCall, BusFrameMessage, BusMessage, BusSubscription, FrameWorker
 from trio_transports.bus.bus import GOODBYE_S
 from trio_transports.errors import ConnectionClosed
 from trio_transports.frames import CancelFrame, Frame, MessageFrame, StartFrame
@@ -93,17 +93,8 @@ async def test_a_handler_that_ends_with_its_connection_has_not_failed(
 
 async def test_a_worker_that_is_stopped_tells_its_callers(autojump_clock: trio.testing.MockClock) -> None:
     """Though it is cancelled itself; in a second at most, where the bus takes no more."""
-
-    class Stuck(LocalBus):  # type: ignore[misc]  # final for users; here it fails on purpose
-        is_stuck = False
-
-        async def send(self, message: BusMessage) -> None:
-            if self.is_stuck:
-                await trio.sleep_forever()
-            await super().send(message)
-
     for is_stuck in (False, True):
-        bus, worker = Stuck(), FrameWorker("worker", never)
+        bus, worker = StuckBus(), FrameWorker("worker", never)
         reader = bus.subscribe("call", accepts=lambda message: message.target == "call")
         async with trio.open_nursery() as nursery:
             await nursery.start(worker.run, bus)

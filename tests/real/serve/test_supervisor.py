@@ -58,13 +58,17 @@ trio.run(main)
 async def supervised(
     workers: int, *mode: str, grace_s: float = 5.0, ready_timeout_s: float = 30.0
 ) -> AsyncIterator[tuple[Supervisor, int]]:
-    """A supervisor of ``workers``, and the port of its socket; ended with the block if the test has not."""
+    """A supervisor of ``workers``, and the port of its socket; ended with the block if the test has not.
+
+    Each start takes one ``mode`` more, and the last of them again and again; an "absent" program cannot be started.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        modes = list(mode)
+        modes = list(mode or [""])
 
         def command(control: int) -> Sequence[str]:
-            now = modes.pop(0) if len(modes) > 1 else (modes or [""])[0]
-            return [sys.executable, "-c", WORKER, str(control), str(listening.fileno()), now]
+            now = modes.pop(0) if len(modes) > 1 else modes[0]
+            program = "/there/is/none" if now == "absent" else sys.executable
+            return [program, "-c", WORKER, str(control), str(listening.fileno()), now]
 
         supervisor = Supervisor(command, [listening], workers, grace_s, ready_timeout_s)
         with trio.fail_after(60):
@@ -232,24 +236,13 @@ async def test_stopped_while_a_worker_is_being_made(when: str) -> None:
 
 async def test_who_cannot_be_started_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     """The system refuses a process, twice: the supervisor goes on, and the third time it is there."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        programs = [sys.executable, "/there/is/none", "/there/is/none", sys.executable]
-
-        def command(control: int) -> Sequence[str]:
-            return [programs.pop(0), "-c", WORKER, str(control), str(listening.fileno())]
-
-        port = listening.getsockname()[1]
-        supervisor = Supervisor(command, [listening], 1, grace_s=5)
-        with trio.fail_after(60):
-            async with trio.open_nursery() as nursery:
-                await nursery.start(supervisor.run)
-                first = await who_answers(port)
-                await supervisor.renew()
-                assert await who_answers(port) == first
-                assert "it goes on as it is: worker 0 could not be started" in caplog.text
-                os.kill(first, signal.SIGKILL)
-                assert await who_answers(port) != first
-                supervisor.stop()
+    async with supervised(1, "", "absent", "absent", "") as (supervisor, port):
+        first = await who_answers(port)
+        await supervisor.renew()
+        assert await who_answers(port) == first
+        assert "it goes on as it is: worker 0 could not be started" in caplog.text
+        os.kill(first, signal.SIGKILL)
+        assert await who_answers(port) != first
     assert supervisor.restarts == 2
 
 
@@ -259,28 +252,17 @@ async def test_a_renewal_ends_the_pause_of_a_dead_worker(
     """It died young, and nobody wants to wait out what that costs when the program has been mended. Twice."""
     for name in ("YOUNG_S", "FIRST_PAUSE_S", "MAX_PAUSE_S"):
         monkeypatch.setattr(supervising, name, 1000.0)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        programs = [sys.executable, "/there/is/none", sys.executable, sys.executable]
-
-        def command(control: int) -> Sequence[str]:
-            return [programs.pop(0), "-c", WORKER, str(control), str(listening.fileno())]
-
-        port = listening.getsockname()[1]
-        supervisor = Supervisor(command, [listening], 1, grace_s=5)
-        with trio.fail_after(60):
-            async with trio.open_nursery() as nursery:
-                await nursery.start(supervisor.run)
-                for turn in (1, 2):
-                    dead = await who_answers(port)
-                    os.kill(dead, signal.SIGKILL)
-                    await until(lambda: caplog.text.count("started again") == turn)  # noqa: B023
-                    if turn == 1:
-                        await supervisor.renew()
-                        assert "worker 0 could not be started" in caplog.text
-                    await supervisor.renew()
-                    assert await who_answers(port) != dead
-                supervisor.stop()
-    assert (programs, supervisor.restarts) == ([], 3)
+    async with supervised(1, "", "absent", "") as (supervisor, port):
+        for turn in (1, 2):
+            dead = await who_answers(port)
+            os.kill(dead, signal.SIGKILL)
+            await until(lambda: caplog.text.count("started again") == turn)  # noqa: B023
+            if turn == 1:
+                await supervisor.renew()
+                assert "worker 0 could not be started" in caplog.text
+            await supervisor.renew()
+            assert await who_answers(port) != dead
+    assert supervisor.restarts == 3
 
 
 async def test_a_worker_that_dies_while_another_is_renewed_is_not_left_out(
