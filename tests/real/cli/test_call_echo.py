@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pty
+import re
 import select
 import signal
 from functools import partial
@@ -72,7 +73,7 @@ async def test_what_was_captured_can_be_inspected(tmp_path: Path) -> None:
     capture, wav = str(tmp_path / "capture.txt"), tmp_path / "c.wav"
     async with serving("echo", "--port", "0", "--once") as server:
         url = (await server.next("ready"))["url"]
-        called = await run("call", url, "--in", str(tmp_path / "a.wav"), "--capture", capture, "--tail", "0.3")
+        called = await run("call", url, "--in", str(tmp_path / "a.wav"), "--capture", capture, "--tail", "3")
         assert called.code == 0, called.err
         assert "said    0.40 s" in called.out
         # --once: it has ended by itself
@@ -86,7 +87,7 @@ async def test_what_was_captured_can_be_inspected(tmp_path: Path) -> None:
 
 async def test_a_server_that_hangs_up_early_is_a_failure(tmp_path: Path) -> None:
     """The line tells how far it came; what was heard until then is kept."""
-    write_wav(tmp_path / "a.wav", AudioFormat(16000), noise(AudioFormat(16000), 5))
+    write_wav(tmp_path / "a.wav", AudioFormat(16000), noise(AudioFormat(16000), 30))
     async with serving("echo", "--port", "0") as server, trio.open_nursery() as nursery:
         url = (await server.next("ready"))["url"]
 
@@ -101,9 +102,10 @@ async def test_a_server_that_hangs_up_early_is_a_failure(tmp_path: Path) -> None
     assert called.code == 1
     assert called.out == ""
     (line,) = called.err.splitlines()
-    assert line.startswith("trio-transports: the server hung up after 0.")
-    assert "of 5.0 s, code 1001" in line
-    assert 0.2 < read_wav(tmp_path / "b.wav")[0].duration_s(len(read_wav(tmp_path / "b.wav")[1])) < 1.5
+    told = re.fullmatch(r"trio-transports: the server hung up after (.+) of 30\.0 s, code 1001: .+", line)
+    assert told is not None, line
+    heard_format, heard = read_wav(tmp_path / "b.wav")
+    assert 0 < heard_format.duration_s(len(heard)) <= float(told[1]) + 0.1 < 30
 
 
 async def test_a_capture_on_a_full_disk_costs_nothing_else(tmp_path: Path) -> None:
@@ -113,7 +115,7 @@ async def test_a_capture_on_a_full_disk_costs_nothing_else(tmp_path: Path) -> No
     async with serving("echo", "--port", "0") as server:
         url = (await server.next("ready"))["url"]
         paths = ("--in", str(tmp_path / "a.wav"), "--out", str(tmp_path / "b.wav"), "--capture", "/dev/full")
-        called = await run("call", url, *paths, "--tail", "0.3", "--quiet")
+        called = await run("call", url, *paths, "--tail", "3", "--quiet")
     assert (called.code, called.out) == (1, "")
     assert called.err == "trio-transports: the capture /dev/full is not whole: No space left on device\n"
     assert read_wav(tmp_path / "b.wav")[1] == said
