@@ -272,9 +272,13 @@ async def test_the_disk_is_met_in_other_threads_only(
     for name in ("write", "finish"):
         monkeypatch.setattr(StereoFile, name, noting(name, getattr(StereoFile, name)))
     async with memory_session(params()) as (session, peer), recorder(session, tmp_path / "call.wav"):
-        for _ in range(2):
+        for turn in range(2):
             await speak(peer, block(4000, 0.4))
             await trio.sleep(1)
+            for _ in range(1000):  # as above: time of its own
+                if len(threads["write"]) > turn:
+                    break
+                await trio.to_thread.run_sync(time.sleep, 0.005)
     assert len(threads["create"]) == len(threads["finish"]) == 1
     assert len(threads["write"]) >= 2
     assert threading.get_ident() not in {each for some in threads.values() for each in some}

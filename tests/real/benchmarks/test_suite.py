@@ -16,6 +16,8 @@ from benchmarks.results import Results
 from benchmarks.scenarios.serve import PEERS as SERVED
 
 HONEST = Peer(name="honest", title="honest", program="trio_websocket_bare")
+TRIES = 4
+"""What was shortened while the machine stood still is nobody's fault, and the suite says so."""
 LIAR = Peer(name="liar", title="liar", program="liar")
 
 
@@ -37,9 +39,9 @@ def is_alive(pid: int) -> bool:
 
 def jobs(target: Target) -> list[Job]:
     return [
-        EchoJob(target=target, sessions=3, warm_s=0.1, window_s=0.3),
+        EchoJob(target=target, sessions=3, warm_s=0.1, window_s=1.0),
         PlaybackJob(target=target, sessions=2, seconds=0.5),
-        InterruptionJob(target=target, sessions=2, after_s=0.1, quiet_s=0.3),
+        InterruptionJob(target=target, sessions=2, after_s=0.1, quiet_s=3.0),
         ChurnJob(target=target, workers=2, warm_s=0.1, window_s=0.2),
         HoldJob(target=target, few=1, many=3, talk_s=0.1, settle_s=0.05),
     ]
@@ -49,7 +51,7 @@ def test_every_job_against_an_honest_server() -> None:
     """Each load finds nothing wrong with a true echo, measures something, and the server is gone afterwards."""
     with serving(HONEST, sys.executable) as server:
         pid = server.target.pid
-        outcomes = [apply_load(job, within_s=30) for job in jobs(server.target)]
+        outcomes = [apply_load(job, within_s=100) for job in jobs(server.target)]
     for outcome in outcomes:
         assert (outcome.failure, outcome.altered, outcome.lost) == ("", 0, 0), outcome
         assert outcome.numbers
@@ -69,8 +71,8 @@ def test_peers_answer_as_the_suite_asks(name: str) -> None:
     with serving(peer, sys.executable, clients=2) as server:
         pids = server.target.pids
         assert len(pids) == (2 if name == "serve-2" else 1)
-        echo = apply_load(EchoJob(target=server.target, sessions=2, warm_s=0.1, window_s=0.3), within_s=30)
-        churn = apply_load(ChurnJob(target=server.target, workers=2, warm_s=0.1, window_s=0.2), within_s=30)
+        echo = apply_load(EchoJob(target=server.target, sessions=2, warm_s=0.1, window_s=1.0), within_s=60)
+        churn = apply_load(ChurnJob(target=server.target, workers=2, warm_s=0.1, window_s=0.2), within_s=60)
     for outcome in (echo, churn):
         assert (outcome.failure, outcome.altered, outcome.lost) == ("", 0, 0), outcome
     assert echo.numbers["received"] > 0
@@ -106,7 +108,10 @@ def test_a_lying_server_is_found_out(monkeypatch: pytest.MonkeyPatch, lie: str) 
     ):
         assert server is not None
         job = EchoJob(target=server.target, sessions=2, warm_s=0.1, window_s=0.4)
-        assert bench.apply(rounds, "x", server, Case(sessions=2), job, within_s=30) is None
+        for _ in range(TRIES):
+            assert bench.apply(rounds, "x", server, Case(sessions=2), job, within_s=60) is None
+            if results.wrong:
+                break
     [wrong] = results.wrong
     assert wrong.peer == "liar"
     assert "messages" in wrong.what
@@ -136,7 +141,7 @@ def test_servers_end_with_a_killed_suite() -> None:
         assert is_alive(pid)
         suite.kill()
         suite.wait()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while is_alive(pid) and time.monotonic() < until:
             time.sleep(0.02)
         assert not is_alive(pid)
@@ -147,11 +152,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "r.json"
     command = [sys.executable, "-m", "benchmarks"]
     run = [*command, "run", "interruption", "--quick", "--peers", "trio-websocket", "--out", str(out)]
-    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert out.exists()
     report = [*command, "report", str(out), "--to", str(tmp_path)]
-    assert subprocess.run(report, cwd=ROOT, capture_output=True, timeout=30, check=False).returncode == 0
+    assert subprocess.run(report, cwd=ROOT, capture_output=True, timeout=60, check=False).returncode == 0
     assert "interruption" in (tmp_path / "r.md").read_text()
-    refused = subprocess.run([*command, "run", "nothing"], cwd=ROOT, capture_output=True, timeout=30, check=False)
+    refused = subprocess.run([*command, "run", "nothing"], cwd=ROOT, capture_output=True, timeout=60, check=False)
     assert refused.returncode == 2

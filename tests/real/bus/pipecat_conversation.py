@@ -105,7 +105,7 @@ class Near(Doing):
             events = [(event.type, event.data.get("half")) async for event in one]
         tell("updates", events=events, response=one.response)
         await self.fail("refuse", 30)
-        await self.fail("slow", 0.5)
+        await self.fail("slow", 5)  # by then it has begun
         await self.leave_by_cancelling()
         await self.leave_by_an_exception()
         for fails in ("beside", "far"):

@@ -1,7 +1,8 @@
 """The voice server and the worker of the three-process test, each a program of its own; they print JSON lines.
 
 ``voice URL``: serves callers on a free port, and has each served over the bus by ``worker``. It also gives ``worker``
-numbered jobs, stored in Redis, and prints each answer.
+numbered jobs, stored in Redis, until it has been told a gap and some time after, and prints each answer, and how many
+it has asked.
 ``worker URL``: answers frames with themselves, and jobs with their number.
 """
 
@@ -30,7 +31,7 @@ from trio_transports.params import ReconnectPolicy
 from trio_transports.serializers import JSONFrameSerializer
 
 JOBS = (BusJobRequestMessage, BusJobResponseMessage)
-JOB_COUNT = 150
+JOBS_AFTER_THE_GAP = 50
 
 
 def tell(event: str, **fields: object) -> None:
@@ -49,20 +50,30 @@ class Watches(Worker):
 
 
 class AsksJobs(Worker):
-    """Gives out jobs one after another, and prints each answer."""
+    """Gives out jobs one after another, before, during and after a loss of Redis, and prints each answer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.was_told_a_gap = False
 
     def accepts(self, message: BusMessage) -> bool:
         return isinstance(message, BusJobResponseMessage) and message.target == self.name
 
     async def main(self) -> None:
-        for number in range(JOB_COUNT):
-            await self.send(BusJobRequestMessage(source=self.name, target="jobs", job_id=str(number)))
+        asked, left = 0, JOBS_AFTER_THE_GAP
+        while left:
+            left -= self.was_told_a_gap
+            await self.send(BusJobRequestMessage(source=self.name, target="jobs", job_id=str(asked)))
+            asked += 1
             await trio.sleep(0.01)
+        tell("asked", count=asked)
         await trio.sleep_forever()
 
     async def on_bus_message(self, message: BusMessage) -> None:
         if isinstance(message, BusJobResponseMessage):
             tell("answer", number=int(message.job_id))
+        elif isinstance(message, BusGapMessage) and message.missed is None:
+            self.was_told_a_gap = True
 
 
 class DoesJobs(Worker):
@@ -85,7 +96,9 @@ async def echo(call: BridgedCall) -> None:
 
 def redis_bus(url: str, name: str) -> RedisBus:
     policy = ReconnectPolicy(initial_delay=0.02, max_delay=0.2)
-    return RedisBus(url, name=name, durable=JOBS, serializer=BinaryMessageSerializer(), reconnect=policy)
+    return RedisBus(
+        url, name=name, durable=JOBS, serializer=BinaryMessageSerializer(), reconnect=policy, reply_timeout=30
+    )
 
 
 async def voice(url: str) -> None:

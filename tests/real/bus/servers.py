@@ -11,6 +11,7 @@ import trio
 from attrs import define, field
 
 from tests.ports import free_port
+from tests.real.bus.waiting import PATIENCE_S
 from tests.tools import requires
 
 
@@ -27,6 +28,11 @@ class RedisServer:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def start(self, *options: str) -> None:
         program = requires("redis-server")
@@ -54,12 +60,12 @@ class RedisServer:
         self._process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
 
     async def wait_until_it_answers(self) -> None:
-        with trio.fail_after(15):
+        with trio.fail_after(PATIENCE_S):
             while True:
                 try:
                     async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
                         await stream.send_all(b"PING\r\n")
-                        if (await stream.receive_some(64)).startswith(b"+PONG"):
+                        if (await stream.receive_some(64)).startswith((b"+PONG", b"-NOAUTH")):
                             return
                 except (OSError, trio.BrokenResourceError):
                     pass
@@ -88,7 +94,7 @@ def redis_in(folder: Path, *, persistent: bool = False) -> Iterator[RedisServer]
 
 def redis_command(port: int, *parts: str) -> str:
     """One command over a connection of its own, and the raw reply."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
         raw.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p.encode()) for p in parts))
         return raw.recv(100_000).decode()
 

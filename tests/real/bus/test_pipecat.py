@@ -29,6 +29,7 @@ from trio_transports.bus import (
     JSONMessageSerializer,
     ProxyConnected,
     ProxyDisconnected,
+    ProxySettings,
     WebSocketProxyClient,
     WebSocketProxyServer,
     Worker,
@@ -186,13 +187,13 @@ async def test_pipecats_client_and_our_server() -> None:
         proxies.append(proxy)
         await runner.run_worker(proxy)
 
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         async with trio.open_nursery() as nursery:
             await nursery.start(runner.run, Far("far"))
             serve = partial(trio_websocket.serve_websocket, handle, "127.0.0.1", 0, None)
             server = await nursery.start(serve)
             async with pipecat("client", f"ws://127.0.0.1:{server.port}/bus") as peer:
-                await until(lambda: len(peer.told("message")) == 3, within_s=45)
+                await until(lambda: len(peer.told("message")) == 3, within_s=90)
                 assert peer.told("connected") == [{"event": "connected", "subprotocol": None}]
                 assert peer.told("ready") == [{"event": "ready", "worker": "far", "runner": "server"}]
                 text, audio, job = peer.told("message")
@@ -220,12 +221,13 @@ async def test_our_client_and_pipecats_server() -> None:
         url=f"ws://127.0.0.1:{port}/bus",
         remote_worker_name="far",
         local_worker_name="near",
+        settings=ProxySettings(close_timeout=30),
         reconnect=QUICK,
     )
     events = proxy.events()
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         async with pipecat("server", str(port)) as peer, trio.open_nursery() as nursery:
-            await until(lambda: bool(peer.told("listening")), within_s=45)
+            await until(lambda: bool(peer.told("listening")), within_s=90)
             await nursery.start(runner.run, near, proxy)
             await until(lambda: len(near.answers) >= 3)
             check_answers(near.answers[:3])
@@ -253,9 +255,9 @@ async def test_pipecats_redis_bus_and_ours(redis_server: RedisServer) -> None:
     await redis_server.wait_until_it_answers()
     near = Near("near")
     runner = WorkerRunner("ours", bus=RedisBus(redis_server.url))
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         async with pipecat("redis", redis_server.url) as peer, trio.open_nursery() as nursery:
-            await until(lambda: bool(peer.told("listening")), within_s=45)
+            await until(lambda: bool(peer.told("listening")), within_s=90)
             await nursery.start(runner.run, near)
             await until(lambda: len(near.answers) >= 3)
             check_answers(near.answers[:3])

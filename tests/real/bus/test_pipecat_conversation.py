@@ -158,13 +158,14 @@ async def serving(carrier: str, server: RedisServer, *workers: Worker) -> AsyncI
         runner.cancel()
 
 
+@pytest.mark.timeout(300)
 @CARRIERS
 async def test_pipecat_asks_and_we_answer(carrier: str, redis_server: RedisServer) -> None:
     """Jobs, a group of a worker there and one here, a stream, updates, an error, a timeout that cancels, UI, digits."""
     far = Doing("far")
-    with trio.fail_after(90):
+    with trio.fail_after(240):
         async with serving(carrier, redis_server, far) as (url, _), pipecat("near", carrier, url) as peer:
-            await until(lambda: bool(peer.told("asked")), within_s=60)
+            await until(lambda: bool(peer.told("asked")), within_s=100)
             assert peer.told("job") == [{"event": "job", "response": {"n": 8, "by": "far"}}]
             both = {name: {"n": 10, "by": name} for name in ("far", "beside")}
             assert peer.told("group") == [{"event": "group", "responses": both}]
@@ -219,10 +220,12 @@ async def ask_everything(near: Doing, beside: Doing, peer: Program) -> None:
         await near.job("far", "refuse", timeout=30)
     assert info.value.status == "failed"
     with pytest.raises(JobTimeoutError):
-        await near.job("far", "slow", timeout=0.5)
+        await near.job("far", "slow", timeout=5)  # by then it has begun: a cancellation that overtakes it is ignored
     await until(lambda: len(peer.told("cancelled")) == 1)
-    with trio.move_on_after(0.5):
-        await near.job("far", "slow")
+    with trio.CancelScope() as leaving:
+        async with near.job("far", "slow") as asked:
+            async for _ in asked:
+                leaving.cancel()
     await until(lambda: len(peer.told("cancelled")) == 2)
     for round_, fails in enumerate(("beside", "far")):
         with pytest.raises(JobGroupError, match=f"worker '{fails}': no") as group:
@@ -239,6 +242,7 @@ async def ask_everything(near: Doing, beside: Doing, peer: Program) -> None:
     assert near.seen == [*UI_TOLD, DTMFFrame(digit="5"), DTMFFrame(digit="#")]
 
 
+@pytest.mark.timeout(300)
 @CARRIERS
 async def test_we_ask_and_pipecat_answers(carrier: str, redis_server: RedisServer) -> None:
     """The same the other way round; leaving the scope cancels the job there. UI and digits come back as they went."""
@@ -247,9 +251,9 @@ async def test_we_ask_and_pipecat_answers(carrier: str, redis_server: RedisServe
     port = free_port()
     where = str(port) if carrier == "ws" else redis_server.url
     runner = WorkerRunner("ours", bus=LocalBus() if carrier == "ws" else redis_bus(redis_server))
-    with trio.fail_after(90):
+    with trio.fail_after(240):
         async with pipecat("far", carrier, where) as peer, trio.open_nursery() as nursery:
-            await until(lambda: bool(peer.told("listening")), within_s=60)
+            await until(lambda: bool(peer.told("listening")), within_s=100)
             await nursery.start(runner.run, near, beside)
             if carrier == "ws":
                 proxy = WebSocketProxyClient(
@@ -284,7 +288,7 @@ async def bridged(
         reconnect=QUICK,
     )
     async with pipecat("bridge", carrier, str(port)) as peer, trio.open_nursery() as nursery:
-        await until(lambda: bool(peer.told("listening")), within_s=60)
+        await until(lambda: bool(peer.told("listening")), within_s=100)
         await nursery.start(runner.run, worker, proxy)
         yield runner, peer
         runner.cancel()
@@ -326,6 +330,7 @@ async def test_a_bridge_by_default_settings(carrier: str, redis_server: RedisSer
                 assert (statistics.malformed, statistics.connections) == (0, 1)
 
 
+@pytest.mark.timeout(300)
 async def test_what_only_pipecats_know_passes_between_two_of_them() -> None:
     """Through a runner of ours between them, a proxy to each: their own message and frames come whole, in order.
 
@@ -359,9 +364,9 @@ async def test_what_only_pipecats_know_passes_between_two_of_them() -> None:
             strangers.append((message.source, message.type_name.rpartition(".")[2]))
         return False
 
-    with trio.fail_after(90):
+    with trio.fail_after(240):
         async with pipecat("far", "ws", str(port)) as far, trio.open_nursery() as nursery:
-            await until(lambda: bool(far.told("listening")), within_s=60)
+            await until(lambda: bool(far.told("listening")), within_s=100)
             connected = onward.events()
             runner.bus.subscribe("notes", accepts=note)
             await nursery.start(runner.run, onward)
@@ -369,7 +374,7 @@ async def test_what_only_pipecats_know_passes_between_two_of_them() -> None:
             serve = partial(serve_proxies, runner, join, host="127.0.0.1", subprotocols=())
             ready = await nursery.start(serve)
             async with pipecat("strangers", "ws", f"ws://127.0.0.1:{ready.port}/bus") as near:
-                await until(lambda: len(near.told("back")) == 4, within_s=60)
+                await until(lambda: len(near.told("back")) == 4, within_s=100)
                 order = ["Order", "LLMMessagesAppendFrame", "TextFrame", "BotSpeakingFrame"]
                 assert [(told["kind"], told["is_same"]) for told in near.told("back")] == [
                     (kind, True) for kind in order

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.real.bus.servers import RedisServer
-from tests.real.bus.waiting import QUICK, data, take, until
+from tests.real.bus.waiting import PATIENCE_S, QUICK, data, take, until
 from tests.tools import requires_module
 from trio_transports.bus import (
     BusCancelMessage,
@@ -36,7 +36,7 @@ def job(number: int, target: str | None = None) -> BusJobRequestMessage:
 @asynccontextmanager
 async def bus_named(server: RedisServer, name: str, **options: Any) -> AsyncIterator[RedisBus]:  # noqa: ANN401
     await server.wait_until_it_answers()
-    bus = RedisBus(server.url, name=name, reconnect=QUICK, **({"durable": True} | options))
+    bus = RedisBus(server.url, name=name, reconnect=QUICK, **({"durable": True, "reply_timeout": 30} | options))
     async with bus.running():
         yield bus
 
@@ -54,7 +54,7 @@ async def pending(server: RedisServer, group: str) -> int:
 
 
 async def until_pending(server: RedisServer, group: str, count: int) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE_S):
         while await pending(server, group) != count:  # noqa: ASYNC110 - a number of the server's
             await trio.sleep(0.01)
 
@@ -108,7 +108,7 @@ async def test_nothing_is_lost_when_the_server_dies(durable_redis: RedisServer) 
                 else:
                     got.append(message.id)
 
-        with trio.fail_after(40):
+        with trio.fail_after(120):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(send_all)
                 nursery.start_soon(read_all)
@@ -129,6 +129,7 @@ async def test_a_reader_resumes_where_it_left_off(durable_redis: RedisServer) ->
             for number in range(10):
                 await writer.send(data(number))
             assert await take(reader, 5) == [data(number) for number in range(5)]
+            await until_pending(durable_redis, "b", 6)
             # The process ends here with message 4 in hand, and five more read from Redis.
         for number in range(10, 20):
             await writer.send(data(number))
@@ -161,7 +162,7 @@ async def test_what_nobody_wants_is_not_kept(durable_redis: RedisServer) -> None
         await bus.send(data(2))
         await bus.send(data(3))
         assert await take(reader, 1) == [data(3)]
-        assert await pending(durable_redis, "a") == 1
+        await until_pending(durable_redis, "a", 1)
         await reader.aclose()
         await until_pending(durable_redis, "a", 0)
 
@@ -211,6 +212,7 @@ async def test_readers_of_one_group_share_the_work(durable_redis: RedisServer) -
             assert all(shares)
             with trio.move_on_after(0.2):  # the first comes back for more: it has handled its share
                 await readers[0].receive()
+            await until_pending(durable_redis, "workers", 1)
         # Both end; the second with its last message in hand, and not acknowledged.
         bus = RedisBus(durable_redis.url, name="c", group="workers", durable=True, claim_idle_s=0.05, reconnect=QUICK)
         reader = bus.subscribe("reader")
@@ -273,7 +275,7 @@ async def test_a_sender_is_let_go_when_the_bus_ends(durable_redis: RedisServer) 
         except TransportError as exc:
             errors.append(str(exc))
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery, bus_named(durable_redis, "a") as bus:
             durable_redis.kill()
             await until(lambda: bus.statistics().connections_lost >= 3)
@@ -321,7 +323,7 @@ async def test_a_worker_that_starts_late_gets_what_was_stored(durable_redis: Red
         for number in range(10):
             await writer.send(job(number, "takes"))
     worker = Takes("takes")
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         await WorkerRunner("r", bus=RedisBus(durable_redis.url, name="takes", durable=JOBS)).run(worker)
     assert worker.got == list(range(10))
 

@@ -13,9 +13,8 @@ import pytest
 import trio
 import trustme
 
-from tests.real.asgi.apps import until
 from tests.real.asgi.raw_peer import CLOSE, TEXT, frame, raw_peer
-from tests.real.bus.waiting import QUICK
+from tests.real.bus.waiting import QUICK, until
 from trio_transports.bus import (
     BUS_SUBPROTOCOL,
     BusFrameMessage,
@@ -276,17 +275,17 @@ async def test_it_has_the_door_of_every_server(engine: str, how: str) -> None:
     What happens more than once happens twice. The call under way is answered until the end, which is 1001, and that
     comes no sooner than was said.
     """
-    leaving, counts, drain_s = Leaving(), CallerCounts(), 2.0
+    leaving, counts, drain_s = Leaving(), CallerCounts(), 8.0
     options: dict[str, Any] = {
         "limits": AddressLimits(max_connections_per_address=3),
-        "settings": ProxySettings(connect_timeout=0.5),
+        "settings": ProxySettings(connect_timeout=3),
         **({"signals": True, "drain": drain_s} if how == "signal" else {}),
     }
 
     async def until_alone() -> None:
         await until(lambda: counts.callers().connections == 1)
 
-    with trio.fail_after(30):
+    with trio.fail_after(90):
         async with (
             serving(engine=engine, leaving=leaving, counts=counts, **options) as (port, _, _),
             trio.open_nursery() as nursery,

@@ -222,7 +222,7 @@ async def open_chromium(program: Path, profile: Path, microphone: Path) -> Async
         with log.open("wb") as output:
             run = partial(trio.run_process, command, stdout=output, stderr=output, check=False)
             process = await nursery.start(run)
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_S):
                 while not (told := profile / "DevToolsActivePort").exists() or "\n" not in told.read_text():
                     if process.returncode is not None:
                         raise PageError(f"chromium ended at once: {log.read_text()[-500:]}")

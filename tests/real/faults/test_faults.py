@@ -14,6 +14,7 @@ from tests.real.faults.kinds import HARMLESS, KINDS
 from tests.real.faults.observer import Call, Leftovers, Witness
 from tests.real.faults.places import PLACES
 from tests.real.faults.trial import Trial
+from tests.real.starved import fail_or_warn, watch_core
 from trio_transports import Connected, Disconnected
 from trio_transports.params import WebsocketServerParams
 from trio_transports.serializers import JSONFrameSerializer
@@ -22,16 +23,22 @@ from trio_transports.session.run import open_session
 from trio_transports.testing import memory_wire_pair
 
 
+@pytest.mark.timeout(400)  # up to three tries
 @pytest.mark.parametrize("transport", PLACES)
 async def test_every_fault_is_survived(transport: str, caplog: pytest.LogCaptureFixture) -> None:
     """Each call ends as it must; what loses nothing loses nothing; the call beside them notices none of it."""
     caplog.set_level(logging.ERROR)
+    waited: list[float] = []
     for _ in range(3):
+        no_core = watch_core()
         trial = Trial(transport)
         await trial.run()
+        waited.append(no_core())
         if not trial.has_shown_nothing:  # else the machine stood still: once more
             break
-    assert not trial.has_shown_nothing
+    if trial.has_shown_nothing:
+        fail_or_warn(trial.has_shown_nothing, waited)
+        return
     assert not trial.all_mistakes, "\n".join(trial.all_mistakes)
     assert all(tally.calls == 1 for tally in trial.tallies.values())
     # The machine may be so slow that a connection is given up; it is not for all of them.

@@ -19,7 +19,7 @@ from trio_transports.wire import Wire
 from trio_transports.wire.engines import ENGINES, engine_named
 from trio_transports.wire.settings import WireSettings
 
-PARAMS = {"serializer": JSONFrameSerializer(), "close_timeout": 2}
+PARAMS = {"serializer": JSONFrameSerializer(), "close_timeout": 30}
 SPEECH = frame(0x81, b'{"type": "text", "text": "and another thing"}')
 ANSWER = frame(0x88, (1001).to_bytes(2, "big"))
 
@@ -43,12 +43,12 @@ async def test_who_talks_on_is_not_cut_off_before_it_has_answered(way_in: str) -
     async with hosted(way_in, leaves, **PARAMS) as host:
         port = int(host.url.rsplit(":", 1)[1].partition("/")[0])
         for _ in range(3):
-            with trio.fail_after(20):
+            with trio.fail_after(30):
                 async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
                     await stream.send_all(GOOD(b"/call"))
                     assert (await stream.receive_some(4000)).startswith(b"HTTP/1.1 101")
                     await stream.send_all(SPEECH)
-                    with trio.move_on_after(0.3) as early:
+                    with trio.move_on_after(10) as early:
                         await until_closing(stream)
                     assert not early.cancelled_caught
                     for _ in range(20):

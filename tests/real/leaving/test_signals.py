@@ -168,16 +168,25 @@ async def test_a_second_signal_ends_the_first_process_of_a_container() -> None:
         assert await program.ended() == 128 + signal.SIGTERM
 
 
-BUSY = STUCK.replace(
-    "    with trio.CancelScope(shield=True):\n        await trio.sleep_forever()", "    while True: pass"
+BUSY = "import pathlib\n" + STUCK.replace(
+    "    with trio.CancelScope(shield=True):\n        await trio.sleep_forever()",
+    "    while True: pathlib.Path(TOLD).touch()",
 )
 
 
-async def test_a_second_signal_ends_a_process_whose_loop_is_blocked() -> None:
+def touched_ns(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+async def test_a_second_signal_ends_a_process_whose_loop_is_blocked(tmp_path: Path) -> None:
     """A handler that computes without end keeps nobody from stopping the program."""
-    async with running(BUSY) as program, calling(program.port) as wire:
-        await trio.sleep(0.2)
+    told = tmp_path / "told"
+    code = BUSY.replace("TOLD", repr(str(told)))
+    async with running(code) as program, calling(program.port) as wire:
+        await until(told.exists, limit_s=60)
         program.signal(signal.SIGTERM)
+        signalled_ns = touched_ns(told)
+        await until(lambda: touched_ns(told) > signalled_ns, limit_s=60)  # it has had a core since, and has heard it
         with trio.move_on_after(2 * LATER_S):
             await wire.receive()
         assert program.process.returncode is None

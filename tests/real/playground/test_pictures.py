@@ -97,6 +97,8 @@ async def test_a_bot_that_does_not_look_is_offered_none(browser: Browser) -> Non
 
 
 BARS = 15
+LEAST_BARS = 10
+TRIES = 3
 WATCH_THE_BAR = """(() => {
   const shown = document.getElementById("picture"), canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [16, 1];
@@ -121,7 +123,10 @@ async def moving_bar(session: Session) -> None:
 
 
 async def test_a_stream_of_pictures_is_shown_in_sequence(browser: Browser) -> None:
-    """The page shows at least ten of the fifteen, each once and in order, and the last one stays."""
+    """The page shows at least ten of the fifteen, each once and in order, and the last one stays.
+
+    A busy machine leaves out what is late, and calls again.
+    """
     params = evolve(
         bot_params(),
         video_out_is_live=True,
@@ -130,16 +135,18 @@ async def test_a_stream_of_pictures_is_shown_in_sequence(browser: Browser) -> No
         video_out_width=320,
         video_out_height=180,
     )
-    async with (
-        serve_app("127.0.0.1", 0, routed(bot_routes(moving_bar, params, title="The bar"))) as url,
-        browser.open_page() as page,
-    ):
-        await page.goto(url)
-        await page.wait_for("document.getElementById('version').innerText !== ''")
-        await page.evaluate(WATCH_THE_BAR)
-        await page.click("connect-mic")
-        await page.wait_for(f"window.bars.at(-1) === {BARS - 1}")
-        bars = await page.evaluate("window.bars")
-        assert bars == sorted(set(bars))
-        assert len(bars) >= 10
-        assert page.complaints == []
+    bars: list[int] = []
+    async with serve_app("127.0.0.1", 0, routed(bot_routes(moving_bar, params, title="The bar"))) as url:
+        for _ in range(TRIES):
+            async with browser.open_page() as page:
+                await page.goto(url)
+                await page.wait_for("document.getElementById('version').innerText !== ''")
+                await page.evaluate(WATCH_THE_BAR)
+                await page.click("connect-mic")
+                await page.wait_for(f"window.bars.at(-1) === {BARS - 1}")
+                bars = await page.evaluate("window.bars")
+                assert bars == sorted(set(bars))
+                assert page.complaints == []
+            if len(bars) >= LEAST_BARS:
+                break
+    assert len(bars) >= LEAST_BARS

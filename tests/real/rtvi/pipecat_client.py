@@ -7,6 +7,7 @@ Usage: ``python pipecat_client.py ws://host:port/ws``
 import asyncio
 import json
 import sys
+from contextlib import suppress
 
 from pipecat.frames.frames import (
     BotStartedSpeakingFrame,
@@ -40,6 +41,9 @@ TOLD = (
     TranscriptionFrame,
 )
 
+AWAITED = {kind.__name__ for kind in TOLD} - {TranscriptionFrame.__name__}
+ALL_TOLD = asyncio.Event()
+
 
 def say(**what: object) -> None:
     print(json.dumps(what), flush=True)
@@ -50,6 +54,9 @@ class Told(FrameProcessor):
         await super().process_frame(frame, direction)
         if isinstance(frame, TOLD):
             say(frame=type(frame).__name__, text=getattr(frame, "text", None))
+            AWAITED.discard(type(frame).__name__)
+            if not AWAITED:
+                ALL_TOLD.set()
         await self.push_frame(frame, direction)
 
 
@@ -75,7 +82,9 @@ async def main(url: str) -> None:
         )
 
     async def leave() -> None:
-        await asyncio.sleep(4)
+        with suppress(TimeoutError):  # what has not come by then is missing from what was said
+            await asyncio.wait_for(ALL_TOLD.wait(), 60)
+        await asyncio.sleep(2)
         await worker.queue_frames([EndFrame()])
 
     leaving = asyncio.create_task(leave())

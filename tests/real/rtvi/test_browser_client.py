@@ -9,14 +9,17 @@ import pytest
 import trio
 from attrs import define, evolve, field
 
-from tests.real.demo.chromium import Browser, Page, write_speech
+from tests.real.demo.chromium import PATIENCE_S, Browser, Page, write_speech
 from tests.real.rtvi.bots import Bot, pitch
+from tests.real.starved import fail_or_warn, watch_core
 from trio_transports import Session
 from trio_transports.playground import StartTokens, bot_routes, routed
 from trio_transports.playground.asgi import Receive, Route, Scope, Send
 from trio_transports.playground.routes import bot_params
 from trio_transports.playground.serving import serve_app
 
+TRIES = 3
+HEARS_THE_TONE = "window.pitches.some((each) => Math.abs(each - 1000) < 15)"
 PAGE = b"<!doctype html><title>A page</title><link rel=icon href='data:,'><script type=module src=/bundle.js></script>"
 
 
@@ -91,24 +94,42 @@ async def test_connect_resolves_and_sound_has_its_speed_both_ways(browser: Brows
         (bot,) = served.bots
         assert bot.session.start is not None
 
-        assert await page.evaluate("window.client.sendClientRequest('tone', {hz: 1000, seconds: 4}, 5000)") == {
-            "queued": 4
-        }
-        began = (await happened(page, "BotStartedSpeaking"))[0]["at"]
-        await page.wait_for("Math.abs(window.pitch() - 1000) < 15")
-        ended = (await happened(page, "BotStoppedSpeaking"))[0]["at"]
-        assert 3500 < ended - began < 6000
-        names = [each["name"] for each in await page.evaluate("window.happened")]
-        for name in ("BotTtsStarted", "BotTtsText", "BotTtsStopped", "BotLlmStarted", "BotLlmText", "BotLlmStopped"):
-            assert name in names
-        outputs = [each["data"]["spoken_status"] for each in await happened(page, "BotOutput")]
-        assert outputs == ["new", "in-progress", "completed"]
+        lasted_ms, waited = list[float](), list[float]()
+        while not lasted_ms or (not 3500 < lasted_ms[-1] < 6000 and len(lasted_ms) < TRIES):
+            await page.evaluate("window.happened = []; true")
+            no_core = watch_core()
+            tone = "window.client.sendClientRequest('tone', {hz: 1000, seconds: 4}, 30000)"
+            assert await page.evaluate(tone) == {"queued": 4}
+            began = (await happened(page, "BotStartedSpeaking"))[0]["at"]
+            await page.wait_for(HEARS_THE_TONE)
+            ended = (await happened(page, "BotStoppedSpeaking"))[0]["at"]
+            lasted_ms.append(ended - began)
+            waited.append(no_core())
+            for name in (
+                "BotTtsStarted",
+                "BotTtsText",
+                "BotTtsStopped",
+                "BotLlmStarted",
+                "BotLlmText",
+                "BotLlmStopped",
+            ):
+                await happened(page, name)
+            await page.wait_for("window.of('BotOutput').length >= 3")
+            outputs = [each["data"]["spoken_status"] for each in await happened(page, "BotOutput")]
+            assert outputs == ["new", "in-progress", "completed"]
+        if not 3500 < lasted_ms[-1] < 6000:
+            fail_or_warn(f"four seconds of a tone lasted so many milliseconds: {lasted_ms}", waited)
 
-        heard_before, at_s = len(bot.heard), trio.current_time()
-        await trio.sleep(3)
-        seconds = (len(bot.heard) - heard_before) / 2 / bot.rate
+        speeds, waited = list[float](), list[float]()
+        while not speeds or (abs(speeds[-1] - 1) > 0.25 and len(speeds) < TRIES):
+            no_core = watch_core()
+            heard_before, at_s = len(bot.heard), trio.current_time()
+            await trio.sleep(3)
+            speeds.append((len(bot.heard) - heard_before) / 2 / bot.rate / (trio.current_time() - at_s))
+            waited.append(no_core())
         assert bot.rate == 16000
-        assert seconds == pytest.approx(trio.current_time() - at_s, rel=0.25)
+        if abs(speeds[-1] - 1) > 0.25:
+            fail_or_warn(f"so many seconds of the microphone were heard in each: {speeds}", waited)
 
 
 async def test_speech_and_its_transcript_are_told(browser: Browser, script: str) -> None:
@@ -127,9 +148,9 @@ async def test_requests_calls_keys_and_text(browser: Browser, script: str) -> No
     """Requests are answered or refused under their ids, functions of the page are called, keys and text arrive."""
     async with visiting(browser, script) as (page, _, __):
         await connect(page)
-        asked = "window.client.sendClientRequest('weather', {at: 'Brno'}, 5000)"
+        asked = "window.client.sendClientRequest('weather', {at: 'Brno'}, 30000)"
         assert await page.evaluate(asked) == {"celsius": 21, "asked": {"at": "Brno"}}
-        refused = "window.client.sendClientRequest('secret', null, 5000).catch((error) => error.data)"
+        refused = "window.client.sendClientRequest('secret', null, 30000).catch((error) => error.data)"
         assert await page.evaluate(refused) == {"error": "not for you"}
 
         await page.evaluate("window.client.sendClientMessage('call')")
@@ -147,7 +168,7 @@ async def test_requests_calls_keys_and_text(browser: Browser, script: str) -> No
         await page.evaluate("window.client.sendText('hello')")
         await page.wait_for("window.of('BotOutput').some((each) => each.data.text === 'You wrote hello.')")
 
-        assert await page.evaluate("window.client.sendClientRequest('everything', 1, 5000)") is None
+        assert await page.evaluate("window.client.sendClientRequest('everything', 1, 30000)") is None
         assert (await happened(page, "Metrics"))[0]["data"]["ttfb"][0]["value"] == 0.25
         assert (await happened(page, "Error"))[0]["data"]["data"] == {"error": "a small one", "fatal": False}
         await happened(page, "UserMuteStarted")
@@ -161,7 +182,7 @@ async def test_the_bot_can_be_sent_away(browser: Browser, script: str) -> None:
             await connect(page)
             assert len(served.bots) == number
             await page.evaluate("window.client.disconnectBot()")
-            with trio.fail_after(10):
+            with trio.fail_after(PATIENCE_S):
                 while served.bots[-1].session.is_connected:  # noqa: ASYNC110 - the session's own state
                     await trio.sleep(0.02)
             await happened(page, "Disconnected")  # the client itself takes the bot's leaving for the end
@@ -182,7 +203,7 @@ async def test_a_server_that_comes_back(browser: Browser, script: str) -> None:
         async with serve_app("127.0.0.1", int(url.rpartition(":")[2]), served.app()):
             ready = await connect(page)
             assert ready["version"] == "2.2.0"
-            assert await page.evaluate("window.client.sendClientRequest('weather', 1, 5000)") == {
+            assert await page.evaluate("window.client.sendClientRequest('weather', 1, 30000)") == {
                 "celsius": 21,
                 "asked": 1,
             }

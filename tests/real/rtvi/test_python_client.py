@@ -26,7 +26,7 @@ async def test_it_is_greeted_heard_and_spoken_to() -> None:
         script = Path(__file__).with_name("pipecat_client.py")
         command = [str(program), str(script), f"{url.replace('http', 'ws', 1)}/ws"]
         run = partial(trio.run_process, command, capture_stdout=True, capture_stderr=True, check=False)
-        with trio.fail_after(60):
+        with trio.fail_after(120):
             done = await run()
     assert done.returncode == 0, (done.stderr or b"").decode()[-3000:]
     told = [json.loads(line) for line in done.stdout.decode().splitlines()]

@@ -137,6 +137,7 @@ async def test_workers_are_renewed_without_refusing_anybody() -> None:
                 await supervisor.renew()
                 await until(partial(_renewed, supervisor, before))
                 assert len(supervisor.pids) == 2
+                await until(lambda: set(supervisor.pids) <= set(answered))
                 renewed += 1
             count = len(answered)
             await until(lambda: len(answered) >= count + 5)

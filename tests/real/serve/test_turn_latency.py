@@ -13,6 +13,7 @@ import trio
 from attrs import define, field
 from trio_websocket import WebSocketConnection, open_websocket_url
 
+from tests.real.starved import fail_or_warn, watch_core
 from tests.vad.scenes import pcm, vowel
 from trio_transports import (
     AudioFrame,
@@ -133,14 +134,19 @@ class Caller:
 @pytest.mark.parametrize("analyzer", [Loudness(), None], ids=["one that knows", "the default"])
 async def test_the_server_and_its_caller_agree(analyzer: VADAnalyzer | None) -> None:
     """In six turns of eight within 5 ms: what is left is the way there and back, and waiting for a core."""
+    tries: list[list[float]] = []
+    waited: list[float] = []
     for _ in range(TRIES):
+        no_core = watch_core()
         told, measured = await turns(analyzer)
+        waited.append(no_core())
         assert len(told) == len(measured) == ROUNDS
         assert min(told) >= (PAUSE_S if analyzer is not None else VADParams().stop_secs)
         apart_s = [abs(here - there) for here, there in zip(told, measured, strict=True)]
         if sorted(apart_s)[MOST - 1] <= AGREES_S:
             return
-    pytest.fail(f"told and measured are apart by {apart_s}")
+        tries.append(apart_s)
+    fail_or_warn(f"told and measured are apart by {tries}", waited)
 
 
 async def turns(analyzer: VADAnalyzer | None) -> tuple[list[float], list[float]]:

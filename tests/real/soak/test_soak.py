@@ -10,21 +10,28 @@ import pytest
 from tests.readme import README
 from tests.real.faults.places import PLACES
 from tests.real.soak.soaking import ROOM, WARM_UP_ROUNDS, Sample, Soak
+from tests.real.starved import fail_or_warn, watch_core
 
 ROUNDS = 6
 TRANSPORTS = ("client", "server", "serve_asgi", "serve", "bus", "agent", "dialects")
 """The long one takes all."""
 
 
+@pytest.mark.timeout(400)  # up to three tries
 async def test_nothing_grows(caplog: pytest.LogCaptureFixture) -> None:
     """One transport of each kind with faults, some rounds: the second half holds no more than the first."""
     caplog.set_level("ERROR")
+    waited: list[float] = []
     for _ in range(3):
+        no_core = watch_core()
         soak = Soak(2, TRANSPORTS)
         await soak.run(rounds=ROUNDS)
+        waited.append(no_core())
         if not soak.has_shown_nothing:  # else the machine stood still: once more
             break
-    assert not soak.has_shown_nothing
+    if soak.has_shown_nothing:
+        fail_or_warn(soak.has_shown_nothing, waited)
+        return
     assert not soak.mistakes, "\n".join(soak.mistakes)
     assert not soak.growth()
     assert soak.calls == 2 * ROUNDS * len(soak.transports)
