@@ -33,8 +33,8 @@ from trio_transports.serializers import frames_pb2 as pb
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-DEADLINE_S = 15
-RULES = TurnRules(first_audio_timeout_s=5.0, tail_silence_s=0.3, in_real_time=False)
+DEADLINE_S = 60
+RULES = TurnRules(first_audio_timeout_s=30.0, tail_silence_s=3.0, in_real_time=False)
 
 
 def tone(seconds: float, sample_rate: int = 24000, hz: float = 300.0) -> bytes:
@@ -73,12 +73,14 @@ async def test_raw_pcm() -> None:
 
     with trio.fail_after(DEADLINE_S):
         async with backend(behave) as url, WebSocketAgentAdapter(url, RawPCMProtocol(end="end")) as adapter:
+            began_at = trio.current_time()
             answer = await adapter.call(SPOKEN, rules=RULES)
+            took_s = trio.current_time() - began_at
     assert answer.audio.data == ANSWER
     assert heard == SPOKEN.data
     assert answer.ended_by == "tail_silence"
     assert answer.first_byte_s is not None
-    assert 0 <= answer.first_byte_s < 1
+    assert 0 <= answer.first_byte_s <= took_s - RULES.tail_silence_s
     assert answer.events[0] == AgentMessage("text 0")
 
 
@@ -172,30 +174,30 @@ async def test_twilio() -> None:
             document = await caller.receive_json()
             chunks.append(document["media"])
             loud += np.abs(np.frombuffer(ulaw_to_pcm(b64decode(document["media"]["payload"])), "<i2")).max() > 1000
+        began_at = trio.current_time()
         for begin in range(0, len(answer_ulaw), 160):
             payload = b64encode(answer_ulaw[begin : begin + 160]).decode()
             await caller.send_json(event="media", streamSid=sid, media={"payload": payload})
-        sent_at = trio.current_time()
         await caller.send_json(event="mark", streamSid=sid, mark={"name": "said"})
         while (document := await caller.receive_json())["event"] != "mark":
             chunks.append(document["media"])
         assert document["mark"] == {"name": "said"}
-        assert trio.current_time() - sent_at == pytest.approx(0.4, abs=0.15)
-        for event in ("media", "mark", "clear"):
+        assert 0.39 <= trio.current_time() - began_at < 5
+        for event in (*["media"] * 10, "mark", "clear"):  # 20 s
             payload = b64encode(bytes([0x90]) * 16000).decode()
             await caller.send_json(event=event, streamSid=sid, media={"payload": payload}, mark={"name": "cut"})
         cleared_at = trio.current_time()
         while (document := await caller.receive_json())["event"] in ("media", "dtmf", "mark"):
             seen.append(document["event"])
             if document["event"] == "mark":
-                assert trio.current_time() - cleared_at < 1.0
+                assert trio.current_time() - cleared_at < 10
         seen.append(document["event"])
         await caller.listen_until_closed()
 
     with trio.fail_after(DEADLINE_S):
         async with backend(behave) as url, WebSocketAgentAdapter(url, TwilioMediaStreamProtocol()) as adapter:
             events = adapter.events()
-            answer = await adapter.call(AudioChunk(tone(0.3)), rules=TurnRules(tail_silence_s=0.3))
+            answer = await adapter.call(AudioChunk(tone(0.3)), rules=TurnRules(tail_silence_s=3))
             await adapter.send_dtmf("5")
             assert await events.receive() == PlaybackCleared()
             await trio.sleep(0.1)
@@ -211,9 +213,10 @@ async def test_twilio() -> None:
 class Realtime:
     """A small speech-to-speech service: answers when it hears silence after speech, or when asked to."""
 
-    def __init__(self, caller: Backend, *, prefix: str) -> None:
+    def __init__(self, caller: Backend, *, prefix: str, pause_s: float = 0.02) -> None:
         self.caller = caller
         self.prefix = prefix
+        self.pause_s = pause_s
         self.update: dict[str, object] = {}
         self.appended = 0
         self.cancelled = trio.Event()
@@ -256,9 +259,9 @@ class Realtime:
         await send(type="response.created", response={})
         for number, piece in enumerate(odd_pieces(ANSWER)):
             await send(type=f"response.{self.prefix}.delta", delta=b64encode(piece).decode())
-            if number % 10 == 0:
+            if number % 10 == 9:
                 await send(type=f"response.{self.prefix}_transcript.delta", delta=f"w{number} ")
-                with trio.move_on_after(0.02):
+                with trio.move_on_after(self.pause_s):
                     await self.cancelled.wait()
             if self.cancelled.is_set():
                 await send(type="response.done", response={"status": "cancelled", "output": []})
@@ -293,13 +296,13 @@ async def test_openai_realtime_interrupted() -> None:
     """The service stops, says that its turn was cut short, and the next turn is whole."""
 
     async def behave(caller: Backend) -> None:
-        await Realtime(caller, prefix="output_audio").serve()
+        await Realtime(caller, prefix="output_audio", pause_s=30).serve()
 
     with trio.fail_after(DEADLINE_S):
         async with backend(behave) as url, WebSocketAgentAdapter(url, OpenAIRealtimeProtocol()) as adapter:
             events = adapter.events()
             await adapter.send_audio(SPOKEN)
-            first = await adapter.recv_audio(timeout=5)
+            first = await adapter.recv_audio(timeout=30)
             await adapter.interrupt()
             async for event in events:
                 if isinstance(event, TurnEnded):

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import pytest
 import trio
+from attrs import evolve
 
 from tests.real.agent.backend import Backend, backend
 from trio_transports._nursery import open_services
@@ -27,14 +28,15 @@ from trio_transports.agent.protocols import RawPCMProtocol
 from trio_transports.errors import HandshakeRejected
 from trio_transports.params import WebsocketClientParams
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 VOICE = b"\x10\x10" * 480
-QUICK = WebsocketClientParams(connect_timeout=0.5, close_timeout=0.5, ping_interval=0.2, ping_timeout=0.3)
-RULES = TurnRules(first_audio_timeout_s=0.5, tail_silence_s=0.2, in_real_time=False)
+PATIENT = WebsocketClientParams(connect_timeout=30, close_timeout=10, ping_interval=0.2, ping_timeout=4)
+QUICK = evolve(PATIENT, close_timeout=0.5, ping_timeout=0.3)
+RULES = TurnRules(first_audio_timeout_s=30, tail_silence_s=3, in_real_time=False)
 
 
-def adapter_for(url: str) -> WebSocketAgentAdapter:
-    return WebSocketAgentAdapter(url, RawPCMProtocol(end="end"), paced=False, params=QUICK)
+def adapter_for(url: str, params: WebsocketClientParams = PATIENT) -> WebSocketAgentAdapter:
+    return WebSocketAgentAdapter(url, RawPCMProtocol(end="end"), paced=False, params=params)
 
 
 @asynccontextmanager
@@ -71,9 +73,9 @@ async def upgrade(stream: trio.SocketStream) -> None:
 # Never connected
 
 
-async def never_connected(url: str) -> AgentUnreachable:
+async def never_connected(url: str, params: WebsocketClientParams = PATIENT) -> AgentUnreachable:
     with trio.fail_after(DEADLINE_S), pytest.raises(AgentUnreachable) as unreachable:
-        async with adapter_for(url):
+        async with adapter_for(url, params):
             pytest.fail("connected")
     error = unreachable.value
     assert error.peer == url
@@ -88,7 +90,7 @@ async def test_nobody_listens() -> None:
     port = listener.socket.getsockname()[1]
     await listener.aclose()
     error = await never_connected(f"ws://127.0.0.1:{port}")
-    assert error.elapsed_s < 0.4
+    assert error.elapsed_s < 10
 
 
 async def test_a_refused_handshake() -> None:
@@ -113,8 +115,8 @@ async def test_a_handshake_that_never_ends() -> None:
         await trio.sleep(3600)
 
     async with raw_server(wait) as url:
-        error = await never_connected(url)
-    assert error.elapsed_s == pytest.approx(0.5, abs=0.3)
+        error = await never_connected(url, evolve(PATIENT, connect_timeout=0.5))
+    assert 0.4 < error.elapsed_s < 8  # of 10, by default
     assert "connect_timeout" in str(error)
 
 
@@ -162,7 +164,7 @@ POINTS = ["connected", "first audio", "whole turn", "answering", "answered"]
 
 async def listen(adapter: WebSocketAgentAdapter, heard: bytearray) -> NoReturn:
     while True:
-        heard += (await adapter.recv_audio(timeout=5)).data
+        heard += (await adapter.recv_audio(timeout=30)).data
 
 
 async def go_on_until(point: str, caller: Backend) -> None:
@@ -191,6 +193,7 @@ async def test_the_end_of_the_stream(point: str, way: str) -> None:
 
     with trio.fail_after(DEADLINE_S):
         async with backend(behave) as url:
+            began_s = trio.current_time()
             adapter = adapter_for(url)
             async with adapter:
                 with suppress(outcome):
@@ -205,7 +208,7 @@ async def test_the_end_of_the_stream(point: str, way: str) -> None:
                     assert heard == VOICE * {"answering": 3, "answered": 10}.get(point, 0)
             assert isinstance(ended.value, AgentOutcome)
             assert (ended.value.peer, ended.value.close_code) == (url, code)
-            assert 0 < ended.value.elapsed_s < 5
+            assert 0 < ended.value.elapsed_s <= trio.current_time() - began_s
             assert not adapter.is_connected
 
 
@@ -214,17 +217,19 @@ async def test_the_end_of_the_stream(point: str, way: str) -> None:
 async def test_the_end_of_the_stream_in_a_call(point: str, way: str) -> None:
     """A call returns what was complete, and raises what was not."""
     leave, outcome, code = WAYS[way]
+    returned = trio.Event()
 
     async def behave(caller: Backend) -> None:
         await go_on_until(point, caller)
         if point == "answered":
-            await trio.sleep(0.4)
+            await returned.wait()
         await leave(caller)
 
     with trio.fail_after(DEADLINE_S):
         async with backend(behave) as url, adapter_for(url) as adapter:
             if point == "answered" or (point == "answering" and outcome is AgentFinished):
                 answer = await adapter.call(VOICE * 3, rules=RULES)
+                returned.set()
                 assert answer.ended_by == ("finished" if point == "answering" else "tail_silence")
                 assert answer.audio.data == VOICE * (3 if point == "answering" else 10)
             else:
@@ -242,24 +247,29 @@ async def test_a_silent_agent() -> None:
     async with backend(Backend.listen_until_closed) as url, adapter_for(url) as adapter:
         for _ in range(2):
             with pytest.raises(AgentSilent) as silent:
-                await adapter.recv_audio(timeout=0.8)
-            assert (silent.value.messages, silent.value.dead_after_s) == (0, 0.5)
+                await adapter.recv_audio(timeout=2.5)
+            assert (silent.value.messages, silent.value.dead_after_s) == (0, 4.2)
         assert adapter.is_connected
 
 
 async def test_a_pinging_but_silent_agent() -> None:
     """WebSocket pings keep it alive, messages are counted; neither is audio."""
+    sent = 0
 
     async def behave(caller: Backend) -> None:
-        for _ in range(100):
+        nonlocal sent
+        while True:
             await caller.connection.ping()
             await caller.send("still thinking")
+            sent += 1
             await trio.sleep(0.1)
 
     async with backend(behave) as url, adapter_for(url) as adapter:
+        sent_before = sent
         with pytest.raises(AgentSilent) as silent:
-            await adapter.recv_audio(timeout=0.85)
-        assert 7 <= silent.value.messages <= 9
+            await adapter.recv_audio(timeout=2)
+        assert silent.value.messages > 0
+        assert silent.value.messages == pytest.approx(sent - sent_before, abs=2), "some may be on their way"
         assert adapter.is_connected
 
 
@@ -271,11 +281,11 @@ async def test_a_dead_agent() -> None:
         await trio.sleep(3600)
 
     with trio.fail_after(DEADLINE_S):
-        async with raw_server(behave) as url, adapter_for(url) as adapter:
+        async with raw_server(behave) as url, adapter_for(url, QUICK) as adapter:
             with pytest.raises(AgentConnectionLost, match="pong") as lost:
                 await adapter.recv_audio(timeout=60)
             assert lost.value.close_code == 1006
-            assert lost.value.elapsed_s == pytest.approx(0.5, abs=0.3)
+            assert 0.4 < lost.value.elapsed_s < 8  # of 10, by default
 
 
 async def test_a_dead_agent_during_a_call() -> None:
@@ -286,7 +296,7 @@ async def test_a_dead_agent_during_a_call() -> None:
         await trio.sleep(3600)
 
     with trio.fail_after(DEADLINE_S):
-        async with raw_server(behave) as url, adapter_for(url) as adapter:
+        async with raw_server(behave) as url, adapter_for(url, QUICK) as adapter:
             with pytest.raises(AgentConnectionLost, match="pong"):
                 await adapter.call(VOICE, rules=TurnRules(first_audio_timeout_s=60))
 
@@ -299,9 +309,9 @@ async def test_leaving_a_dead_agent() -> None:
         await trio.sleep(3600)
 
     with trio.fail_after(DEADLINE_S):
-        async with raw_server(behave) as url, adapter_for(url):
+        async with raw_server(behave) as url, adapter_for(url, evolve(QUICK, ping_interval=None)):
             start = trio.current_time()
-        assert trio.current_time() - start < 2.0
+        assert trio.current_time() - start < 10
 
 
 async def test_the_agent_sees_a_clean_end() -> None:

@@ -12,12 +12,13 @@ import pytest
 import trio
 
 from tests.tools import pipecat_python
+from trio_transports import WebsocketClientParams
 from trio_transports.agent import AgentMessage, AudioChunk, TurnRules, WebSocketAgentAdapter, WebSocketProtocol
 from trio_transports.agent.protocols import TwilioMediaStreamProtocol
 from trio_transports.agent.protocols.pipecat import PipecatProtocol
 
 PROGRAM = Path(__file__).with_name("pipecat_agent.py")
-DEADLINE_S = 60
+DEADLINE_S = 120
 PROTOCOLS: dict[str, WebSocketProtocol] = {
     "protobuf": PipecatProtocol(),
     "twilio": TwilioMediaStreamProtocol(stream_sid="MZ1"),
@@ -48,11 +49,11 @@ def tone(seconds: float, hz: float) -> bytes:
 @pytest.mark.parametrize("dialect", PROTOCOLS)
 async def test_two_turns_with_pipecat(dialect: str) -> None:
     """Heard and answered, at the right pitch, without the headers that it puts on every chunk."""
-    rules = TurnRules(first_audio_timeout_s=10, tail_silence_s=0.5)
+    rules = TurnRules(first_audio_timeout_s=30, tail_silence_s=3)
     with trio.fail_after(DEADLINE_S):
         async with (
             pipecat_agent(dialect) as url,
-            WebSocketAgentAdapter(url, PROTOCOLS[dialect]) as adapter,
+            WebSocketAgentAdapter(url, PROTOCOLS[dialect], params=WebsocketClientParams()) as adapter,
         ):
             for _ in range(2):
                 answer = await adapter.call(AudioChunk(tone(0.4, 300.0)), rules=rules)

@@ -102,14 +102,14 @@ class SessionApp:
                 await transport.serve(self.handler)
             finally:
                 self.lasted_s.append(trio.current_time() - began)
-                with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 30):
                     async for event in events:
                         if isinstance(event, Disconnected):
                             self.disconnected.append(event)
                 self.returned.set()
 
 
-async def until(condition: Callable[[], object], limit_s: float = 5) -> None:
+async def until(condition: Callable[[], object], limit_s: float = 30) -> None:
     """Wait for something that tells nobody of itself."""
     with trio.fail_after(limit_s):
         while not condition():  # noqa: ASYNC110

@@ -67,7 +67,7 @@ async def healthy_call(port: int, path: str = "/ws") -> AsyncIterator[RoundTrips
 
 async def still_serves(server: Hosted) -> None:
     """A new caller is let in, and hears its echo."""
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         async with raw_peer(server.port) as peer:
             await peer.upgrade()
             assert peer.status == 101

@@ -16,7 +16,7 @@ from trio_transports.hosting import serve_asgi
 H2C: Final[Mapping[str, Any]] = {"h2c": True}
 """For peers that speak HTTP/2 without TLS: what serve_asgi does not take unless told to."""
 
-LATE_S: Final = 2.0
+LATE_S: Final = 5.0
 """How late a busy machine may be with what takes no time by itself; what is wrong is later, or never comes."""
 
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]

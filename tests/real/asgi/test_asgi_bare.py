@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, WireApp, echo, session_params, until
-from tests.real.asgi.hosts import hosted
+from tests.real.asgi.hosts import LATE_S, hosted
 from tests.real.asgi.raw_peer import BINARY, PING, PONG, TEXT, close_frame, frame, raw_peer
 from trio_transports import Session
 from trio_transports.wire.asgi import AsgiWire
@@ -46,7 +46,7 @@ async def test_echo_and_close(bare: str) -> None:
 
     app = WireApp(three)
     async with hosted(app, guarded=False, bare=bare) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 for text in (b"one", b"two", b"three"):
@@ -65,11 +65,11 @@ async def test_a_stalled_peer_costs_its_session_send_timeout(bare: str) -> None:
     app = SessionApp(talk, session_params(send_timeout=0.5, close_timeout=0.5))
     async with hosted(app, guarded=False, bare=bare) as server, raw_peer(server.port, small_buffers=True) as peer:
         await peer.upgrade()
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await app.returned.wait()
         await no_system_tasks_of_ours()
-        assert await server.stop() < 1.5
-    assert app.lasted_s[0] < 0.5 + 0.5 + 1.0
+        assert await server.stop() < 1.5 + LATE_S
+    assert app.lasted_s[0] < 0.5 + 0.5 + 1.0 + LATE_S
     assert [(event.code, event.initiator) for event in app.disconnected] == [(1006, "error")]
 
 
@@ -81,10 +81,10 @@ async def test_a_stalled_peer_behind_a_shielded_pong_costs_no_more(bare: str) ->
             await peer.upgrade()
             with trio.move_on_after(1), suppress(trio.BrokenResourceError):
                 await peer.send(frame(PING, bytes(125)) * 50_000)
-            with trio.fail_after(10):
+            with trio.fail_after(30):
                 await app.returned.wait()
         await no_system_tasks_of_ours()
-    assert app.lasted_s[0] < 0.5 + 0.5 + 1.0
+    assert app.lasted_s[0] < 0.5 + 0.5 + 1.0 + LATE_S
     assert len(app.disconnected) == 1
 
 
@@ -96,13 +96,13 @@ async def test_a_cancelled_session_with_a_stalled_peer_ends_in_time(bare: str) -
             await talk(session)
         raise RuntimeError("the handler's own")
 
-    app = SessionApp(crash, session_params(send_timeout=30, close_timeout=0.5))
+    app = SessionApp(crash, session_params(send_timeout=60, close_timeout=0.5))
     async with hosted(app, guarded=False, bare=bare) as server, raw_peer(server.port, small_buffers=True) as peer:
         await peer.upgrade()
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await app.returned.wait()
         await no_system_tasks_of_ours()
-    assert app.lasted_s[0] < 0.3 + 0.5 + 1.0
+    assert app.lasted_s[0] < 0.3 + 0.5 + 1.0 + LATE_S
     assert len(app.disconnected) == 1
 
 
@@ -113,7 +113,7 @@ async def test_the_peers_close_is_as_the_server_tells_it(bare: str) -> None:
     """
     app = SessionApp(listen, session_params())
     async with hosted(app, guarded=False, bare=bare) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 await peer.send(close_frame(4321, "bye"))
@@ -135,7 +135,7 @@ async def test_the_end_is_told_on_every_call(bare: str) -> None:
 
     app = WireApp(try_again)
     async with hosted(app, guarded=False, bare=bare) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 await peer.send(close_frame())
@@ -163,12 +163,12 @@ async def test_a_peer_that_floods_past_our_close_leaves_nothing(bare: str) -> No
                 except trio.BrokenResourceError:
                     pass
 
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 assert (await peer.read_to_close()).close_code == 1000
                 await app.returned.wait()
                 await peer.wait_eof()
         await no_system_tasks_of_ours()
-    assert app.lasted_s[0] < 0.3 + 1.0
+    assert app.lasted_s[0] < 0.3 + 1.0 + LATE_S
 
 
 async def test_pongs_come_while_the_handler_does_not_read(bare: str) -> None:
@@ -179,7 +179,7 @@ async def test_pongs_come_while_the_handler_does_not_read(bare: str) -> None:
 
     app = SessionApp(sit, session_params(audio_in_max_queue_secs=0.1))
     async with hosted(app, guarded=False, bare=bare) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 await peer.send(frame(TEXT, AUDIO_MESSAGE) * 200)
@@ -196,7 +196,7 @@ async def test_a_message_over_the_sessions_limit_is_1009(bare: str) -> None:
     """A message over max_message_bytes gets 1009, and Disconnected says so."""
     app = SessionApp(listen, session_params(max_message_bytes=1000))
     async with hosted(app, guarded=False, bare=bare) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 await peer.send(frame(BINARY, bytes(1001)))
@@ -212,7 +212,7 @@ async def test_a_quiet_peer_ends_by_idle_timeout(bare: str) -> None:
     app = SessionApp(listen, session_params(idle_timeout=0.3, close_timeout=0.3))
     async with hosted(app, guarded=False, bare=bare) as server, raw_peer(server.port) as peer:
         await peer.upgrade()
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert (await peer.read_to_close()).close_code == 1001
             await app.returned.wait()
     assert [(event.code, event.initiator) for event in app.disconnected] == [(1001, "local")]
@@ -228,7 +228,7 @@ async def test_an_abandoned_connection_says_so_to_its_peer(bare: str) -> None:
 
     app = WireApp(abort)
     async with hosted(app, guarded=False, bare=bare) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 assert (await peer.read_to_close()).close_code == 1011
@@ -242,7 +242,7 @@ async def test_nothing_of_a_normal_session_is_left(bare: str) -> None:
     """A session that ends in the usual way leaves no task behind, not even for a moment."""
     app = WireApp(echo)
     async with hosted(app, guarded=False, bare=bare) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 await peer.send(frame(TEXT, b"hello") + close_frame())

@@ -45,8 +45,8 @@ async def health(port: int) -> bytes:
 
 async def test_calls_may_finish_and_nobody_begins_another() -> None:
     """While it drains: the call goes on, a new one gets 503 twice over, the health check can tell; then it is over."""
-    async with hosted(_WithHealth(), limits={"drain": 20}) as server, raw_peer(server.port) as under_way:
-        with trio.fail_after(15):
+    async with hosted(_WithHealth(), limits={"drain": 60}) as server, raw_peer(server.port) as under_way:
+        with trio.fail_after(30):
             await under_way.upgrade()
             assert await health(server.port) == b"healthy"
             server.shutdown.set()
@@ -67,11 +67,11 @@ async def test_calls_may_finish_and_nobody_begins_another() -> None:
 async def test_a_call_that_goes_on_hears_1001_when_the_time_is_over() -> None:
     """A call that is not over when the time is hears 1001 then, and not before."""
     async with hosted(_WithHealth(), limits={"drain": 0.6}) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await peer.upgrade()
             began = trio.current_time()
             server.shutdown.set()
-            await answers(peer)
+            await peer.send(frame(TEXT, _HELLO))  # on a busy machine the time may be over before it is answered
             assert (await peer.read_to_close()).close_code == 1001
             assert trio.current_time() - began >= 0.6
             await peer.send(close_frame(1001))
@@ -80,20 +80,23 @@ async def test_a_call_that_goes_on_hears_1001_when_the_time_is_over() -> None:
 
 async def test_without_calls_it_does_not_wait() -> None:
     """With nobody there the time is not waited out: connections without a call hold nothing."""
-    async with hosted(_WithHealth(), limits={"drain": 30}) as server, raw_peer(server.port) as idle:
+    async with (
+        hosted(_WithHealth(), limits={"drain": 60}, keep_alive_timeout=60) as server,
+        raw_peer(server.port) as idle,
+    ):
         await idle.send(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         await idle.read_head()
-        assert await server.stop() < 5
+        assert await server.stop() < 30
 
 
 async def test_the_last_of_several_ends_it() -> None:
     """Each call ends by itself; the server with the last."""
     async with (
-        hosted(_WithHealth(), limits={"drain": 30}) as server,
+        hosted(_WithHealth(), limits={"drain": 60}) as server,
         raw_peer(server.port) as one,
         raw_peer(server.port) as other,
     ):
-        with trio.fail_after(15):
+        with trio.fail_after(30):
             for peer in (one, other):
                 await peer.upgrade()
             server.shutdown.set()

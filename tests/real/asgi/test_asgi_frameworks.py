@@ -33,7 +33,7 @@ async def test_a_frameworks_socket_holds_a_session(framework: str, path: str, *,
     """Litestar's and Quart-Trio's WebSocket, accepted by the endpoint or not; and again for the next caller."""
     requires_module(framework, extra="test")
     async with hosted(_FRAMEWORKS[framework](), guarded=guarded) as server:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             for _ in range(2):
                 async with raw_peer(server.port) as peer:
                     await peer.upgrade(path)
@@ -50,7 +50,7 @@ async def test_quart_refuses_with_403(*, guarded: bool) -> None:
     """Quart has no way to another status: who is not let in gets 403."""
     requires_module("quart_trio", extra="test")
     async with hosted(loop_apps.quart(), guarded=guarded) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await peer.upgrade("/refused")
             assert peer.status == 403
     await trio.sleep(0.1)  # what was left behind under a bare hypercorn goes by itself
@@ -92,7 +92,7 @@ async def test_serve_asgi_knows_that_the_app_has_accepted(times: int) -> None:
     """Under serve_asgi nothing needs be said: the session begins, also where the caller waits to be spoken to."""
     app = _RawApp(speaks_first=True)
     async with hosted(app) as server:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             for _ in range(times):
                 async with raw_peer(server.port) as peer:
                     await peer.upgrade()
@@ -107,7 +107,7 @@ async def test_a_bare_server_is_told_what_to_say() -> None:
     """Elsewhere the first message shows that the app has accepted: the error says what to say."""
     app = _RawApp(speaks_first=False)
     async with hosted(app, guarded=False) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await peer.upgrade()
             await peer.send(frame(TEXT, b"hello"))
             await app.ended.wait()
@@ -121,7 +121,7 @@ async def test_a_caller_that_waits_shows_it_too() -> None:
     """A caller that says nothing does not make it a silent end: past connect_timeout the error says what to say."""
     app = _RawApp(speaks_first=True, connect_timeout=0.3)
     async with hosted(app, guarded=False) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await peer.upgrade()
             await app.ended.wait()
     await trio.sleep(0.1)  # as above
@@ -135,7 +135,7 @@ async def test_an_app_that_has_read_connect_hears_of_it(*, guarded: bool) -> Non
     """An app that reads the connect event and does not accept is told to hand its WebSocket over before that."""
     app = _RawApp(speaks_first=True, accepts=False, connect_timeout=0.3)
     async with hosted(app, guarded=guarded) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             with suppress(EOFError):
                 await peer.upgrade()
                 assert peer.status == 500

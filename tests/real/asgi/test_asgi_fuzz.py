@@ -10,7 +10,7 @@ import trio
 
 from tests.real.asgi.apps import WireApp, echo
 from tests.real.asgi.healthy import still_serves
-from tests.real.asgi.hosts import hosted
+from tests.real.asgi.hosts import LATE_S, hosted
 from tests.real.asgi.raw_peer import RawPeer, frame, raw_peer, upgrade_request
 
 _STRINGS: Final = 10_000
@@ -75,7 +75,7 @@ async def test_the_server_outlives_any_bytes(
 
         async def attack() -> None:
             nonlocal taken
-            with trio.move_on_after(0.3):
+            with trio.move_on_after(5):
                 async with raw_peer(server.port) as peer:
                     try:
                         if upgraded:
@@ -88,7 +88,8 @@ async def test_the_server_outlives_any_bytes(
                             taken += 1
                             await trio.lowlevel.checkpoint()
                         if rng.random() < 0.1:
-                            await peer.stream.receive_some()
+                            with trio.move_on_after(0.3):
+                                await peer.stream.receive_some()
                     except (trio.BrokenResourceError, EOFError):
                         pass
 
@@ -100,7 +101,7 @@ async def test_the_server_outlives_any_bytes(
             for _ in range(_AT_ONCE):
                 nursery.start_soon(attack_on)
         await still_serves(server)
-        assert await server.stop() < 1.5
+        assert await server.stop() < 1.5 + LATE_S
     assert taken >= count
     assert app.running == 0
 

@@ -61,7 +61,7 @@ async def test_an_app_that_reads_beside_its_session_gets_a_share(reads_first: bo
         for n in range(1, 6):
             await peer.send(frame(TEXT, str(n).encode()))
             expected = [str(m) for m in range(n + 1)]
-            await until(partial(is_shared_out, expected), 2)
+            await until(partial(is_shared_out, expected))
         await peer.send(close_frame(4000))
         assert (await peer.read_to_close()).close_code == 4000
         await until(lambda: ends)

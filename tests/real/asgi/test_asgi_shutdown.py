@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,11 @@ async def listen(session: Session) -> None:
 async def test_sessions_are_told_1001() -> None:
     """On shutdown every session sends 1001, its handler sees its input end, and the server does not wait in vain."""
     app = SessionApp(listen, session_params())
-    async with hosted(app, graceful_timeout=5) as server, raw_peer(server.port) as one, raw_peer(server.port) as other:
+    async with hosted(app, graceful_timeout=60) as server, raw_peer(server.port) as one, raw_peer(server.port) as other:
         for peer in (one, other):
             await peer.upgrade()
         server.shutdown.set()
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             for peer in (one, other):
                 closed = await peer.read_to_close()
                 assert (closed.close_code, closed.close_reason) == (1001, "the server is shutting down")
@@ -49,12 +50,12 @@ async def test_queued_audio_is_cut_at_close_timeout() -> None:
         await listen(session)
 
     app = SessionApp(say, session_params(close_timeout=0.3))
-    async with hosted(app, graceful_timeout=5) as server, raw_peer(server.port) as peer:
+    async with hosted(app, graceful_timeout=30) as server, raw_peer(server.port) as peer:
         await peer.upgrade()
         assert await peer.read_frame() is not None
         began = trio.current_time()
         server.shutdown.set()
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             assert (await peer.read_to_close()).close_code == 1001
         assert trio.current_time() - began < 0.3 + LATE_S
         await peer.send(close_frame(1001))
@@ -105,7 +106,7 @@ async def test_an_app_in_a_shield_loses_its_connection() -> None:
 async def test_connections_without_a_request_end_at_once() -> None:
     """Idle, half-sent and finished connections do not hold the shutdown."""
     async with (
-        hosted(WireApp(echo), graceful_timeout=5) as server,
+        hosted(WireApp(echo), graceful_timeout=60, keep_alive_timeout=60) as server,
         raw_peer(server.port) as idle,
         raw_peer(server.port) as half,
         raw_peer(server.port) as kept,
@@ -121,24 +122,25 @@ async def test_connections_without_a_request_end_at_once() -> None:
 async def test_cancelling_the_server_says_goodbye_too() -> None:
     """Cancelled from outside, sessions say 1001 to peers that are in full flow, and everything ends."""
     app = SessionApp(listen, session_params())
-    config, _ = quiet_config(graceful_timeout=6)
+    config, _ = quiet_config(graceful_timeout=60)
     got: list[int] = []
     async with trio.open_nursery() as nursery:
         port = int((await nursery.start(serve_asgi, app, config))[0].rsplit(":", 1)[1])
 
         async def call(task_status: trio.TaskStatus[None]) -> None:
             told = trio.Event()
-            with trio.CancelScope(shield=True), trio.fail_after(5):
+            with trio.CancelScope(shield=True), trio.fail_after(30):
                 async with raw_peer(port) as peer, trio.open_nursery() as talking:
                     await peer.upgrade()
                     task_status.started()
 
                     @talking.start_soon
                     async def talk() -> None:
-                        while not told.is_set():
-                            await peer.send(frame(TEXT, AUDIO_MESSAGE))
-                            await trio.sleep(0.001)
-                        await peer.send(close_frame(1001))
+                        with suppress(trio.BrokenResourceError):  # on a busy machine it is not waited for so long
+                            while not told.is_set():
+                                await peer.send(frame(TEXT, AUDIO_MESSAGE))
+                                await trio.sleep(0.001)
+                            await peer.send(close_frame(1001))
 
                     got.append((await peer.read_to_close()).close_code)
                     told.set()
@@ -195,7 +197,7 @@ async def test_ctrl_c_is_a_shutdown() -> None:
         async with raw_peer(port) as peer:
             await peer.upgrade()
             pressed.set()
-            with trio.fail_after(3):
+            with trio.fail_after(30):
                 codes.append((await peer.read_to_close()).close_code)
                 await peer.send(close_frame(1001))
                 await peer.wait_eof()
@@ -205,7 +207,7 @@ async def test_ctrl_c_is_a_shutdown() -> None:
 async def test_max_requests_is_a_shutdown() -> None:
     """The server ends after max_requests, as a hypercorn worker does to be replaced."""
     async with hosted(WireApp(echo), max_requests=2) as server:
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             for _ in range(3):
                 async with raw_peer(server.port) as peer:
                     await peer.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

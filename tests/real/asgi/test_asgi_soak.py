@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.real.asgi.apps import AUDIO_MESSAGE, SessionApp, session_params, until
-from tests.real.asgi.hosts import hosted
+from tests.real.asgi.hosts import LATE_S, hosted
 from tests.real.asgi.raw_peer import PING, TEXT, close_frame, frame, raw_peer
 from tests.real.starved import fail_or_warn, watch_core
 from trio_transports import Session
@@ -82,7 +82,7 @@ async def test_nothing_is_left_of_many_calls(
 
     no_core = watch_core()
     app = SessionApp(handle, session_params(send_timeout=0.3, close_timeout=0.2), starlette=starlette)
-    async with hosted(app, guarded=guarded, write_timeout=0.5) as server:
+    async with hosted(app, guarded=guarded, write_timeout=0.5, graceful_timeout=60) as server:
         async with raw_peer(server.port) as peer:
             await peer.upgrade()
         await until(lambda: app.disconnected)
@@ -102,8 +102,8 @@ async def test_nothing_is_left_of_many_calls(
                         finally:
                             turns.release_on_behalf_of(token)
 
-        await until(lambda: len(list(tasks())) <= tasks_before and sockets() <= sockets_before, 10)
-        assert await server.stop() < 0.5
+        await until(lambda: len(list(tasks())) <= tasks_before and sockets() <= sockets_before)
+        assert await server.stop() < 0.5 + LATE_S
     assert len(app.disconnected) == len(app.lasted_s)
     longest_s = max(app.lasted_s)
     assert longest_s < 30

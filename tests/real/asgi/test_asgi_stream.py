@@ -4,6 +4,7 @@ import os
 import select
 import socket
 import threading
+import time
 
 import pytest
 import trio
@@ -33,7 +34,7 @@ async def read_to_end(stream: trio.SocketStream) -> None:
 async def test_a_slow_peer_is_not_a_stalled_one() -> None:
     """A peer that goes on reading gets everything, though all of it takes longer than the write timeout."""
     near, far = await sockets()
-    guarded = guarding(near, 0.3)
+    guarded = guarding(near, 3)
     size = 8 * 1024 * 1024
     async with far, guarded, trio.open_nursery() as nursery:
 
@@ -46,9 +47,9 @@ async def test_a_slow_peer_is_not_a_stalled_one() -> None:
         began = trio.current_time()
         while data := await far.receive_some(65536):
             got += len(data)
-            await trio.sleep(0.005)
+            await trio.sleep(0.03)
     assert got == size
-    assert trio.current_time() - began > 0.3
+    assert trio.current_time() - began > 3
 
 
 async def test_a_stalled_write_resets_the_connection() -> None:
@@ -122,17 +123,20 @@ async def test_an_endless_writer_leaves_others_their_turn() -> None:
                 await trio.sleep(0.01)
                 wakes += 1
 
-        with trio.move_on_after(0.5) as limit:
+        worked_s = time.thread_time()  # on a busy machine the others have few turns, and so has this one
+        while time.thread_time() - worked_s < 0.4:
+            await guarded.send_all(b"x")
+        assert wakes > 10
+        with trio.move_on_after(0.1) as limit:
             while True:
                 await guarded.send_all(b"x")
         await trio.to_thread.run_sync(kept_up.join)
         nursery.cancel_scope.cancel()
     assert limit.cancelled_caught
-    assert wakes > 10
 
 
 def read_in_a_thread(descriptor: int) -> None:
-    while select.select([descriptor], [], [], 5)[0]:
+    while select.select([descriptor], [], [], 30)[0]:
         try:
             if not os.read(descriptor, 65536):
                 return

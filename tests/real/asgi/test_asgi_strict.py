@@ -51,7 +51,7 @@ async def test_a_request_with_a_fault_gets_a_status(fault: str) -> None:
     request, status = _FAULTS[fault]
     app = WireApp(echo)
     async with hosted(app) as server:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             for _ in range(2):
                 async with raw_peer(server.port) as peer:
                     await peer.send(request + b"\r\n")
@@ -70,12 +70,12 @@ async def test_an_upgrade_to_h2c_is_ignored() -> None:
         b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
     )
     async with hosted(WireApp(echo)) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await peer.send(request)
             await peer.read_head()
             assert peer.status == 200
     async with hosted(WireApp(echo), limits=H2C) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await peer.send(request)
             await peer.read_head()
             assert peer.status == 101
@@ -112,7 +112,7 @@ async def test_a_silent_handshake_ends(secure: tuple[dict[str, str], ssl.SSLCont
         hosted(WireApp(echo), tls=secure[0], limits={"header_timeout": 0.4}) as server,
         raw_peer(server.port) as peer,
     ):
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await peer.wait_eof()
 
 
@@ -135,18 +135,19 @@ async def trickling(peer: RawPeer, data: bytes, every_s: float) -> AsyncIterator
 @pytest.mark.parametrize("first", [True, False], ids=["at first", "after another request"])
 async def test_slow_headers_end(*, first: bool) -> None:
     """A head that comes byte by byte is cut off after header_timeout, however long idle connections are kept."""
-    limits = {"header_timeout": 0.5}
+    limits = {"header_timeout": 2}
+    began = trio.current_time()
     async with hosted(WireApp(echo), limits=limits, keep_alive_timeout=60) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             if not first:
                 await peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 await peer.read_head()
-                await trio.sleep(0.7)  # it may be idle for longer than that
+                await trio.sleep(2.5)  # it may be idle for longer than that
+                began = trio.current_time()
             await peer.send(b"GET / HTTP/1.1\r\nX-Slow: ")
-            began = trio.current_time()
             async with trickling(peer, b"x", 0.05):
                 await peer.wait_eof()
-            assert trio.current_time() - began > 0.4
+            assert trio.current_time() - began > 1.9
 
 
 class _Upload:
@@ -179,7 +180,7 @@ async def test_a_slow_body_ends() -> None:
     """A body that trickles is cut off, and the app hears of it."""
     app = _Upload()
     async with hosted(app, limits=_BODY) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
             async with trickling(peer, b"x", 0.05):
                 await peer.wait_eof()
@@ -190,7 +191,7 @@ async def test_a_slow_body_on_http2_ends() -> None:
     """On HTTP/2 too."""
     app = _Upload()
     async with hosted(app, limits={**_BODY, **H2C}) as server, h2_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             slow = await peer.open("POST", "/", has_body=True)
             while not slow.is_over:
                 await peer.send(slow, b"x")
@@ -206,9 +207,9 @@ async def test_a_long_upload_is_taken() -> None:
     pieces, piece = 20, bytes(5000)
     async with hosted(app, limits=_BODY) as server, raw_peer(server.port) as peer:
         with trio.fail_after(20):
-            await peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (pieces * len(piece)))
-            for _ in range(pieces):
-                await peer.send(piece)
+            head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (pieces * len(piece))
+            for number in range(pieces):
+                await peer.send(piece if number else head + piece)
                 await trio.sleep(0.1)
             await peer.read_head()
             assert peer.status == 200
@@ -220,19 +221,18 @@ async def test_an_app_that_takes_its_time_is_not_the_peers_fault() -> None:
     app = _Upload(after_s=1.2)
     async with hosted(app, limits=_BODY) as server, raw_peer(server.port) as peer:
         with trio.fail_after(20):
-            await peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n")
-            await peer.send(bytes(3_000_000))
+            await peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000))
             await peer.read_head()
             assert peer.status == 200
 
 
 async def test_a_silent_websocket_is_left_alone() -> None:
     """These limits are for requests: a WebSocket may be silent."""
-    limits = {"header_timeout": 0.2, "body_timeout": 0.2}
+    limits = {"header_timeout": 2, "body_timeout": 0.2}
     async with hosted(WireApp(echo), limits=limits) as server, raw_peer(server.port) as peer:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await peer.upgrade()
-            await trio.sleep(0.8)
+            await trio.sleep(2.5)
             await peer.send(frame(TEXT, b"still here"))
             answer = await peer.read_frame()
             assert answer is not None
@@ -243,7 +243,7 @@ async def test_an_address_has_so_many_connections() -> None:
     """A further one gets 429 before anything is read, twice; when one of the others has gone, the next is let in."""
     limits = {"max_connections_per_address": 2}
     async with hosted(WireApp(echo), limits=limits) as server, raw_peer(server.port) as one:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await one.upgrade()
             async with raw_peer(server.port) as other:
                 await other.upgrade()
@@ -271,13 +271,14 @@ async def test_an_address_opens_so_many_connections_a_second() -> None:
     async with hosted(WireApp(echo), limits={"max_handshakes_per_second": 2}) as server:
         with trio.fail_after(20):
             for _ in range(2):
-                statuses = []
-                for _ in range(4):
+                statuses: list[int] = []
+                began = trio.current_time()
+                while 429 not in statuses:
                     async with raw_peer(server.port) as peer:
                         await peer.upgrade()
                         statuses.append(peer.status)
                 assert statuses[0] == 101
-                assert 429 in statuses[2:]
+                assert 2 <= statuses.count(101) <= 2 + 2 * (trio.current_time() - began)
                 await trio.sleep(1.1)
     for wrong in (0, -1, float("nan"), float("inf")):
         with pytest.raises(BaseExceptionGroup) as refused:
@@ -296,7 +297,7 @@ async def test_who_is_turned_away_takes_few_descriptors() -> None:
         hosted(WireApp(echo), limits={"max_connections_per_address": 1}, backlog=1000) as server,
         raw_peer(server.port) as one,
     ):
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await one.upgrade()
             before = open_descriptors()
             many = [await trio.open_tcp_stream("127.0.0.1", server.port) for _ in range(300)]

@@ -11,7 +11,7 @@ from h2.exceptions import ProtocolError
 
 from tests.real.asgi.apps import SessionApp, WireApp, echo, read, session_params, until
 from tests.real.asgi.h2_peer import h2_peer
-from tests.real.asgi.hosts import H2C, hosted
+from tests.real.asgi.hosts import H2C, LATE_S, hosted
 from tests.real.asgi.raw_peer import BINARY, CLOSE, TEXT, close_frame, frame, raw_peer
 from trio_transports import Session
 from trio_transports.wire.asgi import AsgiWire
@@ -45,19 +45,20 @@ async def listen(session: Session) -> None:
         pass
 
 
-async def test_a_session_over_tls(secure: dict[str, str], client_ssl: ssl.SSLContext) -> None:
+async def test_a_session_over_tls(
+    secure: dict[str, str], client_ssl: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """TLS by hypercorn's settings: messages, the peer's close code, and 1001 on shutdown."""
+    monkeypatch.setattr("trio_transports.hosting.closing.LINGER_S", 60)  # who has said goodbye is not waited for
     app = SessionApp(listen, session_params())
     async with hosted(app, tls=secure) as server:
         assert server.address.startswith("https://")
-        with trio.fail_after(5):
+        with trio.fail_after(50):
             async with raw_peer(server.port, client_ssl=client_ssl) as peer:
                 await peer.upgrade()
                 await peer.send(close_frame(4000, "bye"))
                 assert (await peer.read_to_close()).close_code == 4000
-                began = trio.current_time()
                 await peer.wait_eof()
-                assert trio.current_time() - began < 0.5
             async with raw_peer(server.port, client_ssl=client_ssl) as peer:
                 await peer.upgrade()
                 server.shutdown.set()
@@ -75,18 +76,18 @@ async def test_a_stalled_peer_over_tls(secure: dict[str, str], client_ssl: ssl.S
             await wire.send(bytes(60_000))
 
     app = WireApp(flood)
-    async with hosted(app, write_timeout=0.5, tls=secure) as server:
+    async with hosted(app, write_timeout=0.5, graceful_timeout=60, tls=secure) as server:
         async with raw_peer(server.port, small_buffers=True, client_ssl=client_ssl) as peer:
             await peer.upgrade()
-            with trio.fail_after(5):
+            with trio.fail_after(8):  # and not after the 10 s that a server has by itself
                 await app.returned.wait()
-        assert await server.stop() < 1.0
+        assert await server.stop() < 1.0 + LATE_S
     assert [closed.code for closed in app.endings] == [1006]
 
 
 async def test_what_is_no_handshake_ends_one_connection(secure: dict[str, str], client_ssl: ssl.SSLContext) -> None:
     """Noise instead of a TLS handshake, and silence instead of one, neither end the server nor hold its shutdown."""
-    async with hosted(WireApp(echo), graceful_timeout=5.0, tls=secure) as server, raw_peer(server.port):
+    async with hosted(WireApp(echo), graceful_timeout=60, tls=secure) as server, raw_peer(server.port):
         async with raw_peer(server.port) as noisy:
             await noisy.send(b"GET / HTTP/1.1\r\n\r\n" * 100)
             await noisy.wait_eof()
@@ -95,7 +96,7 @@ async def test_what_is_no_handshake_ends_one_connection(secure: dict[str, str], 
             assert peer.status == 101
             await peer.send(close_frame())
             await peer.wait_eof()
-        assert await server.stop() < 1.0
+        assert await server.stop() < 1.0 + LATE_S
         assert server.log.errors == []
 
 
@@ -103,8 +104,8 @@ async def test_http2_by_alpn(secure: dict[str, str], client_ssl: ssl.SSLContext)
     """HTTP/2 is agreed on over TLS, and serves pages and WebSockets on one connection."""
     client_ssl.set_alpn_protocols(["h2"])
     app = WireApp(echo)
-    async with hosted(app, tls=secure) as server:
-        with trio.fail_after(5):
+    async with hosted(app, graceful_timeout=60, tls=secure) as server:
+        with trio.fail_after(30):
             async with h2_peer(server.port, client_ssl=client_ssl) as peer:
                 page = await peer.open("GET", "/")
                 await peer.until(lambda: page.is_over)
@@ -117,7 +118,7 @@ async def test_http2_by_alpn(secure: dict[str, str], client_ssl: ssl.SSLContext)
                 await peer.send(socket, close_frame(4000, "bye"))
                 await peer.until(lambda: socket.data[-5:-3] == (4000).to_bytes(2, "big"))
                 await until(lambda: app.endings)
-        assert await server.stop() < 1.0
+        assert await server.stop() < 1.0 + LATE_S
     assert [(closed.code, closed.reason, closed.initiator) for closed in app.endings] == [(4000, "bye", "remote")]
 
 
@@ -132,8 +133,8 @@ async def test_a_stalled_stream_costs_its_own_session() -> None:
             await session.output.send_message({"noise": "x" * 50_000})
 
     app = SessionApp(talk_or_echo, session_params(send_timeout=0.4, close_timeout=0.4))
-    async with hosted(app, write_timeout=30, limits=H2C) as server:
-        with trio.fail_after(10):
+    async with hosted(app, write_timeout=60, limits=H2C) as server:
+        with trio.fail_after(30):
             async with h2_peer(server.port) as peer:
                 stalled = await peer.open("CONNECT", "/talk", websocket=True)
                 stalled.reads = False
@@ -144,15 +145,15 @@ async def test_a_stalled_stream_costs_its_own_session() -> None:
                 assert not neighbour.is_over
                 await peer.send(neighbour, frame(TEXT, b'{"type": "text", "text": "still there?"}'))
                 await peer.until(lambda: b"still there?" in neighbour.data)
-        assert await server.stop() < 1.5
-    assert app.lasted_s[0] < 0.4 + 0.4 + 1.0
+        assert await server.stop() < 1.5 + LATE_S
+    assert app.lasted_s[0] < 0.4 + 0.4 + 1.0 + LATE_S
 
 
 async def test_shutdown_over_http2() -> None:
     """Sessions over HTTP/2 are told of the shutdown as others are."""
     app = SessionApp(listen, session_params(close_timeout=0.5))
     async with hosted(app, graceful_timeout=3.0, limits=H2C) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with h2_peer(server.port) as peer:
                 sockets = [await peer.open("CONNECT", "/ws", websocket=True) for _ in range(3)]
                 await peer.until(lambda: all(socket.status for socket in sockets))
@@ -169,7 +170,7 @@ async def test_noise_on_http2_ends_one_connection() -> None:
     """Frames for streams that are not there, and noise after the preface, end their connection only."""
     app = WireApp(read)
     async with hosted(app, limits=H2C) as server:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             for noise in (
                 b"\x00" * 200,
                 b"\xff" * 200,
@@ -189,5 +190,5 @@ async def test_noise_on_http2_ends_one_connection() -> None:
             async with raw_peer(server.port) as peer:
                 await peer.upgrade()
                 assert peer.status == 101
-        assert await server.stop() < 1.5
+        assert await server.stop() < 1.5 + LATE_S
     assert app.running == 0

@@ -29,7 +29,7 @@ async def running(command: list[str], port: int) -> AsyncIterator[trio.Process]:
     """Run the program until the block ends, once it answers."""
     process = await trio.lowlevel.open_process([sys.executable, "-m", *command], stderr=subprocess.DEVNULL)
     try:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while True:
                 try:
                     await who(port)
@@ -71,7 +71,7 @@ async def test_hypercorns_workers() -> None:
     address, port = free_address()
     command = ["hypercorn", "-k", "trio", "-w", "2", "-b", address, "trio_transports.demo.workers_app:app"]
     async with running(command, port) as process:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             for _ in range(5):
                 await echoes(port)
             seen: set[str] = set()
@@ -86,7 +86,7 @@ async def test_guarded_workers() -> None:
     address, port = free_address()
     command = ["trio_transports.demo.workers_app", "--workers", "2", "--bind", address]
     async with running(command, port) as process:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             for _ in range(5):
                 await echoes(port)
             seen: set[str] = set()
@@ -110,7 +110,7 @@ async def test_a_port_that_is_taken() -> None:
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         command = [sys.executable, "-m", "trio_transports.demo.workers_app", "--workers", "2", "--bind", address]
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             ended = await trio.run_process(command, check=False, capture_stderr=True)
     assert ended.returncode == 1
     assert b"Address already in use" in ended.stderr

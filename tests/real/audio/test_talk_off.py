@@ -23,7 +23,7 @@ def test_speech_is_no_key(tmp_path: Path) -> None:
     path = tmp_path / "speech.wav"
     heard_s = 0.0
     for voice in VOICES:
-        subprocess.run([requires("espeak-ng"), "-v", voice, "-w", path, TEXT], check=True, timeout=20)
+        subprocess.run([requires("espeak-ng"), "-v", voice, "-w", path, TEXT], check=True, timeout=60)
         audio_format, pcm = read_wav(path)
         values = np.frombuffer(pcm, "<i2").astype(np.float64)
         for gain in (0.2, 1.0, 4.0):

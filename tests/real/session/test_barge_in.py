@@ -46,7 +46,7 @@ def vowel_sound(_folder: Path) -> Floats:
 def voice(folder: Path) -> Floats:
     path = folder / "stop.wav"
     text = "Excuse me, I have a question"
-    subprocess.run([requires("espeak-ng"), "-v", "en-us", "-w", path, text], check=True, timeout=20)
+    subprocess.run([requires("espeak-ng"), "-v", "en-us", "-w", path, text], check=True, timeout=60)
     audio_format, audio = read_wav(path)
     converter = Converter(audio_format, AudioFormat(RATE))
     values = np.frombuffer(converter.process(audio) + converter.flush(), "<i2").astype(np.float64)

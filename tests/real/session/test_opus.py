@@ -62,8 +62,12 @@ async def test_a_call_in_the_packed_dialect(engine: str) -> None:
     async def bot(session: Session) -> None:
         await talk(session, BOT_HZ, at_bot)
 
-    opus: dict[str, Any] = {"serializer": PackedFrameSerializer(encoding="OPUS"), "audio_out_sample_rate": None}
-    with trio.fail_after(20):
+    opus: dict[str, Any] = {
+        "serializer": PackedFrameSerializer(encoding="OPUS"),
+        "audio_out_sample_rate": None,
+        "drain_timeout": 30,
+    }
+    with trio.fail_after(60):
         async with serving(bot, server_params(**opus), engine=engine) as place:
             async with place.client(audio_in_enabled=True, **opus).session() as session:
                 await talk(session, CALLER_HZ, at_caller)
@@ -86,8 +90,9 @@ async def test_a_call_on_a_telnyx_line(engine: str) -> None:
     line = TelnyxFrameSerializer(send_encoding="OPUS", send_rate=RATE)
     coder, decoder = make_encoder(OPUS, RATE), make_decoder(OPUS, 48000)
     pcm, size = tone(CALLER_HZ, SAID_S, RATE), RATE // 50 * 2
-    with trio.fail_after(20):
-        async with serving(bot, server_params(serializer=line, audio_out_sample_rate=None), engine=engine) as place:
+    params = server_params(serializer=line, audio_out_sample_rate=None, drain_timeout=30)
+    with trio.fail_after(60):
+        async with serving(bot, params, engine=engine) as place:
             async with open_websocket_url(place.url) as caller:
                 await caller.send_message(telnyx_start(encoding="OPUS", sample_rate=48000))
                 for at in range(0, len(pcm), size):

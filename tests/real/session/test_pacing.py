@@ -94,7 +94,7 @@ async def arrivals_of_all(way_in: str) -> list[list[float]]:
             )
             messages = transport.messages()
             async with transport.session():
-                with trio.move_on_after(PLAYED_S + 10):
+                with trio.move_on_after(PLAYED_S + 20):
                     while len(times_s) < wanted:
                         await messages.receive()
                         times_s.append(trio.current_time())

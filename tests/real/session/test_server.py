@@ -268,7 +268,7 @@ async def test_a_peer_that_answers_no_ping_is_let_go(engine: str) -> None:
     """Keepalive ends a connection whose peer is there and silent, within the ping's own time."""
     async with serving(params=server_params(ping_interval=0.1, ping_timeout=0.2), engine=engine) as place:
         stream = await place.upgraded()
-        with trio.fail_after(5):
+        with trio.fail_after(15):  # of 40, without these settings
             (ended,) = await place.ended()
         assert (ended.code, ended.initiator) == (1006, "error")
         assert "pong" in ended.reason
@@ -288,11 +288,11 @@ async def test_a_peer_that_stops_reading_costs_only_itself(engine: str) -> None:
     params = server_params(send_timeout=0.5, close_timeout=0.5)
     async with serving(shout, params, engine=engine) as place:
         stream = await place.upgraded()
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await place.answers()
             (ended, *_) = [end for end in await place.ended(2) if end.code == 1006]
         assert ended.initiator == "error"
-        assert "send_timeout" in ended.reason
+        assert "send_timeout (0.5 s)" in ended.reason
         await stream.aclose()
 
 
@@ -362,7 +362,7 @@ async def test_five_hundred_endings_leave_nothing(engine: str) -> None:
             await session.output.send(audio)
             await session.input.receive()
 
-    async with serving(params=server_params(connect_timeout=5, send_timeout=5), engine=engine) as place:
+    async with serving(params=server_params(connect_timeout=20, send_timeout=20), engine=engine) as place:
 
         async def one(number: int) -> None:
             match number % 5:
@@ -393,20 +393,22 @@ async def test_five_hundred_endings_leave_nothing(engine: str) -> None:
                         nursery.start_soon(one, number)
 
         async def settled() -> tuple[int, int]:
+            # Several times in a row: a sleep that ends late sees again what would have gone meanwhile.
+            seen = [(tasks(), descriptors())]
             for _ in range(100):
-                before = (tasks(), descriptors())
                 await trio.sleep(0.05)
-                if before == (tasks(), descriptors()):
-                    return before
-            return tasks(), descriptors()
+                seen.append((tasks(), descriptors()))
+                if len(seen) > 4 and len(set(seen[-5:])) == 1:
+                    break
+            return seen[-1]
 
         await many(40)
         before = await settled()
         place.told.clear()  # the test's own list holds every session that was
         objects = live_objects()
-        with trio.fail_after(60):
+        with trio.fail_after(90):
             await many(500)
-        with trio.fail_after(20):
+        with trio.fail_after(30):
             # Nobody tells when the kernel has let a descriptor go.
             while await settled() != before:  # noqa: ASYNC110
                 await trio.sleep(0.1)

@@ -52,7 +52,7 @@ async def ask(caller: Caller, first_s: float, took_s: list[float]) -> None:
         await trio.sleep_until(first_s + number * EVERY_S)
         began_s = trio.current_time()
         await caller.stream.socket.send(QUESTION)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await caller.answer()
         if number * EVERY_S >= WARM_S:
             took_s.append(trio.current_time() - began_s)

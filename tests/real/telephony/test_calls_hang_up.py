@@ -19,6 +19,7 @@ from trio_transports.testing.phones import HangUpApi, ScriptedLine, hang_up_api
 HangUp: TypeAlias = TwilioHangUp | TelnyxHangUp | PlivoHangUp
 
 SECRET = "s3cret+/token=="
+PATIENCE_S = 30
 
 
 def basic(user: str) -> str:
@@ -40,21 +41,21 @@ class Account:
 
 TWILIO = Account(
     line=caller("twilio", call_id="CA7"),
-    hang_up=lambda url: TwilioHangUp("AC42", SECRET, base_url=url),
+    hang_up=lambda url: TwilioHangUp("AC42", SECRET, base_url=url, timeout_s=PATIENCE_S),
     secrets=(SECRET, basic("AC42")),
     asked=("POST", "/2010-04-01/Accounts/AC42/Calls/CA7.json"),
     ended=(404, b'{"code": 20404}'),
 )
 TELNYX = Account(
     line=caller("telnyx", call_id="v3:7"),
-    hang_up=lambda url: TelnyxHangUp(SECRET, base_url=url),
+    hang_up=lambda url: TelnyxHangUp(SECRET, base_url=url, timeout_s=PATIENCE_S),
     secrets=(SECRET,),
     asked=("POST", "/v2/calls/v3:7/actions/hangup"),
     ended=(422, b'{"errors": [{"code": "90018"}]}'),
 )
 PLIVO = Account(
     line=caller("plivo", call_id="11-22"),
-    hang_up=lambda url: PlivoHangUp("MA42", SECRET, base_url=url),
+    hang_up=lambda url: PlivoHangUp("MA42", SECRET, base_url=url, timeout_s=PATIENCE_S),
     secrets=(SECRET, basic("MA42")),
     asked=("DELETE", "/v1/Account/MA42/Call/11-22/"),
     ended=(404, b""),
@@ -80,6 +81,8 @@ def settings(account: Account, provider: HangUpApi, **more: object) -> dict[str,
         "audio_in_enabled": True,
         "audio_out_enabled": True,
         "hang_up": account.hang_up(provider.url),
+        "hang_up_timeout": PATIENCE_S,
+        "drain_timeout": PATIENCE_S,
         **more,
     }
 
@@ -103,7 +106,7 @@ def check_no_secret_was_logged(account: Account, caplog: pytest.LogCaptureFixtur
 async def call_to_the_end(url: str, account: Account) -> None:
     async with calling(url, account.line) as phone:
         await phone.open()
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_S):
             await phone.scripted.has_ended.wait()
 
 
@@ -153,7 +156,7 @@ async def test_each_call_is_hung_up_once(way_in: str, ending: str, caplog: pytes
             connected_when_asked.append(session.is_connected)
             await hang_up(session)
 
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             async with hosted(way_in, ENDINGS[ending], **settings(TWILIO, provider, hang_up=watched)) as host:
                 phone = await nursery.start(hold, host.url)
                 match ending:
@@ -198,7 +201,7 @@ async def test_a_call_that_has_ended_already(account: Account, caplog: pytest.Lo
             calling(host.url, account.line) as phone,
         ):
             await phone.open()
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE_S):
                 await phone.until(packets(1))
                 await phone.scripted.hang_up()
                 await host.until(Disconnected)
@@ -214,7 +217,7 @@ async def test_a_refusal(account: Account, caplog: pytest.LogCaptureFixture) -> 
         async with hosted("direct", greet, **settings(account, provider)) as host:
             for _ in range(2):
                 await call_to_the_end(host.url, account)
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE_S):
                 await host.until(Disconnected, 2)
         assert len(provider.requests) == 2
     assert session_errors(caplog) == [f"hanging up call {account.line.call_id!r} failed"] * 2
@@ -230,14 +233,14 @@ async def test_a_slow_answer(account: Account, whose: str, caplog: pytest.LogCap
     is_sessions = whose == "the session's"
     async with hang_up_api(HangUpApi(takes_s=60)) as provider:
         hang_up = account.hang_up(provider.url)
-        hang_up.timeout_s = 30 if is_sessions else 0.8
-        more = {"hang_up": hang_up, "hang_up_timeout": 0.8 if is_sessions else 30}
+        hang_up.timeout_s = PATIENCE_S if is_sessions else 4
+        more = {"hang_up": hang_up, "hang_up_timeout": 4 if is_sessions else PATIENCE_S}
         async with hosted("direct", greet, **settings(account, provider, **more)) as host:
             await call_to_the_end(host.url, account)
             ended_s = trio.current_time()
         took_s = trio.current_time() - ended_s
         assert len(provider.requests) == 1
-    assert 0.1 < took_s < 15
+    assert 0.1 < took_s < 20
     logged = "took longer than hang_up_timeout" if is_sessions else "failed"
     assert session_errors(caplog) == [f"hanging up call {account.line.call_id!r} {logged}"]
     check_no_secret_was_logged(account, caplog)
@@ -247,13 +250,13 @@ async def test_a_slow_answer(account: Account, whose: str, caplog: pytest.LogCap
 async def test_other_calls_do_not_wait_for_a_slow_answer(caplog: pytest.LogCaptureFixture) -> None:
     """While one call's hang-up hangs, the server takes and ends others."""
     async with hang_up_api(HangUpApi(takes_s=60)) as provider:
-        async with hosted("direct", greet, **settings(TWILIO, provider, hang_up_timeout=2)) as host:
+        async with hosted("direct", greet, **settings(TWILIO, provider, hang_up_timeout=8)) as host:
             began_s = trio.current_time()
             for _ in range(3):
                 await call_to_the_end(host.url, TWILIO)
             took_s = trio.current_time() - began_s
         assert len(provider.requests) == 3
-    assert took_s < 4
+    assert took_s < 12  # of 16, if each waited for the one before
     assert len(session_errors(caplog)) == 3
 
 
@@ -264,6 +267,6 @@ async def test_no_call_no_request() -> None:
             async with calling(host.url, TWILIO.line) as phone:
                 await phone.say(phone.line.opening()[0])
                 await phone.scripted.hang_up()
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE_S):
                 await host.until(Disconnected)
         assert provider.requests == []

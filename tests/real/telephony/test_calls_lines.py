@@ -87,7 +87,7 @@ async def test_a_whole_call(line: ScriptedLine, engine: str) -> None:
         "audio_out_end_silence_secs": 0,
     }
     async with hosted(engine, bot, **settings) as host, calling(host.url, line) as phone:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await phone.open()
             await phone.until(packets(round(len(sentence) // 2 / rate / packet_s(line))))
             if line.name not in WITHOUT_MARKS:
@@ -129,7 +129,7 @@ async def test_a_relayed_call(engine: str) -> None:
 
     settings = {"serializer": DetectingFrameSerializer(), "audio_in_enabled": True, "audio_out_enabled": True}
     async with hosted(engine, bot, **settings) as host, calling(host.url, line) as phone:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             await phone.open()
             await phone.until(lambda phone: phone.scripted.texts)
             await phone.scripted.say("Hello")

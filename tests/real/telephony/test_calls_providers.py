@@ -85,7 +85,7 @@ async def test_callers_of_every_provider(way_in: str) -> None:
             await phone.scripted.hang_up()
 
     async with hosted(way_in, board, **settings) as host:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 for number, line in enumerate(LINES):
                     nursery.start_soon(hold, number, line, host.url)
@@ -123,7 +123,7 @@ async def test_a_caller_of_nobody(way_in: str) -> None:
     board = Switchboard()
     settings = {"serializer": DetectingFrameSerializer(), "audio_out_enabled": True, "audio_in_enabled": True}
     async with hosted(way_in, board, **settings, max_malformed=20) as host:
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             async with calling(host.url, caller("twilio")) as stranger:
                 for _ in range(20):
                     await stranger.say('{"type":"hello"}')

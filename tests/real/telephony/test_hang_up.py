@@ -33,15 +33,15 @@ def ended(call_id: str) -> Ended:
     return Ended(StartFrame(call_id=call_id))
 
 
-def twilio(url: str, timeout_s: float = 4) -> TwilioHangUp:
+def twilio(url: str, timeout_s: float = 60) -> TwilioHangUp:
     return TwilioHangUp("AC42", SECRET, base_url=url, timeout_s=timeout_s)
 
 
-def telnyx(url: str, timeout_s: float = 4) -> TelnyxHangUp:
+def telnyx(url: str, timeout_s: float = 60) -> TelnyxHangUp:
     return TelnyxHangUp(SECRET, base_url=url, timeout_s=timeout_s)
 
 
-def plivo(url: str, timeout_s: float = 4) -> PlivoHangUp:
+def plivo(url: str, timeout_s: float = 60) -> PlivoHangUp:
     return PlivoHangUp("MA42", SECRET, base_url=url, timeout_s=timeout_s)
 
 
@@ -155,8 +155,8 @@ async def test_a_slow_provider_meets_the_deadline() -> None:
     """No answer in time is a failure that says how long it waited, and the connection is not left behind."""
     async with hang_up_api(HangUpApi(takes_s=60)) as provider:
         began = trio.current_time()
-        with pytest.raises(HangUpFailed, match=r"not answered within 0\.8 s"):
-            await twilio(provider.url, timeout_s=0.8)(ended("CA7"))
+        with pytest.raises(HangUpFailed, match=r"not answered within 4 s"):
+            await twilio(provider.url, timeout_s=4)(ended("CA7"))
         assert trio.current_time() - began < 20
         assert len(provider.requests) == 1
 
@@ -286,7 +286,7 @@ class EndedUpgrade:
     peer: Peer
 
 
-def azure(url: str, timeout_s: float = 4) -> AzureHangUp:
+def azure(url: str, timeout_s: float = 60) -> AzureHangUp:
     return AzureHangUp(url, AZURE_KEY, timeout_s=timeout_s)
 
 

@@ -24,17 +24,18 @@ async def test_a_call_is_hung_up_by_http(status: int, caplog: pytest.LogCaptureF
     requires_module("httpx2", extra="http")
     async with hang_up_api() as api:
         api.status = status
-        hang_up = TwilioHangUp("AC1", "secret", base_url=api.url)
+        hang_up = TwilioHangUp("AC1", "secret", base_url=api.url, timeout_s=60)
         params = TransportParams(
             serializer=DetectingFrameSerializer(),
             audio_in_enabled=True,
             audio_out_enabled=True,
             audio_out_end_silence_secs=0,
             hang_up=hang_up,
+            hang_up_timeout=60,
         )
         for _ in range(2):
             async with phone_call(goodbye, "twilio", params=params) as phone:
-                with trio.fail_after(10):
+                with trio.fail_after(60):
                     await phone.has_ended.wait()
     assert [request.method for request in api.requests] == ["POST", "POST"]
     assert all("CA00000000000000000000000000000001" in request.target for request in api.requests)
@@ -47,8 +48,8 @@ async def test_nobody_is_waited_for() -> None:
     async with hang_up_api() as api:
         api.takes_s = 60
         make = partial(TransportParams, serializer=DetectingFrameSerializer(), audio_out_enabled=True)
-        params = make(audio_in_enabled=True, hang_up=TwilioHangUp("AC1", "secret", base_url=api.url, timeout_s=0.5))
-        with trio.fail_after(20):
+        params = make(audio_in_enabled=True, hang_up=TwilioHangUp("AC1", "secret", base_url=api.url, timeout_s=4))
+        with trio.fail_after(40):
             async with phone_call(goodbye, "twilio", params=params) as phone:
                 await phone.has_ended.wait()
     assert len(api.requests) == 1

@@ -37,7 +37,7 @@ NOISES: dict[str, Callable[[int, int], Floats]] = {
 def speak(folder: Path, voice: str, text: str, rate: int) -> tuple[Floats, float, float]:
     """Speech at ``LEVEL_DBFS``, and when it begins and ends: within 40 dB of its loudest 10 ms."""
     path = folder / "speech.wav"
-    subprocess.run([requires("espeak-ng"), "-v", voice, "-w", path, text], check=True, timeout=20)
+    subprocess.run([requires("espeak-ng"), "-v", voice, "-w", path, text], check=True, timeout=60)
     audio_format, audio = read_wav(path)
     converter = Converter(audio_format, AudioFormat(rate))
     values = np.frombuffer(converter.process(audio) + converter.flush(), "<i2").astype(np.float64)

@@ -46,7 +46,7 @@ PAUSES_S: Final = np.arange(0.3, 1.0, STEP_S)
 def spoken(text: str, voice: str, rate: int = 16000) -> bytes:
     """The words as PCM, without the silence around them."""
     done = subprocess.run(
-        [requires("espeak-ng"), "--stdout", "-v", voice, "-s", "160", text], check=True, capture_output=True, timeout=20
+        [requires("espeak-ng"), "--stdout", "-v", voice, "-s", "160", text], check=True, capture_output=True, timeout=60
     )
     audio_format, pcm = parse_wav(done.stdout)
     converter = Converter(audio_format, AudioFormat(rate))

@@ -58,7 +58,7 @@ async def server_wire(
 
 async def to_the_end(wire: DirectWire) -> tuple[list[str | bytes], ConnectionClosed]:
     messages: list[str | bytes] = []
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while True:
             try:
                 messages.append(await wire.receive())
@@ -68,7 +68,7 @@ async def to_the_end(wire: DirectWire) -> tuple[list[str | bytes], ConnectionClo
 
 async def read_all(stream: TCPStream) -> bytes:
     got = b""
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         while data := await stream.receive_some():
             got += data
     return got
@@ -84,7 +84,7 @@ def parsed(data: bytes) -> list[Received]:
 @pytest.mark.parametrize("tls", [False, True])
 async def test_an_idle_connection_lives(tls: bool) -> None:
     """Two ends that say nothing ping each other, with TLS too, and stay connected."""
-    often = WireSettings(ping_interval_s=0.05, ping_timeout_s=0.5)
+    often = WireSettings(ping_interval_s=0.05, ping_timeout_s=3)
     server_ssl, client_ssl = tls_contexts() if tls else (None, None)
     async with stream_pair(server_ssl, client_ssl) as (near, far), trio.open_nursery() as nursery:
 
@@ -96,7 +96,7 @@ async def test_an_idle_connection_lives(tls: bool) -> None:
 
         nursery.start_soon(serve)
         async with connect_wire(near, url="ws://x/", host="localhost", resource="/", settings=often) as wire:
-            with trio.move_on_after(0.8) as limit:
+            with trio.move_on_after(3.5) as limit:
                 await wire.receive()
             assert limit.cancelled_caught
             await wire.aclose()
@@ -121,7 +121,7 @@ async def test_a_stall_shorter_than_the_limit_is_survived() -> None:
     parser = Parser(from_client=False, max_message_bytes=1 << 20)
     pings = 0
     async with near, far, trio.open_nursery() as nursery:
-        nursery.start_soon(wire.keep, WireSettings(ping_interval_s=0.05, ping_timeout_s=0.6))
+        nursery.start_soon(wire.keep, WireSettings(ping_interval_s=0.05, ping_timeout_s=3))
         # Such a socket takes a small frame whole or not at all, so the ping is the first that has to wait.
         while wire.send_now(bytes(1000)):
             pass
@@ -136,8 +136,10 @@ async def test_a_stall_shorter_than_the_limit_is_survived() -> None:
                     if isinstance(event, Ping):
                         pings += 1
                         await far.send_all(encode_frame(Opcode.PONG, event.payload, masked=True))
+                if pings > 1:
+                    limit.cancel()
 
-        with trio.move_on_after(1.0) as limit:
+        with trio.move_on_after(30) as limit:
             await wire.receive()
         assert limit.cancelled_caught
         nursery.cancel_scope.cancel()
@@ -155,14 +157,14 @@ async def test_a_peer_that_takes_nothing_is_an_error() -> None:
 
 async def test_a_slow_peer_is_not_one_that_takes_nothing() -> None:
     """Each piece that the peer takes renews the keeper's patience."""
-    async with server_wire(WireSettings(ping_interval_s=None, ping_timeout_s=0.3)) as (wire, peer):
+    async with server_wire(WireSettings(ping_interval_s=None, ping_timeout_s=3)) as (wire, peer):
         message, got = bytes(600_000), b""
         assert wire.send_now(message) is None
         begun_s = trio.current_time()
         while not parsed(got):
-            got += await peer.receive_some(65536)
-            await trio.sleep(0.05)
-        assert trio.current_time() - begun_s > 0.3
+            got += await peer.receive_some(16384)
+            await trio.sleep(0.1)
+        assert trio.current_time() - begun_s > 3
         await wire.flushed()
         assert parsed(got) == [message]
 

@@ -32,7 +32,7 @@ LONG: Final = bytes(range(256)) * 400
 """Of many reads, and more than the sockets hold."""
 GOODBYE: Final = (4321, "bye")
 
-LIMIT_S: Final = 60.0
+LIMIT_S: Final = 120.0
 
 SHORT_WAY: Final = "tests/real/wire/test_short_way.py"
 WAKES: Final = "tests/real/wire/test_wakes.py"

@@ -19,12 +19,12 @@ LATE = b"".join(encode_frame(opcode, b"late", masked=True) for opcode in (9, 2, 
 async def test_the_goodbye_is_finished(engine: str, caplog: pytest.LogCaptureFixture, *, answers: bool) -> None:
     """The peer pings twice more, and answers the goodbye or goes: it reads the whole goodbye, and is not reset."""
     caplog.set_level(logging.WARNING)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with server_and_peer(engine) as (wire, peer), trio.open_nursery() as nursery:
             has_closed = trio.Event()
 
             async def close() -> None:
-                with trio.fail_after(10):
+                with trio.fail_after(30):
                     await wire.aclose(4001, "enough")
                 has_closed.set()
 

@@ -128,16 +128,16 @@ async def test_fragments_leave_the_short_way() -> None:
     """Ordinary messages go past the engine, with pings between; from the first fragment on it has all."""
     async with server_wire(True) as (wire, peer):
         await peer.send_all(WHOLE + framed(Opcode.PING, b"there?"))
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert [await wire.receive() for _ in range(2)] == ["first ä", bytes(300)]
             assert await peer.receive_some() == encode_frame(Opcode.PONG, b"there?", masked=False)
         assert goes_past(wire)
         await peer.send_all(framed(Opcode.TEXT, b"in ", first=0x01) + framed(Opcode.CONTINUATION, b"parts") + WHOLE)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert [await wire.receive() for _ in range(3)] == ["in parts", "first ä", bytes(300)]
         assert not goes_past(wire)
         assert wire.send_now("still at once") is True
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert await peer.receive_some() == encode_frame(Opcode.TEXT, b"still at once", masked=False)
 
 
@@ -147,7 +147,7 @@ async def test_pings_are_answered_once_no_message_waits() -> None:
         for _ in range(2):
             await peer.send_all(WHOLE)
             await trio.testing.wait_all_tasks_blocked(0.01)
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 assert [await wire.receive() for _ in range(2)] == ["first ä", bytes(300)]
                 await peer.send_all(framed(Opcode.PING, b"there?"))
                 assert await peer.receive_some() == encode_frame(Opcode.PONG, b"there?", masked=False)
@@ -162,7 +162,7 @@ async def test_what_a_cancelled_receiver_raised_is_not_raised_by_the_next() -> N
             await trio.testing.wait_all_tasks_blocked(0.01)
             await peer.send_all(framed(Opcode.TEXT, text.encode()))
 
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(say_once_it_is_read, "one")
                 with trio.CancelScope() as scope:
@@ -191,7 +191,7 @@ async def test_a_goodbye_that_crosses_a_ping_and_the_beginning_of_a_message_is_a
 
     for _ in range(12):  # which task goes first is up to trio
         async with server_wire(True) as (wire, peer):
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(answer_the_goodbye, peer)
                     await peer.send_all(framed(Opcode.PING, b"there?") + frame[:400])
