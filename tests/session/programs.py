@@ -392,11 +392,13 @@ async def run(program: Program, *, sends_now: bool, reconnects: bool) -> Outcome
     redial = line.redial if reconnects else None
     began_s = trio.current_time()
     with trio.fail_after(LIMIT_S):
-        with hub.activity(), suppress(Crash):
+        with hub.activity():
             async with line.wire() as wire:
-                with scope:
+                with suppress(Crash), scope:
                     async with open_session(wire, params, events=hub, redial=redial) as session:
                         await _handle(session, line, story, program, scope)
+                line.peers[-1].resume()
+                await wait_all_tasks_blocked()  # so that the peer has read what was written before the line went
         told += [event async for event in subscription]
     took_s = trio.current_time() - began_s
     return Outcome(story, line, session, told, took_s, sum(step.amount for step in program))
