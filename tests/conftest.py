@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.tools import in_ci
 from tests.turns import Turns, shared_folder
@@ -31,10 +31,11 @@ _DESCRIPTORS = Path("/proc/self/fd")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # How long an example takes says how busy the machine is. In CI, Hypothesis has a profile of its own that knows it.
+    # How long an example takes says how busy the machine is, and whether Hypothesis has drawn a text in this checkout
+    # before: the first takes it a second or more. In CI it has a profile of its own that knows it.
     if not in_ci():
-        settings.register_profile("no deadline", deadline=None)
-        settings.load_profile("no deadline")
+        settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("any machine")
     folder = shared_folder(config)
     config.stash[_TURNS] = Turns(folder) if folder else None
     config.addinivalue_line("markers", "alone: it measures time, so no other process may run a test beside it")

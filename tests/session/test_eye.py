@@ -265,7 +265,11 @@ async def test_files_that_are_none_count_towards_the_most_malformed(good: int, b
     assert (closed.code, closed.reason) == (code, "4 malformed messages in a row")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(kind=st.sampled_from(["PNG", "JPEG", "WEBP"]), at=st.integers(0, 400), value=st.integers(0, 255))
 def test_any_byte_of_a_file_may_be_wrong(kind: str, at: int, value: int) -> None:
     """Whatever a peer makes of a file, it is a picture or malformed; it never ends the call."""

@@ -17,6 +17,9 @@ from tests.session.programs import PROGRAMS, Program, Step
 @example([Step("peer stalls"), Step("give up send", 0.0), Step("drop"), Step("crash")], False, True)
 @example([Step("audio", 0.001), Step("peer stalls"), Step("wait", 0.25), Step("crash")], False, False)
 @example([Step("audio", 0.001), Step("peer stalls"), Step("wait", 0.25), Step("close"), Step("crash")], True, True)
+@example(
+    [Step("audio", 0.001), Step("wait", 0.25), Step("audio", 0.5), Step("wait", 0.25), Step("audio", 0.2)], False, False
+)
 def test_any_program_keeps_the_rules(program: Program, sends_now: bool, reconnects: bool) -> None:
     check(program, sends_now=sends_now, reconnects=reconnects)
 
