@@ -46,6 +46,16 @@ def test_another_version_is_refused(version: int) -> None:
     assert caught.value.path == "[0]"
 
 
+@pytest.mark.parametrize("frame", [AudioFrame(audio=b"\1\2", sample_rate=2**64), TextFrame(text="a", id=2**64)])
+def test_a_number_that_messagepack_has_not_is_refused(frame: AudioFrame | TextFrame) -> None:
+    """Twice, whichever way a frame is written; and what is written after it is whole."""
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match=f"{type(frame).__name__} cannot be packed"):
+            dialect.encode(frame)
+        (message,) = dialect.encode(TextFrame(text="next"))
+        assert dialect.decode(message) == (TextFrame(text="next"),)
+
+
 def test_what_is_unknown_is_ignored() -> None:
     assert dialect.decode(packed({"type": "hologram", "x": 1})) == ()
     assert dialect.decode(packed({"type": "text", "text": "a", "new": 1})) == (TextFrame(text="a"),)

@@ -152,28 +152,28 @@ class PackedFrameSerializer:
 
     def encode(self, frame: Frame) -> Sequence[Message]:
         """The one message for a frame, or one for each packet; none for what controls this side's mixer and filter."""
-        if self._opus_out is not None:
-            if isinstance(frame, AudioFrame):
-                return [_pack((VERSION, _frames.unstructure(packet))) for packet in self._opus_out.packets(frame)]
-            if isinstance(frame, InterruptionFrame):
-                self._opus_out.interrupt()
-        if (
-            type(frame) is AudioFrame
-            and frame.pts is None
-            and frame.destination is None
-            and not (frame.id or frame.name)
-        ):
-            members = {
-                "type": "audio",
-                "audio": frame.audio,
-                "sample_rate": frame.sample_rate,
-                "num_channels": frame.num_channels,
-            }
-            return (_pack((VERSION, members)),)
-        if isinstance(frame, MixerControlFrame | FilterControlFrame | VolumeFrame):
-            return ()
-        _check_json(frame)
         try:
+            if self._opus_out is not None:
+                if isinstance(frame, AudioFrame):
+                    return [_pack((VERSION, _frames.unstructure(packet))) for packet in self._opus_out.packets(frame)]
+                if isinstance(frame, InterruptionFrame):
+                    self._opus_out.interrupt()
+            if (
+                type(frame) is AudioFrame
+                and frame.pts is None
+                and frame.destination is None
+                and not (frame.id or frame.name)
+            ):
+                members = {
+                    "type": "audio",
+                    "audio": frame.audio,
+                    "sample_rate": frame.sample_rate,
+                    "num_channels": frame.num_channels,
+                }
+                return (_pack((VERSION, members)),)
+            if isinstance(frame, MixerControlFrame | FilterControlFrame | VolumeFrame):
+                return ()
+            _check_json(frame)
             return (_pack((VERSION, _frames.unstructure(frame))),)
         except (UnicodeEncodeError, OverflowError, TypeError, ValueError) as exc:
             raise LocalProtocolError(f"{type(frame).__name__} cannot be packed: {exc}") from exc
