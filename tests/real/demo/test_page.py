@@ -133,7 +133,7 @@ async def test_a_visit_with_a_microphone(browser: Browser, tmp_path: Path) -> No
         count = "${window.demo.counters().interruptions}"  # on a busy machine the visitor may have interrupted again
         await page.wait_for(f"document.getElementById('stats').innerText.includes(`Interruptions\\n{count}`)")
         assert float(await text_of(page, "rtt")) < 5000
-        assert float(await text_of(page, "jitter")) < 200  # what is later than that is a pause
+        assert float(await text_of(page, "jitter")) < 150  # what is 200 ms late or more is a pause, and counts nowhere
 
         await page.click("disconnect")
         await page.wait_for("document.getElementById('connection-text').innerText === 'Not connected'")
