@@ -21,10 +21,11 @@ class StarvedWarning(UserWarning):
     """A test has shown nothing, for want of a core."""
 
 
-def watch_core() -> Callable[[], float]:
-    """Begin to watch; what this returns tells for what share of the time since then this process had no core."""
-    began_s, waited_before_ns = trio.current_time(), waited_ns(os.getpid())
-    return lambda: (waited_ns(os.getpid()) - waited_before_ns) / 1e9 / (trio.current_time() - began_s)
+def watch_core(pid: int | None = None) -> Callable[[], float]:
+    """Begin to watch a process, this one by default; what this returns tells how much of the time it had no core."""
+    watched = os.getpid() if pid is None else pid
+    began_s, waited_before_ns = trio.current_time(), waited_ns(watched)
+    return lambda: (waited_ns(watched) - waited_before_ns) / 1e9 / (trio.current_time() - began_s)
 
 
 def fail_or_warn(why: str, waited: Sequence[float]) -> None:
@@ -33,7 +34,12 @@ def fail_or_warn(why: str, waited: Sequence[float]) -> None:
     why = f"{why}, where for these shares of the time there was no core: {shares}"
     if min(waited) < STARVED:
         pytest.fail(why)
+    warn(why)
+
+
+def warn(why: str) -> None:
+    """Say that this test has shown nothing, and why."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "this test").removesuffix(" (call)")
     with warnings.catch_warnings():
         warnings.simplefilter("always", StarvedWarning)  # the one warning that is no error
-        warnings.warn(f"{test} has shown nothing: {why}", StarvedWarning, stacklevel=2)
+        warnings.warn(f"{test} has shown nothing: {why}", StarvedWarning, stacklevel=3)

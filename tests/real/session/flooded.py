@@ -3,7 +3,7 @@
 It prints the ports of its doors: JSON, protobuf, two that have pictures decoded, as JSON and packed, and then a
 telephone line's, RTVI's, and one whose handler reads neither what it has subscribed to nor anything else. Nobody reads
 the events of any of them. To each line it reads it answers with the most memory it had since the line before, what it
-has now, the longest step of one task in CPU time, and how many sessions there are, in one JSON line.
+has now, the long steps of its tasks in CPU time, and how many sessions there are, in one JSON line.
 The handler is the README's echo, which waits in ``send`` while much audio is queued; pictures are looked at only.
 """
 
@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeAlias
 
 import trio
-from attrs import define
+from attrs import define, field
 
 from trio_transports import (
     AsgiWebsocketParams,
@@ -37,6 +37,8 @@ from trio_transports.serializers.protocol import FrameSerializer
 from trio_transports.serializers.rtvi import RTVIFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 
+LONG_S = 0.004
+"""A step of less is not told."""
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -99,13 +101,13 @@ def memory_bytes() -> int:
 
 
 @define(eq=False)
-class LongestStep(trio.abc.Instrument):
+class LongSteps(trio.abc.Instrument):
     """CPU time, so that waiting for a core is not counted, nor what the oldest generation's collection takes.
 
     That goes by how much the whole process holds.
     """
 
-    longest_s: float = 0.0
+    took_s: list[float] = field(factory=list)
     _began_s: float = 0.0
     _collecting_since_s: float = 0.0
 
@@ -120,7 +122,9 @@ class LongestStep(trio.abc.Instrument):
         self._began_s = time.thread_time()
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.longest_s = max(self.longest_s, time.thread_time() - self._began_s)
+        took_s = time.thread_time() - self._began_s
+        if took_s >= LONG_S:
+            self.took_s.append(took_s)
 
 
 async def serve_server(
@@ -154,7 +158,7 @@ async def serve_app(told: dict[str, object], handler: Handler = echo, *, task_st
         task_status.started(int(bound.rsplit(":", 1)[1]))
 
 
-async def answer(steps: LongestStep) -> None:
+async def answer(steps: LongSteps) -> None:
     most = memory_bytes()
 
     async def sample() -> None:
@@ -169,18 +173,18 @@ async def answer(steps: LongestStep) -> None:
             told = {
                 "most_bytes": most,
                 "bytes": memory_bytes(),
-                "longest_step_s": steps.longest_s,
+                "long_steps_s": steps.took_s,
                 "sessions": sessions,
             }
             print(json.dumps(told), flush=True)
-            steps.longest_s = 0.0
+            steps.took_s.clear()
             gc.collect()
             most = memory_bytes()
         nursery.cancel_scope.cancel()
 
 
 async def main(engine: str) -> None:
-    steps = LongestStep()
+    steps = LongSteps()
     async with trio.open_nursery() as nursery:
         ports = []
         for dialect, more, handler in DOORS:

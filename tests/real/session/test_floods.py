@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 import trio
 from attrs import define, evolve, field
 
+from tests.real.starved import fail_or_warn, warn, watch_core
 from tests.session.test_inbound_bounds import wav
 from tests.video.test_deep_files import GRAY, png
 from trio_transports import AudioFrame, Frame, ImageFrame, MessageFrame, SpriteFrame
@@ -27,7 +30,10 @@ pytestmark = pytest.mark.alone
 ENGINES = ["trio-websocket", "direct", "asgi"]
 MEGABYTE = 1 << 20
 MOST_BYTES = 64 * MEGABYTE
-STEP_S = 0.010
+MOST_SUMS = 10
+"""No step takes the CPU time of so many ``sum_s``, which are 10 ms on a machine of some speed."""
+MANY = 10
+"""Steps that are too long, of a flood: so many, or half as many as its messages, are what the messages cost."""
 GONE_WITHIN_S = 3.0
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -53,10 +59,10 @@ class FloodedServer:
         line, self._rest = self._rest.split(b"\n", 1)
         return json.loads(line)
 
-    async def tells(self) -> dict[str, float]:
+    async def tells(self) -> dict[str, Any]:
         assert self.process.stdin is not None
         await self.process.stdin.send_all(b"\n")
-        told: dict[str, float] = await self.line()
+        told: dict[str, Any] = await self.line()
         return told
 
 
@@ -222,6 +228,16 @@ def file(kind: str, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -
     return ImageFrame(image=image, size=(width, height), format=kind)
 
 
+def sum_s() -> float:
+    """The CPU time of adding 30,000 numbers: the measure of this machine, as busy as it is now."""
+    took_s = []
+    for _ in range(9):
+        began_s = time.thread_time()
+        sum(n for n in range(30_000))
+        took_s.append(time.thread_time() - began_s)
+    return median(took_s)
+
+
 async def overrun(
     server: FloodedServer,
     start_bytes: float,
@@ -232,36 +248,52 @@ async def overrun(
     peers: int = 1,
     most_bytes: int = MOST_BYTES,
 ) -> list[str]:
-    """Try each flood, of so many peers at once, a few times where the machine was busy; return what took too much."""
-    wrong = []
+    """Try each flood, of so many peers at once, a few times where need be; return what took too much memory.
+
+    A step that was too long in each try fails by itself, if it is what a message costs: then there are as many such
+    steps as messages. The few that a machine draws out which others use as well are a warning.
+    """
+    wrong: list[str] = []
     for name, messages in floods.items():
         spoken = SPEECH if name in ("empty lists", "documents within the bounds") and door == JSON else []
-        step_s = float("inf")
+        tries: list[str] = []
+        too_long: list[int] = []
+        waited: list[float] = []
         for _ in range(4):
+            no_core = watch_core(server.process.pid)
             async with trio.open_nursery() as nursery:
                 for _ in range(peers):
                     nursery.start_soon(flood, server.ports[door], [*spoken, *messages])
             told = await server.tells()
+            steps_s, memory_bytes = told["long_steps_s"], told["most_bytes"]
             while told["sessions"]:  # each flood is one caller's, and begins when the last one's has been worked off
                 await trio.sleep(0.05)
-                later = await server.tells()
-                told = {key: max(told[key], later[key]) for key in told} | {"sessions": later["sessions"]}
-            step_s = min(step_s, told["longest_step_s"])
-            more_bytes = told["most_bytes"] - start_bytes
-            report.append(f"{name}: {more_bytes / MEGABYTE:.0f} MB, {told['longest_step_s'] * 1e3:.1f} ms")
+                told = await server.tells()
+                steps_s, memory_bytes = steps_s + told["long_steps_s"], max(memory_bytes, told["most_bytes"])
+            waited.append(no_core())
+            most_step_s = MOST_SUMS * sum_s()
+            too_long.append(sum(took_s >= most_step_s for took_s in steps_s))
+            more_bytes = memory_bytes - start_bytes
+            longest_ms = max(steps_s, default=0.0) * 1e3
+            tries.append(f"{longest_ms:.1f} of {most_step_s * 1e3:.1f} ms, {too_long[-1]} too long")
+            report.append(f"{name}: {more_bytes / MEGABYTE:.0f} MB, {tries[-1]}")
             if more_bytes >= most_bytes:
                 wrong.append(report[-1])
-            if step_s < STEP_S:
+            if not too_long[-1]:
                 break
         else:
-            wrong.append(report[-1])
+            why = f"{name}, the longest step of each try: {'; '.join(tries)}"
+            if min(too_long) < min(MANY, peers * len(messages) // 2):
+                warn(why)
+            else:
+                fail_or_warn(why, waited)
     return wrong
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("pictures", [False, True], ids=["", "pictures"])
 async def test_no_flood_takes_much_memory_nor_time(engine: str, pictures: bool) -> None:
-    """Under each flood the server's memory stays below 64 MB above its start, and no step of a task takes 10 ms.
+    """Under each flood the server's memory stays below 64 MB above its start, and no step takes as long as ten sums.
 
     Also where the peer's pictures are decoded, which is done beside the loop.
     """

@@ -97,7 +97,7 @@ DEAF_FLOODS: Mapping[str, Sequence[Message]] = {
     ids=["telephone", "rtvi", "raw messages"],
 )
 async def test_of_other_dialects(door: int, floods: Mapping[str, Sequence[Message]]) -> None:
-    """Below 64 MB and 10 ms for what a line and an RTVI client can say, and for messages that are kept unread."""
+    """Below 64 MB, and no step too long: what a line and an RTVI client can say, and messages that are kept unread."""
     report: list[str] = []
     with trio.fail_after(200):
         async with flooded("direct") as server:
@@ -110,7 +110,7 @@ async def test_of_other_dialects(door: int, floods: Mapping[str, Sequence[Messag
 
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_of_several_peers(engine: str) -> None:
-    """Four peers at once, each with more than may be kept: each takes its own share, and no step takes 10 ms."""
+    """Four peers at once, each with more than may be kept: each takes its own share, and no step takes long."""
     report: list[str] = []
     floods = {name: JSON_FLOODS[name][:8] for name in ("documents within the bounds", "audio")}
     with trio.fail_after(200):
