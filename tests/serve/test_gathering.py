@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,27 @@ async def test_one_that_was_killed_before_it_wrote_anything_is_left_out(tmp_path
     for _ in range(2):
         figures, _ = await Gathering(tmp_path, lambda: counted(1)).gather()
         assert figures.sessions_begun == 1
+
+
+async def test_an_older_note_never_replaces_a_newer_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two notes at once, of which the thread of the first is late, twice: the newer one stays written down."""
+    calls = 0
+    worker = Gathering(tmp_path, lambda: counted(calls))
+    write = gathering._write
+    never = threading.Event()
+
+    def late_at_first(path: Path, text: str) -> None:
+        if json.loads(text)["sessions_begun"] % 2:
+            never.wait(0.2)
+        write(path, text)
+
+    monkeypatch.setattr(Gathering, "_write_note", lambda gathered, text: late_at_first(tmp_path / "note.json", text))
+    for _ in range(2):
+        async with trio.open_nursery() as nursery:
+            calls += 1
+            nursery.start_soon(worker._note)
+            await trio.testing.wait_all_tasks_blocked()
+            calls += 1
+            told = await worker._note()
+        assert told == counted(calls)
+        assert written(tmp_path)["note.json"]["sessions_begun"] == calls

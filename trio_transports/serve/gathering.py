@@ -46,6 +46,8 @@ class Gathering:
     figures: Callable[[], ServerFigures]
     _noted: str = field(default="", init=False)
     """What this process has written down last."""
+    _noting: trio.Lock = field(factory=trio.Lock, init=False)
+    """One note after the other: what was counted before does not replace what was told since."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -116,12 +118,13 @@ class Gathering:
 
     async def _note(self) -> ServerFigures:
         """Write down how things stand, and return that."""
-        now = self.figures()
-        text = json.dumps(now.to_json())
-        if text != self._noted:
-            await trio.to_thread.run_sync(self._write_note, text)
-            self._noted = text
-        return now
+        async with self._noting:
+            now = self.figures()
+            text = json.dumps(now.to_json())
+            if text != self._noted:
+                await trio.to_thread.run_sync(self._write_note, text)
+                self._noted = text
+            return now
 
     async def _go_on_noting(self) -> None:
         while True:
