@@ -4,9 +4,11 @@ import json
 import threading
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import trio
+from attrs import evolve
 
 from tests.session.helpers import params
 from trio_transports import Frame, ImageFrame, TransportParams
@@ -50,6 +52,33 @@ def showing(serializer: object, width: int) -> TransportParams:
 
 def picture(number: int, width: int) -> ImageFrame:
     return ImageFrame(image=bytes((number,)) * (3 * width), size=(width, 1))
+
+
+async def test_a_still_track_goes_on_showing_beside_an_encoder_that_is_slower_than_its_source() -> None:
+    """The next one is sent while each is being prepared, ten times: what was begun is shown, then the newest."""
+    begun, may_end = threading.Semaphore(0), threading.Semaphore(0)
+
+    class Slow(Telling):
+        def encode(self, frame: Frame) -> Sequence[Message]:
+            begun.release()
+            assert may_end.acquire(timeout=60)
+            return super().encode(frame)
+
+    dialect = Slow(anywhere=True)
+    settings = evolve(showing(dialect, WIDE), video_out_is_live=False)
+    with trio.fail_after(60):
+        async with memory_session(settings) as (session, peer):
+            await session.output.send(picture(0, WIDE))
+            for number in range(10):
+                await trio.to_thread.run_sync(partial(begun.acquire, timeout=60))
+                await session.output.send(picture(number + 1, WIDE))
+                may_end.release()
+                await peer.recorder.wait_for(ImageFrame, number + 1)
+            may_end.release()
+            await session.output.drain()
+    assert [frame.image[0] for frame in peer.recorder.of(ImageFrame)] == [*range(11)]
+    assert [number for number, _ in dialect.wrote] == [*range(11)]
+    assert session.statistics().pictures_dropped == 0
 
 
 @pytest.mark.parametrize(("anywhere", "width"), [(True, WIDE), (True, WIDE - 1), (False, WIDE)])

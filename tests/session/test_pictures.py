@@ -303,6 +303,43 @@ def test_a_sprites_broken_pictures_are_left_out(broken: list[int]) -> None:
     assert messages(play(still, 1.001, since_s=1.0)) == whole[:1]
 
 
+def test_a_still_track_shows_something_however_much_faster_pictures_come_than_they_are_prepared() -> None:
+    """Of a hundred, each takes longer to prepare than the next takes to come: what was begun is shown, in order."""
+    still = StillShowing(RATE, KEEPS_BYTES)
+    shown: list[Message] = []
+    begun: list[int] = []
+    for n in range(0, 100, 2):
+        still.offer((image(n),), n / RATE)
+        job = still.job(n / RATE)
+        assert job is not None
+        begun.append(job.image.image[0])
+        still.offer((image(n + 1),), (n + 1) / RATE)
+        still.prepared(job, (job.image.image,))
+        shown += still.show((n + 1) / RATE)
+    assert [bytes(message)[0] for message in shown if isinstance(message, bytes)] == begun == list(range(0, 100, 2))
+    assert messages(play(still, 10.0, since_s=100 / RATE)) == [99]
+    assert still.dropped == 49
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_what_was_begun_is_dropped_by_an_interruption_or_if_it_is_no_picture(*, interrupted: bool) -> None:
+    """Once something newer was sent. Done twice, each with a sprite whose first picture is being prepared."""
+    still = StillShowing(RATE, KEEPS_BYTES)
+    for round_ in (1, 2):
+        still.offer((image(1), image(2)), 0.0)
+        job = still.job(0.0)
+        assert job is not None
+        still.offer((image(3),), 0.0)
+        assert still.waiting_bytes == 9
+        if interrupted:
+            still.interrupt()
+            assert not still.is_waiting
+            assert still.waiting_bytes == 0
+        still.prepared(job, (job.image.image,) if interrupted else None)
+        assert messages(play(still, float(round_), since_s=float(round_))) == [3] * (not interrupted)
+        assert still.dropped == round_ * (3 if interrupted else 1)  # who prepares it counts what was none
+
+
 def test_what_is_prepared_for_something_that_was_replaced_is_thrown_away() -> None:
     """Twice: while the first picture is prepared, and while a later one of a sprite that is shown is."""
     still = StillShowing(RATE, KEEPS_BYTES)

@@ -7,8 +7,9 @@ Rules
 3. Live and late: a picture whose successor is due already is dropped and counted, before it is prepared where that can
    still be told. The newest is shown however late it is: an encoder at half speed makes half as many pictures.
 4. Still: a picture is shown once, since the peer keeps what it was shown. One that follows sooner than
-   ``1 / framerate`` waits for that, and of several the newest is shown. A sprite's pictures go round, one each
-   ``1 / framerate``, until something else is sent; turns that were missed are not made up for.
+   ``1 / framerate`` waits for that, and of several the newest is shown. What is being prepared already is shown too,
+   if its turn comes first: pictures that come faster than they are prepared would never be seen. A sprite's pictures go
+   round, one each ``1 / framerate``, until something else is sent; turns that were missed are not made up for.
 5. An interruption drops what waits. A still picture stays: it is the bot's face, not what it was saying. A peer that
    was lost and found again is shown it once more.
 6. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room. What a
@@ -190,6 +191,8 @@ class StillShowing:
     dropped: int = field(default=0, init=False)
     _next: Cycle | None = field(default=None, init=False)
     """What was sent, until the first of it is prepared."""
+    _overtaken: Cycle | None = field(default=None, init=False)
+    """What was sent before that, while the first of it is being prepared; rule 4."""
     _shown: Cycle | None = field(default=None, init=False)
     _making: tuple[Job, Cycle, int] | None = field(default=None, init=False)
     _is_new: bool = field(default=False, init=False)
@@ -198,7 +201,9 @@ class StillShowing:
     _count: int = field(default=0, init=False)
 
     def offer(self, images: tuple[ImageFrame, ...], now_s: float) -> None:
-        self.interrupt()
+        if self._next is not None and self._making is not None and self._making[1] is self._next:
+            self._overtaken, self._next = self._next, None
+        self._drop_next()
         self._next = Cycle(list(images), self.keeps_bytes)
 
     def job(self, now_s: float) -> Job | None:
@@ -215,16 +220,19 @@ class StillShowing:
             return
         _, cycle, number = self._making
         self._making = None
-        if cycle is not self._next and cycle is not self._shown:  # something newer was sent meanwhile
+        is_overtaken, self._overtaken = cycle is self._overtaken, None
+        if not is_overtaken and cycle is not self._next and cycle is not self._shown:  # it was dropped meanwhile
             return
         cycle.put(number, messages)
-        if cycle is not self._next:
+        if cycle is self._shown:
             return
         if cycle.is_ready:
             if self._shown is not None and not self._was_shown:  # those before it never had their turn
                 self.dropped += len(self._shown)
-            self._next, self._shown, self._is_new, self._was_shown = None, cycle, True, False
-        elif not cycle:  # there was no picture in it: the last one stays
+            self._shown, self._is_new, self._was_shown = cycle, True, False
+        elif is_overtaken:  # the first of it was none, and the others were not begun
+            self.dropped += len(cycle)
+        if cycle is self._next and (cycle.is_ready or not cycle):  # without a picture in it, the last one stays
             self._next = None
 
     def next_time(self) -> float:
@@ -245,6 +253,12 @@ class StillShowing:
         return self._shown.take()
 
     def interrupt(self) -> None:
+        self._drop_next()
+        if self._overtaken is not None:
+            self.dropped += len(self._overtaken)
+            self._overtaken = None
+
+    def _drop_next(self) -> None:
         if self._next is not None:
             self.dropped += len(self._next)
             self._next = None
@@ -254,7 +268,7 @@ class StillShowing:
 
     @property
     def waiting_bytes(self) -> int:
-        return self._next.source_bytes if self._next is not None else 0
+        return sum(cycle.source_bytes for cycle in (self._next, self._overtaken) if cycle is not None)
 
     @property
     def kept_bytes(self) -> int:
