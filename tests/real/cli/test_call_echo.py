@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trio
-from trio_websocket import WebSocketRequest, open_websocket_url, serve_websocket
+from trio_websocket import open_websocket_url
 
 from tests.real.cli.programs import PATIENCE_S, PROGRAM, Outcome, run, serving
 from tests.tools import requires_module
+from trio_transports import Session, WebsocketServerTransport
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.wav import read_wav, write_wav
 from trio_transports.cli.json_output import OBJECTS
 from trio_transports.frames import AudioFrame, TextFrame
-from trio_transports.params import WebsocketClientParams
+from trio_transports.params import WebsocketClientParams, WebsocketServerParams
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.transports.client import WebsocketClientTransport
 
@@ -262,14 +263,13 @@ async def test_ctrl_c_hangs_up_and_keeps_the_recording(tmp_path: Path) -> None:
 async def test_a_probe_that_is_cut_short_says_so() -> None:
     """A server that closes in the middle is one line with its code and reason, and exit code 1."""
 
-    async def accept(request: WebSocketRequest) -> None:
-        connection = await request.accept()
+    async def hang_up(session: Session) -> None:
         await trio.sleep(0.1)
-        await connection.aclose(1011, "overloaded")
+        await session.aclose(1011, "overloaded")
 
+    params = WebsocketServerParams(serializer=JSONFrameSerializer())
     async with trio.open_nursery() as nursery:
-        serve = partial(serve_websocket, accept, "127.0.0.1", 0, ssl_context=None)
-        listening = await nursery.start(serve)
+        listening = await nursery.start(WebsocketServerTransport(params, host="127.0.0.1", port=0).serve, hang_up)
         probed = await run("probe", f"ws://127.0.0.1:{listening.port}", "--pings", "1000", "--interval", "0.05")
         nursery.cancel_scope.cancel()
     assert probed.code == 1

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from typing import Final
 
 import pytest
@@ -25,9 +26,13 @@ async def is_heard(session: Session) -> None:
 
 
 async def health_turns(server: Served, status: int) -> None:
+    """Ask until that is the answer; a worker without calls that leaves cuts off who has asked it in that moment."""
+    answered = 0
     with trio.fail_after(60):
-        while (await server.get("/health"))[0] != status:  # noqa: ASYNC110 - another process tells nobody
+        while answered != status:
             await trio.sleep(0.05)
+            with suppress(trio.BrokenResourceError):
+                answered, _ = await server.get("/health")
 
 
 @pytest.mark.parametrize("workers", [(), ("--workers", "2")])
