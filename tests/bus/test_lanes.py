@@ -60,6 +60,41 @@ async def test_as_many_messages_wait_as_there_is_room_for() -> None:
         assert await ids(subscription) == [-1, 1, 2, 3]
 
 
+@pytest.mark.parametrize("size", [1, 3])
+async def test_a_reader_that_is_always_slower_has_a_message_for_each_gap(size: int) -> None:
+    """Of either lane, where messages come between any two that it reads: each is given or told, in order."""
+    bus = LocalBus()
+    for kind in (BusDataMessage, BusCancelMessage):
+        subscription = bus.subscribe("s", data_buffer=size, system_buffer=size)
+        sent, place, gaps, previous = 0, 0, 0, None
+        for _ in range(30):
+            for _ in range(size + 1):
+                await bus.send(kind(source="s", id=sent))
+                sent += 1
+            message = await subscription.receive()
+            if isinstance(message, BusGapMessage):
+                assert not isinstance(previous, BusGapMessage)
+                assert message.missed is not None
+                place, gaps = place + message.missed, gaps + 1
+            else:
+                assert message.id == place
+                place += 1
+            previous = message
+        assert gaps == 15
+        statistics = subscription.statistics()
+        assert (
+            statistics.waiting_data
+            + statistics.waiting_system
+            + place
+            + subscription._data.lost
+            + subscription._system.lost
+            == sent
+        )
+        subscription.close()
+        statistics = subscription.statistics()
+        assert (statistics.waiting_data, statistics.waiting_system, statistics.waiting_bytes) == (0, 0, 0)
+
+
 async def test_as_many_bytes_wait_as_there_is_room_for() -> None:
     """The first weighs nothing; those after it fill the room exactly, and one more costs the two oldest."""
     bus = LocalBus()

@@ -111,6 +111,7 @@ async def test_a_gap_that_is_lost_widens_the_next(autojump_clock: trio.testing.M
     assert told.missed == 7
     await bus.send(BusGapMessage(source="b", missed=None))
     await bus.send(data(2))
+    assert await subscription.receive() == data(1)
     told = await subscription.receive()
     assert isinstance(told, BusGapMessage)
     assert told.missed is None

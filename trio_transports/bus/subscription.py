@@ -4,7 +4,9 @@ Rules
 1. System messages wait in one lane, data in the other. ``receive`` empties the system lane first; a reader with two
    tasks may use ``receive_system`` and ``receive_data``, so that a long handler holds up no cancellation.
 2. A lane holds so many messages, and so many bytes of them. A full lane loses its oldest message. How many were lost is
-   told in their place, by a ``BusGapMessage``. The sender and the other subscribers notice nothing.
+   told in their place, by a ``BusGapMessage``. The message behind it is not lost any more: a reader that is slower than
+   its senders, with the news of a gap too, still has a message for each of them. The sender and the other subscribers
+   notice nothing.
 3. A bus that may lose nothing puts a message with a ``Receipt`` and waits for room instead; such a message is never
    dropped for another. Coming back for the next message says that the one before was handled.
 4. Coming back is a point of cancellation, and only each ``TURN``-th time one of scheduling: a switch of tasks costs
@@ -95,6 +97,8 @@ class _Lane:
     size: int
     max_bytes: int
     waiting: deque[_Waiting] = field(factory=deque, init=False)
+    behind_gap: _Waiting | None = field(default=None, init=False)
+    """The message behind the last gap that was told; rule 2."""
     bytes: int = field(default=0, init=False)
     lost: int = field(default=0, init=False)
     is_unknown: bool = field(default=False, init=False)
@@ -116,13 +120,23 @@ class _Lane:
         self.waiting.append(waiting)
         self.bytes += waiting.size_bytes
 
+    @property
+    def all_waiting(self) -> Sequence[_Waiting]:
+        return (*(() if self.behind_gap is None else (self.behind_gap,)), *self.waiting)
+
     def take(self) -> BusMessage:
+        waiting, self.behind_gap = self.behind_gap, None
+        if waiting is None:
+            waiting = self._next()
+        self.in_hand = waiting.receipt
+        return waiting.message
+
+    def _next(self) -> _Waiting:
         waiting = self.waiting.popleft()
         self.bytes -= waiting.size_bytes
-        self.in_hand = waiting.receipt
         if self.writers:
             self.writers.unpark()
-        return waiting.message
+        return waiting
 
     def make_room(self, size_bytes: int) -> int:
         """Lose the oldest that may be lost, until there is room or none is left; says how many."""
@@ -148,11 +162,12 @@ class _Lane:
         """What stands for all that was lost since the last one."""
         missed = None if self.is_unknown else self.lost
         self.lost, self.is_unknown = 0, False
+        self.behind_gap = self._next() if self.waiting else None
         return BusGapMessage(source=GAP_SOURCE, missed=missed, reason="this subscriber did not read them in time")
 
     def clear(self) -> None:
         self.settle()
-        while self.waiting:
+        while self.all_waiting:
             self.take()
             self.settle()
 
@@ -203,9 +218,9 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return SubscriptionStatistics(
             received=self._received,
             dropped=self._dropped,
-            waiting_data=len(self._data.waiting),
-            waiting_system=len(self._system.waiting),
-            waiting_bytes=self._data.bytes + self._system.bytes,
+            waiting_data=len(self._data.all_waiting),
+            waiting_system=len(self._system.all_waiting),
+            waiting_bytes=sum(one.size_bytes for lane in (self._data, self._system) for one in lane.all_waiting),
         )
 
     # What a bus uses.
@@ -258,7 +273,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     @property
     def awaits_data(self) -> bool:
         """Whether a reader of data has handled all there was, and waits for more."""
-        return bool(self._data.readers) and not self._data.waiting and not self._data.lost
+        return bool(self._data.readers) and not self._data.all_waiting and not self._data.lost
 
     def end(self) -> None:
         """No more messages will come; those waiting can be read."""
@@ -317,9 +332,9 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
             await trio.lowlevel.checkpoint()
         while self._state != "closed":
             for lane in lanes:
-                if lane.lost or lane.is_unknown:
+                if (lane.lost or lane.is_unknown) and lane.behind_gap is None:
                     return lane.tell_gap()
-                if lane.waiting:
+                if lane.waiting or lane.behind_gap is not None:
                     self._received += 1
                     return lane.take()
             if self._failure is not None:

@@ -4,7 +4,8 @@ Rules
 1. Every subscriber has a buffer of its own. Emitting never blocks and never fails.
 2. A subscriber that does not read loses its oldest values past the buffer, and finds an ``EventsLost`` in their place.
    The buffer is bounded in values, and in bytes where the source says what its values take: ``max_bytes``, of which
-   the newest value is kept whatever it takes.
+   the newest value is kept whatever it takes. The value behind an ``EventsLost`` is not lost any more: a reader that
+   is slower than its source, with the news of a loss too, still has a value for each of them.
 3. No subscriber, no cost.
 4. A subscription ends (``EndOfChannel``) when the source's last activity has ended and the buffer was read.
 """
@@ -44,6 +45,8 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
     _values: deque[tuple[T, int]] = field(factory=deque, init=False)
     """Each with what it takes, as it was when it came: an event's session goes on."""
     _bytes: int = field(default=0, init=False)
+    _behind_loss: list[T] = field(factory=list, init=False)
+    """The value behind the last loss that was told; rule 2."""
     _lost: int = field(default=0, init=False)
     _ended: bool = field(default=False, init=False)
     _closed: bool = field(default=False, init=False)
@@ -71,8 +74,11 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
     async def receive(self) -> T | EventsLost:
         await trio.lowlevel.checkpoint()
         while not self._closed:
+            if self._behind_loss:
+                return self._behind_loss.pop()
             if self._lost:
                 lost, self._lost = self._lost, 0
+                self._behind_loss.append(self._take())
                 return EventsLost(lost)
             if self._values:
                 return self._take()
@@ -85,6 +91,7 @@ class Subscription(trio.abc.ReceiveChannel["T | EventsLost"], Generic[T]):
         """Receive nothing more."""
         self._closed = True
         self._values.clear()
+        self._behind_loss.clear()
         self._bytes = 0
         self._source._forget(self)
         self._readers.unpark_all()
