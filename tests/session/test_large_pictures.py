@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import trio
+import trio.testing
 from attrs import evolve
 
 from tests.session.helpers import params
@@ -52,6 +53,29 @@ def showing(serializer: object, width: int) -> TransportParams:
 
 def picture(number: int, width: int) -> ImageFrame:
     return ImageFrame(image=bytes((number,)) * (3 * width), size=(width, 1))
+
+
+@pytest.mark.parametrize("live", [False, True])
+async def test_a_file_that_is_none_is_counted_once_and_holds_up_nobody(live: bool) -> None:
+    """Twice: whoever waits for all to be shown goes on. One that an interruption dropped meanwhile counts once, too."""
+    pytest.importorskip("PIL")
+    broken = ImageFrame(image=b"no picture at all", size=(2, 2), format="PNG")
+    settings = evolve(showing(Telling(anywhere=True), 2), video_out_is_live=live, audio_out_auto_silence=False)
+    with trio.fail_after(60):
+        async with memory_session(settings) as (session, peer):
+            for round_ in (1, 2):
+                await session.output.send(broken)
+                await session.output.drain()
+                assert session.statistics().pictures_dropped == round_
+            for _ in range(2):
+                await session.output.send(broken)
+                await trio.testing.wait_all_tasks_blocked()  # it is in the thread, or was there
+                await session.output.interrupt()
+                await session.output.drain()
+            await session.output.send(picture(7, 2))
+            await session.output.drain()
+            assert session.statistics().pictures_dropped == 4
+    assert [frame.image[0] for frame in peer.recorder.of(ImageFrame)] == [7]
 
 
 async def test_a_still_track_goes_on_showing_beside_an_encoder_that_is_slower_than_its_source() -> None:

@@ -337,7 +337,46 @@ def test_what_was_begun_is_dropped_by_an_interruption_or_if_it_is_no_picture(*, 
             assert still.waiting_bytes == 0
         still.prepared(job, (job.image.image,) if interrupted else None)
         assert messages(play(still, float(round_), since_s=float(round_))) == [3] * (not interrupted)
-        assert still.dropped == round_ * (3 if interrupted else 1)  # who prepares it counts what was none
+        assert still.dropped == round_ * (3 if interrupted else 2)
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_sprites_pictures_are_shown_or_counted_each_by_itself(turns: int) -> None:
+    """Of two sprites that were replaced after so many turns, and of a third that is given up at the end."""
+    still = StillShowing(RATE, KEEPS_BYTES)
+    dropped = 0
+    for round_ in range(3):
+        still.offer((image(1), image(2), image(3)), 10.0 * round_)
+        shown = play(still, 10.0 * round_ + (turns - 0.5) / RATE, since_s=10.0 * round_)
+        assert len(shown) == turns
+        dropped += 3 - min(turns, 3)
+        if round_ < 2:
+            still.offer((image(9),), 10.0 * round_ + 5)
+            assert messages(play(still, 10.0 * round_ + 6, since_s=10.0 * round_ + 5))[-1:] == [9]
+            assert still.dropped == dropped
+    still.give_up()
+    still.give_up()
+    assert still.dropped == dropped
+    assert not still.is_waiting
+    assert still.next_time() == float("inf")
+
+
+def test_what_was_prepared_and_waits_for_its_turn_is_given_up_once() -> None:
+    """With what was begun, and what was sent after that."""
+    still = StillShowing(RATE, KEEPS_BYTES)
+    still.offer((image(0),), 0.0)
+    assert messages(play(still, 0.0)) == [0]
+    still.offer((image(1),), 0.0)
+    assert prepare(still, 0.0)
+    still.offer((image(2),), 0.0)
+    job = still.job(0.0)
+    assert job is not None
+    still.offer((image(3),), 0.0)
+    assert still.ends_at_s == pytest.approx(2 / RATE)  # the one that waits has its turn, and then the newest
+    still.give_up()
+    still.prepared(job, (job.image.image,))
+    assert still.dropped == 3
+    assert not still.is_waiting
 
 
 def test_what_is_prepared_for_something_that_was_replaced_is_thrown_away() -> None:

@@ -29,6 +29,8 @@ class Cycle:
     """The memory that prepared pictures take: ``keeps_bytes``, and one picture more."""
     _shots: list[Sequence[Message] | None] = field(init=False)
     _at: int = field(default=0, init=False)
+    _seen: int = field(default=0, init=False)
+    """How many have had a turn: in the first round that is one after another."""
     _is_full: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -41,6 +43,11 @@ class Cycle:
     def source_bytes(self) -> int:
         """The memory that unprepared pictures take."""
         return sum(len(image.image) for image in self.images)
+
+    @property
+    def unseen(self) -> int:
+        """How many have not had a turn yet."""
+        return len(self) - self._seen
 
     @property
     def is_ready(self) -> bool:
@@ -62,6 +69,7 @@ class Cycle:
         if shot is None:
             del self.images[number], self._shots[number]
             self._at = (self._at - (number < self._at)) % max(1, len(self._shots))
+            self._seen -= number < self._seen
         else:
             self._shots[number] = shot
             self.ready_bytes += _size_bytes(shot)
@@ -76,6 +84,7 @@ class Cycle:
         if self._is_full and self.ready_bytes > self.keeps_bytes:
             self._shots[number] = None
             self.ready_bytes -= _size_bytes(shot)
+        self._seen = max(self._seen, number + 1)
         self._at = (number + 1) % len(self)
         return shot
 

@@ -12,7 +12,9 @@ Rules
    round, one each ``1 / framerate``, until something else is sent; turns that were missed are not made up for.
 5. An interruption drops what waits. A still picture stays: it is the bot's face, not what it was saying. A peer that
    was lost and found again is shown it once more.
-6. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room. What a
+6. A picture that is never shown is counted in ``dropped``, once: left out, replaced before its turn (each of a sprite's
+   by itself), dropped by an interruption, given up at the end, or none at all.
+7. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room. What a
    sprite keeps for its next round has a bound of its own (``session.cycle``).
 """
 
@@ -84,6 +86,9 @@ class Showing(Protocol):
     def interrupt(self) -> None:
         """Drop what waits."""
 
+    def give_up(self) -> None:
+        """Drop what was not shown yet: nothing is shown any more."""
+
     def again(self) -> None:
         """Show the peer what it would see, had it been there before."""
 
@@ -138,6 +143,7 @@ class LiveShowing:
             self._making = None
             self.waiting_bytes -= job.size_bytes
             if messages is None:  # it was no picture
+                self.dropped += 1
                 return
             job.messages = messages
             self.waiting_bytes += job.size_bytes
@@ -168,6 +174,9 @@ class LiveShowing:
         self.waiting_bytes = 0
         self._anchor_s, self._count = -inf, 0
 
+    def give_up(self) -> None:
+        self.interrupt()
+
     def again(self) -> None:
         """What was shown live is over."""
 
@@ -196,7 +205,6 @@ class StillShowing:
     _shown: Cycle | None = field(default=None, init=False)
     _making: tuple[Job, Cycle, int] | None = field(default=None, init=False)
     _is_new: bool = field(default=False, init=False)
-    _was_shown: bool = field(default=False, init=False)
     _anchor_s: float = field(default=-inf, init=False)
     _count: int = field(default=0, init=False)
 
@@ -224,12 +232,13 @@ class StillShowing:
         if not is_overtaken and cycle is not self._next and cycle is not self._shown:  # it was dropped meanwhile
             return
         cycle.put(number, messages)
+        self.dropped += messages is None
         if cycle is self._shown:
             return
         if cycle.is_ready:
-            if self._shown is not None and not self._was_shown:  # those before it never had their turn
-                self.dropped += len(self._shown)
-            self._shown, self._is_new, self._was_shown = cycle, True, False
+            if self._shown is not None:
+                self.dropped += self._shown.unseen
+            self._shown, self._is_new = cycle, True
         elif is_overtaken:  # the first of it was none, and the others were not begun
             self.dropped += len(cycle)
         if cycle is self._next and (cycle.is_ready or not cycle):  # without a picture in it, the last one stays
@@ -249,7 +258,7 @@ class StillShowing:
         if missed >= 1:
             self._anchor_s, self._count = now_s, 0
         self._count += 1
-        self._is_new, self._was_shown = False, True
+        self._is_new = False
         return self._shown.take()
 
     def interrupt(self) -> None:
@@ -257,6 +266,12 @@ class StillShowing:
         if self._overtaken is not None:
             self.dropped += len(self._overtaken)
             self._overtaken = None
+
+    def give_up(self) -> None:
+        self.interrupt()
+        if self._shown is not None:
+            self.dropped += self._shown.unseen
+            self._shown, self._is_new = None, False
 
     def _drop_next(self) -> None:
         if self._next is not None:
@@ -281,4 +296,5 @@ class StillShowing:
 
     @property
     def ends_at_s(self) -> float:
-        return self._anchor_s + self._count / self.framerate  # by then the last one was shown
+        turns = (self._is_new or self._overtaken is not None) + (self._next is not None)
+        return self._anchor_s + (self._count + max(0, turns - 1)) / self.framerate

@@ -153,6 +153,12 @@ class Screens:
             screen.showing.interrupt()
         self._note()
 
+    def give_up(self) -> None:
+        """Drop what was not shown yet: the session is over."""
+        for screen in self.screens.values():
+            screen.showing.give_up()
+        self._note()
+
     def took_back(self, unsent: Sequence[Paced]) -> None:
         """Count those that were handed over to the outbox, and dropped there; what stays is shown again."""
         self._taken_back += sum(paced.written == self._wrote and not paced.is_kept for paced in unsent)
@@ -173,10 +179,13 @@ class Screens:
                 job = screen.showing.job(trio.current_time())
                 if job is not None:
                     worked = True
-                    screen.showing.prepared(job, await self._prepared(screen, job.image))
+                    messages = await self._prepared(screen, job.image)
+                    screen.showing.prepared(job, messages)
                     self._note()
                     self._on_room()
                     self._on_ready()
+                    if messages is None:  # it was none: whoever waits for all to be shown has no write to be told by
+                        self._outbox.wrote_nothing()
             if not worked:
                 await self._work.sleep()
 
@@ -189,7 +198,6 @@ class Screens:
                 image = await in_thread(screen.prepare, image)
             except ValueError as exc:  # a file is looked into only here
                 logger.error("a picture cannot be shown: %s", exc)  # noqa: TRY400 - the reason says it all
-                screen.showing.dropped += 1
                 return None
         if len(image.image) > LARGE_BYTES and writes_anywhere(self._serializer):
             messages = await in_thread(self._serializer.encode, image)
