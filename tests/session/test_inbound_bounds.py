@@ -1,6 +1,7 @@
 """What waits unread is bounded, and gone when nobody can read it any more."""
 
 import gc
+import os
 import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,6 +37,7 @@ from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.protocol import Message
 from trio_transports.session.broadcast import Broadcast, EventsLost
 from trio_transports.session.events import Event, Reconnecting, event_source
+from trio_transports.session.playback import MAX_TEXT_BYTES
 from trio_transports.session.sizes import event_size as size_of_event
 from trio_transports.session.sizes import message_size, size_of
 from trio_transports.testing import ScriptedPeer, memory_session
@@ -405,7 +407,8 @@ async def test_events_that_nobody_reads_keep_no_more_sessions_than_the_bound_say
                 taken_bytes, _ = tracemalloc.get_traced_memory()
             finally:
                 tracemalloc.stop()
-            assert await subscription.receive() == EventsLost(120 - len(subscription._values))
+            waiting = len(subscription._values)
+            assert await subscription.receive() == EventsLost(120 - waiting)
             assert taken_bytes < 330_000
 
 
@@ -429,3 +432,28 @@ async def test_the_events_of_sessions_that_have_ended_count_as_what_those_take(a
         counted = [size_of_event(event) async for event in subscription if not isinstance(event, EventsLost)][2:]
         assert len(counted) == 40
         assert 0.5 * sum(counted) < taken_bytes < sum(counted)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_what_was_said_counts_with_the_events_that_keep_it(interrupted: bool, autojump_clock: MockClock) -> None:
+    """Sessions whose bot has said long texts take no more memory than the bound either, three times over."""
+    source = event_source(3_000_000)
+    for _ in range(3):
+        with source.activity():
+            subscription = source.subscribe()
+            tracemalloc.start()
+            try:
+                for _ in range(20):
+                    async with memory_session(params(), events=source) as (session, _):
+                        for _ in range(40):
+                            await session.output.send(TextFrame(text=os.urandom(50_000).hex()))
+                            if interrupted:
+                                await session.output.interrupt()
+                        assert session._remembered_bytes <= MAX_TEXT_BYTES
+                    del session
+                gc.collect()
+                taken_bytes, _ = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            subscription.close()
+        assert taken_bytes < 4_200_000

@@ -410,7 +410,7 @@ class Outbound:
         self._take_back(self.outbox.drop_paced(), trio.current_time(), clears=False)
         for track in self.tracks.values():
             track.departure.interrupt()
-        self.screens.interrupt()
+        self.screens.give_up()
 
     def _wrote(self) -> None:
         """Something was written: look who waited for that."""
@@ -435,6 +435,11 @@ class Outbound:
             for track in self.tracks.values()
             for played in track.playback.heard(now_s, track.queue.written)
         }
+
+    @property
+    def remembered_bytes(self) -> int:
+        """The memory that the texts take of what was said; they are remembered when the session is over, too."""
+        return sum(track.playback.text_bytes for track in self.tracks.values())
 
     @property
     def queued_s(self) -> float:

@@ -9,7 +9,8 @@ Rules
 3. A text was heard when the audio has been played past the place where it was sent: its first audio, where text goes
    before its audio, and all of it, where text comes behind.
 4. An interruption fixes what was heard. Nothing is ever reported past what was written to the wire.
-5. The last ``REMEMBERED`` utterances are remembered.
+5. The last ``REMEMBERED`` utterances are remembered, and of their texts ``MAX_TEXT_BYTES``: past it the oldest are
+   forgotten. A text that was not heard, and cannot be any more, is let go of at once.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,10 +20,13 @@ from attrs import define, evolve, field
 
 from ..frames import Played, TextFrame
 from .player import Player
+from .sizes import size_of
 
 REMEMBERED: Final = 32
 MAX_TEXTS: Final = 1024
 """Of one utterance: of more, the oldest are forgotten."""
+MAX_TEXT_BYTES: Final = 1024 * 1024
+"""The memory that the texts of all utterances of a track may take."""
 MAX_PIECES: Final = 64
 
 
@@ -44,6 +48,27 @@ class Utterance:
             self.spans[-1] = (self.spans[-1][0], end)
         else:
             self.spans.append((start, end))
+
+    @property
+    def text_bytes(self) -> int:
+        """The memory that its texts take."""
+        texts = [text for _, text in self.texts] if self.played is None else self.played.texts
+        return sum(map(size_of, texts))
+
+    def fix(self, played: Played) -> None:
+        """This was heard of it, and that cannot change any more."""
+        self.played = played
+        self.texts.clear()
+
+    def forget_text(self) -> int:
+        """Let go of its oldest text; returned is the memory that it took, 0 if there is none."""
+        if self.texts:
+            return size_of(self.texts.pop(0)[1])
+        if self.played is None or not self.played.texts:
+            return 0
+        oldest, *texts = self.played.texts
+        self.played = evolve(self.played, texts=tuple(texts))
+        return size_of(oldest)
 
     def heard(self, place: int, bytes_per_second: int) -> Played:
         """What was heard of it when all before ``place`` has been played."""
@@ -70,6 +95,8 @@ class Playback:
     """Numbers for what names none: all tracks of a session take theirs from the same."""
     bytes_per_second: int = field(default=1, init=False)
     player: Player = field(factory=Player, init=False)
+    text_bytes: int = field(default=0, init=False)
+    """The memory that the texts take that are remembered; rule 5."""
     _utterances: list[Utterance] = field(factory=list, init=False)
     _pieces: list[tuple[float, float, int, int]] = field(factory=list, init=False)
     """Where on the timeline which places are, as (start_s, end_s, place, end place)."""
@@ -91,10 +118,14 @@ class Playback:
         self.sent(end, end - start, duration_s, now)
 
     def text(self, frame: TextFrame, place: int) -> None:
-        texts = self._current(frame.utterance).texts
-        texts.append((place, frame))
-        if len(texts) > MAX_TEXTS:
-            del texts[0]
+        utterance = self._current(frame.utterance)
+        utterance.texts.append((place, frame))
+        self.text_bytes += size_of(frame)
+        if len(utterance.texts) > MAX_TEXTS:
+            self.text_bytes -= utterance.forget_text()
+        for oldest in self._utterances:
+            while self.text_bytes > MAX_TEXT_BYTES and (taken_bytes := oldest.forget_text()):
+                self.text_bytes -= taken_bytes
 
     def ended(self) -> None:
         """The utterance, or the run of speech, is over: unless more comes under its name."""
@@ -170,9 +201,12 @@ class Playback:
                 each.is_over = True
                 if any(is_kept(start, end) for start, end in each.spans):
                     continue
-                each.played = evolve(each.heard(place, self.bytes_per_second), is_over=True)
-                if not each.played.is_complete:
-                    cut.append(each.played)
+                self.text_bytes -= each.text_bytes
+                played = evolve(each.heard(place, self.bytes_per_second), is_over=True)
+                each.fix(played)
+                self.text_bytes += each.text_bytes
+                if not played.is_complete:
+                    cut.append(played)
         if not plays_on:
             self.player.cleared(now)
             self._pieces.clear()
@@ -194,5 +228,5 @@ class Playback:
         new = Utterance(name)
         self._utterances.append(new)
         if len(self._utterances) > REMEMBERED:
-            del self._utterances[0]
+            self.text_bytes -= self._utterances.pop(0).text_bytes
         return new

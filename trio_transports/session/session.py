@@ -70,6 +70,10 @@ class Session:
         """How the peer announced its stream, once it has (telephony dialects do)."""
         return self._parts.inbound.words.start
 
+    @property
+    def _remembered_bytes(self) -> int:
+        return self._parts.outbound.remembered_bytes
+
     def statistics(self) -> Statistics:
         """Take a snapshot of what was counted so far."""
         life, outbound = self._parts.life, self._parts.outbound

@@ -25,7 +25,8 @@ FRAME_BYTES: Final = 200
 NODE_BYTES: Final = 16
 _LEAVES: Final = frozenset({str, int, float, bool, NoneType, bytes})
 SESSION_BYTES: Final = 10 * 1024
-"""Half of what a session takes that has ended, besides what its peer said at its beginning: two events keep it."""
+"""Half of what a session takes that has ended, besides what its peer said at its beginning, and the bot all the while:
+two events keep it."""
 MAX_EVENT_BYTES: Final = 1024 * 1024
 """What waits unread for one subscriber to events, where no parameter says it: each may hold a peer's own words."""
 
@@ -80,7 +81,7 @@ def event_size(event: object) -> int:
     for name in _field_names(cast(Hashable, type(event))):
         value = getattr(event, name)
         if name == "session" and value is not None:
-            total += SESSION_BYTES
+            total += SESSION_BYTES + value._remembered_bytes
             said += (value.peer, value.start)
         else:
             said.append(str(value) if isinstance(value, BaseException) else value)

@@ -108,6 +108,19 @@ async def test_of_other_dialects(door: int, floods: Mapping[str, Sequence[Messag
     assert wrong == []
 
 
+async def test_call_after_call() -> None:
+    """Nothing of a call stays behind: the same floods again, six times, are below 64 MB too."""
+    report: list[str] = []
+    floods = {f"{name}, {time}": RTVI_FLOODS[name] for time in range(1, 7) for name in ("words", "audio")}
+    with trio.fail_after(200):
+        async with flooded("direct") as server:
+            await flood(server.ports[RTVI], ["{}"])
+            start_bytes = (await server.tells())["bytes"]
+            wrong = await overrun(server, start_bytes, RTVI, floods, report)
+    print("\n".join(report))
+    assert wrong == []
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_of_several_peers(engine: str) -> None:
     """Four peers at once, each with more than may be kept: each takes its own share, and no step takes long."""
