@@ -143,6 +143,37 @@ async def test_an_interruption_drops_half_a_sentence(autojump_clock: MockClock) 
     assert sink.texts == ["the law"]
 
 
+async def test_facts_do_not_hold_back_the_end_of_a_text(autojump_clock: MockClock) -> None:
+    """Key after key is pressed behind what has no end, in two turns: it is given after the same pause all the same."""
+    frames: list[Frame | float] = []
+    for text in ("one", "two"):
+        frames.append(TextFrame(text=text))
+        for _ in range(20):
+            frames += [0.1, DTMFFrame(digit="1")]
+    sink = await run([sentences()], frames)
+    texts_at = [at_s for frame, at_s in zip(sink.frames, sink.times_s, strict=True) if isinstance(frame, TextFrame)]
+    assert sink.texts == ["one", "two"]
+    assert texts_at[1] - texts_at[0] == pytest.approx(2.0, abs=0.01)
+    assert 4 <= sink.frames.index(TextFrame(text="one")) <= 5
+
+
+async def test_what_came_while_the_next_stage_was_busy_belongs_to_the_sentence(autojump_clock: MockClock) -> None:
+    """It lay there, so there was no pause. Done twice."""
+    feed, source = trio.open_memory_channel[Frame](10)
+    output, taken = trio.open_memory_channel[Frame](0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sentences(), source, output)
+        for _ in range(2):
+            await feed.send(TextFrame(text="A long "))
+            await feed.send(DTMFFrame(digit="1"))
+            await trio.sleep(0.1)
+            await feed.send(TextFrame(text="road."))
+            await trio.sleep(3)
+            assert await taken.receive() == DTMFFrame(digit="1")
+            assert await taken.receive() == TextFrame(text="A long road.")
+        nursery.cancel_scope.cancel()
+
+
 # play
 
 

@@ -59,12 +59,12 @@ async def call(
     ]
 
 
-@pytest.fixture
-def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A virtual clock jumps while a thread works: here the analyzer is called where it is asked."""
+@pytest.fixture(params=[0.0])
+def no_threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual clock jumps while a thread works: the analyzer is called where it is asked, and takes so long."""
 
     async def inline(function: Callable[..., bool], *arguments: object, **_how: object) -> bool:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(request.param)
         return function(*arguments)
 
     monkeypatch.setattr(trio.to_thread, "run_sync", inline)
@@ -99,6 +99,18 @@ async def test_it_is_asked_about_the_turn_and_no_more(autojump_clock: MockClock,
     analyzer = After(0.1)
     await call(analyzer, [("speech", 9.0), ("silence", 1.0)], max_turn_secs=3.0)
     assert analyzer.asked == [(150, 0.2)]
+
+
+@pytest.mark.parametrize("no_threads", [0.3, 0.7], indirect=True)
+async def test_one_that_is_slower_than_it_is_asked(autojump_clock: MockClock, no_threads: None) -> None:
+    """Speech that goes on while it thinks goes on with the turn, and is heard; the turn ends when it says so."""
+    analyzer = After(1.1)
+    turn = [("speech", 1.0), ("silence", 0.5), ("speech", 1.0), ("silence", 3.0)]
+    told = await call(analyzer, [*turn, *turn])
+    assert [name for name, _ in told] == ["started", "stopped"] * 2
+    assert [at for name, at in told if name == "started"] == [0.2, 5.7]
+    assert all(2.5 + 1.1 <= at % 5.5 <= 2.5 + 1.1 + 0.9 for name, at in told if name == "stopped")
+    assert max(pieces for pieces, silence in analyzer.asked) > 150
 
 
 async def test_one_that_never_answers_holds_up_nobody(autojump_clock: MockClock) -> None:

@@ -1,5 +1,8 @@
 """Gather a model's pieces of text into sentences, which is what a voice can speak."""
 
+from math import inf
+from typing import Final
+
 import trio
 from attrs import evolve
 
@@ -7,6 +10,9 @@ from ...frames import EndFrame, Frame, InterruptionFrame, TextFrame
 from ..stage import AsyncStage
 from ..turns import FACTS
 from .splitting import split_sentences
+
+_GLANCE_S: Final = 0.001
+"""However late it is, what has come while something was being sent is read first: it may be the rest of a sentence."""
 
 
 def sentences(*, wait_secs: float = 0.5, max_chars: int = 400) -> AsyncStage:
@@ -20,9 +26,10 @@ def sentences(*, wait_secs: float = 0.5, max_chars: int = 400) -> AsyncStage:
 
     async def sentences_stage(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
         rest: TextFrame | None = None
+        given_at = inf
         while True:
             frame: Frame | None = None
-            with trio.move_on_after(wait_secs if rest is not None else float("inf")):
+            with trio.move_on_at(max(given_at, trio.current_time() + _GLANCE_S)):
                 try:
                     frame = await input.receive()
                 except trio.EndOfChannel:
@@ -40,10 +47,11 @@ def sentences(*, wait_secs: float = 0.5, max_chars: int = 400) -> AsyncStage:
                 for sentence in whole:
                     await output.send(evolve(frame, text=sentence))
                 rest = evolve(frame, text=left) if left.strip() else None
+                given_at = trio.current_time() + wait_secs if rest is not None else inf
             else:
                 if rest is not None and not (isinstance(frame, InterruptionFrame) and rest.interruptible):
                     await output.send(evolve(rest, text=rest.text.strip()))
-                rest = None
+                rest, given_at = None, inf
                 if frame is not None:
                     await output.send(frame)
         if rest is not None:
