@@ -99,6 +99,22 @@ async def test_doubles_and_latecomers_are_dropped_and_counted(autojump_clock: Mo
     assert told.audio_in_late == 5
 
 
+async def test_what_came_while_this_side_stood_still_is_not_lost(autojump_clock: MockClock) -> None:
+    """Twice it stands still for twice the delay: what lay there meanwhile is neither made up nor dropped as late."""
+    async with memory_session(params(audio_in_jitter_ms=60)) as (session, peer):
+        began_s = trio.current_time()
+        for n in range(150):
+            await trio.sleep_until(began_s + n * FRAME_S)
+            if n in (50, 100):
+                autojump_clock.jump(0.12)
+            await peer.send(numbered(n))
+        await peer.close()
+        got = [(0.0, frame) async for frame in session.input if isinstance(frame, AudioFrame)]
+        told = session.statistics()
+    assert numbers(got) == list(range(150))
+    assert (told.audio_in_late, told.audio_in_concealed_s) == (0, 0.0)
+
+
 @pytest.mark.parametrize("stamped", [True, False])
 async def test_a_burst_after_a_stall_is_no_delay(stamped: bool, autojump_clock: MockClock) -> None:
     """Twice a stall of 300 ms and its burst: what comes after it waits no longer than before, with or without times."""

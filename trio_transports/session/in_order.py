@@ -65,12 +65,12 @@ class InOrder:
             else:
                 due += jitter.flush() if isinstance(frame, EndFrame) else ()
                 due.append(frame)
-        due += jitter.ready(now_s)
+        due += jitter.ready(now_s, conceals=False)  # the next may lie unread behind this one
         return due, jitter.take_fault()
 
     def ready(self) -> Due:
-        """Give what is due by now."""
-        return self._jitter.ready(trio.current_time()), self._jitter.take_fault()
+        """Give what is due by now: nothing lies unread."""
+        return self._jitter.ready(trio.current_time(), conceals=True), self._jitter.take_fault()
 
     def rest(self) -> Due:
         """Give all that waits: no more comes on this connection."""

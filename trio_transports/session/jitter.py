@@ -6,7 +6,8 @@ Rules
    that, and a burst after a stall is given on at once.
 3. What is not there when it is due is concealed for ``CONCEAL_S``: by the last frame again, fading away, or by the
    line's own decoder, where it knows how. After that the stream pauses, and what comes next begins anew. Without
-   ``pts`` nothing tells lost audio from a pause: nothing is concealed.
+   ``pts`` nothing tells lost audio from a pause: nothing is concealed. Nor is anything that may only be unread: where
+   this side has stood still, what has come meanwhile is put first, and then ``conceals`` is said.
 4. What comes after it was concealed, or twice, is dropped and counted as late; what overtook another is counted too.
 5. A place more than ``MAX_AHEAD_S`` ahead is another stream's: what waits is given on, and it begins anew. At most
    ``MAX_WAITING`` frames wait.
@@ -90,13 +91,15 @@ class JitterBuffer:
             place = self._waiting[0][0]
         return place / _NS + self._offset_s
 
-    def ready(self, now_s: float) -> list[AudioFrame]:
+    def ready(self, now_s: float, *, conceals: bool = True) -> list[AudioFrame]:
         """Give on what is due, and what takes the place of what is missing."""
         frames: list[AudioFrame] = []
         while self._runs and self.due_s <= now_s + 1e-9:
             missing_ns = self._waiting[0][0] - self._next_ns if self._waiting else _NS
             if self._waiting and (missing_ns <= _ROUNDING_NS or self._last is None):
                 frames += self._take()
+            elif not conceals:
+                break
             elif self._last is not None and self._concealed_s < CONCEAL_S:
                 frames += self._conceal(self._last, missing_ns)
             elif self._waiting:
@@ -185,9 +188,9 @@ class JitterBuffers:
     def due_s(self) -> float:
         return min((buffer.due_s for buffer in self._buffers.values()), default=inf)
 
-    def ready(self, now_s: float) -> list[AudioFrame]:
+    def ready(self, now_s: float, *, conceals: bool) -> list[AudioFrame]:
         """Give what has waited long enough."""
-        return [frame for buffer in self._buffers.values() for frame in buffer.ready(now_s)]
+        return [frame for buffer in self._buffers.values() for frame in buffer.ready(now_s, conceals=conceals)]
 
     def flush(self) -> list[AudioFrame]:
         """Give everything that waits."""

@@ -34,6 +34,9 @@ Redial: TypeAlias = Callable[[ConnectionClosed], AbstractAsyncContextManager[Wir
 WORTH_A_REDIAL: Final = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014})
 """Close codes after which a client that reconnects does: the server did not mean to end the call."""
 
+_GLANCE_S: Final = 0.001
+"""However late this side is, what the wire has already is had first: it may be what would be made up."""
+
 
 @final
 @define(eq=False)
@@ -173,8 +176,12 @@ class Receiving:
         inbound = self._parts.inbound
         while True:
             due_s = inf if inbound.in_order is None else inbound.in_order.due_s
-            with trio.move_on_at(due_s):
+            now_s = trio.current_time()
+            is_glance = due_s <= now_s
+            with trio.move_on_at(now_s + _GLANCE_S if is_glance else due_s):
                 return await wire.receive()
+            if not is_glance and trio.current_time() > due_s + _GLANCE_S:
+                continue
             slow = inbound.release()
             if slow is not None:
                 await slow
