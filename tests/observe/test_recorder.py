@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import trio
+import trio.testing
 from attrs import evolve
 from trio.testing import MockClock
 
@@ -27,7 +28,7 @@ from trio_transports.audio import AudioFormat
 from trio_transports.audio.g711 import pcm_to_ulaw
 from trio_transports.audio.wav import read_wav
 from trio_transports.observe import recorder
-from trio_transports.observe.recorder import PIECE_BYTES, Recording
+from trio_transports.observe.recorder import LAST_WRITE_S, PIECE_BYTES, Recording
 from trio_transports.observe.stereo_file import Piece, StereoFile
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
@@ -201,6 +202,26 @@ async def test_cancelled_it_holds_what_was_said(tmp_path: Path, autojump_clock: 
         assert not session._parts.outbound.taps.each
     left, _ = sides(path)
     assert_spans(spans(left, 4000), [(0.0, 0.48)], 0.025)
+
+
+async def test_threads_that_are_all_busy_lose_nothing(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """For longer than a write may take, and at the end of the call, too: what was said is in the file. Done twice."""
+    limiter = trio.to_thread.current_default_thread_limiter()
+    for name in ("first.wav", "second.wav"):
+        free = threading.Event()
+        async with trio.open_nursery() as nursery:
+            async with memory_session(params()) as (session, peer), recorder(session, tmp_path / name) as recording:
+                limiter.total_tokens = 1
+                nursery.start_soon(trio.to_thread.run_sync, free.wait, 60)
+                await trio.testing.wait_all_tasks_blocked()
+                await speak(peer, block(4000, 0.5))
+                await trio.sleep(LAST_WRITE_S + 1)
+                assert recording._waiting_bytes
+            limiter.total_tokens = 40
+            free.set()
+        left, _ = sides(tmp_path / name)
+        assert_spans(spans(left, 4000), [(0.0, 0.5)], 0.025)
+        assert recording.lost_s == 0
 
 
 async def test_the_recorder_says_nothing_to_the_log(

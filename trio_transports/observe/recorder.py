@@ -123,13 +123,17 @@ class Recording:
             await self.flush(file.write)
             await trio.sleep(0.25)  # a batch for several pieces
 
-    async def flush(self, write: Callable[[Sequence[Piece]], None]) -> None:
-        """Write what waits, if the disk still takes it."""
+    async def flush(
+        self, write: Callable[[Sequence[Piece]], None], limiter: trio.CapacityLimiter | None = None
+    ) -> None:
+        """Write what waits, if the disk still takes it, in a thread, of which ``limiter`` gives one."""
         batch, self._waiting = self._waiting, []
         try:
             # A batch that was taken is written: cancelled before its thread has begun, it would be lost.
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_S):
-                await trio.to_thread.run_sync(write, batch if self.failure is None else ())
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_S) as until_begun:
+                await trio.to_thread.run_sync(write, batch if self.failure is None else (), limiter=limiter)
+            if until_begun.cancelled_caught:  # no thread was free: the next time, then
+                self._waiting[:0] = batch
         except OSError as exc:
             if self.failure is None:
                 self.failure = exc
@@ -163,4 +167,4 @@ async def recorder(
                 yield recording
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_S):
-            await recording.flush(file.finish)
+            await recording.flush(file.finish, trio.CapacityLimiter(1))  # whatever the other threads are busy with
