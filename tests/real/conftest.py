@@ -7,10 +7,13 @@ import pytest
 
 from tests.real.demo.chromium import Browser, open_chromium
 from tests.real.rtvi import npm
+from tests.real.tried_again import pytest_runtest_protocol
 from tests.tools import requires
 from trio_transports.audio import AudioFormat
 from trio_transports.audio.wav import write_wav
 from trio_transports.wire.wakes import SharedWakes
+
+__all__ = ["pytest_runtest_protocol"]  # a hook, for all tests of this folder
 
 
 @pytest.fixture(scope="session")
