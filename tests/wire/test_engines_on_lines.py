@@ -33,6 +33,23 @@ async def test_the_contract(engine: str, autojump_clock: trio.testing.MockClock)
     await check_wire(pair)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_what_has_arrived_is_had_though_the_deadline_passes_meanwhile(
+    engine: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """In the turn of the loop that this takes, twice: who looks whether something is there finds it."""
+    async with wires_on_lines(engine, client=WireSettings(), server=WireSettings()) as (client, server, *_):
+        for text in ("first", "second", "third"):
+            await client.send(text)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await server.receive() == "first"
+        for text in ("second", "third"):
+            with trio.move_on_after(0.001) as scope:
+                autojump_clock.jump(0.01)
+                assert await server.receive() == text
+            assert not scope.cancelled_caught
+
+
 async def end_of(wire: Wire) -> ConnectionClosed:
     """How it ends; what arrives before that is dropped."""
     while True:

@@ -46,8 +46,11 @@ class AppQueue:
 
     async def receive(self) -> ASGIEvent:
         """Give the next event; cancelling it loses nothing."""
-        if self._events or self._disconnect is not None:
-            await trio.lowlevel.checkpoint()
+        if self.has_something:  # a deadline that passes in this turn of the loop leaves nothing here
+            await trio.lowlevel.checkpoint_if_cancelled()
+            event = self._next()
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return event
         while not self._events:
             if self._disconnect is not None:
                 return self._disconnect
@@ -58,6 +61,12 @@ class AppQueue:
                 await self._getters.park()
             finally:
                 self._asking -= 1
+        return self._next()
+
+    def _next(self) -> ASGIEvent:
+        if not self._events:
+            assert self._disconnect is not None
+            return self._disconnect
         self._putters.unpark()
         event = self._events.popleft()
         if isinstance(event, str):

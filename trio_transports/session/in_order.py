@@ -68,9 +68,9 @@ class InOrder:
         due += jitter.ready(now_s, conceals=False)  # the next may lie unread behind this one
         return due, jitter.take_fault()
 
-    def ready(self) -> Due:
-        """Give what is due by now: nothing lies unread."""
-        return self._jitter.ready(trio.current_time(), conceals=True), self._jitter.take_fault()
+    def ready(self, *, conceals: bool) -> Due:
+        """Give what is due by now, and with ``conceals`` what takes the place of what is missing."""
+        return self._jitter.ready(trio.current_time(), conceals=conceals), self._jitter.take_fault()
 
     def rest(self) -> Due:
         """Give all that waits: no more comes on this connection."""

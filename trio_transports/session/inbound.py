@@ -72,10 +72,13 @@ class Inbound:
         # A packet that waits is not known to be well formed before it is decoded.
         return self._take_frames(frames, fault) if frames or fault or not coded else None
 
-    def release(self) -> Awaitable[None] | None:
-        """Put into the inbox what is due of the audio that waits for its time, as ``take`` does."""
+    def release(self, *, conceals: bool) -> Awaitable[None] | None:
+        """Put into the inbox what is due of the audio that waits for its time, as ``take`` does.
+
+        ``conceals`` it, where it is not there: nothing lies unread.
+        """
         self._standby.message_begins()
-        return None if self.in_order is None else self._take_due(self.in_order.ready())
+        return None if self.in_order is None else self._take_due(self.in_order.ready(conceals=conceals))
 
     def release_all(self) -> Awaitable[None] | None:
         """Put the rest of it into the inbox: no more comes on this connection."""

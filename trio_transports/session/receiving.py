@@ -34,8 +34,10 @@ Redial: TypeAlias = Callable[[ConnectionClosed], AbstractAsyncContextManager[Wir
 WORTH_A_REDIAL: Final = frozenset({1001, 1005, 1006, 1011, 1012, 1013, 1014})
 """Close codes after which a client that reconnects does: the server did not mean to end the call."""
 
-_GLANCE_S: Final = 0.001
-"""However late this side is, what the wire has already is had first: it may be what would be made up."""
+_LATE_S: Final = 0.002
+"""A side that is later than that has stood still: what is missing may have come meanwhile."""
+_GLANCE_S: Final = 0.005
+"""For so long it is looked for then; longer than ``wire.wakes`` holds a waking back."""
 
 
 @final
@@ -177,12 +179,10 @@ class Receiving:
         while True:
             due_s = inf if inbound.in_order is None else inbound.in_order.due_s
             now_s = trio.current_time()
-            is_glance = due_s <= now_s
-            with trio.move_on_at(now_s + _GLANCE_S if is_glance else due_s):
+            is_missing = due_s <= now_s
+            with trio.move_on_at(now_s + _GLANCE_S if is_missing else due_s):
                 return await wire.receive()
-            if not is_glance and trio.current_time() > due_s + _GLANCE_S:
-                continue
-            slow = inbound.release()
+            slow = inbound.release(conceals=is_missing or trio.current_time() < due_s + _LATE_S)
             if slow is not None:
                 await slow
 

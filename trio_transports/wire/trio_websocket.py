@@ -92,8 +92,10 @@ class TrioWebsocketWire:
         short = self._short
         while short is not None and (short.is_open or short.incoming.arrived):
             if short.incoming.arrived:
-                await trio.lowlevel.checkpoint()
-                if short.incoming.arrived and take(short.next_arrived()):
+                await trio.lowlevel.checkpoint_if_cancelled()
+                is_enough = take(short.next_arrived())
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                if is_enough:
                     return
             elif await short.receive_each(take):
                 return
