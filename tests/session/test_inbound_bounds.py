@@ -38,8 +38,8 @@ from trio_transports.serializers.protocol import Message
 from trio_transports.session.broadcast import Broadcast, EventsLost
 from trio_transports.session.events import Event, Reconnecting, event_source
 from trio_transports.session.playback import MAX_TEXT_BYTES
+from trio_transports.session.sizes import LAST_TEXT_BYTES, message_size, size_of
 from trio_transports.session.sizes import event_size as size_of_event
-from trio_transports.session.sizes import message_size, size_of
 from trio_transports.testing import ScriptedPeer, memory_session
 
 LENGTH = 6014
@@ -436,24 +436,26 @@ async def test_the_events_of_sessions_that_have_ended_count_as_what_those_take(a
 
 @pytest.mark.parametrize("interrupted", [False, True])
 async def test_what_was_said_counts_with_the_events_that_keep_it(interrupted: bool, autojump_clock: MockClock) -> None:
-    """Sessions whose bot has said long texts take no more memory than the bound either, three times over."""
-    source = event_source(3_000_000)
+    """Sessions whose bot has said long texts keep little of them, and each event has room; three times over."""
+    source = event_source(4 * 1024 * 1024)
     for _ in range(3):
         with source.activity():
             subscription = source.subscribe()
             tracemalloc.start()
             try:
-                for _ in range(20):
-                    async with memory_session(params(), events=source) as (session, _):
-                        for _ in range(40):
-                            await session.output.send(TextFrame(text=os.urandom(50_000).hex()))
+                for _ in range(10):
+                    async with memory_session(params(), events=source) as (session, peer):
+                        for size in (*[50_000] * 12, *[20] * 60):
+                            await session.output.send(TextFrame(text=os.urandom(size).hex()))
                             if interrupted:
                                 await session.output.interrupt()
                         assert session._remembered_bytes <= MAX_TEXT_BYTES
-                    del session
+                    assert session._remembered_bytes <= LAST_TEXT_BYTES
+                    del session, peer
                 gc.collect()
                 taken_bytes, _ = tracemalloc.get_traced_memory()
             finally:
                 tracemalloc.stop()
+            assert len(subscription._values) == 20  # long calls do not crowd each other's events out
             subscription.close()
-        assert taken_bytes < 4_200_000
+        assert taken_bytes < 600_000

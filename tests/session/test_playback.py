@@ -7,7 +7,6 @@ import pytest
 
 from trio_transports.frames import TextFrame
 from trio_transports.session.playback import MAX_TEXT_BYTES, MAX_TEXTS, Playback
-from trio_transports.session.sizes import size_of
 
 
 @pytest.mark.parametrize(
@@ -40,9 +39,10 @@ def test_the_texts_of_all_utterances_take_a_bounded_memory(seed: int) -> None:
         elif not random.randrange(5):
             playback.sent(place, 100, 0.1, number)
             playback.interrupted(number + 1, place, lambda _start, _end: False, plays_on=False)
-        remembered = [text for each in playback._utterances for _, text in each.texts]
-        remembered += [text for each in playback._utterances if each.played for text in each.played.texts]
-        assert playback.text_bytes == sum(map(size_of, remembered)) <= MAX_TEXT_BYTES
+        remembered = [each for utterance in playback._utterances for each in utterance.texts]
+        assert playback.text_bytes == sum(size_bytes for _, _, size_bytes in remembered) <= MAX_TEXT_BYTES
+        for each in playback._utterances:
+            assert each.played is None or [*each.played.texts] == [text for _, text, _ in each.texts]
     playback.text(TextFrame(text="the last one"), place)
     assert playback._utterances[-1].texts[-1][1].text == "the last one"
 
@@ -56,5 +56,5 @@ def test_a_text_that_is_too_large_is_not_remembered() -> None:
         assert playback.text_bytes == 0
         for number in range(MAX_TEXTS + 2):
             playback.text(TextFrame(text=str(number)), 0)
-        assert [text.text for _, text in playback._utterances[-1].texts] == list(map(str, range(2, MAX_TEXTS + 2)))
+        assert [text.text for _, text, _ in playback._utterances[-1].texts] == list(map(str, range(2, MAX_TEXTS + 2)))
         playback.ended()

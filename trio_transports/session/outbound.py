@@ -57,6 +57,7 @@ from .player import Player
 from .queue import AudioQueue
 from .screens import Screens
 from .settings import TrackSettings, max_stale_s
+from .sizes import LAST_TEXT_BYTES
 from .state import Life
 from .statistics import Counters
 from .taps import Taps
@@ -405,6 +406,11 @@ class Outbound:
         self.outbox.attach(None)  # an event that is kept keeps the session, and must not keep a connection: HAZARDS 44
         self.wake()
 
+    def forget(self) -> None:
+        """Keep little of what was said: the session's own block has ended."""
+        for track in self.tracks.values():
+            track.playback.forget_texts(LAST_TEXT_BYTES)
+
     def _give_up(self) -> None:
         """Drop what was to leave, and tell of it."""
         self._take_back(self.outbox.drop_paced(), trio.current_time(), clears=False)
@@ -438,7 +444,7 @@ class Outbound:
 
     @property
     def remembered_bytes(self) -> int:
-        """The memory that the texts take of what was said; they are remembered when the session is over, too."""
+        """The memory that the texts take of what was said, as far as they are remembered."""
         return sum(track.playback.text_bytes for track in self.tracks.values())
 
     @property

@@ -172,7 +172,7 @@ class Output(trio.abc.SendChannel[Frame]):
 
         Frames name theirs (``utterance=``; one name goes to one destination); what names none is ``speech-1`` and so
         on, one for each run of speech. It is exact to a chunk where the line has marks, and never more than was written
-        to the wire.
+        to the wire. Of the texts the latest are kept: 1 MiB while the session's block runs, 8 KiB afterwards.
         """
         return self._outbound.heard()
 

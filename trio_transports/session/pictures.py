@@ -13,7 +13,8 @@ Rules
 5. An interruption drops what waits. A still picture stays: it is the bot's face, not what it was saying. A peer that
    was lost and found again is shown it once more.
 6. A picture that is never shown is counted in ``dropped``, once: left out, replaced before its turn (each of a sprite's
-   by itself), dropped by an interruption, given up at the end, or none at all.
+   by itself), dropped by an interruption, given up at the end, or none at all. A still one that was handed over counts
+   as shown: where its wire goes, the latest is shown again.
 7. Pictures are prepared one after another, in order. What waits is counted in bytes; a sender waits for room. What a
    sprite keeps for its next round has a bound of its own (``session.cycle``).
 """

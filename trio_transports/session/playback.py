@@ -10,23 +10,26 @@ Rules
    before its audio, and all of it, where text comes behind.
 4. An interruption fixes what was heard. Nothing is ever reported past what was written to the wire.
 5. The last ``REMEMBERED`` utterances are remembered, and of their texts ``MAX_TEXT_BYTES``: past it the oldest are
-   forgotten. A text that was not heard, and cannot be any more, is let go of at once.
+   forgotten. A text that was not heard, and cannot be any more, is let go of at once. When nobody has the session any
+   more but for an event that is kept, ``session.sizes.LAST_TEXT_BYTES`` stay.
 """
 
 from collections.abc import Callable, Iterator
+from sys import getsizeof
 from typing import Final, final
 
 from attrs import define, evolve, field
 
 from ..frames import Played, TextFrame
 from .player import Player
-from .sizes import size_of
 
 REMEMBERED: Final = 32
 MAX_TEXTS: Final = 1024
 """Of one utterance: of more, the oldest are forgotten."""
 MAX_TEXT_BYTES: Final = 1024 * 1024
 """The memory that the texts of all utterances of a track may take."""
+_TEXT_BYTES: Final = 200
+"""What a text takes besides its words."""
 MAX_PIECES: Final = 64
 
 
@@ -37,7 +40,8 @@ class Utterance:
 
     name: str
     spans: list[tuple[int, int]] = field(factory=list)
-    texts: list[tuple[int, TextFrame]] = field(factory=list)
+    texts: list[tuple[int, TextFrame, int]] = field(factory=list)
+    """Each with its place, and the memory that it takes; once ``played`` is there, those that were heard."""
     is_over: bool = False
     """Nothing is added to it any more."""
     played: Played | None = None
@@ -52,30 +56,29 @@ class Utterance:
     @property
     def text_bytes(self) -> int:
         """The memory that its texts take."""
-        texts = [text for _, text in self.texts] if self.played is None else self.played.texts
-        return sum(map(size_of, texts))
+        return sum(size_bytes for _, _, size_bytes in self.texts)
 
     def fix(self, played: Played) -> None:
         """This was heard of it, and that cannot change any more."""
+        heard = set(map(id, played.texts))
         self.played = played
-        self.texts.clear()
+        self.texts = [each for each in self.texts if id(each[1]) in heard]
 
     def forget_text(self) -> int:
         """Let go of its oldest text; returned is the memory that it took, 0 if there is none."""
-        if self.texts:
-            return size_of(self.texts.pop(0)[1])
-        if self.played is None or not self.played.texts:
+        if not self.texts:
             return 0
-        oldest, *texts = self.played.texts
-        self.played = evolve(self.played, texts=tuple(texts))
-        return size_of(oldest)
+        _, oldest, size_bytes = self.texts.pop(0)
+        if self.played is not None:
+            self.played = evolve(self.played, texts=tuple(text for text in self.played.texts if text is not oldest))
+        return size_bytes
 
     def heard(self, place: int, bytes_per_second: int) -> Played:
         """What was heard of it when all before ``place`` has been played."""
         total = sum(end - start for start, end in self.spans)
         heard = sum(min(end, place) - start for start, end in self.spans if start < place)
         is_complete = self.is_over and heard >= total
-        texts = [text for at, text in self.texts if at < place or (is_complete and total and at <= place)]
+        texts = [text for at, text, _ in self.texts if at < place or (is_complete and total and at <= place)]
         return Played(
             utterance=self.name,
             seconds=heard / bytes_per_second,
@@ -119,12 +122,17 @@ class Playback:
 
     def text(self, frame: TextFrame, place: int) -> None:
         utterance = self._current(frame.utterance)
-        utterance.texts.append((place, frame))
-        self.text_bytes += size_of(frame)
+        size_bytes = _TEXT_BYTES + getsizeof(frame.text) + getsizeof(frame.name)
+        utterance.texts.append((place, frame, size_bytes))
+        self.text_bytes += size_bytes
         if len(utterance.texts) > MAX_TEXTS:
             self.text_bytes -= utterance.forget_text()
+        self.forget_texts(MAX_TEXT_BYTES)
+
+    def forget_texts(self, most_bytes: int) -> None:
+        """Remember the newest texts, as far as they take no more memory than that."""
         for oldest in self._utterances:
-            while self.text_bytes > MAX_TEXT_BYTES and (taken_bytes := oldest.forget_text()):
+            while self.text_bytes > most_bytes and (taken_bytes := oldest.forget_text()):
                 self.text_bytes -= taken_bytes
 
     def ended(self) -> None:

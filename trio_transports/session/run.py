@@ -86,6 +86,7 @@ async def open_session(
         run.finish(Ending(1006, "the session ended before its connection did", "local"))
         parts.unread.shut()  # nobody reads any more, and an event may keep the session alive: HAZARDS 44
         await run.hang_up()
+        parts.outbound.forget()
 
 
 @final

@@ -25,8 +25,10 @@ FRAME_BYTES: Final = 200
 NODE_BYTES: Final = 16
 _LEAVES: Final = frozenset({str, int, float, bool, NoneType, bytes})
 SESSION_BYTES: Final = 10 * 1024
-"""Half of what a session takes that has ended, besides what its peer said at its beginning, and the bot all the while:
-two events keep it."""
+"""Half of what a session takes that has ended, besides what its peer said at its beginning, and the bot in the end: two
+events keep it."""
+LAST_TEXT_BYTES: Final = 8 * 1024
+"""What is remembered of the texts on each track, once the session's own block has ended."""
 MAX_EVENT_BYTES: Final = 1024 * 1024
 """What waits unread for one subscriber to events, where no parameter says it: each may hold a peer's own words."""
 
@@ -81,7 +83,7 @@ def event_size(event: object) -> int:
     for name in _field_names(cast(Hashable, type(event))):
         value = getattr(event, name)
         if name == "session" and value is not None:
-            total += SESSION_BYTES + value._remembered_bytes
+            total += SESSION_BYTES + min(LAST_TEXT_BYTES, value._remembered_bytes)
             said += (value.peer, value.start)
         else:
             said.append(str(value) if isinstance(value, BaseException) else value)
