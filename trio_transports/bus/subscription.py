@@ -167,7 +167,7 @@ class _Lane:
 
     def clear(self) -> None:
         self.settle()
-        while self.all_waiting:
+        while self.waiting or self.behind_gap is not None:
             self.take()
             self.settle()
 
@@ -248,7 +248,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         """Queue ``message``, which it wants, at the cost of the oldest one waiting; whether its lane is crowded now."""
         lane = self._lane(message)
         # What is first in its lane has room, and is gone at once if its reader waits: it need not be weighed.
-        size_bytes = weight(message) if lane.waiting else 0
+        size_bytes = weight(message) if lane.waiting or lane.behind_gap is not None else 0
         if not lane.has_room(size_bytes):
             self._dropped += lane.make_room(size_bytes)
             if not lane.has_room(size_bytes):

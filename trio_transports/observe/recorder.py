@@ -38,6 +38,8 @@ PIECE_BYTES: Final = 300
 """What a piece takes that waits, besides its samples."""
 REMEMBERED: Final = 64
 LAST_WRITE_S: Final = 5.0
+_last_writes: Final = trio.CapacityLimiter(40)
+"""Threads that are there to end recordings, whatever all others are busy with."""
 """How long the end of a call waits for a thread to write in."""
 
 
@@ -134,6 +136,7 @@ class Recording:
                 await trio.to_thread.run_sync(write, batch if self.failure is None else (), limiter=limiter)
             if until_begun.cancelled_caught:  # no thread was free: the next time, then
                 self._waiting[:0] = batch
+                self._more.set()
         except OSError as exc:
             if self.failure is None:
                 self.failure = exc
@@ -167,4 +170,4 @@ async def recorder(
                 yield recording
     finally:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WRITE_S):
-            await recording.flush(file.finish, trio.CapacityLimiter(1))  # whatever the other threads are busy with
+            await recording.flush(file.finish, _last_writes)

@@ -45,8 +45,10 @@ def turn_analyzer(
                     continue
                 elif isinstance(frame, EndFrame):  # nothing follows it
                     await held.end()
-                async with held.sending:
-                    await output.send(frame)
+                if held.sending.locked():  # in its turn
+                    async with held.sending:
+                        pass
+                await output.send(frame)
             await held.end()
 
     return turn_analyzer_stage
@@ -63,7 +65,7 @@ class _Held:
     _frame: UserStoppedSpeakingFrame | None = field(default=None, init=False)
     _sleeper: Sleeper = field(factory=Sleeper, init=False)
     sending: trio.Lock = field(factory=trio.Lock, init=False)
-    """Whoever sends: the news of a turn's end, and what came after it, stay in order."""
+    """While the news of a turn's end is sent: what came after that waits."""
 
     def hold(self, frame: UserStoppedSpeakingFrame) -> None:
         self._frame = frame
