@@ -13,6 +13,7 @@ from tests.session.programs import PROGRAMS, Program, Step
 @example([Step("peer stalls"), Step("peer stalls")], False, False)
 @example([Step("close soon", 0.0), Step("drop")], False, True)
 @example([Step("close soon", 0.001), Step("drop")], False, True)
+@example([Step("audio", 0.04), Step("close soon", 0.0), Step("drop")], False, True)
 @example([Step("audio", 0.5), Step("give up write", 0.001), Step("give up drain", 0.02), Step("cancel")], True, False)
 @example([Step("peer stalls"), Step("give up send", 0.0), Step("drop"), Step("crash")], False, True)
 @example([Step("audio", 0.001), Step("peer stalls"), Step("wait", 0.25), Step("crash")], False, False)
