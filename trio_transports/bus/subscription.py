@@ -121,13 +121,19 @@ class _Lane:
         self.bytes += waiting.size_bytes
 
     @property
+    def has_something(self) -> bool:
+        return bool(self.waiting) or self.behind_gap is not None
+
+    @property
     def all_waiting(self) -> Sequence[_Waiting]:
         return (*(() if self.behind_gap is None else (self.behind_gap,)), *self.waiting)
 
     def take(self) -> BusMessage:
-        waiting, self.behind_gap = self.behind_gap, None
+        waiting = self.behind_gap
         if waiting is None:
             waiting = self._next()
+        else:
+            self.behind_gap = None
         self.in_hand = waiting.receipt
         return waiting.message
 
@@ -167,7 +173,7 @@ class _Lane:
 
     def clear(self) -> None:
         self.settle()
-        while self.waiting or self.behind_gap is not None:
+        while self.has_something:
             self.take()
             self.settle()
 
@@ -248,7 +254,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         """Queue ``message``, which it wants, at the cost of the oldest one waiting; whether its lane is crowded now."""
         lane = self._lane(message)
         # What is first in its lane has room, and is gone at once if its reader waits: it need not be weighed.
-        size_bytes = weight(message) if lane.waiting or lane.behind_gap is not None else 0
+        size_bytes = weight(message) if lane.has_something else 0
         if not lane.has_room(size_bytes):
             self._dropped += lane.make_room(size_bytes)
             if not lane.has_room(size_bytes):
@@ -273,7 +279,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     @property
     def awaits_data(self) -> bool:
         """Whether a reader of data has handled all there was, and waits for more."""
-        return bool(self._data.readers) and not self._data.all_waiting and not self._data.lost
+        return bool(self._data.readers) and not self._data.has_something and not self._data.lost
 
     def end(self) -> None:
         """No more messages will come; those waiting can be read."""
