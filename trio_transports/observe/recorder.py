@@ -38,9 +38,9 @@ PIECE_BYTES: Final = 300
 """What a piece takes that waits, besides its samples."""
 REMEMBERED: Final = 64
 LAST_WRITE_S: Final = 5.0
+"""How long the end of a call waits for a thread to write in."""
 _last_writes: Final = trio.CapacityLimiter(40)
 """Threads that are there to end recordings, whatever all others are busy with."""
-"""How long the end of a call waits for a thread to write in."""
 
 
 @documented
