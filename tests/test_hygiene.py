@@ -1,18 +1,14 @@
 """The checks in conftest.py bite: one run of pytest on tests that each leave something behind."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
+from tests.inner import run_pytest
 from tests.readme import ROOT
 
-pytestmark = pytest.mark.timeout(400)
-RUN_S = 300
-"""The first test waits for the inner run: on a busy machine its imports alone take a minute."""
+pytestmark = pytest.mark.timeout(400)  # the first test waits for the inner run
 
 UNTIDY = """
 import socket, sys
@@ -56,11 +52,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> str:
     for module in ("conftest.py", "tools.py", "turns.py"):
         shutil.copy(ROOT / "tests" / module, folder / "tests")
     (folder / "tests" / "test_untidy.py").write_text(UNTIDY)
-    command = [sys.executable, "-m", "pytest", "-rA", "--tb=line"]
-    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # whatever runs this
-    return subprocess.run(
-        command, cwd=folder, env=alone, capture_output=True, text=True, check=False, timeout=RUN_S
-    ).stdout
+    return run_pytest("-rA", "--tb=line", cwd=folder)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """A test that fails on a busy machine has one more try, and says so; on any other it fails."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.inner import run_pytest
+from tests.readme import ROOT
+
+pytestmark = pytest.mark.timeout(400)  # each waits for an inner run
 CONFTEST = """
 import tests.real.tried_again
 from tests.real.tried_again import pytest_runtest_protocol
@@ -45,21 +46,7 @@ def test_each_try_had_fixtures_of_its_own(shared):
 def outcome(folder: Path, spare: float) -> str:
     (folder / "conftest.py").write_text(CONFTEST.format(spare=spare), encoding="utf-8")
     (folder / "test_some.py").write_text(TESTS, encoding="utf-8")
-    command = (
-        sys.executable,
-        "-m",
-        "pytest",
-        "-v",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "error",
-        "--rootdir",
-        folder,
-        folder,
-    )
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return told.stdout
+    return run_pytest("-v", "-p", "no:cacheprovider", "-W", "error", "--rootdir", folder, folder, cwd=ROOT)
 
 
 @pytest.mark.parametrize(("spare", "passed", "failed"), [(0.0, 3, 1), (0.5, 2, 2)])
