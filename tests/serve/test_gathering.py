@@ -1,6 +1,9 @@
 """The figures of several workers, asked of one of them while others come and go."""
 
+import errno
 import json
+import logging
+import os
 import socket
 import threading
 from pathlib import Path
@@ -138,3 +141,58 @@ async def test_an_older_note_never_replaces_a_newer_one(tmp_path: Path, monkeypa
             told = await worker._note()
         assert told == counted(calls)
         assert written(tmp_path)["note.json"]["sessions_begun"] == calls
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOSPC])
+async def test_figures_that_cannot_be_written_end_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    """Twice over: it starts, goes on and tells its figures, says so once, and writes them again once that goes."""
+    caplog.set_level(logging.INFO, "trio_transports.serve")
+    monkeypatch.setattr(gathering, "NOTE_S", 0.01)
+    write, fails, calls = Gathering._write_note, True, 0
+
+    def may_fail(self: Gathering, text: str) -> None:
+        if fails:
+            raise OSError(number, os.strerror(number))
+        write(self, text)
+
+    def count() -> ServerFigures:
+        nonlocal calls
+        calls += 1
+        return counted(calls)
+
+    monkeypatch.setattr(Gathering, "_write_note", may_fail)
+    worker = Gathering(tmp_path, count)
+    async with worker.open():
+        for turn in (1, 2):
+            fails, begun = True, calls
+            while calls < begun + 5:  # noqa: ASYNC110 - a task of the worker's counts
+                await trio.sleep(0.01)
+            told, _ = await gathering._told_by(worker._own)
+            assert told.sessions_begun >= begun
+            fails, begun = False, calls
+            while calls < begun + 3:  # noqa: ASYNC110 - as above
+                await trio.sleep(0.01)
+            assert written(tmp_path)[worker._own.with_suffix(".json").name]["sessions_begun"] >= begun
+            assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"] * turn
+
+
+async def test_what_cannot_be_added_up_at_the_end_is_added_up_by_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that leaves raises nothing; who is asked next finds what it had counted, as of a killed one."""
+    worker = Gathering(tmp_path, lambda: counted(7))
+    write = gathering._write
+
+    def full(path: Path, text: str) -> None:
+        if path.name == "ended.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, text)
+
+    async with worker.open():
+        monkeypatch.setattr(gathering, "_write", full)
+    monkeypatch.undo()
+    monkeypatch.setattr(Gathering, "_own", tmp_path / "another.sock")
+    figures, _ = await Gathering(tmp_path, ServerFigures).gather()
+    assert figures.sessions_begun == 7

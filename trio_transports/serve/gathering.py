@@ -9,6 +9,8 @@ Rules
 4. One that is killed has no time to add anything. So each writes down what it has counted every ``NOTE_S``, and before
    it tells anybody. Who finds it gone adds that for it: what it did in its last ``NOTE_S``, and nobody was ever told,
    is all that is lost. One that does not answer counts with what it has written down.
+5. No call ends for the figures. What cannot be written down (no descriptor is left, or the disk is full) is tried again
+   at the next note, and told meanwhile; what cannot be added up is left to whoever is asked next.
 """
 
 import fcntl
@@ -46,6 +48,8 @@ class Gathering:
     figures: Callable[[], ServerFigures]
     _noted: str = field(default="", init=False)
     """What this process has written down last."""
+    _cannot_write: bool = field(default=False, init=False)
+    """Rule 5: it is logged when that begins, and when it ends."""
     _noting: trio.Lock = field(factory=trio.Lock, init=False)
     """One note after the other: what was counted before does not replace what was told since."""
 
@@ -69,7 +73,10 @@ class Gathering:
                 finally:
                     with trio.CancelScope(shield=True, deadline=trio.current_time() + 2):
                         now = _at_its_end(self.figures())
-                        await trio.to_thread.run_sync(self._leave, path, now, abandon_on_cancel=True)
+                        try:
+                            await trio.to_thread.run_sync(self._leave, path, now, abandon_on_cancel=True)
+                        except OSError as exc:
+                            logger.warning("figures are left for other workers to add up: %s", exc)
 
     async def gather(self) -> tuple[ServerFigures, list[ProcessFigures]]:
         """The sums, and each process's own."""
@@ -96,8 +103,13 @@ class Gathering:
             with trio.fail_after(ASK_S):
                 told.append(await _told_by(path))
         except ConnectionRefusedError:  # nobody has that socket any more: it was killed
-            await trio.to_thread.run_sync(self._bury, path)
-            left.append(path)
+            try:
+                await trio.to_thread.run_sync(self._bury, path)
+            except OSError as exc:
+                logger.warning("what worker %s has counted is not added up yet: %s", path.stem, exc)
+                silent.append(_at_its_end(await trio.to_thread.run_sync(_read, _notes(path))))
+            else:
+                left.append(path)
         except (OSError, trio.TooSlowError, trio.BrokenResourceError, ValueError) as exc:
             if await trio.Path(path).exists():
                 logger.info("worker %s does not tell its figures: %s", path.stem, str(exc) or type(exc).__name__)
@@ -122,9 +134,23 @@ class Gathering:
             now = self.figures()
             text = json.dumps(now.to_json())
             if text != self._noted:
-                await trio.to_thread.run_sync(self._write_note, text)
-                self._noted = text
+                try:
+                    await trio.to_thread.run_sync(self._write_note, text)
+                except OSError as exc:  # rule 5
+                    self._tell_whether_it_writes(exc)
+                else:
+                    self._noted = text
+                    self._tell_whether_it_writes(None)
             return now
+
+    def _tell_whether_it_writes(self, failure: OSError | None) -> None:
+        if (failure is not None) is self._cannot_write:
+            return
+        self._cannot_write = failure is not None
+        if failure is None:
+            logger.info("this worker's figures are written down again")
+        else:
+            logger.warning("this worker's figures cannot be written down, and are tried again: %s", failure)
 
     async def _go_on_noting(self) -> None:
         while True:
@@ -157,10 +183,10 @@ class Gathering:
             self._add(path, now)
 
     def _add(self, path: Path, last: ServerFigures) -> None:
-        _notes(path).unlink(missing_ok=True)
         whole = merged([_read(self.folder / _ENDED), last])
-        _write(self.folder / _ENDED, json.dumps(whole.to_json()))
+        _write(self.folder / _ENDED, json.dumps(whole.to_json()))  # first: should it fail, the note is still there
         path.unlink(missing_ok=True)
+        _notes(path).unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
