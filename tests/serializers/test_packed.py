@@ -1,11 +1,17 @@
 """The packed dialect: its bytes, its bounds, and what MessagePack can say that a frame cannot."""
 
+import json
+import tracemalloc
+from typing import Any
+
 import msgpack
 import pytest
 
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
 from trio_transports.frames import AudioFrame, ImageFrame, MessageFrame, SpriteFrame, StartFrame, TextFrame
-from trio_transports.serializers.packed import MAX_CONTAINERS, VERSION, PackedFrameSerializer
+from trio_transports.serializers.codec import MAX_PARTS
+from trio_transports.serializers.json import JSONFrameSerializer
+from trio_transports.serializers.packed import VERSION, PackedFrameSerializer
 
 dialect = PackedFrameSerializer()
 
@@ -61,15 +67,63 @@ def test_what_is_unknown_is_ignored() -> None:
     assert dialect.decode(packed({"type": "text", "text": "a", "new": 1})) == (TextFrame(text="a"),)
 
 
-def test_many_containers_are_refused_before_they_cost_memory() -> None:
-    """A message of empty arrays, one byte each; as many as allowed are taken, twice over."""
-    frame = {"type": "message", "message": [[]] * (MAX_CONTAINERS - 3)}
+MOST = [
+    [None] * (MAX_PARTS - 4),
+    [[]] * (MAX_PARTS // 2 - 2),
+    [[1, 2]] * ((MAX_PARTS - 4) // 3),
+    {str(number): None for number in range(MAX_PARTS // 2 - 2)},
+    [{"a": 1}] * ((MAX_PARTS - 4) // 3),
+    [{}] * (MAX_PARTS // 2 - 2),
+    [[number] * 20 for number in range((MAX_PARTS - 4) // 21)],
+]
+
+
+@pytest.mark.parametrize("most", MOST, ids=lambda most: json.dumps(most[:1] if isinstance(most, list) else {"a": 1}))
+def test_a_message_has_as_many_values_as_in_json(most: list[Any] | dict[str, Any]) -> None:
+    """As many as the JSON dialect takes are taken, twice over; with ten more both refuse the message."""
     for _ in range(2):
-        assert len(dialect.decode(packed(frame))) == 1
-    frame["message"] = [[]] * (MAX_CONTAINERS - 2)
+        (frame,) = dialect.decode(packed({"type": "message", "message": most}))
+        assert frame == MessageFrame(message=most)
+    assert JSONFrameSerializer().decode(json.dumps({"type": "message", "message": most})) == (frame,)
+    more = most | {f"-{number}": 1 for number in range(10)} if isinstance(most, dict) else most + [None] * 10
     for _ in range(2):
-        with pytest.raises(RemoteProtocolError, match=f"more than {MAX_CONTAINERS} arrays and maps"):
-            dialect.decode(packed(frame))
+        with pytest.raises(RemoteProtocolError):
+            JSONFrameSerializer().decode(json.dumps({"type": "message", "message": more}))
+        with pytest.raises(RemoteProtocolError):
+            dialect.decode(packed({"type": "message", "message": more}))
+
+
+def nested(levels: int, values: int) -> bytes:
+    """So many arrays, each in the other, that are all said to be as long."""
+    return bytes(msgpack.packb([VERSION, None]))[:-1] + (b"\xdd" + values.to_bytes(4, "big")) * levels
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        packed({"type": "message", "message": [None] * 2**20}),
+        packed({"type": "message", "message": [[None] * 1000] * 1000}),
+        packed({"type": "message", "message": dict.fromkeys(range(2**18))}),
+        packed({"type": "message", "message": [dict.fromkeys(map(str, range(1000)))] * 100}),
+        packed({"type": "message", "message": [[]] * 2**20}),
+        nested(1000, 2**20) + bytes(2**20),
+        nested(1000, MAX_PARTS),
+        nested(1000, MAX_PARTS - 10) + bytes(2**20),
+        nested(100, MAX_PARTS - 10) + b"\xc0" * (100 * MAX_PARTS),
+    ],
+    ids=["nil", "arrays", "map", "maps", "empty", "nested, long", "nested, short", "nested, in part", "nested, whole"],
+)
+def test_many_values_are_refused_before_they_cost_memory(message: bytes) -> None:
+    """What is refused took no more memory than ten times the largest message, whatever it said was in it."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(RemoteProtocolError):
+            dialect.decode(message)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < max(2**20, len(message)) * 10
+    assert dialect.decode(packed({"type": "text", "text": "a"})) == (TextFrame(text="a"),)
 
 
 @pytest.mark.parametrize(

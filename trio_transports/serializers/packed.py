@@ -11,14 +11,19 @@ Rules
 5. With ``encoding="OPUS"`` audio is sent in the type ``opus``, one message for each 20 ms (extra ``codecs``):
    ``packet`` bytes, ``number``? 0, its place among those of its destination, ``num_channels``? 1, ``pts``?,
    ``destination``?. It is read in any case, as 48 kHz; what was lost in between is concealed: see ``serializers.opus``.
-6. A message may have ``MAX_CONTAINERS`` arrays and maps in it. A peer could otherwise make hundreds of bytes of memory
-   out of each byte that it sends.
+6. A message may have as many values as one of the JSON dialect, counted as JSON writes them: one for an array or map
+   that is empty, one for each value of an array, two for each member of a map. A peer could otherwise make hundreds of
+   bytes of memory out of each byte that it sends.
+7. The unpacker makes room for an array when it reads how long it is to be, and a thousand may be open, one in another.
+   So only ``FEW`` values are believed at first. A message that has a longer array is looked through before it is
+   unpacked: then all that it announces is there.
 
 In any language: unpack the message, look at ``type``. A frame of silence in hexadecimal begins
 ``92 01 84 a4 74 79 70 65 a5 61 75 64 69 6f``: an array of two, the 1, a map of four, ``type``, ``audio``.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias, final
 
 from attrs import define, evolve, field
@@ -48,7 +53,7 @@ from ..frames import (
     VolumeFrame,
 )
 from .announced import audio_frame
-from .codec import WHOLE, check_depth, check_writable
+from .codec import MAX_PARTS, WHOLE, check_depth, check_writable
 from .converters import TaggedUnion, json_kind, make_converter
 from .json import FRAME_TYPES, WireFrame
 from .opus import PACKET_MS, OpusIn, OpusOut, OpusPacket
@@ -59,7 +64,9 @@ PackedEncoding: TypeAlias = Literal["PCM", "OPUS"]
 __all__ = ["PackedFrameSerializer"]
 
 VERSION: Final = 1
-MAX_CONTAINERS: Final = 10_000
+FEW: Final = 32
+_SHORT: Final = MAX_PARTS // 2
+"""Bytes that cannot hold too many values: an empty array takes one, and counts twice."""
 
 _msgpack: Any = require("msgpack", extra="packed", needed_by="PackedFrameSerializer")
 _pack: Final = _msgpack.Packer(autoreset=True).pack
@@ -210,28 +217,48 @@ def _no_extension(code: int, _: bytes) -> object:
 
 
 class _Budget:
-    """Counts a message's arrays and maps while they are made; rule 5."""
+    """Counts a message's values while they are made; rule 6."""
 
     def __init__(self) -> None:
-        self.left = MAX_CONTAINERS
+        self.left = MAX_PARTS + 2  # those of the array of two, which JSON has not
 
     def spend(self, container: Any) -> Any:  # noqa: ANN401 - whatever was unpacked
-        self.left -= 1
+        size = len(container)
+        self.left -= (2 * size if type(container) is dict else size) or 1
         if self.left < 0:
-            raise RemoteProtocolError(f"more than {MAX_CONTAINERS} arrays and maps in one message", path=WHOLE)
+            raise RemoteProtocolError(f"more than {MAX_PARTS} values in one message", path=WHOLE)
         return container
+
+
+_unpack: Final = partial(_msgpack.unpackb, ext_hook=_no_extension, max_array_len=FEW, max_map_len=MAX_PARTS // 2)
+
+
+def _parsed(message: bytes) -> Any:  # noqa: ANN401 - whatever was unpacked
+    """Rules 6 and 7."""
+    try:
+        if len(message) <= _SHORT:
+            return _unpack(message)
+        spend = _Budget().spend
+        return _unpack(message, list_hook=spend, object_hook=spend)
+    except ValueError:  # a longer array; or something is wrong, which is found again
+        pass
+    looking = _msgpack.Unpacker(max_buffer_size=len(message))
+    looking.feed(message)
+    looking.skip()
+    spend = _Budget().spend
+    return _unpack(message, list_hook=spend, object_hook=spend, max_array_len=MAX_PARTS)
 
 
 def _unpacked(message: Message) -> Any:  # noqa: ANN401 - any JSON value, and bytes
     if isinstance(message, str):
         raise RemoteProtocolError("a binary message is wanted, not text", path=WHOLE)
-    spend = _Budget().spend
     try:
-        value = _msgpack.unpackb(message, list_hook=spend, object_hook=spend, ext_hook=_no_extension)
+        value = _parsed(message)
     except RemoteProtocolError:
         raise
     except (ValueError, _msgpack.UnpackException) as exc:  # too deep, cut short, with more behind it, no UTF-8, no str
-        raise RemoteProtocolError(f"not MessagePack: {type(exc).__name__}: {str(exc)[:200]}", path=WHOLE) from exc
+        told = f"{type(exc).__name__}: {str(exc)[:200]}"
+        raise RemoteProtocolError(f"not MessagePack of this dialect: {told}", path=WHOLE) from exc
     if type(value) is not list or len(value) != 2 or type(value[0]) is not int:
         raise RemoteProtocolError("an array of a version and an object is wanted", path=WHOLE)
     if value[0] != VERSION:
