@@ -157,6 +157,8 @@ def deep_size(value: object) -> int:
     "frame",
     [
         audio(640),
+        evolve(audio(2), name="x" * 5000),
+        evolve(audio(2), name="😀" * 250, destination="😀" * 250),
         TextFrame(text="x" * 1000),
         TextFrame(text="😀" * 1000),
         TranscriptionFrame(text="said " * 100, user_id="somebody", timestamp="2024-01-01T00:00:00Z"),
@@ -206,6 +208,20 @@ async def test_audio_alone_is_held_in_bytes(autojump_clock: MockClock) -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert await everything(session) == []
         assert session.statistics().audio_in_dropped_s == pytest.approx((28 * 20_000 + 60_000) / 2 / 768_000)
+
+
+@pytest.mark.parametrize("letter", ["x", "😀"])
+async def test_audio_is_held_with_its_names(letter: str, autojump_clock: MockClock) -> None:
+    """Short audio with long names is bounded by what it takes, twice over; read, it makes room for as much again."""
+    bound = 200_000
+    async with memory_session(params(max_unread_bytes=bound, audio_in_max_queue_secs=600)) as (session, peer):
+        for _ in range(2):
+            for number in range(1000):
+                await peer.send(evolve(audio(20), name=f"{number} {letter * 250}"))
+            await trio.testing.wait_all_tasks_blocked()
+            frames = await everything(session)
+            assert session.is_connected
+            assert 0.5 * bound < sum(deep_size(frame) for frame in frames) < 1.2 * bound
 
 
 @pytest.mark.parametrize("backlog", [1, 3, 30])

@@ -10,6 +10,14 @@ MIN_SAMPLE_RATE: Final = 1_000
 MAX_SAMPLE_RATE: Final = 768_000
 MAX_CHANNELS: Final = 64
 """Bounds on what a peer may announce: past them a small message turns into gigabytes when it is resampled."""
+MAX_NAME: Final = 256
+"""Characters of a name or a destination: each frame that waits keeps its own, and each destination its own for good."""
+
+
+def check_name(name: str, *, path: str) -> None:
+    """RemoteProtocolError for the name of a frame, or of a destination, that is none."""
+    if len(name) > MAX_NAME:
+        raise RemoteProtocolError(f"at most {MAX_NAME} characters are wanted, not {len(name)}", path=path)
 
 
 def audio_frame(
@@ -24,6 +32,10 @@ def audio_frame(
     path: str = "",
 ) -> AudioFrame:
     """An ``AudioFrame`` of what a peer sent; ``path`` is the place of its fields' parent."""
+    if name or destination:
+        dot = f"{path}." if path else ""
+        check_name(name, path=f"{dot}name")
+        check_name(destination or "", path=f"{dot}destination")
     if (
         not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE
         or not 0 < num_channels <= MAX_CHANNELS

@@ -5,7 +5,7 @@ Rules
    since what was dropped then is not to be made up for.
 2. Numbers that are passed over are packets that were lost. Their decoder makes up what was in them, for the first
    ``MAX_CONCEALED`` of a gap; after that there would be nothing but silence. A number that was passed is too late.
-3. A peer may name ``MAX_DESTINATIONS``.
+3. A peer may name ``MAX_DESTINATIONS``, each in ``MAX_NAME`` characters.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from ..audio.codecs.codec import OPUS
 from ..audio.format import AudioFormat
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import AudioFrame, checked_audio_frame
+from .announced import check_name
 
 PACKET_MS: Final = 20
 MAX_CONCEALED: Final = 5
@@ -120,6 +121,7 @@ class OpusIn:
             return known
         if channels not in (1, 2):
             raise RemoteProtocolError("1 or 2 channels are wanted", path="num_channels")
+        check_name(name or "", path="destination")
         if known is None and len(self._decoders) >= MAX_DESTINATIONS:
             raise RemoteProtocolError(f"audio of more than {MAX_DESTINATIONS} destinations", path="destination")
         try:

@@ -21,7 +21,7 @@ from ..frames import AudioFrame, Frame
 from ..serializers.protocol import Message
 
 FRAME_BYTES: Final = 200
-"""What an audio frame takes besides its samples."""
+"""What an audio frame takes besides its samples and its names."""
 NODE_BYTES: Final = 16
 _LEAVES: Final = frozenset({str, int, float, bool, NoneType, bytes})
 SESSION_BYTES: Final = 10 * 1024
@@ -33,10 +33,18 @@ MAX_EVENT_BYTES: Final = 1024 * 1024
 """What waits unread for one subscriber to events, where no parameter says it: each may hold a peer's own words."""
 
 
+def audio_size(frame: AudioFrame) -> int:
+    """Bytes of memory that audio takes: most of it has neither of the strings that its peer may write."""
+    size = len(frame.audio) + FRAME_BYTES
+    if frame.name or frame.destination:
+        size += getsizeof(frame.name) + getsizeof(frame.destination)
+    return size
+
+
 def size_of(frame: Frame) -> int:
     """Bytes of memory that a frame takes."""
     if type(frame) is AudioFrame:
-        return len(frame.audio) + FRAME_BYTES
+        return audio_size(frame)
     return FRAME_BYTES + _walked([frame])
 
 

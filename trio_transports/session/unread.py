@@ -27,7 +27,7 @@ from trio.lowlevel import ParkingLot
 
 from ..frames import AudioFrame, Frame, ImageFrame, SpriteFrame
 from .pictures import images_of
-from .sizes import FRAME_BYTES, size_of
+from .sizes import audio_size, size_of
 from .standby import Deal, Standby
 from .statistics import Counters
 
@@ -70,14 +70,12 @@ class Unread:
 
     def put_audio(self, frame: AudioFrame) -> None:
         """Queue audio; rule 2."""
-        if self._stage >= _SHUT or (
-            self.standby.is_waiting and self._is_dealt_with(frame, len(frame.audio) + FRAME_BYTES)
-        ):
+        if self._stage >= _SHUT or (self.standby.is_waiting and self._is_dealt_with(frame, audio_size(frame))):
             return
         counted_s = _counted_s(frame)
         self._frames.append(frame)
         self._audio_s += counted_s
-        self._unread_bytes += len(frame.audio) + FRAME_BYTES
+        self._unread_bytes += audio_size(frame)
         while self._audio_s > self._max_audio_s + _ROUNDING_S and self._audio_s > counted_s + _ROUNDING_S:
             self._drop_oldest_audio()
         if self._unread_bytes > self._max_bytes:
@@ -137,7 +135,7 @@ class Unread:
                 frame = self._frames.popleft()
                 if isinstance(frame, AudioFrame):
                     self._audio_s = self._audio_s - _counted_s(frame) if self._frames else 0.0
-                    self._unread_bytes -= len(frame.audio) + FRAME_BYTES
+                    self._unread_bytes -= audio_size(frame)
                 elif isinstance(frame, ImageFrame | SpriteFrame):
                     self._pictures -= 1
                 else:
@@ -201,7 +199,7 @@ class Unread:
             if isinstance(frame, AudioFrame):
                 del self._frames[index]
                 self._audio_s -= _counted_s(frame)
-                self._unread_bytes -= len(frame.audio) + FRAME_BYTES
+                self._unread_bytes -= audio_size(frame)
                 self._counters.audio_in_dropped_s += frame.duration_s
                 return True
         return False
