@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from trio_transports.observe import (
 )
 from trio_transports.observe.figures import BOUNDS_S, Durations
 from trio_transports.observe.prometheus import metrics_text
-from trio_transports.session.broadcast import Broadcast
+from trio_transports.session.broadcast import Broadcast, EventsLost
 from trio_transports.session.events import Event
 from trio_transports.session.statistics import Statistics
 from trio_transports.testing import memory_session
@@ -54,6 +55,41 @@ async def test_open_and_ended_sessions_add_up(autojump_clock: MockClock) -> None
     assert (after.sessions, after.sessions_begun, after.sessions_ended) == (0, 4, {"local": 4})
     assert after.totals.messages_received == 10
     assert not counters._open
+
+
+@pytest.mark.parametrize("buffer", [1, 5, 30])
+async def test_ends_that_were_lost_are_counted(buffer: int, autojump_clock: MockClock) -> None:
+    """Forty calls that end at once, twice over, and more than are told: none stays, each counts by how it ended."""
+    counters, hub = ServerCounters(), Broadcast[Event]()
+    beside = hub.subscribe(buffer)
+    async with trio.open_nursery() as nursery:
+        with hub.activity():
+            nursery.start_soon(counters.watch, hub.subscribe(buffer))
+            for turn in (1, 2):
+                over = trio.Event()
+                async with trio.open_nursery() as calls:
+
+                    async def call(*, is_lost: bool) -> None:
+                        async with memory_session(params(), events=hub) as (session, peer):
+                            await peer.send(MessageFrame(message={"a": 1}))
+                            await session.input.receive()
+                            await over.wait()  # noqa: B023 - of this turn
+                            if is_lost:
+                                peer.drop()
+                                assert [frame async for frame in session.input] == []
+
+                    for number in range(40):
+                        calls.start_soon(partial(call, is_lost=number % 4 == 0))
+                        await trio.sleep(0.1)
+                    assert counters.figures().sessions == 40
+                    over.set()
+                await trio.sleep(0.1)
+                figures = counters.figures()
+                assert (figures.sessions, figures.sessions_begun) == (0, 40 * turn)
+                assert figures.sessions_ended == {"local": 30 * turn, "error": 10 * turn}
+                assert figures.totals.messages_received == 40 * turn
+                assert not counters._open
+    assert any([isinstance(event, EventsLost) async for event in beside])
 
 
 async def test_turns_are_told_as_events_and_counted(autojump_clock: MockClock) -> None:

@@ -83,6 +83,33 @@ async def test_calls_that_nobody_tells_the_end_of_are_ended(autojump_clock: Mock
     assert not tracer._open
 
 
+async def test_calls_whose_end_was_lost_are_ended(autojump_clock: MockClock) -> None:
+    """Twenty calls that end at once, twice over, and of which a few are told: each is one span, with how it ended."""
+    tracer, exporter = traced()
+    hub = Broadcast[Event]()
+    async with trio.open_nursery() as nursery:
+        with hub.activity():
+            nursery.start_soon(tracer.watch, hub.subscribe(3))
+            for turn in (1, 2):
+                over = trio.Event()
+                async with trio.open_nursery() as calls:
+
+                    async def call() -> None:
+                        async with memory_session(params(), events=hub):
+                            await over.wait()  # noqa: B023 - of this turn
+
+                    for _ in range(20):
+                        calls.start_soon(call)
+                        await trio.sleep(0.1)
+                    over.set()
+                await trio.sleep(0.1)
+                assert len(spans(exporter, "session")) == 20 * turn
+                assert not tracer._open
+                assert not tracer._sessions
+    told = [span.attributes for span in spans(exporter, "session")]
+    assert {each and each["trio_transports.initiator"] for each in told} == {"local"}
+
+
 async def test_each_client_has_its_own_turns_and_reconnections(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

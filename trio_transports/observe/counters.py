@@ -6,6 +6,7 @@ Rules
 2. A session that has ended is let go of; what it counted is kept (HAZARDS 44).
 3. Whom a server let in and turned away it counts itself: ``callers`` asks it. An app under ``serve_asgi`` finds that in
    what it is called with.
+4. Where events were lost, all sessions are looked at: one whose end was among them has ended all the same.
 """
 
 from collections import Counter
@@ -16,7 +17,17 @@ import trio
 from attrs import define, evolve, field
 
 from .._documented import documented
-from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, SessionTimeout, TurnTaken
+from ..session.events import (
+    Connected,
+    Disconnected,
+    Event,
+    EventsLost,
+    IdleTimeout,
+    Reconnecting,
+    SessionTimeout,
+    TurnTaken,
+    missed_ends,
+)
 from ..session.session import Session
 from ..session.statistics import Statistics
 from ..wire.accepting.callers import Callers, asking
@@ -68,6 +79,9 @@ class ServerCounters:
                 self._timeouts["idle"] += 1
             case Reconnecting():
                 self._reconnections += 1
+            case EventsLost():  # rule 4
+                for end in missed_ends(self._open.values()):
+                    self.note(end)
             case _:
                 pass
 

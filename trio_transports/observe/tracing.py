@@ -5,7 +5,8 @@ Rules
    and a ``reconnect`` is the wait before an attempt to connect again. Whose, the event tells, however many there are.
 2. Spans carry the session's id, its peer's address and path without the query, its counts and how it ended. What was
    said, headers and tokens are not in them.
-3. Which exporter they go to is set up by the application, through OpenTelemetry's own interface.
+3. Where events were lost, the span of a call whose end was among them ends then.
+4. Which exporter they go to is set up by the application, through OpenTelemetry's own interface.
 """
 
 import time
@@ -16,7 +17,17 @@ from attrs import define, field
 
 from .._documented import documented
 from .._extras import require
-from ..session.events import Connected, Disconnected, Event, IdleTimeout, Reconnecting, SessionTimeout, TurnTaken
+from ..session.events import (
+    Connected,
+    Disconnected,
+    Event,
+    EventsLost,
+    IdleTimeout,
+    Reconnecting,
+    SessionTimeout,
+    TurnTaken,
+    missed_ends,
+)
 from ..session.session import Session
 
 if TYPE_CHECKING:
@@ -54,6 +65,8 @@ class SessionTracer:
     """The application's own; without one OpenTelemetry's global one is used."""
     _tracer: "Tracer" = field(init=False)
     _open: "dict[str, Span]" = field(factory=dict, init=False)
+    _sessions: dict[str, Session] = field(factory=dict, init=False)
+    """Those of the spans that are open; rule 3."""
 
     def __attrs_post_init__(self) -> None:
         self._tracer = _api.get_tracer("trio_transports", tracer_provider=self.provider)
@@ -66,8 +79,11 @@ class SessionTracer:
                 if isinstance(event, Connected):
                     mine.add(event.session.id)
                 self.note(event)
+                if isinstance(event, Disconnected | EventsLost):
+                    mine &= self._open.keys()
         finally:
-            for session_id in mine & set(self._open):
+            for session_id in mine & self._open.keys():
+                del self._sessions[session_id]
                 self._open.pop(session_id).end()
 
     def note(self, event: Event) -> None:
@@ -84,6 +100,9 @@ class SessionTracer:
             case SessionTimeout(session=session) | IdleTimeout(session=session):
                 if span := self._open.get(session.id):
                     span.add_event(type(event).__name__)
+            case EventsLost():  # rule 3
+                for end in missed_ends(self._sessions.values()):
+                    self.note(end)
             case _:
                 pass
 
@@ -92,12 +111,13 @@ class SessionTracer:
         span.set_attribute("session.id", session.id)
         span.set_attribute("network.peer.address", session.peer.address)
         span.set_attribute("url.path", session.peer.path)
-        self._open[session.id] = span
+        self._open[session.id], self._sessions[session.id] = span, session
 
     def _end(self, session: Session, code: int, initiator: str) -> None:
         span = self._open.pop(session.id, None)
         if span is None:
             return
+        del self._sessions[session.id]
         statistics = session.statistics()
         for name in _COUNTS:
             span.set_attribute(f"trio_transports.{name}", getattr(statistics, name))

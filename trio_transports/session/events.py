@@ -1,5 +1,6 @@
 """What happens to a transport, as values: the hooks of the systems this library replaces, on a channel."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias, final
 
 from attrs import frozen
@@ -134,6 +135,16 @@ Event: TypeAlias = (
     | EventsLost
 )
 """Everything that a transport's ``events()`` gives."""
+
+
+def missed_ends(sessions: Iterable["Session"]) -> list[Disconnected]:
+    """The ends of those that are over: a reader who finds an ``EventsLost`` may never be told of them."""
+    ends = [(session, session._ending) for session in sessions]
+    return [
+        Disconnected(session, ending.code, ending.reason, ending.initiator)
+        for session, ending in ends
+        if ending is not None
+    ]
 
 
 def event_source(max_bytes: int) -> Broadcast[Event]:

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from .._documented import documented
 from .._moved import moved
+from ..errors import Ending
 from ..frames import StartFrame
 from ..serializers.protocol import FrameSerializer, Message
 from ..wire.peer import Peer
@@ -69,6 +70,12 @@ class Session:
     def start(self) -> StartFrame | None:
         """How the peer announced its stream, once it has (telephony dialects do)."""
         return self._parts.inbound.words.start
+
+    @property
+    def _ending(self) -> Ending | None:
+        """How it has ended; None until then."""
+        life = self._parts.life
+        return life.told_ending if life.state.is_over else None
 
     @property
     def _remembered_bytes(self) -> int:
