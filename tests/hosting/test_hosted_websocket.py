@@ -18,7 +18,7 @@ from trio_transports.hosting.short_way import HostedShortWay
 from trio_transports.hosting.watched import WatchedConnection
 from trio_transports.hosting.ways import Ways
 from trio_transports.hosting.websocket import HostedWebsocket
-from trio_transports.wire.rfc6455 import Opcode, encode_frame
+from trio_transports.wire.rfc6455 import MAX_EMPTY_FRAGMENTS, Opcode, encode_frame
 
 REMOTE = Ending(1000, "bye", "remote")
 
@@ -292,6 +292,23 @@ def test_a_breach_is_told_and_answered() -> None:
     assert connection.has_rest
     connection.receive_data(masked(Opcode.TEXT, b"more"))
     assert not connection.take_messages(b"")
+
+
+def test_empty_fragments_without_end_are_a_breach() -> None:
+    """Past as many as every engine takes the peer is told 1008, and so is the app."""
+    watching = Watching()
+    connection = WatchedConnection(watching, 100)
+    first, *rest = masked(Opcode.TEXT, b"")
+    connection.receive_data(bytes((first & 0x7F, *rest)))
+    more = bytes((Opcode.CONTINUATION, *rest))
+    connection.receive_data(more * (MAX_EMPTY_FRAGMENTS - 1))
+    assert not list(connection.events())
+    connection.receive_data(more)
+    farewell, close = connection.events()
+    assert isinstance(farewell, Ping)
+    assert isinstance(close, CloseConnection)
+    assert close.code == 1008
+    assert [(told.code, told.initiator) for told in watching.told if isinstance(told, Ending)] == [(1008, "error")]
 
 
 def test_too_much_is_told_where_it_is_answered() -> None:

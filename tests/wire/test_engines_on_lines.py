@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -15,7 +15,7 @@ from trio_transports.wire import Peer, Wire
 from trio_transports.wire.closing import LINGER_S
 from trio_transports.wire.engines import engine_named
 from trio_transports.wire.refusal import Refusal
-from trio_transports.wire.rfc6455 import Close, Opcode, Ping, encode_close, encode_frame
+from trio_transports.wire.rfc6455 import MAX_EMPTY_FRAGMENTS, Close, Opcode, Ping, encode_close, encode_frame
 from trio_transports.wire.settings import WireSettings
 
 ENGINES = ["direct", "trio-websocket"]
@@ -112,6 +112,61 @@ async def test_without_an_interval_nobody_is_asked(engine: str, autojump_clock: 
             await wire.receive()
         wire.abort()
         assert await caller.rest() == []
+
+
+def fragment(opcode: Opcode, payload: bytes = b"", *, ends: bool = False, masked: bool = True) -> bytes:
+    """A frame that ends its message or does not."""
+    first, *rest = encode_frame(opcode, payload, masked=masked)
+    return bytes((first if ends else first & 0x7F, *rest))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+@pytest.mark.parametrize("by_server", [False, True])
+@pytest.mark.parametrize("content", [0, 100])
+async def test_empty_fragments_without_end_are_ended(
+    engine: str, opcode: Opcode, by_server: bool, content: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Behind some content too, and on both sides: past a bound it is 1008, and the peer is told."""
+    settings = WireSettings(ping_interval_s=None)
+    async with wires_on_lines(engine, client=settings, server=settings) as (client, server, near, far):
+        sender, wire = (far, client) if by_server else (near, server)
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def say() -> None:
+                await sender.send_all(fragment(opcode, b"a", masked=not by_server))
+                await sender.send_all(fragment(Opcode.CONTINUATION, b"b", masked=not by_server) * content)
+                more = fragment(Opcode.CONTINUATION, masked=not by_server) * 100
+                with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    for _ in range(MAX_EMPTY_FRAGMENTS):
+                        await sender.send_all(more)
+
+            with trio.fail_after(60):
+                closed = await end_of(wire)
+        assert (closed.code, closed.initiator) == (1008, "error")
+        assert closed.reason == f"a message of more than {MAX_EMPTY_FRAGMENTS} empty fragments"
+        with pytest.raises(ConnectionClosed) as told:
+            await (server if by_server else client).receive()
+        assert (told.value.code, told.value.reason, told.value.initiator) == (1008, closed.reason, "remote")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_message_may_have_many_fragments(engine: str, autojump_clock: trio.testing.MockClock) -> None:
+    """As many empty ones as may be, twice; and any number of single bytes, of text whose characters are cut by them."""
+    text = "\U0001f600" * MAX_EMPTY_FRAGMENTS
+    async with called(engine) as (wire, caller):
+        for _ in range(2):
+            await caller.line.send_all(fragment(Opcode.BINARY, b"a"))
+            await caller.line.send_all(fragment(Opcode.CONTINUATION) * (MAX_EMPTY_FRAGMENTS - 1))
+            await caller.line.send_all(fragment(Opcode.CONTINUATION, b"b", ends=True))
+            assert await wire.receive() == b"ab"
+            first, *rest = text.encode()
+            cut = [fragment(Opcode.CONTINUATION, bytes((byte,))) for byte in rest]
+            await caller.line.send_all(fragment(Opcode.TEXT, bytes((first,))) + b"".join(cut))
+            await caller.line.send_all(fragment(Opcode.CONTINUATION, ends=True))
+            assert await wire.receive() == text
+        wire.abort()
 
 
 UNMASKED = b"\x82\x01x"

@@ -21,6 +21,8 @@ Rules
     Its tasks, its channel and its parser take 60 of the 140 microseconds of an echoed frame.
 12. The engine fails over a peer's ping, or its violation, that crosses this side's goodbye: it wants to answer, and may
     not. What the peer says until its own goodbye is read here then.
+13. The engine keeps every fragment of a message, and bounds what is in them. Of those with nothing in them it is given
+    no more than the parser of the direct engine takes: then it is told that the stream has ended, and the peer 1008.
 """
 
 import logging
@@ -43,7 +45,7 @@ from .handshake_failures import cut_off, decoded, first_leaf, handshake_error
 from .incoming import Incoming
 from .peer import Peer
 from .protocol import BytesLike, Wire
-from .rfc6455 import encode_close
+from .rfc6455 import MAX_EMPTY_FRAGMENTS, encode_close
 from .settings import WireSettings
 from .short_way import ShortWay
 from .stream import OwnedStream, TCPStream, peer_address
@@ -53,6 +55,8 @@ logger = logging.getLogger("trio_transports.wire")
 
 
 _TOO_BIG: Final = 1009
+_CHARACTER_BYTES: Final = 4
+"""As many bytes, and so fragments with something in them, a character of text may come in."""
 
 
 @final
@@ -190,6 +194,18 @@ class TrioWebsocketWire:
             self._stream.close()
             self._closing.set()
 
+    def has_too_many_fragments(self) -> bool:
+        """Rule 13; whether so many of what the engine keeps of a message must be empty, which is a violation then."""
+        parts = self._connection._message_parts
+        if len(parts) <= MAX_EMPTY_FRAGMENTS:
+            return False
+        most_bytes = self._connection._message_size * (_CHARACTER_BYTES if isinstance(parts[0], str) else 1)
+        if len(parts) - most_bytes <= MAX_EMPTY_FRAGMENTS:
+            return False
+        if self._ending is None:
+            self._ending = Ending(1008, f"a message of more than {MAX_EMPTY_FRAGMENTS} empty fragments", "error")
+        return True
+
     def is_crossed(self, failure: Exception) -> bool:
         """Whether the engine has failed by rule 12."""
         return self._closing is not None and isinstance(failure, LocalProtocolError)
@@ -269,6 +285,30 @@ class TrioWebsocketWire:
                 pass
 
 
+@final
+@define(eq=False)
+class _EnginesStream(trio.abc.Stream):
+    """The stream as the engine is given it; rule 13."""
+
+    _stream: OwnedStream | ShortWay
+    wire: TrioWebsocketWire | None = field(default=None, init=False)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self.wire is not None and self.wire.has_too_many_fragments():
+            await trio.lowlevel.checkpoint()
+            return b""
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 @asynccontextmanager
 async def connect_wire(
     stream: TCPStream,
@@ -282,13 +322,14 @@ async def connect_wire(
 ) -> AsyncIterator[Wire]:
     """Upgrade a connected stream, as its client. The caller sets the time limit until the body starts."""
     owned = OwnedStream(stream)
+    given = _EnginesStream(owned)
     address, port = peer_address(stream)
     path, _, query = resource.partition("?")
 
     async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
         connection = await trio_websocket.wrap_client_stream(
             nursery,
-            owned,  # type: ignore[arg-type]  # any Stream does: the annotation is narrower than the code
+            given,  # type: ignore[arg-type]  # any Stream does: the annotation is narrower than the code
             host,
             resource,
             subprotocols=list(subprotocols),
@@ -303,7 +344,8 @@ async def connect_wire(
             headers=decoded(connection.handshake_headers),
             subprotocol=connection.subprotocol,
         )
-        return TrioWebsocketWire(peer, connection, owned)
+        given.wire = TrioWebsocketWire(peer, connection, owned)
+        return given.wire
 
     async with _engine(open_wire, owned, settings, what=f"the WebSocket handshake with {url}") as wire:
         yield wire
@@ -336,15 +378,18 @@ async def accept_wire(
         else:
             short = ShortWay(owned, Incoming(settings.max_message_bytes, bytearray(_in_short(asked))))
 
+        given = _EnginesStream(owned if short is None else short)
+
         async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
             request = await trio_websocket.wrap_server_stream(
                 nursery,
-                owned if short is None else short,
+                given,
                 max_message_size=settings.max_message_bytes,
             )
             connection = await request.accept(subprotocol=asked.peer.subprotocol)
             owned.outlives_engine = partial(_is_violated, connection)  # rule 8
-            return TrioWebsocketWire(asked.peer, connection, owned, short)
+            given.wire = TrioWebsocketWire(asked.peer, connection, owned, short)
+            return given.wire
 
         async with _engine(open_wire, owned, settings, what=what, wakes=wakes) as wire:
             if short is not None:

@@ -11,7 +11,7 @@ from tests.real.wire.engines import everybody, stream_pair
 from tests.real.wire.test_direct import REQUEST
 from trio_transports import ConnectionClosed
 from trio_transports.wire.engines import engine_named
-from trio_transports.wire.rfc6455 import Close, Opcode, Parser, Pong, encode_close, encode_frame
+from trio_transports.wire.rfc6455 import MAX_EMPTY_FRAGMENTS, Close, Opcode, Parser, Pong, encode_close, encode_frame
 from trio_transports.wire.settings import WireSettings
 from trio_transports.wire.stream import TCPStream
 from trio_transports.wire.trio_websocket import TrioWebsocketWire
@@ -38,6 +38,9 @@ SAID = {
     + framed(Opcode.CONTINUATION, b"parts")
     + WHOLE
     + CLOSE,
+    "empty fragments": WHOLE
+    + framed(Opcode.TEXT, b"", first=0x01)
+    + framed(Opcode.CONTINUATION, b"", first=0x00) * (MAX_EMPTY_FRAGMENTS + 10),
     "too large": WHOLE + framed(Opcode.BINARY, bytes(4097)) + WHOLE,
     "no text": WHOLE + framed(Opcode.TEXT, b"\xff\xfe") + WHOLE,
     "a reserved bit": WHOLE + framed(Opcode.TEXT, b"x", first=0xC1) + WHOLE,
@@ -113,6 +116,7 @@ async def test_it_ends_as_on_the_engines_own_way(kind: str, piece: int) -> None:
     """Messages, their order, the code, who ended it and what the peer hears are the same on both ways."""
     short, long = [await outcome(SAID[kind], piece, is_short) for is_short in (True, False)]
     assert short[:3] == long[:3]
+    assert kind != "empty fragments" or short[1:3] == (1008, "error")
     assert pongs_in(short[3]) == pongs_in(long[3])
 
 
