@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 import trio
 from attrs import frozen
+from hypercorn.config import Config
 
 import trio_transports as tt
 from trio_transports.agent import WebSocketAgentAdapter
 from trio_transports.agent.protocols.raw import RawPCMProtocol
 from trio_transports.bus import Worker, WorkerRunner
+from trio_transports.bus.proxy.serving import serve_proxies
+from trio_transports.hosting import serve_asgi
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
+from trio_transports.telephony import TwilioHangUp
 from trio_transports.testing import memory_session
 
 SERVER = tt.WebsocketServerParams(serializer=JSONFrameSerializer(), audio_in_enabled=True, audio_out_enabled=True)
@@ -51,6 +55,11 @@ def plain(session: tt.Session) -> None:
 
 def loose(session):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - as one writes it who writes no types
     """A handler without async, and without a word of what it gives."""
+
+
+def lets_in(peer: object) -> bool:
+    """Who is let in, without async."""
+    return True
 
 
 async def yielding(session: tt.Session) -> AsyncIterator[tt.Frame]:
@@ -179,6 +188,48 @@ MISTAKES = (
         lambda: server().serve(twenty),
         TypeError,
         ("handler twenty(session", "missing a required argument: 'what'", "functools.partial"),
+    ),
+    Mistake(
+        "a drain from the environment",
+        lambda: server().serve(bot, drain="30"),
+        TypeError,
+        ("drain must be a number of seconds, 0 or more, not '30'",),
+    ),
+    Mistake(
+        "no time to drain in",
+        lambda: server().serve(bot, signals=True, drain=-1),
+        ValueError,
+        ("drain must be a number of seconds, 0 or more, not -1",),
+    ),
+    Mistake(
+        "proxies with a drain from the environment",
+        lambda: serve_proxies(any_, any_, drain="30"),  # type: ignore[arg-type]
+        TypeError,
+        ("drain must be a number of seconds, 0 or more, not '30'",),
+    ),
+    Mistake(
+        "serve_asgi with a drain from the environment",
+        lambda: serve_asgi(any_, Config(), drain="30"),  # type: ignore[arg-type]
+        TypeError,
+        ("drain must be a number of seconds, 0 or more, not '30'",),
+    ),
+    Mistake(
+        "authorize without async",
+        lambda: tt.WebsocketServerParams(serializer=JSONFrameSerializer(), authorize=lets_in),  # type: ignore[arg-type]
+        TypeError,
+        ("WebsocketServerParams.authorize is a plain function", "write `async def lets_in`"),
+    ),
+    Mistake(
+        "hang_up that yields",
+        lambda: tt.TransportParams(hang_up=yielding),  # type: ignore[arg-type]
+        TypeError,
+        ("TransportParams.hang_up is a plain function", "write `async def yielding`"),
+    ),
+    Mistake(
+        "the class of a hang_up",
+        lambda: tt.TransportParams(hang_up=TwilioHangUp),  # type: ignore[arg-type]
+        TypeError,
+        ("TransportParams.hang_up is the class TwilioHangUp itself", "make one, TwilioHangUp(...)"),
     ),
     Mistake(
         "no serializer",

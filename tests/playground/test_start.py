@@ -152,21 +152,54 @@ async def test_pages_of_other_origins() -> None:
         assert (await ask(route, "POST", "/start", origin=odd)).status == 403
 
 
-async def test_a_websocket_is_refused_where_there_is_none() -> None:
-    """Someone who opens one at /start, or at a page, is refused before the upgrade."""
+async def knock(app: Route, path: str, *, host: str = "127.0.0.1:80", extensions: Sequence[str] = ()) -> list[Any]:
+    """Ask an app for a WebSocket, by hand, and give what it answers."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(event: Any) -> None:  # noqa: ANN401 - what ASGI allows
+        sent.append(event)
+
+    scope = {
+        "type": "websocket",
+        "path": path.partition("?")[0],
+        "query_string": path.partition("?")[2].encode(),
+        "headers": [(b"host", host.encode())],
+        "extensions": {each: {} for each in extensions},
+    }
+    await app(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("path", ["/start", "/", "/about", "/status", "/nowhere"])
+async def test_a_websocket_is_refused_where_there_is_none(path: str) -> None:
+    """Someone who opens one at /start, or at a page, is refused before the upgrade, and told where it is."""
     app = routed(bot_routes(ignore))
-    for path in ("/start", "/", "/about", "/status", "/nowhere"):
-        sent: list[Any] = []
+    assert [event["type"] for event in await knock(app, path)] == ["websocket.close"]
+    start, body = await knock(app, path, extensions=["websocket.http.response"])
+    assert start["status"] == 404
+    assert b"/ws" in body["body"]
 
-        async def receive() -> dict[str, Any]:
-            return {"type": "websocket.connect"}
 
-        async def send(event: Any) -> None:  # noqa: ANN401 - what ASGI allows
-            sent.append(event)  # noqa: B023 - of this turn of the loop
-
-        scope = {"type": "websocket", "path": path, "query_string": b"", "headers": [(b"host", b"127.0.0.1:80")]}
-        await app(scope, receive, send)
-        assert [event["type"] for event in sent] == ["websocket.close"]
+@pytest.mark.parametrize(
+    ("path", "host", "status", "why"),
+    [
+        ("/ws", "evil.example", 421, b"tell it its name"),
+        ("/ws?dialect=morse", "127.0.0.1", 400, b"dialect must be one of asterisk, "),
+        ("/ws?pcm=7999", "127.0.0.1", 400, b"pcm a rate in Hz from 8000 to 192000"),
+        ("/ws?pcm=16000", "127.0.0.1", 503, b"try again later"),
+    ],
+)
+async def test_a_caller_is_told_why_it_is_refused(path: str, host: str, status: int, why: bytes) -> None:
+    """By a status and a sentence, where the server knows others than 403."""
+    app = routed(bot_routes(ignore, max_sessions=0))
+    assert [event["type"] for event in await knock(app, path, host=host)] == ["websocket.close"]
+    start, body = await knock(app, path, host=host, extensions=["websocket.http.response"])
+    assert start["status"] == status
+    assert why in body["body"]
+    assert ((b"retry-after", b"1") in start["headers"]) is (status == 503)
 
 
 async def test_who_is_on_the_way_in_takes_a_place(autojump_clock: MockClock) -> None:

@@ -33,6 +33,7 @@ from hypercorn.utils import wrap_app
 
 from .._nursery import open_services
 from ..wire.accepting.door import MAX_REFUSING
+from ..wire.accepting.leaving import check_drain
 from ..wire.accepting.limits import Addresses, AddressLimits
 from ..wire.accepting.listening import accept_from
 from ..wire.accepting.signals import told_by_signals
@@ -129,8 +130,7 @@ async def serve_asgi(
         raise ValueError(f"max_connections_per_address must be 1 or more, or None, not {max_connections_per_address!r}")
     if max_handshakes_per_second is not None and not 0 < max_handshakes_per_second < inf:
         raise ValueError(f"max_handshakes_per_second must be above 0, or None, not {max_handshakes_per_second!r}")
-    if not drain >= 0:
-        raise ValueError(f"drain must be 0 seconds or more, not {drain!r}")
+    check_drain(drain)
     config.set_statsd_logger_class(StatsdLogger)
     guard_access_log(config)
     max_requests = config.max_requests

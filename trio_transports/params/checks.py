@@ -1,9 +1,11 @@
 """The checks of parameters: each error names the class and the field, and says what would be right."""
 
+import inspect
 import math
 import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.util import find_spec
+from types import FunctionType
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -109,8 +111,21 @@ def tls_context(instance: object, attribute: "Attribute[Any]", value: object) ->
 
 
 def async_callable(instance: object, attribute: "Attribute[Any]", value: object) -> None:
+    where = named(instance, attribute)
+    if isinstance(value, type):
+        raise TypeError(f"{where} is the class {value.__name__} itself: make one, {value.__name__}(...)")
+    if isinstance(value, FunctionType) and not _may_be_awaited(value):
+        raise TypeError(f"{where} is a plain function: write `async def {value.__name__}`")
     if value is not None and not callable(value):
-        raise TypeError(f"{named(instance, attribute)} must be an async callable or None, not {value!r}")
+        raise TypeError(f"{where} must be an async callable or None, not {value!r}")
+
+
+def _may_be_awaited(function: FunctionType) -> bool:
+    """A plain function may still give what an async one did; where it says what it gives, it is believed."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return False
+    given = function.__annotations__.get("return", object)
+    return inspect.iscoroutinefunction(function) or given not in (None, bool, int, "None", "bool", "int")
 
 
 _MIXER = members("start", "mix", "control", "stop")

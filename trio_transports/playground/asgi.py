@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, Final, TypeAlias
 
 from ..frames import JSONValue
+from ..wire.asgi_opening import events_of
+from ..wire.refusal import Refusal
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -18,6 +20,7 @@ Route: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header: TypeAlias = tuple[bytes, bytes]
 
 MAX_BODY_BYTES: Final = 64 * 1024
+NO_WEBSOCKET: Final = Refusal(status=404, body="there is no WebSocket here: the bot's is at /ws\n")
 
 # Not every browser counts ws: as 'self'. Pictures that a bot sends are made into data: addresses.
 _HEADERS: Final[tuple[Header, ...]] = (
@@ -76,7 +79,8 @@ async def whole_body(receive: Receive) -> bytes:
             return bytes(body)
 
 
-async def refuse_websocket(receive: Receive, send: Send) -> None:
-    """Refuse before the upgrade: the caller sees HTTP 403."""
+async def refuse_websocket(scope: Scope, receive: Receive, send: Send, refusal: Refusal = NO_WEBSOCKET) -> None:
+    """Refuse before the upgrade; the caller sees HTTP 403 where the server knows no other status."""
     await receive()
-    await send({"type": "websocket.close", "code": 1013})
+    for event in events_of(refusal, scope):
+        await send(event)

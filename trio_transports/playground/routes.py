@@ -33,6 +33,7 @@ from ..transports.asgi import AsgiWebsocketTransport
 from ..vad.analyzer import VADParams
 from ..vad.energy import EnergyVADAnalyzer
 from ..wire.accepting.hosts import wrong_host
+from ..wire.refusal import Refusal
 from ..wire.running import ASGI_WAYS_OUT, require_trio
 from .asgi import Receive, Route, Scope, Send, answer, answer_json, header, refuse_websocket
 from .controls import Control, described
@@ -48,6 +49,12 @@ IDLE_S: Final = 60.0
 PAUSE_S: Final = 0.6
 """A shorter pause is within a sentence."""
 RATES: Final = range(8000, 192_001)
+_NO_SUCH_DIALECT: Final = Refusal(
+    status=400,
+    body=f"dialect must be one of {', '.join(sorted(PROVIDERS))}, "
+    f"and pcm a rate in Hz from {RATES[0]} to {RATES[-1]}\n",
+)
+_FULL: Final = Refusal(status=503, body="the bot is full: try again later\n", headers=(("Retry-After", "1"),))
 
 
 def bot_params() -> AsgiWebsocketParams:
@@ -127,7 +134,7 @@ def routed(routes: Mapping[str, Route]) -> Route:
         if route is not None:
             await route(scope, receive, send)
         elif kind == "websocket":
-            await refuse_websocket(receive, send)
+            await refuse_websocket(scope, receive, send)
         else:
             await answer(scope, send, 404, b"there is no such page: the bot is at /\n")
 
@@ -153,16 +160,16 @@ def guarded(route: Route, host_names: Collection[str]) -> Route:
         if refusal is None:
             await route(scope, receive, send)
         elif scope["type"] == "websocket":
-            await refuse_websocket(receive, send)
+            await refuse_websocket(scope, receive, send, refusal)
         else:
             await answer(scope, send, refusal.status, refusal.body.encode())
 
     return checked
 
 
-async def _file(kind: str, body: bytes, scope: Scope, _receive: Receive, send: Send) -> None:
+async def _file(kind: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await refuse_websocket(_receive, send)
+        await refuse_websocket(scope, receive, send)
     elif scope["method"] in ("GET", "HEAD"):
         await answer(scope, send, 200, body, kind=kind)
     else:
@@ -171,7 +178,7 @@ async def _file(kind: str, body: bytes, scope: Scope, _receive: Receive, send: S
 
 async def _get_json(told: Callable[[], object], scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await refuse_websocket(receive, send)
+        await refuse_websocket(scope, receive, send)
     elif scope["method"] in ("GET", "HEAD"):
         await answer_json(scope, send, 200, told())  # type: ignore[arg-type]  # what each of them tells is JSON
     else:
@@ -204,8 +211,11 @@ async def _websocket(
         return
     require_trio("bot_app", ASGI_WAYS_OUT)
     serializer = _serializer(scope["query_string"].decode("ascii", "replace"), params.serializer)
-    if serializer is None or hall.callers >= max_sessions:
-        await refuse_websocket(receive, send)
+    if serializer is None:
+        await refuse_websocket(scope, receive, send, _NO_SUCH_DIALECT)
+        return
+    if hall.callers >= max_sessions:
+        await refuse_websocket(scope, receive, send, _FULL)
         return
     transport = AsgiWebsocketTransport((scope, receive, send), _for_caller(params, scope, serializer, allowed_origins))
     with hall.admitted():

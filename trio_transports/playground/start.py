@@ -128,7 +128,7 @@ def start_route(
 
     async def start(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await refuse_websocket(receive, send)
+            await refuse_websocket(scope, receive, send)
             return
         shared = _cors(scope, allowed_origins)
         if shared is None:

@@ -58,7 +58,7 @@ async def _answer(
     send: Send,
 ) -> None:
     if scope["type"] == "websocket":
-        await refuse_websocket(receive, send)
+        await refuse_websocket(scope, receive, send)
     elif scope["method"] not in ("GET", "HEAD", "POST"):
         await answer(scope, send, 405, b"only GET and POST\n", headers=[(b"allow", b"GET, HEAD, POST")])
     else:

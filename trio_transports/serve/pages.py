@@ -40,7 +40,7 @@ def metrics_route(gather: Gather) -> Route:
 
 async def _get(page: Callable[[Scope, Send], Awaitable[None]], scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
-        await refuse_websocket(receive, send)
+        await refuse_websocket(scope, receive, send)
     elif scope["method"] in ("GET", "HEAD"):
         await page(scope, send)
     else:

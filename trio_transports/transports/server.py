@@ -28,7 +28,7 @@ from ..session.session import Session
 from ..wire.accepting.boundary import failure_in, is_interrupt
 from ..wire.accepting.callers import Callers
 from ..wire.accepting.door import Door, DoorRules
-from ..wire.accepting.leaving import GOING_AWAY, Leaving
+from ..wire.accepting.leaving import GOING_AWAY, Leaving, check_drain
 from ..wire.accepting.limits import AddressLimits
 from ..wire.accepting.signals import told_by_signals
 from ..wire.engines import engine_named
@@ -90,6 +90,7 @@ class WebsocketServerTransport:
         ``drain`` seconds to finish, the rest is told 1001, and ``serve`` returns. A second one ends the process.
         """
         check_handler(handler, "WebsocketServerTransport.serve")
+        check_drain(drain)
         require_trio("WebsocketServerTransport", MAIN_WAYS_OUT)
         serving = _ServeRun()
         with self._events.activity(), told_by_signals(partial(serving.leaving.begin, drain), is_on=signals):

@@ -42,9 +42,9 @@ async def test_calls_have_the_seconds_that_they_are_given(autojump_clock: MockCl
 async def test_with_nobody_there_it_ends_at_once(autojump_clock: MockClock) -> None:
     """And when the last one has gone; a wish that is no time is a mistake."""
     leaving = Leaving()
-    with pytest.raises(ValueError, match="0 seconds or more"):
+    with pytest.raises(ValueError, match="0 or more"):
         leaving.begin(-1)
-    with pytest.raises(ValueError, match="0 seconds or more"):
+    with pytest.raises(ValueError, match="0 or more"):
         leaving.begin(float("nan"))
 
     async def unheard() -> None:
@@ -61,6 +61,22 @@ async def test_with_nobody_there_it_ends_at_once(autojump_clock: MockClock) -> N
         with leaving.guest(unheard):
             leaving.begin(60)
             await trio.sleep(3)
+
+
+async def test_calls_may_have_all_the_time_there_is(autojump_clock: MockClock) -> None:
+    """Nobody new is let in, and the last call ends it, whenever that is."""
+    leaving = Leaving()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            await leaving.serve(_listen, close_timeout_s=1.0)
+
+        with leaving.guest(trio.sleep_forever):
+            leaving.begin(float("inf"))
+            assert leaving.has_begun
+            await trio.sleep(86_400)
+    assert trio.current_time() >= 86_400
 
 
 async def test_nobody_is_waited_for_who_is_not_there(autojump_clock: MockClock) -> None:

@@ -22,7 +22,7 @@ from ...session.events import ServerReady
 from ...wire.accepting.admission import Authorize
 from ...wire.accepting.callers import CallerCounts
 from ...wire.accepting.door import Door, DoorRules
-from ...wire.accepting.leaving import GOING_AWAY, Leaving
+from ...wire.accepting.leaving import GOING_AWAY, Leaving, check_drain
 from ...wire.accepting.limits import AddressLimits
 from ...wire.accepting.signals import told_by_signals
 from ...wire.engines import engine_named
@@ -79,6 +79,7 @@ async def serve_proxies(
     ``settings`` are each connection's limits, and ``engine`` is "direct" or "trio-websocket".
     """
     require_trio("serve_proxies", MAIN_WAYS_OUT)
+    check_drain(drain)
     settings = settings if settings is not None else ProxySettings()
     serving = _Serving(
         runner=runner,

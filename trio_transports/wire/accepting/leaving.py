@@ -14,7 +14,6 @@ Rules
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from math import inf
 from typing import Final, TypeAlias, TypeVar, final
 
 import trio
@@ -36,6 +35,15 @@ LEAVING: Final = Refusal(status=503, body="the server is shutting down", headers
 """Who comes while calls under way may still finish."""
 
 
+def check_drain(seconds: float) -> None:
+    """Refuse what is no time for calls to finish in; where a signal is to begin it, that would be too late to do so."""
+    wanted = f"drain must be a number of seconds, 0 or more, not {seconds!r}"
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(wanted)
+    if not seconds >= 0:
+        raise ValueError(wanted)
+
+
 @final
 @define(eq=False)
 class Leaving:
@@ -43,18 +51,15 @@ class Leaving:
 
     _serving: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     """Its deadline is when whoever is left is told."""
+    has_begun: bool = field(default=False, init=False)
     _farewells: dict[object, Farewell] = field(factory=dict, init=False)
 
     def begin(self, seconds: float = 0.0) -> None:
         """Leave: calls under way have ``seconds`` to finish by themselves."""
-        if not seconds >= 0:
-            raise ValueError(f"calls may finish for 0 seconds or more, not {seconds!r}")
+        check_drain(seconds)
+        self.has_begun = True
         self._serving.deadline = min(self._serving.deadline, trio.current_time() + seconds)
         self._end_if_empty()
-
-    @property
-    def has_begun(self) -> bool:
-        return self._serving.deadline < inf
 
     @property
     def guests(self) -> int:
