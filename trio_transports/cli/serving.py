@@ -148,9 +148,13 @@ class ReadyNotice:
             "",
         ]
         if options.host in ("0.0.0.0", "::"):
-            lines.insert(
-                -1, "  Everybody who reaches this machine can call. A microphone needs https, but on this machine."
-            )
+            lines[-1:-1] = [
+                "  Everybody who reaches this machine can call. A microphone needs https, but on this machine."
+            ]
+            if not (public or options.host_names):
+                lines[-1:-1] = [
+                    "  It answers to addresses alone: say --public-url or --host-name for a name of its own."
+                ]
         lines.append(f"Ctrl-C lets calls finish, for {options.drain_s:g} s at most; once more ends them.")
         return lines
 

@@ -37,8 +37,8 @@ class ReconnectPolicy:
     """How many seconds of queued audio are still sent on the next connection; older audio is dropped and counted. More
     than a second or two is speech that nobody waits for any more."""
     stable_after: float = field(default=5.0, validator=checks.number(least=0))
-    """How many seconds a connection must last to count as a success and start the backoff anew. 0 makes a server that
-    accepts and drops at once be dialled without pause."""
+    """How many seconds a connection must last to count as a success and start the backoff anew. 0 has a server
+    that accepts and drops at once dialled again after ``initial_delay`` each time, and never given up."""
 
     def __attrs_post_init__(self) -> None:
         if self.max_delay < self.initial_delay:

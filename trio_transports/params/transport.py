@@ -58,8 +58,8 @@ class TransportParams:
     Speech is good from 24000 on. It changes nothing where plain samples or G.711 are sent."""
     audio_out_10ms_chunks: int = field(default=4, validator=checks.number(least=1, whole=True))
     """How many pieces of 10 ms make one audio message: 4 is 40 ms. Fewer bring the first sound sooner and react to an
-    interruption sooner, and cost more CPU; more do the opposite. Dialects with a chunk of their own (telephones: 20 ms)
-    keep it."""
+    interruption sooner, and cost more CPU; more do the opposite. Dialects with a chunk of their own keep it
+    (telephones: 20 ms; Exotel 100, Genesys 200)."""
     audio_out_mixer: MixerSource | Mapping[str | None, MixerSource] | None = field(
         default=None, validator=checks.mixers
     )

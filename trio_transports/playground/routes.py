@@ -58,7 +58,11 @@ _FULL: Final = Refusal(status=503, body="the bot is full: try again later\n", he
 
 
 def bot_params() -> AsgiWebsocketParams:
-    """What a bot is served with unless its author says otherwise: audio both ways, speech found, silence not filled."""
+    """What a bot is served with unless its author says otherwise.
+
+    Audio and pictures both ways; speech found, and interruptions; gaps not filled with silence, nor the end; and who
+    has sent nothing for a minute is let go.
+    """
     return AsgiWebsocketParams(
         serializer=DetectingFrameSerializer(),
         audio_in_enabled=True,

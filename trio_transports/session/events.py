@@ -105,7 +105,7 @@ class TurnTaken:
     """The session it answers in."""
     latency_s: float
     """Seconds from the user's last word to the first audio that left for it. It is as exact as the analyzer knows where
-    the word ended: ``EnergyVADAnalyzer`` looks every 16 ms."""
+    the word ended: ``EnergyVADAnalyzer`` to a millisecond or two."""
 
 
 @documented

@@ -69,8 +69,8 @@ class GenesysSignature:
     """The address that the provider was given, where a proxy in front makes it look different here; None: what the
     request names. A wrong one refuses everybody."""
     trust_forwarded: bool = field(default=False, kw_only=True)
-    """Believe what a proxy says in ``X-Forwarded-Proto`` and ``X-Forwarded-Host``. Only behind a proxy that overwrites
-    them: a caller can write them too."""
+    """Believe what a proxy says in ``X-Forwarded-Host``; the scheme is taken for ``wss`` in any case. Only behind a
+    proxy that overwrites it: a caller can write it too."""
     max_age_s: float = field(default=10.0, kw_only=True, validator=seconds)
     """How many seconds old a proof may be. Longer lets a stolen one be used longer; shorter refuses callers when clocks
     differ."""

@@ -63,8 +63,8 @@ class TwilioSignature:
     """The address that the provider was given, where a proxy in front makes it look different here; None: what the
     request names. A wrong one refuses everybody."""
     trust_forwarded: bool = field(default=False, kw_only=True)
-    """Believe what a proxy says in ``X-Forwarded-Proto`` and ``X-Forwarded-Host``. Only behind a proxy that overwrites
-    them: a caller can write them too."""
+    """Believe what a proxy says in ``X-Forwarded-Host``; the scheme is taken for ``wss`` in any case. Only behind a
+    proxy that overwrites it: a caller can write it too."""
 
     async def __call__(self, peer: Peer) -> Refusal | None:
         """None for a caller that Twilio signed for, else the refusal."""
