@@ -17,6 +17,7 @@ trio-transports {__version__} serves the shop's bot
   call                ws://127.0.0.1:8765/ws    any dialect; try: trio-transports call ws://127.0.0.1:8765/ws --in a.wav
   Pipecat's clients   http://127.0.0.1:8765/start
   telephones          https://YOUR.PUBLIC.NAME/answer/twilio    or telnyx, plivo, exotel, vonage, signalwire, relay
+                      once it goes by that name: --public-url https://YOUR.PUBLIC.NAME
   health, metrics     http://127.0.0.1:8765/health, http://127.0.0.1:8765/metrics
 
 Ctrl-C lets calls finish, for 20 s at most; once more ends them.

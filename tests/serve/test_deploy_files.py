@@ -35,13 +35,17 @@ def of(name: str) -> Instruction:
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "bot.service", "kubernetes.yaml"])
-def test_what_is_run_is_what_the_command_takes(name: str) -> None:
-    """Each option is one of ``serve``'s, with a value that it takes; the files are those that ``new`` writes."""
+async def test_what_is_run_is_what_the_command_takes(name: str) -> None:
+    """Each option is one of ``serve``'s, with a value that it takes; the files are those that ``new`` writes.
+
+    A server that is reached by its public name answers to it.
+    """
     told = parsed(name)
     assert (told.target, told.params, told.port, told.workers) == ("bot.py", "params.toml", 8765, 2)
     assert {told.target, told.params} <= set(FILES)
-    if told.public_url is not None and told.host != "127.0.0.1":
-        assert urlsplit(told.public_url).hostname in told.host_names
+    app = bot_app(bot, host_names=told.host_names, public_url=told.public_url)
+    public_name = urlsplit(told.public_url or "http://localhost").netloc
+    assert (await ask(app, "GET", "/health", host=public_name)).status == 200
 
 
 async def is_there(path: str) -> bool:

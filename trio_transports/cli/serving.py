@@ -144,17 +144,18 @@ class ReadyNotice:
             f"  Pipecat's clients   {public or page}/start",
             f"  telephones          {public or 'https://YOUR.PUBLIC.NAME'}/answer/twilio    or telnyx, plivo, exotel, "
             "vonage, signalwire, relay",
+            *(
+                []
+                if public
+                else ["                      once it goes by that name: --public-url https://YOUR.PUBLIC.NAME"]
+            ),
             f"  health, metrics     {page}/health, {page}/metrics",
             "",
         ]
         if options.host in ("0.0.0.0", "::"):
-            lines[-1:-1] = [
-                "  Everybody who reaches this machine can call. A microphone needs https, but on this machine."
-            ]
-            if not (public or options.host_names):
-                lines[-1:-1] = [
-                    "  It answers to addresses alone: say --public-url or --host-name for a name of its own."
-                ]
+            lines.insert(
+                -1, "  Everybody who reaches this machine can call. A microphone needs https, but on this machine."
+            )
         lines.append(f"Ctrl-C lets calls finish, for {options.drain_s:g} s at most; once more ends them.")
         return lines
 
