@@ -1,6 +1,6 @@
 """What goes wrong inside: services that crash, deadlines that pass unused, lines that are lost while closing."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -8,9 +8,17 @@ import trio
 from attrs import evolve
 from trio.testing import MockClock
 
+from tests.session.hearing import Inverting, Planned
 from tests.session.helpers import CHUNK_BYTES, audio, params, seconds
 from tests.session.test_endings import the_end, watched
-from trio_transports import AudioFrame, ConnectionClosed, Disconnected, ReconnectPolicy, Session, WebsocketClientParams
+from trio_transports import (
+    AudioFrame,
+    ConnectionClosed,
+    Disconnected,
+    ReconnectPolicy,
+    Session,
+    WebsocketClientParams,
+)
 from trio_transports._nursery import open_services
 from trio_transports.audio import AudioFormat
 from trio_transports.serializers import FrameSerializer, JSONFrameSerializer
@@ -180,3 +188,69 @@ async def test_senders_go_on_after_a_reconnection(autojump_clock: MockClock) -> 
             assert session.statistics().reconnects == 1
             assert await session.output.write_audio(audio(CHUNK_BYTES))
     assert line.peers[1].recorder.of(AudioFrame)
+
+
+class UnwillingFilter(Inverting):
+    def stop(self) -> None:
+        raise ZeroDivisionError("it cannot stop")
+
+
+class UnwillingAnalyzer(Planned):
+    def stop(self) -> None:
+        raise ZeroDivisionError("it cannot stop")
+
+
+class UnwillingMixer(BrokenMixer):
+    def mix(self, pcm: bytes) -> bytes:
+        return pcm
+
+    def stop(self) -> None:
+        raise ZeroDivisionError("it cannot stop")
+
+
+class UnwillingTap:
+    """Does not take back what it has heard."""
+
+    def taken_back(self, *_: object) -> None:
+        raise ZeroDivisionError("it cannot stop")
+
+    def __getattr__(self, _name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+UNWILLING: dict[str, dict[str, object]] = {
+    "audio_out_filter": {"audio_out_filter": UnwillingFilter},
+    "audio_out_mixer": {"audio_out_mixer": UnwillingMixer},
+    "audio_in_filter": {"audio_in_filter": UnwillingFilter},
+    "vad_analyzer": {"vad_enabled": True, "vad_analyzer": UnwillingAnalyzer},
+    "tap": {},
+    "several": {"audio_out_filter": UnwillingFilter, "audio_out_mixer": UnwillingMixer, "audio_in_filter": Inverting},
+}
+
+
+@pytest.mark.parametrize("who", UNWILLING)
+async def test_the_end_is_told_whatever_a_part_of_the_users_does_at_it(autojump_clock: MockClock, who: str) -> None:
+    """One Disconnected, messages() ends, all others are stopped; and the error comes out."""
+    told: list[Event] = []
+    listener: Inverting | None = None
+    with pytest.raises(ZeroDivisionError, match="it cannot stop"):  # noqa: PT012
+        settings = params(**UNWILLING[who])
+        if who == "several":
+            settings = evolve(settings, audio_in_filter=(listener := Inverting()))
+        async with watched(settings) as (session, peer, told):
+            messages = session.messages()
+            if who == "tap":
+                session.output._outbound.taps.each.append(UnwillingTap())
+            await peer.send(audio(CHUNK_BYTES))
+            peer.stall()
+            await session.output.send(seconds(5))
+            await trio.sleep(3)
+            await peer.close(4000, "enough")
+            await trio.sleep_forever()
+    assert the_end(told) == (4000, "enough", "remote")
+    with trio.fail_after(1):
+        assert len([message async for message in messages]) == 1
+        with pytest.raises(trio.EndOfChannel):  # noqa: PT012
+            while True:
+                await session.input.receive()
+    assert listener is None or listener.told[-1] == "stop"

@@ -27,6 +27,7 @@ from ..audio.format import AudioFormat
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..frames import AudioFrame, FilterControlFrame, checked_audio_frame
 from ..params import TransportParams
+from .every_step import take_every_step
 from .listening import Listening
 from .unread import Unread
 
@@ -184,12 +185,12 @@ class Ear:
         """Bring out what is held back, and stop the filter and the analyzer."""
         self.flush()
         self._converter = None
-        if self._listening is not None:
-            self._listening.stop()
-        if self.filter is not None and self._filter_has_started:
-            self._filter_has_started = False
-            self.filter.stop()
         self.rate = self.channels = 0
+        stop_filter, self._filter_has_started = self._filter_has_started, False
+        take_every_step(
+            *(() if self._listening is None else (self._listening.stop,)),
+            *((self.filter.stop,) if self.filter is not None and stop_filter else ()),
+        )
 
     def flush(self) -> None:
         """Bring out what the converter holds back; rule 4."""

@@ -14,6 +14,7 @@ from ..frames import AudioFrame
 from ..params import TransportParams
 from ..serializers.announced import audio_frame
 from .ear import Ear, FormatChanges
+from .every_step import take_every_step
 from .listening import Listening
 from .unread import Unread
 
@@ -70,8 +71,7 @@ class Ears:
 
     def leave(self) -> None:
         """Bring it out, and stop the filter and the analyzer: no more audio comes."""
-        for ear in self.by_destination.values():
-            ear.leave()
+        take_every_step(*(ear.leave for ear in self.by_destination.values()))
 
 
 def _without_wav_header(frame: AudioFrame) -> AudioFrame:

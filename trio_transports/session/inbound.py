@@ -26,6 +26,7 @@ from ..frames import AudioFrame, EndFrame, Frame, ImageFrame, SpriteFrame
 from ..serializers.protocol import FrameSerializer, Message, StartRefused
 from .delivery import Delivery
 from .ears import Ears
+from .every_step import take_every_step
 from .in_order import Due, InOrder
 from .malformed import Malformed
 from .peer_words import PeerWords
@@ -90,8 +91,7 @@ class Inbound:
 
     def stop(self) -> None:
         """Bring out what is held back: no more audio comes."""
-        self.ears.leave()
-        self.words.hold_nothing()
+        take_every_step(self.ears.leave, self.words.hold_nothing)
 
     def _take_frames(self, frames: Sequence[Frame], fault: str = "") -> Awaitable[None] | None:
         ears, malformed = self.ears, self._malformed

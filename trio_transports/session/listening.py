@@ -14,6 +14,7 @@ from .._offers import offers
 from ..audio.channels import mix_channels
 from ..audio.format import AudioFormat
 from ..vad.analyzer import SlowStart, SpeechEvent, SpeechStarted, SpeechStopped, VADAnalyzer
+from .every_step import take_every_step
 from .turn_end import TurnEnd
 
 
@@ -59,9 +60,11 @@ class Listening:
         """Nobody is heard any more; who was speaking has stopped."""
         if self._format is None:
             return
-        self._analyzer.stop()
         self._before_s += self._format.duration_s(self._heard_bytes)
         self._heard_bytes, self._format = 0, None
+        take_every_step(self._analyzer.stop, self._end_speech)
+
+    def _end_speech(self) -> None:
         if self._somebody_speaks:
             self._somebody_speaks = False
             self._tell(SpeechStopped(self._before_s))

@@ -49,6 +49,7 @@ from ..serializers.protocol import (
 from .clock import Clock
 from .deadline import Deadline
 from .departure import NO_AUDIO
+from .every_step import take_every_step
 from .lanes import Paced
 from .marks import DrainMarks
 from .outbox import WireOutbox
@@ -60,7 +61,7 @@ from .settings import TrackSettings, max_stale_s
 from .sizes import LAST_TEXT_BYTES
 from .state import Life
 from .statistics import Counters
-from .taps import Taps
+from .taps import Tap, Taps
 from .track import Track
 from .track_maker import TrackMaker
 from .turn import Turn
@@ -345,11 +346,13 @@ class Outbound:
     def _take_back(self, unsent: Sequence[Paced], now_s: float, *, clears: bool) -> None:
         """Tell those who listen in what will not be heard, before it is forgotten: ``session.taps`` rule 4."""
         self.screens.took_back(unsent)
-        for tap in tuple(self.taps.each):
-            for name, track in self.tracks.items():
-                unheard_s = track.unheard_s(unsent, now_s, clears=clears)
-                if unheard_s > 0:
-                    tap.taken_back(unheard_s, name, now_s)
+        take_every_step(*(partial(self._tell_unheard, tap, unsent, now_s, clears) for tap in self.taps.each))
+
+    def _tell_unheard(self, tap: Tap, unsent: Sequence[Paced], now_s: float, clears: bool) -> None:
+        for name, track in self.tracks.items():
+            unheard_s = track.unheard_s(unsent, now_s, clears=clears)
+            if unheard_s > 0:
+                tap.taken_back(unheard_s, name, now_s)
 
     # Ending
 
@@ -395,16 +398,17 @@ class Outbound:
 
     def say_goodbye(self, code: int, reason: str) -> None:
         """Close the wire after the replies and urgent messages: the rest is given up."""
-        self._give_up()
-        self.outbox.say_goodbye(code, reason)
+        take_every_step(self._give_up, partial(self.outbox.say_goodbye, code, reason))
 
     def finish(self) -> None:
         """Give up what is queued: the session is over."""
-        self._give_up()
-        for track in self.tracks.values():
-            track.stop()
-        self.outbox.attach(None)  # an event that is kept keeps the session, and must not keep a connection: HAZARDS 44
-        self.wake()
+        take_every_step(
+            self._give_up,
+            *(track.stop for track in self.tracks.values()),
+            # An event that is kept keeps the session, and must not keep a connection: HAZARDS 44
+            partial(self.outbox.attach, None),
+            self.wake,
+        )
 
     def forget(self) -> None:
         """Keep little of what was said: the session's own block has ended."""
@@ -413,10 +417,11 @@ class Outbound:
 
     def _give_up(self) -> None:
         """Drop what was to leave, and tell of it."""
-        self._take_back(self.outbox.drop_paced(), trio.current_time(), clears=False)
-        for track in self.tracks.values():
-            track.departure.interrupt()
-        self.screens.give_up()
+        take_every_step(
+            partial(self._take_back, self.outbox.drop_paced(), trio.current_time(), clears=False),
+            *(track.departure.interrupt for track in self.tracks.values()),
+            self.screens.give_up,
+        )
 
     def _wrote(self) -> None:
         """Something was written: look who waited for that."""

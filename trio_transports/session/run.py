@@ -14,7 +14,8 @@ Rules
    reason that say so, and the body sees what rule 3 says.
 5. One of the tasks crashes: the wire closes with 1011, the body is cancelled, and the crash comes out.
 6. Whichever comes first is what ``Disconnected`` tells, once, after the wire is closed: the receive task ends when the
-   wire has, and that is where the end of a session is told.
+   wire has, and that is where the end of a session is told. What a filter, mixer, analyzer or tap of the user's raises
+   at the end is a crash of that task, but keeps nothing from being told, stopped or hung up.
 7. With ``on_peer_gone="cancel"`` the body is cancelled once the peer has gone or is lost, and no connection follows;
    its ``async with`` then ends quietly, as one with a deadline does.
 """
@@ -39,6 +40,7 @@ from ..wire.protocol import Wire
 from .broadcast import Broadcast
 from .clock import Timer
 from .events import Connected, Disconnected, Event, IdleTimeout, PicturesNotCarried, SessionTimeout, TurnTaken
+from .every_step import take_every_step
 from .frame_log import FrameLog
 from .frame_log import logger as frame_logger
 from .parts import Parts
@@ -83,10 +85,12 @@ async def open_session(
                     raise
                 await parts.closing.at_once(1000, "")
     finally:
-        run.finish(Ending(1006, "the session ended before its connection did", "local"))
-        parts.unread.shut()  # nobody reads any more, and an event may keep the session alive: HAZARDS 44
-        await run.hang_up()
-        parts.outbound.forget()
+        try:
+            run.finish(Ending(1006, "the session ended before its connection did", "local"))
+        finally:
+            parts.unread.shut()  # nobody reads any more, and an event may keep the session alive: HAZARDS 44
+            await run.hang_up()
+            parts.outbound.forget()
 
 
 @final
@@ -149,11 +153,13 @@ class Run:
         self._receiving.wire.abort()
         if not parts.life.end(ending):
             return
-        parts.outbound.finish()
-        parts.inbound.stop()
-        parts.unread.end()
-        parts.messages.end()
-        told = parts.life.told_ending
+        # In the first two are the user's own stops: one that raises must not keep the rest from being told.
+        take_every_step(
+            parts.outbound.finish, parts.inbound.stop, parts.unread.end, parts.messages.end, self._tell_the_end
+        )
+
+    def _tell_the_end(self) -> None:
+        told = self._parts.life.told_ending
         self._events.emit(Disconnected(self.session, told.code, told.reason, told.initiator))
         if self._body is not None and told.initiator != "local":
             self._body.cancel()  # rule 7

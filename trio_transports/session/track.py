@@ -33,6 +33,7 @@ from ..frames import AudioFrame, Played
 from ..serializers.protocol import Message
 from .chunk_form import ChunkForm
 from .departure import NO_AUDIO, Departure
+from .every_step import take_every_step
 from .gap import Gap
 from .intake import Intake
 from .lanes import Paced
@@ -203,8 +204,7 @@ class Track:
         for mark in (*marks.drop(), *marks.each):
             if mark.dropped is not None:
                 mark.dropped()
-        self.departure.blend.stop()
-        self.intake.stop()
+        take_every_step(self.departure.blend.stop, self.intake.stop)
 
     # Emptying it
 
