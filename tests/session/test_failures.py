@@ -15,8 +15,10 @@ from trio_transports import (
     AudioFrame,
     ConnectionClosed,
     Disconnected,
+    EndFrame,
     ReconnectPolicy,
     Session,
+    TextFrame,
     WebsocketClientParams,
 )
 from trio_transports._nursery import open_services
@@ -254,3 +256,27 @@ async def test_the_end_is_told_whatever_a_part_of_the_users_does_at_it(autojump_
             while True:
                 await session.input.receive()
     assert listener is None or listener.told[-1] == "stop"
+
+
+@pytest.mark.parametrize("way", ["once cancelled", "amid the goodbye", "amid an EndFrame's"])
+async def test_a_deadline_takes_nothing_from_the_bodys_own_exception(autojump_clock: MockClock, way: str) -> None:
+    """It comes out as it is, though a deadline around the session passes before, or while goodbye is said."""
+    error = trio.ClosedResourceError if way == "amid an EndFrame's" else ValueError
+    with pytest.raises(error), trio.move_on_after(1):  # noqa: PT012
+        async with watched(params(close_timeout=2)) as (session, peer, _):
+            match way:
+                case "once cancelled":
+                    try:
+                        await trio.sleep_forever()
+                    finally:
+                        raise ValueError("mine")
+                case "amid the goodbye":
+                    peer.wire.unresponsive = True  # type: ignore[attr-defined]
+                    await trio.sleep(0.5)
+                    raise ValueError("mine")
+                case _:
+                    await session.output.send(seconds(30))
+                    with trio.move_on_after(0.5):
+                        await session.output.send(EndFrame())
+                    await session.output.send(TextFrame(text="too late"))
+    assert trio.current_time() < 4

@@ -60,12 +60,16 @@ class SessionClosing:
 
     async def at_once(self, code: int, reason: str) -> None:
         """Say goodbye, and wait for the end."""
+        await self.at_once_uncancelled(code, reason)
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    async def at_once_uncancelled(self, code: int, reason: str) -> None:
+        """Say goodbye, and wait for the end; a cancellation meanwhile is for whatever waits next."""
         self.now(code, reason)
         if not self._life.over.is_set():
             limit_s = self._outbound.params.close_timeout + _BACKSTOP_S
             with trio.CancelScope(shield=True, deadline=trio.current_time() + limit_s):
                 await self._life.over.wait()
-        await trio.lowlevel.checkpoint_if_cancelled()
 
     async def politely(self, code: int, reason: str) -> None:
         """Flush, say goodbye, and wait for the end. Cancelled, it closes at once, unflushed."""

@@ -22,7 +22,7 @@ Rules
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import final
 
@@ -129,14 +129,19 @@ class Run:
     # Ways to end
 
     async def leave(self, error: BaseException) -> None:
-        """End after the body raised or was cancelled: nothing more is said than goodbye; rule 2."""
+        """End after the body raised or was cancelled: nothing more is said than goodbye; rule 2.
+
+        No cancellation comes out of it: it would take the place of what the body raised.
+        """
         closing = self._parts.closing
         if self._parts.life.state.is_over:
             return
+        code, reason = (1001, "going away") if _is_cancellation(error) else (1011, "internal error")
         if closing.ends_call and _is_late_frame(error):
-            await closing.drain()
-        else:
-            await closing.at_once(*((1001, "going away") if _is_cancellation(error) else (1011, "internal error")))
+            code, reason = 1001, "going away"  # should it be cancelled
+            with suppress(trio.Cancelled):
+                await closing.drain()
+        await closing.at_once_uncancelled(code, reason)
 
     async def break_off(self) -> None:
         """End after one of the tasks crashed: there is nobody left to write but this; rule 5."""

@@ -93,6 +93,16 @@ async def test_a_peer_that_does_not_answer_is_told_no_longer_than_that(autojump_
     assert trio.current_time() == 2
 
 
+async def test_a_deadline_takes_nothing_from_what_failed(autojump_clock: trio.testing.MockClock) -> None:
+    """What failed comes out, though the time for something larger is over while the peer is told."""
+    near, far = memory_wire_pair()
+    far.unresponsive = True
+    with pytest.raises(ValueError, match="one call's"), trio.move_on_after(1):
+        async with closing_what_fails(near, 2.0):
+            raise FAILURE
+    assert trio.current_time() == 2
+
+
 def test_nothing_is_told_of_what_goes_well() -> None:
     told: list[BaseException] = []
     tell: Callable[[BaseException], object] = told.append

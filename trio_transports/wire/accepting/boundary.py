@@ -39,7 +39,8 @@ async def closing_what_fails(wire: Wire, close_timeout_s: float) -> AsyncIterato
         yield
     except BaseException as exc:
         if failure_in(exc) is not None:
-            with trio.move_on_after(close_timeout_s):
+            # Shielded: a cancellation would take the place of what failed. The deadline bounds it.
+            with trio.move_on_after(close_timeout_s, shield=True):
                 await wire.aclose(1011, "internal error")
         raise
 
