@@ -161,13 +161,13 @@ async def test_a_cancel_frame_ends_the_call_at_once(autojump_clock: MockClock) -
 
 
 async def test_no_frame_follows_an_end_frame(autojump_clock: MockClock) -> None:
-    """While an EndFrame's flush is under way no other frame can be sent, not even one that ends the call."""
+    """While an EndFrame's flush is under way no other frame can be sent, not even another of its kind."""
     async with watched(params()) as (session, peer, told), trio.open_nursery() as nursery:
         await session.output.send(seconds(30))
         nursery.start_soon(session.output.send, EndFrame())
         await trio.sleep(1)
         assert session.is_closing
-        for frame in (CancelFrame(), EndFrame(), TextFrame(text="more"), audio(CHUNK_BYTES)):
+        for frame in (EndFrame(), TextFrame(text="more"), audio(CHUNK_BYTES)):
             with pytest.raises(trio.ClosedResourceError, match="no frame can follow an EndFrame"):
                 await session.output.send(frame)
     assert trio.current_time() == pytest.approx(32, abs=0.1)
@@ -376,3 +376,52 @@ async def test_the_end_without_silence_is_waited_for_no_longer_than_it_lasts(
             await session.output.end()
             await session.output.drain()
     assert len(peer.recorder.audio) >= len(seconds(said_s).audio) * 3
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_cancel_frame_cuts_an_end_frames_goodbye_off(autojump_clock: MockClock, times: int) -> None:
+    """What is left is dropped, and the call closes at once; a second one has nothing more to do."""
+    async with watched(params()) as (session, peer, told), trio.open_nursery() as nursery:
+        await session.output.send(seconds(30))
+        nursery.start_soon(session.output.send, EndFrame(reason="done"))
+        await trio.sleep(1)
+        async with trio.open_nursery() as sending:
+            for _ in range(times):
+                sending.start_soon(session.output.send, CancelFrame(reason="stop"))
+        assert trio.current_time() == pytest.approx(1, abs=0.01)
+        assert not session.is_connected
+        with pytest.raises(ConnectionClosed):
+            await session.output.send(CancelFrame())
+    assert order(peer) == ["Audio", "Cancel"]
+    assert session.statistics().audio_out_dropped_s == pytest.approx(31, abs=0.1)
+    assert the_end(told) == (1000, "stop", "local")
+
+
+@pytest.mark.parametrize("first", [EndFrame(), CancelFrame()])
+async def test_a_cancel_frame_while_the_close_is_said(autojump_clock: MockClock, first: Frame) -> None:
+    """It changes nothing, and waits for the end as the first did."""
+    async with watched(params(close_timeout=2)) as (session, peer, told), trio.open_nursery() as nursery:
+        peer.wire.unresponsive = True  # type: ignore[attr-defined]
+        nursery.start_soon(session.output.send, first)
+        await trio.sleep(1)
+        await session.output.send(CancelFrame(reason="stop"))
+        assert trio.current_time() == pytest.approx(2, abs=0.01)
+    assert the_end(told) == (1000, "", "local")
+
+
+async def test_a_pipelines_cancel_frame_cuts_its_end_frames_goodbye_off(autojump_clock: MockClock) -> None:
+    """The pipeline ends in good order, and nothing is heard after it."""
+
+    async def stage(_input: object, output: trio.abc.SendChannel[Frame]) -> None:
+        await output.send(seconds(5))
+        await output.send(EndFrame())
+        await trio.sleep(1)
+        await output.send(CancelFrame(reason="stop"))
+
+    async with watched(params()) as (session, peer, told):
+        await Pipeline([stage]).run(session.input, session.output)
+        assert trio.current_time() == pytest.approx(1, abs=0.1)
+        assert not session.is_connected
+    assert order(peer) == ["Audio", "Cancel"]
+    assert len(peer.recorder.audio) == pytest.approx(50 * CHUNK_BYTES, abs=2 * CHUNK_BYTES)
+    assert the_end(told) == (1000, "stop", "local")

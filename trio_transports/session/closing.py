@@ -9,7 +9,8 @@ Rules
    That happens in the session, whatever becomes of the task that sent the frame, and takes as long as rule 1 does: what
    is left then is dropped. An interruption drops what is queued as ever, and so brings the end nearer.
    Where the peer answers that word with its own, the close waits for it, ``close_timeout`` at most.
-5. A ``CancelFrame`` goes straight to the goodbye.
+5. A ``CancelFrame`` goes straight to the goodbye. One that comes while an ``EndFrame`` is ending the call does so too:
+   what is left is dropped, and no answer is waited for.
 """
 
 from collections.abc import Sequence
@@ -114,6 +115,17 @@ class SessionClosing:
             outbound.when_drained(self._all_has_left)
         else:  # at once: before the peer's start nothing could be queued
             self._say_it()
+        await self._wait_for_end()
+
+    async def cut_off(self, frame: CancelFrame) -> None:
+        """Have no more said of what a frame is ending already, and wait for the end; rule 5."""
+        if not (self._was_said or self._life.state.is_ending):
+            self._words, self._reason = self._outbound.serializer.encode(frame), frame.reason or ""
+            self._say_words()
+        self._has_no_answer(inf)
+        await self._wait_for_end()
+
+    async def _wait_for_end(self) -> None:
         await self._life.over.wait()
         if not self._was_said:
             self._life.check_connected()
@@ -126,9 +138,7 @@ class SessionClosing:
 
     def _say_it(self) -> None:
         if not self._was_said:
-            self._was_said = True
-            self._limit.at_s = inf
-            self._outbound.outbox.put_last(self._words)
+            self._say_words()
             self.awaits_answer = self._peer_answers
             if self.awaits_answer:
                 outbound = self._outbound
@@ -138,6 +148,11 @@ class SessionClosing:
                 outbound.clock.tick()
             else:
                 self.now(1000, self._reason)
+
+    def _say_words(self) -> None:
+        self._was_said = True
+        self._limit.at_s = inf
+        self._outbound.outbox.put_last(self._words)
 
     @property
     def _peer_answers(self) -> bool:

@@ -5,7 +5,7 @@ Rules
 2. A frame that the dialect cannot say is counted; one that is wrong raises here, in the caller, and costs nothing else.
    So does what is no frame at all. Keys that the dialect has no message for leave as tones in the audio.
 3. After the connection has ended, sending raises ``ConnectionClosed``; after ``end`` or ``aclose`` here, or after an
-   ``EndFrame`` until it has ended the call, ``trio.ClosedResourceError``.
+   ``EndFrame`` until it has ended the call, ``trio.ClosedResourceError``. But a ``CancelFrame`` can follow one.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -212,6 +212,9 @@ class Output(trio.abc.SendChannel[Frame]):
             self._check_open()
 
     async def _end_call(self, frame: EndFrame | CancelFrame) -> None:
+        if isinstance(frame, CancelFrame) and self._closing.ends_call and not self._life.state.is_over:
+            await self._closing.cut_off(frame)
+            return
         self._life.check_connected()
         if self._closing.ends_call:
             self._check_open()
