@@ -23,6 +23,7 @@ from trio_transports import (
     TextFrame,
     TransportParams,
 )
+from trio_transports.audio.format import AudioFormat
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers import JSONFrameSerializer
 from trio_transports.serializers.detect import DetectingFrameSerializer
@@ -425,3 +426,40 @@ async def test_a_pipelines_cancel_frame_cuts_its_end_frames_goodbye_off(autojump
     assert order(peer) == ["Audio", "Cancel"]
     assert len(peer.recorder.audio) == pytest.approx(50 * CHUNK_BYTES, abs=2 * CHUNK_BYTES)
     assert the_end(told) == (1000, "stop", "local")
+
+
+class NoSilence:
+    """A filter that fails at silence."""
+
+    slow = False
+
+    def start(self, audio_format: AudioFormat) -> None: ...
+
+    def filter(self, pcm: bytes) -> bytes:
+        if is_silence(pcm):
+            raise ZeroDivisionError("how loud is nothing?")
+        return pcm
+
+    def control(self, settings: object, enabled: bool | None = None) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize("sends_now", [False, True], ids=["by-its-task", "sends-now"])
+async def test_an_end_that_fails_midway_is_an_end_all_the_same(sends_now: bool, autojump_clock: MockClock) -> None:
+    """Whoever sent it hears what failed; what was said is heard, and the call ends no later than it would."""
+    settings = params(audio_out_filter=NoSilence, close_timeout=2, **PLAYS_2_S)
+    with trio.fail_after(60):
+        async with memory_session(settings, sends_now=sends_now) as (session, peer):
+            await session.output.send(seconds(1))
+            await trio.sleep(0.5)
+            with pytest.raises(ZeroDivisionError):
+                await session.output.send(EndFrame())
+            async for _ in session.input:
+                pass
+            assert not session.is_connected
+    assert trio.current_time() <= 1 + 2 + 0.1
+    assert peer.recorder.audio == seconds(1).audio
+    assert order(peer) == ["Audio", "End"]
+    assert peer.closed is not None
+    assert peer.closed.code == 1000

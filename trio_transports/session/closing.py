@@ -6,14 +6,16 @@ Rules
 3. Whoever closes waits for the end that long and a second more. Then the caller ends it by force.
 4. An ``EndFrame`` ends the call once what was queued before it, and the end silence, has left; and, where the dialect
    tells, once it was played. Then the dialect's own word for the end leaves, if it has one, and the close with 1000.
-   That happens in the session, whatever becomes of the task that sent the frame, and takes as long as rule 1 does: what
-   is left then is dropped. An interruption drops what is queued as ever, and so brings the end nearer.
+   That happens in the session, whatever is raised in the task that sent the frame, or becomes of it, and takes as long
+   as rule 1 does: what is left then is dropped. An interruption drops what is queued as ever, and so brings the end
+   nearer.
    Where the peer answers that word with its own, the close waits for it, ``close_timeout`` at most.
 5. A ``CancelFrame`` goes straight to the goodbye. One that comes while an ``EndFrame`` is ending the call does so too:
    what is left is dropped, and no answer is waited for.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from math import inf
 from typing import Final, final
 
@@ -25,6 +27,7 @@ from ..errors import ConnectionClosed, Ending
 from ..frames import CancelFrame, EndFrame
 from ..serializers.protocol import AwaitsClose, Message
 from .clock import Timer
+from .every_step import take_every_step
 from .outbound import Outbound
 from .state import Life, State
 
@@ -100,22 +103,30 @@ class SessionClosing:
 
     async def end_call(self, frame: EndFrame | CancelFrame, *, plays_silence: bool) -> None:
         """End the call and wait for that. Cancelling it only ends the waiting."""
-        self._life.to(State.DRAINING)
         outbound = self._outbound
         words, self._reason = outbound.serializer.encode(frame), frame.reason or ""
+        self._life.to(State.DRAINING)
         self.ends_call, self._words = True, words
         if isinstance(frame, EndFrame) and outbound.is_ready:
-            if plays_silence:
-                outbound.end_audio()
-            else:
-                outbound.stop_filling()
-            self._limit.at_s = trio.current_time() + outbound.drain_limit_s
-            outbound.clock.timers.append(self._limit)
-            outbound.clock.tick()
-            outbound.when_drained(self._all_has_left)
+            # A filter or mixer of the user's that raises meanwhile is heard of by who sent the frame, but ends nothing.
+            take_every_step(
+                outbound.end_audio if plays_silence else outbound.stop_filling,
+                self._set_limit,
+                partial(outbound.when_drained, self._all_has_left),
+            )
         else:  # at once: before the peer's start nothing could be queued
             self._say_it()
         await self._wait_for_end()
+
+    def _set_limit(self) -> None:
+        self._limit.at_s = trio.current_time() + self._outbound.drain_limit_s
+        self._set(self._limit)
+
+    def _set(self, timer: Timer) -> None:
+        """By no tick of the clock, in which a mixer of the user's may raise."""
+        clock = self._outbound.clock
+        clock.timers.append(timer)
+        clock.look_again_at(timer.at_s)
 
     async def cut_off(self, frame: CancelFrame) -> None:
         """Have no more said of what a frame is ending already, and wait for the end; rule 5."""
@@ -141,11 +152,7 @@ class SessionClosing:
             self._say_words()
             self.awaits_answer = self._peer_answers
             if self.awaits_answer:
-                outbound = self._outbound
-                outbound.clock.timers.append(
-                    Timer(trio.current_time() + outbound.params.close_timeout, self._has_no_answer)
-                )
-                outbound.clock.tick()
+                self._set(Timer(trio.current_time() + self._outbound.params.close_timeout, self._has_no_answer))
             else:
                 self.now(1000, self._reason)
 
