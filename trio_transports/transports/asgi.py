@@ -36,7 +36,7 @@ from ..wire.asgi import AsgiSource, AsgiWire, asgi_wire
 from ..wire.protocol import Wire
 from ..wire.running import ASGI_WAYS_OUT, require_trio
 from .arguments import Handler, call, check_handler, check_params
-from .server import is_normal_end
+from .server import normal_end
 
 
 @documented
@@ -114,11 +114,8 @@ class AsgiWebsocketTransport:
         try:
             async with self.session() as session:
                 has_begun = True
-                try:
+                with normal_end(session):
                     await call(handler, session)
-                except Exception as exc:
-                    if session.is_connected or not is_normal_end(exc):
-                        raise
         except (HandshakeRejected, ConnectionClosed):
             if has_begun:
                 raise

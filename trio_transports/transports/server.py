@@ -11,6 +11,8 @@ Rules
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import final
 
@@ -25,7 +27,7 @@ from ..session.broadcast import Broadcast, Subscription
 from ..session.events import Event, ServerReady, event_source
 from ..session.run import open_session
 from ..session.session import Session
-from ..wire.accepting.boundary import failure_in, is_interrupt
+from ..wire.accepting.boundary import failure_in, is_interrupt, passing_in
 from ..wire.accepting.callers import Callers
 from ..wire.accepting.door import Door, DoorRules
 from ..wire.accepting.leaving import GOING_AWAY, Leaving, check_drain
@@ -145,12 +147,12 @@ class WebsocketServerTransport:
                     visit.session = session
                     self._sessions.append(session)
                     try:
-                        await call(handler, session)
+                        with normal_end(session):
+                            await call(handler, session)
                     except BaseException as exc:
                         if failure_in(exc) is None or is_interrupt(exc):
                             raise
-                        if session.is_connected or not is_normal_end(exc):
-                            raise _HandlerFailed from exc
+                        raise _HandlerFailed from exc
             except _HandlerFailed as failed:
                 logger.exception("a handler failed; its call has ended, the server goes on", exc_info=failed.__cause__)
             finally:
@@ -215,6 +217,24 @@ def _rules(params: WebsocketServerParams) -> DoorRules:
 
 class _HandlerFailed(Exception):
     """Carries what a handler raised past its session, which it ends, to where it is logged."""
+
+
+@contextmanager
+def normal_end(session: Session) -> Iterator[None]:
+    """Let the end of the session's own connection be no error of a handler's.
+
+    Where several of its tasks end, what passes (a cancellation, Ctrl-C) goes on alone.
+    """
+    passing: BaseException | None = None
+    try:
+        yield
+    except BaseException as exc:
+        failure = failure_in(exc)
+        if failure is None or session.is_connected or not is_normal_end(failure):
+            raise
+        passing = passing_in(exc)
+    if passing is not None:
+        raise passing
 
 
 def is_normal_end(error: BaseException) -> bool:

@@ -25,6 +25,13 @@ def failure_in(error: BaseException) -> BaseException | None:
     return None if isinstance(error, PASSING) else error
 
 
+def passing_in(error: BaseException) -> BaseException | None:
+    """What of it is meant for more; rules 2 and 3."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(PASSING)
+    return error if isinstance(error, PASSING) else None
+
+
 def is_interrupt(error: BaseException) -> bool:
     """Whether Ctrl-C is in it."""
     if isinstance(error, BaseExceptionGroup):
@@ -55,8 +62,7 @@ def failures_end_here(tell: Callable[[BaseException], object]) -> Iterator[None]
         failure = failure_in(exc)
         if failure is None:
             raise
-        if isinstance(exc, BaseExceptionGroup):
-            passing = exc.subgroup(PASSING)
+        passing = passing_in(exc)
         tell(failure)
     if passing is not None:
         raise passing
