@@ -27,7 +27,7 @@ from trio_transports.serializers import FrameSerializer, JSONFrameSerializer
 from trio_transports.session.broadcast import Broadcast
 from trio_transports.session.events import Event
 from trio_transports.session.run import open_session
-from trio_transports.testing import ScriptedPeer, memory_wire_pair, scripted
+from trio_transports.testing import ScriptedPeer, memory_session, memory_wire_pair, scripted
 from trio_transports.wire import Wire
 
 
@@ -280,3 +280,23 @@ async def test_a_deadline_takes_nothing_from_the_bodys_own_exception(autojump_cl
                         await session.output.send(EndFrame())
                     await session.output.send(TextFrame(text="too late"))
     assert trio.current_time() < 4
+
+
+async def test_a_write_that_begins_as_an_idle_deadline_passes_has_its_own_time(autojump_clock: MockClock) -> None:
+    """Begun by whoever queues it, in the turn in which the send task is told of the deadline: in either order."""
+    settings = params(send_timeout=10, audio_out_auto_silence=False)
+    for _ in range(20):
+        async with memory_session(settings, buffer_messages=1, sends_now=True) as (session, peer):
+            await session.output.send_message({"n": 1}, urgent=True)
+            await trio.sleep(0.001)
+            peer.stall()
+            for _ in range(2):  # one is read, one fills the buffer
+                await session.output.send(TextFrame(text="more"))
+                await trio.sleep(0.001)
+            await trio.sleep_until(session.output._outbound.outbox._deadline.scope.deadline)
+            await session.output.send(audio(CHUNK_BYTES))
+            await trio.sleep(1)
+            assert session.is_connected
+            peer.resume()
+            await session.output.drain()
+        assert len(peer.recorder.of(AudioFrame)) == 1

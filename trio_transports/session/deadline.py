@@ -25,7 +25,10 @@ class Deadline:
     _goodbye_until_s: float = field(default=inf, init=False)
 
     def writing(self) -> None:
-        """A write begins: it may take ``send_timeout``, give or take a tenth."""
+        """A write begins: it may take ``send_timeout``, give or take a tenth.
+
+        Said of every write, also where the scope has fired just now: that was not about this one.
+        """
         if self._goodbye_until_s < inf:
             return
         limit_s = trio.current_time() + self._send_timeout_s
@@ -36,6 +39,11 @@ class Deadline:
         """From now on everything has to be over within ``close_timeout``."""
         self._goodbye_until_s = trio.current_time() + self._close_timeout_s
         self.scope.deadline = min(self.scope.deadline, self._goodbye_until_s)
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether that is over for the write that began last."""
+        return trio.current_time() >= self.scope.deadline
 
     @property
     def has_goodbye_passed(self) -> bool:

@@ -83,6 +83,7 @@ class WireOutbox:
                 self._on_written()
                 return
             if is_written is None:
+                self._deadline.writing()
                 self._begun = self._writing = Paced(message, written, covers, is_kept, is_filling, lost)
                 self._idle.wake()
                 return
@@ -185,7 +186,9 @@ class WireOutbox:
                 await self._write_until_goodbye()
             if not deadline.scope.cancelled_caught:
                 return
-            wrote_too_long, said_goodbye_too_long = self.is_writing, deadline.has_goodbye_passed
+            # A write may have been begun by ``put`` in this very turn, after the deadline fired with none under way.
+            wrote_too_long = self.is_writing and deadline.has_passed
+            said_goodbye_too_long = deadline.has_goodbye_passed
             if wrote_too_long or said_goodbye_too_long:
                 self.is_stuck = not said_goodbye_too_long
                 wire = self._wire
