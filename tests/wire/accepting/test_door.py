@@ -34,6 +34,8 @@ class Caller:
     name: str = "10.0.0.7"
     first_word_after_s: float = 0.0
     request_after_s: float = 0.0
+    lag_s: float = 0.0
+    """The last is read, and so much time has passed meanwhile: a deadline in it cuts nothing off."""
     peer: Peer = field(factory=Peer)
     is_plain: bool = False
     """It asks for a page."""
@@ -58,6 +60,9 @@ async def accept(
     """As an engine does."""
     caller: Caller = stream
     await trio.sleep(caller.request_after_s)
+    clock: Any = trio.lowlevel.current_clock()
+    clock.jump(caller.lag_s)
+    await trio.lowlevel.cancel_shielded_checkpoint()
     if caller.is_plain:
         caller.answer = plain(caller.peer) or Refusal(status=426)
     else:
@@ -229,6 +234,18 @@ async def test_a_caller_has_so_long_to_ask(
         assert trio.current_time() == began_s + REFUSING_S
         assert standing.turned_away == {"time": 1, "limit": 1}
     assert standing.served == 1
+
+
+async def test_who_is_let_in_as_its_time_is_over_is_too_late(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It is told so, and counted, before a call begins that would be cut off at its first step."""
+    standing = Standing(monkeypatch)
+    await standing.call(Caller(request_after_s=1.0, lag_s=_CONNECT_S - 1.0))
+    assert (standing.served, standing.door.callers().let_in) == (0, 0)
+    assert standing.turned_away == {"time": 1}
+    await standing.call(Caller(request_after_s=1.0, lag_s=_CONNECT_S - 1.5))
+    assert (standing.served, standing.turned_away) == (1, {"time": 1})
 
 
 async def test_a_caller_to_be_refused_has_no_more_time_than_another(
