@@ -258,6 +258,22 @@ async def test_the_end_is_told_whatever_a_part_of_the_users_does_at_it(autojump_
     assert listener is None or listener.told[-1] == "stop"
 
 
+async def test_the_call_is_hung_up_whatever_a_filter_does_at_its_end(autojump_clock: MockClock) -> None:
+    """Also where another part of the user's has crashed before."""
+    hung_up: list[Session] = []
+
+    async def hang_up(session: Session) -> None:
+        hung_up.append(session)
+
+    settings = params(audio_out_filter=UnwillingFilter, audio_out_mixer=BrokenMixer, hang_up=hang_up)
+    told: list[Event] = []
+    with pytest.raises(ZeroDivisionError):
+        async with watched(settings) as (_, _, told):
+            await trio.sleep_forever()
+    the_end(told)
+    assert len(hung_up) == 1
+
+
 @pytest.mark.parametrize("way", ["once cancelled", "amid the goodbye", "amid an EndFrame's"])
 async def test_a_deadline_takes_nothing_from_the_bodys_own_exception(autojump_clock: MockClock, way: str) -> None:
     """It comes out as it is, though a deadline around the session passes before, or while goodbye is said."""

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from tests.session.hearing import Planned, joined, kinds
 from tests.session.helpers import CHUNK_BYTES, audio, params, pcm
+from tests.session.test_failures import BrokenMixer
 from tests.tools import requires_module
 from trio_transports import FilterControlFrame, Frame, Session, TextFrame
 from trio_transports.audio.format import AudioFormat
@@ -192,3 +193,34 @@ async def test_silero_starts_slowly() -> None:
         for _ in range(5):
             await peer.send(audio(CHUNK_BYTES))
         assert joined(await read(session, 5)) == 5 * pcm(CHUNK_BYTES)
+
+
+class SlowToStart(Gated):
+    """Its start is held, too."""
+
+    def start(self, audio_format: AudioFormat) -> None:
+        self.entered.set()
+        assert self.gate.acquire(timeout=10)
+        super().start(audio_format)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [(Gated, ["start", "enter", "leave", "stop"]), (SlowToStart, ["start", "stop"])]
+)
+async def test_a_crash_elsewhere_waits_for_the_thread(kind: type[Gated], told: list[str]) -> None:
+    """The filter is stopped when its thread has left it, once it was started; and the crash alone comes out."""
+    slow_filter = kind()
+    mixer = BrokenMixer()
+    settings = params(
+        audio_in_filter=slow_filter, audio_out_mixer=lambda: mixer, vad_enabled=True, vad_analyzer=Planned()
+    )
+    with pytest.raises(ZeroDivisionError, match="the mixer's own"):  # noqa: PT012
+        async with memory_session(settings) as (_, peer):
+            await peer.send(audio(CHUNK_BYTES))
+            await inside(slow_filter)
+            mixer.chunks = 9
+            try:
+                await trio.sleep_forever()
+            finally:
+                threading.Timer(0.1, slow_filter.gate.release).start()
+    assert slow_filter.told == told

@@ -144,13 +144,14 @@ class Run:
         await closing.at_once_uncancelled(code, reason)
 
     async def break_off(self) -> None:
-        """End after one of the tasks crashed: there is nobody left to write but this; rule 5."""
-        ending = Ending(1011, "internal error")
-        self._parts.life.close(ending)
+        """Say goodbye after one of the tasks crashed: there is nobody left to write but this; rule 5.
+
+        The end is told when all have ended: the receive task may be in a thread still, with a filter of the user's.
+        """
+        self._parts.life.close(Ending(1011, "internal error"))
         if not self._parts.life.state.is_over and not self._parts.outbound.outbox.is_writing:
             with trio.move_on_after(self._parts.params.close_timeout, shield=True):
                 await self._receiving.wire.aclose(1011, "internal error")
-        self.finish(ending)
 
     def finish(self, ending: Ending) -> None:
         """Tell everybody, once, that the session is over; rule 6."""
