@@ -10,7 +10,9 @@ import trio
 from trio.testing import MockClock
 
 from tests.agent.memory import MemoryAdapter
+from tests.pipeline.test_turns import Sink
 from trio_transports import (
+    AudioFrame,
     CancelFrame,
     DTMFFrame,
     EndFrame,
@@ -119,6 +121,41 @@ async def test_a_stage_before_it_ends_the_call(goodbye: EndFrame | CancelFrame, 
         assert phone.closed.code == 1000
         said = b"".join(order.pcm for _, order in phone.orders if isinstance(order, PlayOrder))
         assert (said.count(b"\1\0") >= 0.99 * RATE) is isinstance(goodbye, EndFrame)
+
+
+@pytest.mark.parametrize("interrupts", [False, True])
+async def test_a_stage_before_it_ends_the_call_and_returns(interrupts: bool, autojump_clock: MockClock) -> None:
+    """Nothing more comes from the caller then, and the agent's words wait for room: they and the reason leave first.
+
+    An agent that hears the caller once more takes its words back; the goodbye leaves all the same.
+    """
+    adapter = MemoryAdapter(OpenAIRealtimeProtocol(), paced=False)
+
+    async def leaves_on_a_key(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
+        async for frame in input:
+            if isinstance(frame, DTMFFrame):
+                await output.send(EndFrame(reason="done"))
+                return
+            await output.send(frame)
+
+    for _ in range(2):
+        feed, source = trio.open_memory_channel[Frame](10)
+        sink = Sink(takes_s=0.5)
+        async with adapter, trio.open_nursery() as nursery:
+            pipeline = Pipeline([leaves_on_a_key, realtime(adapter)], max_queued_frames=4, end_grace_secs=1)
+            nursery.start_soon(pipeline.run, source, sink)
+            for _ in range(40):
+                await adapter.agent.send(delta("one", 1, 0.02))
+            await trio.sleep(1)
+            await feed.send(DTMFFrame(digit="1"))
+            await trio.sleep(1)
+            if interrupts:
+                await adapter.agent.send(json.dumps({"type": "input_audio_buffer.speech_started"}))
+            await adapter.agent.send(delta("two", 2, 0.02))
+        assert sink.frames[-1] == EndFrame(reason="done")
+        said = [frame for frame in sink.frames if isinstance(frame, AudioFrame)]
+        assert len(said) < 10 if interrupts else len(said) == 40
+        assert all(frame.utterance == "one" for frame in said)
 
 
 async def test_what_waited_to_be_said_was_not_heard(autojump_clock: MockClock) -> None:

@@ -11,7 +11,8 @@ Rules
    agent that names none, see ``late.py``.
 4. The agent's hanging up, or its finishing in good order, ends the call. A lost connection to it is its exception.
    So does an ``EndFrame`` of a stage before this one, behind what the agent has said; how loud it is to be, and the
-   like, takes the same way. The end of the caller's side ends the stage; the connection to the agent is its owner's.
+   like, takes the same way. The end of the caller's side ends the stage, once an ``EndFrame`` that waits has left; the
+   connection to the agent is its owner's.
 """
 
 from collections import deque
@@ -68,6 +69,8 @@ class _Joined:
     _waiting: deque[Frame] = field(factory=deque, init=False)
     _more: trio.Event = field(factory=trio.Event, init=False)
     _sending: trio.CancelScope | None = field(default=None, init=False)
+    _goodbye: trio.Event | None = field(default=None, init=False)
+    """There is an ``EndFrame`` to send; set when it has left."""
     _said: deque[str] = field(factory=lambda: deque(maxlen=_IN_A_TURN), init=False)
     """The utterances whose audio came since the last interruption."""
     _cut: deque[str] = field(factory=lambda: deque(maxlen=_REMEMBERED), init=False)
@@ -80,6 +83,8 @@ class _Joined:
             services.start_soon(self._speak, name="realtime: speaks for the agent")
             async for frame in caller:
                 await self._take(frame)
+            if self._goodbye is not None:  # the stage that sent it may have returned: it has still to be said
+                await self._goodbye.wait()
 
     # From the caller to the agent
 
@@ -174,6 +179,8 @@ class _Joined:
                 pass
 
     def _add(self, frame: Frame) -> None:
+        if isinstance(frame, EndFrame) and self._goodbye is None:
+            self._goodbye = trio.Event()
         self._waiting.append(frame)
         self._more.set()
 
@@ -190,6 +197,8 @@ class _Joined:
                 frame = self._waiting.popleft()
                 if outlives_interruption(frame):
                     await self._output.send(frame)
+                    if isinstance(frame, EndFrame) and self._goodbye is not None:
+                        self._goodbye.set()
                     continue
                 with trio.CancelScope() as self._sending:
                     await self._output.send(frame)
