@@ -45,6 +45,19 @@ async def test_one_chunk_longer_than_the_bound_is_kept() -> None:
     assert item.duration_seconds == 3.0
 
 
+def test_chunks_with_next_to_nothing_in_them_are_bounded() -> None:
+    """Each counts as a millisecond at least; what is told of the dropped is how long they would have played."""
+    inbox = AgentInbox(5.0)
+    for data in (b"", b"\1\0"):
+        for _ in range(20_000):
+            inbox.put(AudioChunk(data), 0.0)
+        assert len(inbox._waiting) <= 5000
+    assert inbox.dropped_audio_s == pytest.approx(15_000 / 24_000, rel=0.01)
+    while inbox.take_nowait() is not None:
+        pass
+    assert inbox.unread_s == 0.0
+
+
 async def test_events_are_bounded() -> None:
     """Past the bound the oldest events go, and are counted; audio stays."""
     inbox = AgentInbox(10.0)

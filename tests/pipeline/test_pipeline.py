@@ -9,12 +9,15 @@ import trio
 
 from tests.pipeline.bench import Bench, Receive, Send, audio, copy, numbers, through
 from trio_transports.frames import (
+    AudioFrame,
     EndFrame,
     Frame,
+    InterruptionFrame,
     StartFrame,
     TextFrame,
 )
 from trio_transports.pipeline import Pipeline, Stage
+from trio_transports.pipeline.link import StageLink
 
 
 async def test_an_empty_pipeline_carries_everything() -> None:
@@ -185,6 +188,21 @@ async def test_live_input_is_always_read(caplog: pytest.LogCaptureFixture) -> No
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "stuck]) is over 1 s of audio behind its input: the oldest is dropped" in warnings[0]
+
+
+async def test_live_frames_with_next_to_nothing_in_them_are_bounded() -> None:
+    """Each counts as a millisecond at least, also after an interruption that some of them outlive."""
+    dropped: list[Frame] = []
+    link = StageLink(4, None, dropped.append)
+    for says_to_the_end in (False, True):
+        tiny = AudioFrame(audio=b"\1\0", sample_rate=768_000, interruptible=not says_to_the_end)
+        for _ in range(10_000):
+            await link.put_live(tiny, 5.0)
+        assert len(link.frames) <= 5000
+    link.interrupt(InterruptionFrame())
+    await link.put_live(AudioFrame(audio=b"", sample_rate=16_000), 5.0)
+    assert len(link.frames) == 5000
+    assert len(dropped) == 15_001
 
 
 async def test_input_that_is_not_live_waits() -> None:

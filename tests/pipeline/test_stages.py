@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from sys import getrefcount
 
 import pytest
 import trio
@@ -82,6 +83,29 @@ async def test_an_utterance_has_one_format(autojump_clock: MockClock) -> None:
     other = AudioFrame(audio=bytes(320), sample_rate=8000)
     sink = await run([utterances()], [STARTED, speech(1), other, STOPPED])
     assert [frame for frame in sink.frames if isinstance(frame, AudioFrame)] == [speech(1), other]
+
+
+@pytest.mark.parametrize("speaks", [False, True])
+async def test_frames_of_one_sample_are_not_kept_one_by_one(speaks: bool, autojump_clock: MockClock) -> None:
+    """A peer may send any number of them in the time that is kept."""
+    times = 20_000
+    feed, source = trio.open_memory_channel[Frame](times + 1)
+    output, taken = trio.open_memory_channel[Frame](10)
+    tiny = AudioFrame(audio=b"\1\0", sample_rate=768_000)
+    if speaks:
+        feed.send_nowait(STARTED)
+    for _ in range(times):
+        feed.send_nowait(tiny)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(utterances(), source, output)
+        await trio.sleep(1)
+        assert feed.statistics().current_buffer_used == 0
+        assert getrefcount(tiny) < 600
+        await feed.send(STOPPED)
+        feed.close()
+    said = [taken.receive_nowait() for _ in range(taken.statistics().current_buffer_used)]
+    (whole,) = [frame for frame in said if isinstance(frame, AudioFrame)]
+    assert len(whole.audio) == (2 * times if speaks else 2 * 500)
 
 
 # sentences

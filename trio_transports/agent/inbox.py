@@ -4,7 +4,8 @@ Rules
 1. Putting never waits. Order is kept among audio, events and errors.
 2. Bounded: past ``max_audio_s`` of audio the oldest audio is dropped and counted, past ``MAX_NOTES`` events and errors
    the oldest of those, and past ``max_bytes`` of words the oldest that says something, be it in an event, an error or
-   the transcript of audio. The newest is kept, whatever it takes.
+   the transcript of audio. The newest is kept, whatever it takes. A chunk counts as ``LEAST_S`` of audio at least, so
+   that those with next to nothing in them are bounded too.
 3. It ends when the connection has ended and everything was read. Cancelling ``take`` loses nothing.
 """
 
@@ -18,6 +19,7 @@ import trio
 from attrs import define, field, frozen
 from trio.lowlevel import ParkingLot
 
+from ..audio.format import counted_s
 from ..session.sizes import NODE_BYTES, event_size
 from .chunk import AudioChunk
 from .events import AgentEvent
@@ -66,7 +68,8 @@ class AgentInbox:
         self._waiting.append(newest)
         self._count(newest, 1)
         if isinstance(item, AudioChunk):
-            while self._audio_s > self._max_audio_s and self._audio_s > item.duration_seconds:
+            least_s = counted_s(len(item.data), item.sample_rate, item.num_channels)
+            while self._audio_s > self._max_audio_s and self._audio_s > least_s:
                 self._drop_oldest(lambda each: each.is_audio)
         elif self._notes > MAX_NOTES:
             self._drop_oldest(lambda each: not each.is_audio)
@@ -113,7 +116,8 @@ class AgentInbox:
         self._bytes += sign * arrived.size
         if isinstance(arrived.item, AudioChunk):
             # An empty inbox holds exactly nothing, whatever was rounded on the way.
-            self._audio_s = self._audio_s + sign * arrived.item.duration_seconds if self._waiting else 0.0
+            chunk_s = counted_s(len(arrived.item.data), arrived.item.sample_rate, arrived.item.num_channels)
+            self._audio_s = self._audio_s + sign * chunk_s if self._waiting else 0.0
         else:
             self._notes += sign
 

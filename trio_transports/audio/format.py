@@ -15,6 +15,9 @@ __all__ = ["AudioFormat"]
 
 SAMPLE_WIDTH: Final = 2
 """Bytes of one 16-bit number."""
+LEAST_S: Final = 0.001
+"""What a piece of audio counts for at least, where what waits is bounded in seconds: a peer's pieces may be as short as
+a sample, or empty, and each takes some memory."""
 
 
 @documented
@@ -66,3 +69,9 @@ class AudioFormat:
     def __str__(self) -> str:
         channels = {1: "mono", 2: "stereo"}.get(self.num_channels, f"{self.num_channels} channels")
         return f"{self.sample_rate} Hz {channels}"
+
+
+def counted_s(size_bytes: int, sample_rate: int, num_channels: int) -> float:
+    """How long a piece plays, but ``LEAST_S`` at least."""
+    duration_s = size_bytes / (SAMPLE_WIDTH * num_channels * sample_rate)
+    return duration_s if duration_s > LEAST_S else LEAST_S

@@ -17,6 +17,7 @@ import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
+from ..audio.format import counted_s
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, Played
 from .turns import FACTS, heard_of, outlives_interruption, playback_of
 
@@ -33,7 +34,10 @@ class StageGone(trio.BrokenResourceError):
 @final
 @define(eq=False)
 class LiveAudio:
-    """What waits of audio that did not wait for room, and takes none from others: it is bounded by its duration."""
+    """What waits of audio that did not wait for room, and takes none from others: it is bounded by its duration.
+
+    A frame counts as ``LEAST_S`` at least, so that those with next to nothing in them are bounded too.
+    """
 
     frames: int = 0
     seconds: float = 0.0
@@ -41,15 +45,19 @@ class LiveAudio:
     @classmethod
     def among(cls, frames: Sequence[Frame]) -> "LiveAudio":
         audio = [each for each in frames if isinstance(each, AudioFrame)]
-        return cls(len(audio), sum(each.duration_s for each in audio))
+        return cls(len(audio), sum(map(_counted_s, audio)))
 
     def put(self, frame: AudioFrame) -> None:
         self.frames += 1
-        self.seconds += frame.duration_s
+        self.seconds += _counted_s(frame)
 
     def take(self, frame: AudioFrame) -> None:
         self.frames -= 1
-        self.seconds = self.seconds - frame.duration_s if self.frames else 0.0  # nothing is exactly nothing
+        self.seconds = self.seconds - _counted_s(frame) if self.frames else 0.0  # nothing is exactly nothing
+
+
+def _counted_s(frame: AudioFrame) -> float:
+    return counted_s(len(frame.audio), frame.sample_rate, frame.num_channels)
 
 
 @final

@@ -25,6 +25,7 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
+from ..audio.format import LEAST_S as LEAST_S
 from ..frames import AudioFrame, Frame, ImageFrame, SpriteFrame
 from .pictures import images_of
 from .sizes import audio_size, size_of
@@ -32,7 +33,6 @@ from .standby import Deal, Standby
 from .statistics import Counters
 
 MAX_FRAMES: Final = 1024
-LEAST_S: Final = 0.001
 DEFAULT_MAX_BYTES: Final = 4 * 1024 * 1024
 DEFAULT_MAX_PICTURES: Final = 3
 _ROUNDING_S: Final = 1e-6

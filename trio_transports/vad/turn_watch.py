@@ -4,6 +4,7 @@ The session's ``turn_analyzer`` parameter and the pipeline's stage of that name 
 
 Rules
 1. Before speech ``PRE_ROLL_S`` of audio is kept; from its start on the whole turn, ``max_turn_secs`` of it at most.
+   A piece counts as ``LEAST_S`` at least, so that those with next to nothing in them are bounded too.
 2. When speech has stopped the news is held, and the analyzer asked: at once, and then each ``ask_every_secs``.
 3. The turn is over when it says so, or ``max_pause_secs`` after the speech ended without another question.
 4. Speech that starts again while the news is held goes on with the turn: neither the stop nor the start is news.
@@ -20,7 +21,7 @@ from attrs import define, field, frozen
 from attrs.validators import gt
 
 from ..audio.channels import mix_channels
-from ..audio.format import AudioFormat
+from ..audio.format import AudioFormat, counted_s
 from .turns import TurnAnalyzer
 
 PRE_ROLL_S: Final = 0.5
@@ -83,10 +84,9 @@ class TurnWatch:
         return self.asks_at < inf
 
     def hear(self, pcm: bytes, audio_format: AudioFormat) -> None:
-        duration_s = audio_format.duration_s(len(pcm))
         self._pieces.append((pcm, audio_format))
-        self._heard_s += duration_s
-        self._kept_s += duration_s
+        self._heard_s += audio_format.duration_s(len(pcm))
+        self._kept_s += counted_s(len(pcm), audio_format.sample_rate, audio_format.num_channels)
         self._forget()
 
     def started(self) -> bool:
@@ -128,7 +128,7 @@ class TurnWatch:
         limit_s = self.max_turn_secs if self._is_turn else PRE_ROLL_S
         while len(self._pieces) > 1:
             pcm, audio_format = self._pieces[0]
-            without_s = self._kept_s - audio_format.duration_s(len(pcm))
+            without_s = self._kept_s - counted_s(len(pcm), audio_format.sample_rate, audio_format.num_channels)
             if without_s < limit_s:
                 return
             self._pieces.popleft()

@@ -1,12 +1,16 @@
 """Gather what the user says in one turn, from just before it was noticed to its end, into one frame of audio."""
 
 from collections import deque
+from typing import final
 
 import trio
-from attrs import evolve
+from attrs import define, evolve, field
 
+from ...audio.format import counted_s
 from ...frames import AudioFrame, Frame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
 from ..stage import AsyncStage
+
+_ROUNDING_S = 1e-6
 
 
 def utterances(*, pre_roll_secs: float = 0.5, max_secs: float = 60.0) -> AsyncStage:
@@ -20,37 +24,93 @@ def utterances(*, pre_roll_secs: float = 0.5, max_secs: float = 60.0) -> AsyncSt
         raise ValueError(f"utterances: {pre_roll_secs=} must be at least 0, and {max_secs=} above 0")
 
     async def utterances_stage(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
-        heard: deque[AudioFrame] = deque()
-        heard_s, speaks = 0.0, False
+        gathered = _Gathered(pre_roll_secs)
+        speaks = False
+
+        async def give() -> None:
+            whole = gathered.take()
+            if whole is not None:
+                await output.send(whole)
+
         async for frame in input:
             if isinstance(frame, UserStartedSpeakingFrame):
                 speaks = True
             elif isinstance(frame, UserStoppedSpeakingFrame):
-                await _give(heard, output)
-                heard_s, speaks = 0.0, False
+                await give()
+                speaks = False
             if not isinstance(frame, AudioFrame):
                 await output.send(frame)
                 continue
-            if heard and heard[-1].format != frame.format:
+            if not gathered.goes_on_with(frame):
                 if speaks:
-                    await _give(heard, output)
-                heard.clear()
-                heard_s = 0.0
-            heard.append(frame)
-            heard_s += frame.duration_s
-            while not speaks and heard and heard_s - heard[0].duration_s >= pre_roll_secs - 1e-6:  # a sum of floats
-                heard_s -= heard.popleft().duration_s
-            if speaks and heard_s >= max_secs - 1e-6:
-                await _give(heard, output)
-                heard_s = 0.0
+                    await give()
+                gathered.clear()
+            if not speaks:
+                gathered.before_speech(frame)
+                continue
+            gathered.speech(frame)
+            if gathered.seconds >= max_secs - _ROUNDING_S:
+                await give()
         if speaks:
-            await _give(heard, output)
+            await give()
 
     return utterances_stage
 
 
-async def _give(heard: deque[AudioFrame], output: trio.abc.SendChannel[Frame]) -> None:
-    if heard:
-        whole = evolve(heard[0], audio=b"".join(frame.audio for frame in heard))
-        heard.clear()
-        await output.send(whole)
+@final
+@define(eq=False)
+class _Gathered:
+    """Audio of one format: what may be the beginning of a turn, as it came, and what was said since, joined.
+
+    Joined, since a peer's frames may be as short as a sample each; what may be the beginning is bounded as ever.
+    """
+
+    _pre_roll_s: float
+    _before: deque[AudioFrame] = field(factory=deque, init=False)
+    _before_s: float = field(default=0.0, init=False)
+    _first: AudioFrame | None = field(default=None, init=False)
+    _said: bytearray = field(factory=bytearray, init=False)
+
+    def goes_on_with(self, frame: AudioFrame) -> bool:
+        first = self._first or (self._before[0] if self._before else frame)
+        return (first.sample_rate, first.num_channels) == (frame.sample_rate, frame.num_channels)
+
+    @property
+    def seconds(self) -> float:
+        """How long it is, once speech has begun."""
+        first = self._first
+        return 0.0 if first is None else len(self._said) / (2 * first.num_channels * first.sample_rate)
+
+    def before_speech(self, frame: AudioFrame) -> None:
+        self._before.append(frame)
+        self._before_s += _counted_s(frame)
+        while self._before and self._before_s - _counted_s(self._before[0]) >= self._pre_roll_s - _ROUNDING_S:
+            self._before_s -= _counted_s(self._before.popleft())
+
+    def speech(self, frame: AudioFrame) -> None:
+        self._join()
+        if self._first is None:
+            self._first = frame
+        self._said += frame.audio
+
+    def take(self) -> AudioFrame | None:
+        """Take all of it; None where there is none."""
+        self._join()
+        whole = None if self._first is None else evolve(self._first, audio=bytes(self._said))
+        self.clear()
+        return whole
+
+    def clear(self) -> None:
+        self._before.clear()
+        self._before_s, self._first, self._said = 0.0, None, bytearray()
+
+    def _join(self) -> None:
+        if self._before:
+            self._first = self._before[0]
+            self._said += b"".join(frame.audio for frame in self._before)
+            self._before.clear()
+            self._before_s = 0.0
+
+
+def _counted_s(frame: AudioFrame) -> float:
+    return counted_s(len(frame.audio), frame.sample_rate, frame.num_channels)
