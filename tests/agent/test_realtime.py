@@ -18,6 +18,7 @@ from trio_transports import (
     EndFrame,
     Frame,
     Session,
+    TextFrame,
     TransportParams,
     UserStartedSpeakingFrame,
 )
@@ -156,6 +157,45 @@ async def test_a_stage_before_it_ends_the_call_and_returns(interrupts: bool, aut
         said = [frame for frame in sink.frames if isinstance(frame, AudioFrame)]
         assert len(said) < 10 if interrupts else len(said) == 40
         assert all(frame.utterance == "one" for frame in said)
+
+
+async def test_an_agent_that_is_quicker_than_it_is_heard(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits to be said is bounded, and the oldest counted and told of; it is still heard when it takes words back.
+
+    Twice.
+    """
+    ahead_s = 2.0
+    adapter = MemoryAdapter(OpenAIRealtimeProtocol(), paced=False, max_unread_s=ahead_s)
+    feed, source = trio.open_memory_channel[Frame](10)
+    sink = Sink(takes_s=0.1)
+    async with adapter, trio.open_nursery() as nursery:
+        nursery.start_soon(Pipeline([realtime(adapter)], max_queued_frames=4).run, source, sink)
+        for item in ("one", "two"):
+            dropped_s = adapter.statistics().audio_in_dropped_s
+            sink.frames.clear()
+            text = {"type": "response.output_audio_transcript.delta", "item_id": item, "delta": "word "}
+            for n in range(10):
+                for _ in range(50):
+                    await adapter.agent.send(delta(item, 1 + n, 0.02))
+                await adapter.agent.send(json.dumps(text))
+                await trio.sleep(0.01)
+            said_s = 0.02 * sum(isinstance(frame, AudioFrame) for frame in sink.frames)
+            dropped_s = adapter.statistics().audio_in_dropped_s - dropped_s
+            assert 10 - ahead_s - 0.2 <= dropped_s + said_s <= 10 - ahead_s + 0.01
+            assert adapter.statistics().frames_dropped == (8 if item == "one" else 16)
+            await trio.sleep(10)
+            assert [frame.text for frame in sink.frames if isinstance(frame, TextFrame)] == ["word "]
+            await adapter.agent.send(json.dumps({"type": "input_audio_buffer.speech_started"}))
+            await trio.sleep(0.01)
+            await adapter.agent.send(delta(f"after {item}", 1, 0.02))
+            await trio.sleep(1)
+            last = sink.frames[-1]
+            assert isinstance(last, AudioFrame)
+            assert last.utterance == f"after {item}"
+        feed.close()
+    assert len([record for record in caplog.records if "ahead of what is said" in record.getMessage()]) == 1
 
 
 async def test_what_waited_to_be_said_was_not_heard(autojump_clock: MockClock) -> None:

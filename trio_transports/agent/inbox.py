@@ -47,8 +47,8 @@ class Arrived:
 class AgentInbox:
     """One connection's; several tasks may take, and each item goes to one of them."""
 
-    _max_audio_s: float
-    _max_bytes: float = inf
+    max_audio_s: float
+    max_bytes: float = inf
     _waiting: deque[Arrived] = field(factory=deque, init=False)
     _audio_s: float = field(default=0.0, init=False)
     _notes: int = field(default=0, init=False)
@@ -69,11 +69,11 @@ class AgentInbox:
         self._count(newest, 1)
         if isinstance(item, AudioChunk):
             least_s = counted_s(len(item.data), item.sample_rate, item.num_channels)
-            while self._audio_s > self._max_audio_s and self._audio_s > least_s:
+            while self._audio_s > self.max_audio_s and self._audio_s > least_s:
                 self._drop_oldest(lambda each: each.is_audio)
         elif self._notes > MAX_NOTES:
             self._drop_oldest(lambda each: not each.is_audio)
-        while self._bytes > self._max_bytes and self._bytes > newest.size:
+        while self._bytes > self.max_bytes and self._bytes > newest.size:
             self._drop_oldest(lambda each: each.size > 0)
         self._readers.unpark()
 

@@ -3,8 +3,8 @@
 Rules
 1. What the caller says goes to the agent as it comes, and so do the keys it presses, where the protocol has a message
    for them. Where the agent does not hear itself when a turn is over, it is told, by the session's speech notices.
-2. What the agent says is read at once, however far ahead of its playing, and waits here for room in the output. Its
-   texts keep their place among the audio, under the name of the utterance.
+2. What the agent says is read at once, however far ahead of its playing, and waits here for room in the output, as
+   much of it as ``unsaid.py`` allows. Its texts keep their place among the audio, under the name of the utterance.
 3. An interruption, by the session or pipeline or because the agent hears the caller (``PlaybackCleared``), drops what
    waits. The agent is told to stop, where it did not find out by itself, and of each utterance how much was heard.
    What still comes of an utterance that was cut off, because the agent has not noticed yet, goes no further; of an
@@ -15,6 +15,7 @@ Rules
    connection to the agent is its owner's.
 """
 
+import logging
 from collections import deque
 from typing import final
 
@@ -43,6 +44,9 @@ from .chunk import AudioChunk
 from .events import AgentEvent, AgentHungUp, PlaybackCleared, Transcript, TurnEnded
 from .late import LateAudio
 from .outcomes import AgentFinished, AgentOutcome
+from .unsaid import Unsaid
+
+logger = logging.getLogger(__name__)
 
 _REMEMBERED = 64
 _IN_A_TURN = 16
@@ -56,7 +60,7 @@ def realtime(agent: WebSocketAgentAdapter) -> AsyncStage:
     async def realtime_stage(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
         if not agent.is_connected:
             raise LocalProtocolError(f"{agent!r} is not connected: write `async with agent:` around the pipeline")
-        await _Joined(agent, output).run(input)
+        await _Joined(agent, output, Unsaid(agent._connection().inbox)).run(input)
 
     return realtime_stage
 
@@ -66,7 +70,8 @@ def realtime(agent: WebSocketAgentAdapter) -> AsyncStage:
 class _Joined:
     _agent: WebSocketAgentAdapter
     _output: trio.abc.SendChannel[Frame]
-    _waiting: deque[Frame] = field(factory=deque, init=False)
+    _waiting: Unsaid
+    _is_late_told: bool = field(default=False, init=False)
     _more: trio.Event = field(factory=trio.Event, init=False)
     _sending: trio.CancelScope | None = field(default=None, init=False)
     _goodbye: trio.Event | None = field(default=None, init=False)
@@ -181,20 +186,26 @@ class _Joined:
     def _add(self, frame: Frame) -> None:
         if isinstance(frame, EndFrame) and self._goodbye is None:
             self._goodbye = trio.Event()
-        self._waiting.append(frame)
+        if self._waiting.put(frame) and not self._is_late_told:
+            self._is_late_told = True
+            logger.warning(
+                "%r is over max_unread_s of audio, or max_unread_bytes of text, ahead of what is said: the oldest is "
+                "dropped",
+                self._agent,
+            )
         self._more.set()
 
     def _drop(self) -> None:
         self._cut.extend(name for name in self._said if name not in self._cut)
         self._said.clear()
-        self._waiting = deque(frame for frame in self._waiting if outlives_interruption(frame))
+        self._waiting.interrupt()
         if self._sending is not None:
             self._sending.cancel()
 
     async def _speak(self) -> None:
         while True:
             while self._waiting:
-                frame = self._waiting.popleft()
+                frame = self._waiting.take()
                 if outlives_interruption(frame):
                     await self._output.send(frame)
                     if isinstance(frame, EndFrame) and self._goodbye is not None:

@@ -1,0 +1,79 @@
+"""What an agent has said and nobody was told yet: it waits for room in the output.
+
+Rules
+1. Putting never waits. So all that the agent tells is read when it comes, an interruption too, and its connection is
+   not held up by a line that is held.
+2. Bounded as what waits unread in its inbox is: past ``max_audio_s`` of audio or ``max_bytes`` of text the oldest of
+   both goes, and is counted there. The newest is kept, whatever it takes.
+3. What outlives an interruption stays: it is of the stages before, and how the call ends.
+"""
+
+from collections import deque
+from sys import getsizeof
+from typing import final
+
+from attrs import define, field
+
+from ..audio.format import counted_s
+from ..frames import AudioFrame, Frame, TextFrame
+from ..pipeline.turns import outlives_interruption
+from ..session.sizes import FRAME_BYTES
+from .inbox import AgentInbox
+
+
+@final
+@define(eq=False)
+class Unsaid:
+    """Of one call joined to an agent."""
+
+    _inbox: AgentInbox
+    _frames: deque[Frame] = field(factory=deque, init=False)
+    _audio_s: float = field(default=0.0, init=False)
+    _text_bytes: int = field(default=0, init=False)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def put(self, frame: Frame) -> bool:
+        """Put it behind all that waits; True when older ones had to be dropped for it."""
+        self._frames.append(frame)
+        self._count(frame, 1)
+        is_late = False
+        while (
+            self._audio_s > self._inbox.max_audio_s or self._text_bytes > self._inbox.max_bytes
+        ) and self._drop_oldest():
+            is_late = True
+        return is_late
+
+    def take(self) -> Frame:
+        frame = self._frames.popleft()
+        self._count(frame, -1)
+        return frame
+
+    def interrupt(self) -> None:
+        """Drop what is said no more."""
+        self._frames = deque(frame for frame in self._frames if outlives_interruption(frame))
+        self._audio_s, self._text_bytes = 0.0, 0
+        for frame in self._frames:
+            self._count(frame, 1)
+
+    def _count(self, frame: Frame, sign: int) -> None:
+        if isinstance(frame, AudioFrame):
+            frame_s = counted_s(len(frame.audio), frame.sample_rate, frame.num_channels)
+            self._audio_s = self._audio_s + sign * frame_s if self._frames else 0.0
+        elif isinstance(frame, TextFrame):
+            self._text_bytes += sign * (getsizeof(frame.text) + FRAME_BYTES)
+
+    def _drop_oldest(self) -> bool:
+        at, oldest = next(
+            (at, each) for at, each in enumerate(self._frames) if isinstance(each, AudioFrame | TextFrame)
+        )
+        if at == len(self._frames) - 1:
+            return False
+        del self._frames[at]
+        self._count(oldest, -1)
+        if isinstance(oldest, AudioFrame):
+            self._inbox.dropped_audio_s += oldest.duration_s
+        else:
+            self._inbox.dropped_notes += 1
+        return True
