@@ -48,8 +48,8 @@ class TurnRules:
     silence_dbfs: float = field(default=-50.0, validator=le(0))
     """How loud silence may be, in dB below full scale. Raise it for lines that hiss, or no answer ever ends."""
     in_real_time: bool = field(default=True, validator=instance_of(bool))
-    """Speak the caller's turn at its own speed. False sends it as fast as it goes: quicker tests, for agents that do
-    not listen for pauses."""
+    """Take the answer's audio as played one piece after the other, as a player does. False takes each piece as played
+    when it comes: it ends sooner, and cuts off an agent that sends ahead and then pauses longer than the tail."""
 
 
 @documented
