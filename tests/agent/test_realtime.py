@@ -1,7 +1,7 @@
 """A session joined to a realtime backend: what is heard of an answer that was cut off, and a backend that dies."""
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -196,6 +196,38 @@ async def test_an_agent_that_is_quicker_than_it_is_heard(
             assert last.utterance == f"after {item}"
         feed.close()
     assert len([record for record in caplog.records if "ahead of what is said" in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize("listens", [True, False])
+@pytest.mark.parametrize("paced", [True, False])
+async def test_a_live_caller_is_heard_without_holes(listens: bool, paced: bool, autojump_clock: MockClock) -> None:
+    """However the adapter sends, and whether or not the line is silent between turns; in two turns."""
+    adapter = MemoryAdapter(OpenAIRealtimeProtocol(server_vad=listens), paced=paced)
+    feed, source = trio.open_memory_channel[Frame](10)
+    heard: list[int] = []
+
+    async def listen() -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                event = json.loads(await adapter.agent.receive())
+                if event["type"] == "input_audio_buffer.append":
+                    heard.extend(b64decode(event["audio"])[::2])
+
+    async with adapter, trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        nursery.start_soon(Pipeline([realtime(adapter)]).run, source, Sink())
+        for value in (1, 2):
+            for _ in range(50):
+                await feed.send(AudioFrame(audio=bytes([value, 0]) * 480, sample_rate=RATE))
+                await trio.sleep(0.02)
+            await trio.sleep(1)
+        feed.close()
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    for value in (1, 2):
+        assert heard.count(value) == RATE
+        first = heard.index(value)
+        assert set(heard[first : first + RATE]) == {value}
 
 
 async def test_what_waited_to_be_said_was_not_heard(autojump_clock: MockClock) -> None:

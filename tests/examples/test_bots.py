@@ -262,7 +262,7 @@ async def test_the_realtime_bridge_interrupted_at_every_step(
     params = evolve(plain(realtime.PARAMS), audio_out_sample_rate=24000)
     for at_s in STEPS_S:
         told: list[dict[str, object]] = []
-        adapter = MemoryAdapter(OpenAIRealtimeProtocol(), paced=False)
+        adapter = MemoryAdapter(OpenAIRealtimeProtocol())
         monkeypatch.setattr(realtime, "agent", lambda adapter=adapter: adapter)
         async with phone_call(realtime.bot, "browser", params=params) as phone, trio.open_nursery() as nursery:
             await trio.sleep(0.01)

@@ -52,11 +52,13 @@ class WebSocketAgentAdapter:
     and to the protocol's rate. None hears every chunk as the agent sent it.
 
     ``paced`` is how ``send_audio`` sends when it is not told. Paced, a recorded question leaves as it would be spoken,
-    20 ms at a time: for an agent that finds the end of a turn by listening. Not paced, it leaves at once: for one that
-    is told by ``end_turn``, and for audio that is live already and should not be paced twice.
+    20 ms at a time: for an agent that finds the end of a turn by listening. Audio that is live leaves as it comes then.
+    Not paced, all leaves at once: for an agent that is told by ``end_turn``. On a line that never falls silent
+    (``WebSocketProtocol.is_continuous``) live audio must be paced: sent at once, each piece is followed by silence.
 
-    Unread audio past ``max_unread_s`` is dropped, oldest first, and counted. ``params`` is for everything about the
-    connection: headers, TLS, timeouts, pings.
+    Unread audio past ``max_unread_s`` is dropped, oldest first, and counted; so is, apart from it, what ``realtime``
+    keeps until there is room to say it. ``params`` is for everything about the connection: headers, TLS, timeouts,
+    pings.
 
     ``record=True`` keeps both sides for ``recording``, up to ``max_recording_s`` seconds of them.
     """

@@ -2,7 +2,9 @@
 
 Rules
 1. What the caller says goes to the agent as it comes, and so do the keys it presses, where the protocol has a message
-   for them. Where the agent does not hear itself when a turn is over, it is told, by the session's speech notices.
+   for them. On a line that never falls silent it is paced even where the adapter is not: sent at once, each piece would
+   be followed by the line's silence. Where the agent does not hear itself when a turn is over, it is told, by the
+   session's speech notices.
 2. What the agent says is read at once, however far ahead of its playing, and waits here for room in the output, as
    much of it as ``unsaid.py`` allows. Its texts keep their place among the audio, under the name of the utterance.
 3. An interruption, by the session or pipeline or because the agent hears the caller (``PlaybackCleared``), drops what
@@ -99,7 +101,7 @@ class _Joined:
             match frame:
                 case AudioFrame():
                     chunk = AudioChunk(frame.audio, sample_rate=frame.sample_rate, num_channels=frame.num_channels)
-                    await agent.send_audio(chunk)
+                    await agent.send_audio(chunk, paced=agent.paced or agent.protocol.is_continuous)
                 case DTMFFrame() if can.dtmf:
                     await agent.send_dtmf(frame.digit)
                 case UserStoppedSpeakingFrame() if not can.native_vad:
