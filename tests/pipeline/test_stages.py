@@ -152,6 +152,8 @@ async def test_sentences_of_a_stream(autojump_clock: MockClock) -> None:
     assert sink.frames == [TextFrame(text="a", utterance="1"), TextFrame(text="b", utterance="2")]
     sink = await run([sentences(max_chars=5)], [TextFrame(text="a b c d e f"), 0.1, TextFrame(text="g")])
     assert sink.texts == ["a b c d e f", "g"]
+    sink = await run([sentences(max_chars=5)], [TextFrame(text=" " * 6), 0.1, TextFrame(text="  a"), 0.1, EndFrame()])
+    assert sink.texts == ["a"]
 
 
 async def test_an_interruption_drops_half_a_sentence(autojump_clock: MockClock) -> None:

@@ -43,7 +43,7 @@ def sentences(*, wait_secs: float = 0.5, max_chars: int = 400) -> AsyncStage:
                     rest = None
                 whole, left = split_sentences((rest.text if rest is not None else "") + frame.text)
                 if len(left) > max_chars:
-                    whole, left = [*whole, left.strip()], ""
+                    whole, left = [*whole, *filter(None, [left.strip()])], ""
                 for sentence in whole:
                     await output.send(evolve(frame, text=sentence))
                 rest = evolve(frame, text=left) if left.strip() else None
