@@ -5,10 +5,12 @@ Rules
    another format, and when the queue is flushed.
 2. What the filter makes of it is queued. The silence that this side fills gaps with does not pass it.
 3. While a live source's stall is still to be made up for, audio is left out as ``audio.recovery`` says, and counted.
+4. A converter is up to some megabytes, and in an echo its format is the peer's choice: the last ``KEPT_CONVERTERS`` are
+   kept. One that holds nothing back may go at any time: nothing of it would be heard.
 """
 
 from collections.abc import Mapping
-from typing import final
+from typing import Final, final
 
 from attrs import define, field
 
@@ -23,6 +25,8 @@ from .queue import AudioQueue
 from .stamps import Stamps
 from .statistics import Counters
 
+KEPT_CONVERTERS: Final = 4
+
 
 @final
 @define(eq=False)
@@ -34,6 +38,7 @@ class Intake:
     _filter: AudioFilter | None
     _queue: AudioQueue = field(init=False)
     _converters: dict[AudioFormat, Converter] = field(factory=dict, init=False)
+    """The one that was used last is the last of them."""
     holding: Converter | None = field(default=None, init=False)
     """The converter that holds back the last of the audio; the others hold nothing."""
     stamps: Stamps = field(init=False)
@@ -143,6 +148,11 @@ class Intake:
         self._schedule.recovery.was_cut(duration_s)
 
     def _converter(self, source: AudioFormat) -> Converter:
-        if source not in self._converters:
-            self._converters[source] = Converter(source, self._queue.form.format)
-        return self._converters[source]
+        converters = self._converters
+        converter = converters.pop(source, None)
+        if converter is None:
+            converter = Converter(source, self._queue.form.format)
+            if len(converters) >= KEPT_CONVERTERS:  # rule 4
+                del converters[next(iter(converters))]
+        converters[source] = converter
+        return converter
