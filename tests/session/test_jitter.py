@@ -87,6 +87,19 @@ async def test_what_is_lost_is_concealed_by_a_fading_repeat(lost: list[int], aut
     assert told.audio_in_late == told.audio_in_reordered == 0
 
 
+@pytest.mark.parametrize(("rate", "samples"), [(192_000, 1), (48_000, 2), (8000, 56)])
+async def test_a_tiny_frame_is_concealed_by_few(rate: int, samples: int, autojump_clock: MockClock) -> None:
+    """After a frame of one sample it is ten frames that take the place of what is lost, and not thousands."""
+    got, told = await heard([(0.0, AudioFrame(audio=b"\0\4" * samples, sample_rate=rate, pts=0))])
+    made_up = [frame for _, frame in got[1:]]
+    assert 5 <= len(made_up) <= 11
+    assert sum(frame.duration_s for frame in made_up) == pytest.approx(CONCEAL_S, abs=0.001)
+    assert told.audio_in_concealed_s == pytest.approx(CONCEAL_S, abs=0.001)
+    values = np.frombuffer(b"".join(frame.audio for frame in made_up), "<i2").astype(int)
+    assert (np.diff(values) <= 0).all()
+    assert values[0] > 1000
+
+
 async def test_doubles_and_latecomers_are_dropped_and_counted(autojump_clock: MockClock) -> None:
     """A frame that comes twice is heard once; one that comes after its place was filled is not heard."""
     sent = [(n * FRAME_S + (0.15 if n == 70 else 0.0), numbered(n)) for n in range(150)]

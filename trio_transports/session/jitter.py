@@ -5,9 +5,10 @@ Rules
 2. Audio is given on when it is due: its place after the earliest that came, and ``delay_s``. So none waits longer than
    that, and a burst after a stall is given on at once.
 3. What is not there when it is due is concealed for ``CONCEAL_S``: by the last frame again, fading away, or by the
-   line's own decoder, where it knows how. After that the stream pauses, and what comes next begins anew. Without
-   ``pts`` nothing tells lost audio from a pause: nothing is concealed. Nor is anything that may only be unread: where
-   this side has stood still, what has come meanwhile is put first, and then ``conceals`` is said.
+   line's own decoder, where it knows how. A frame shorter than ``LEAST_PIECE_S`` is repeated as often as makes that:
+   after one of a single sample it would be thousands of frames else. After that the stream pauses, and what comes next
+   begins anew. Without ``pts`` nothing tells lost audio from a pause: nothing is concealed. Nor is anything that may
+   only be unread: where this side has stood still, what has come meanwhile is put first, and then ``conceals`` is said.
 4. What comes after it was concealed, or twice, is dropped and counted as late; what overtook another is counted too.
 5. A place more than ``MAX_AHEAD_S`` ahead is another stream's: what waits is given on, and it begins anew. At most
    ``MAX_WAITING`` frames wait.
@@ -17,7 +18,7 @@ Rules
 
 from bisect import insort
 from collections.abc import Callable
-from math import inf
+from math import ceil, inf
 from typing import Final, TypeAlias, final
 
 import numpy as np
@@ -31,6 +32,7 @@ from .statistics import Counters
 Piece: TypeAlias = AudioFrame | CodedAudio
 
 CONCEAL_S: Final = 0.1
+LEAST_PIECE_S: Final = 0.01
 MAX_AHEAD_S: Final = 5.0
 MAX_WAITING: Final = 500
 _NS: Final = 1_000_000_000
@@ -153,7 +155,8 @@ class JitterBuffer:
     def _repeat(self, last: AudioFrame, left_s: float) -> AudioFrame:
         """The last frame again, in the next part of its fading away."""
         pcm = np.frombuffer(last.audio, "<i2").reshape(-1, last.num_channels)
-        pcm = pcm[: round(left_s * last.sample_rate)]
+        times = ceil(LEAST_PIECE_S * last.sample_rate / len(pcm))
+        pcm = np.tile(pcm, (times, 1))[: round(left_s * last.sample_rate)]
         gains = 1 - (self._concealed_s + np.arange(len(pcm)) / last.sample_rate) / CONCEAL_S
         faded = np.rint(pcm * np.clip(gains, 0, 1).reshape(-1, 1)).astype("<i2").tobytes()
         return checked_audio_frame(faded, last.sample_rate, last.num_channels, self._next_ns, last.destination)
