@@ -222,7 +222,39 @@ def test_sounds_are_converted_once() -> None:
     first, second = mixer.fresh(), mixer.fresh()
     first.start(MONO)
     second.start(MONO)
-    assert first._voices[0].frames is second._voices[0].frames
+    assert first._voices[0].sound is second._voices[0].sound
+
+
+def test_few_formats_of_a_sound_are_kept() -> None:
+    """Fifty calls of fifty rates leave a few formats of a sound behind, and who plays one that has gone plays on."""
+    sound = Sound(MONO, noise(16000))
+    first, alone = (started(SoundMixer(each, volume=1), AudioFormat(24000)) for each in (sound, Sound(MONO, sound.pcm)))
+    heard = [bed(first, 12000)]
+    for rate in range(8001, 8051):
+        call = started(SoundMixer(sound), AudioFormat(rate))
+        bed(call, rate)
+        call.stop()
+    heard.append(bed(first, 24000))
+    assert np.array_equal(np.concatenate(heard), bed(alone, 36000))
+    assert len(sound._converted) <= 4
+
+
+@pytest.mark.parametrize("loop", [True, False])
+@pytest.mark.parametrize("rate", [8000, 20001, 44100])
+def test_a_sound_is_converted_as_it_is_played(rate: int, loop: bool) -> None:
+    """A start converts nothing, and a second of a minute no more than that; off, it keeps step too."""
+    sound, audio_format = Sound(MONO, noise(60 * 16000)), AudioFormat(rate)
+    mixer = started(SoundMixer(sound, loop=loop), audio_format)
+    converted = sound._converted[audio_format, loop]
+    assert converted.done == 0
+    for second, on in enumerate((True, False, True), 1):
+        mixer.control({}, on)
+        for _ in range(50):
+            bed(mixer, rate // 50)
+        assert second * (rate // 50 * 50) <= converted.done <= (second + 0.2) * rate
+    whole = Sound(MONO, sound.pcm).frames(audio_format, loop=loop)
+    assert len(whole) == len(converted.frames) == 60 * rate
+    assert np.abs(whole[: converted.done].astype(int) - converted.frames[: converted.done]).max() <= 1
 
 
 def test_sounds_from_files_and_arrays(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from attrs import Attribute, define, field
 from .._documented import documented
 from .format import AudioFormat
 from .ramp import Ramp
-from .sound import Frames, Sound
+from .sound import Converted, Frames, Sound
 
 __all__ = ["AudioMixer", "SoundMixer"]
 
@@ -64,11 +64,11 @@ class AudioMixer(Protocol):
 class _Voice:
     """One sound being played, with the glide of a crossfade."""
 
-    __slots__ = ("at", "fade", "frames", "loop", "name")
+    __slots__ = ("at", "fade", "loop", "name", "sound")
 
-    def __init__(self, name: str, frames: Frames, loop: bool, fade: Ramp) -> None:
+    def __init__(self, name: str, sound: Converted, loop: bool, fade: Ramp) -> None:
         self.name = name
-        self.frames = frames
+        self.sound = sound
         self.loop = loop
         self.at = 0
         self.fade = fade
@@ -76,18 +76,22 @@ class _Voice:
     @property
     def is_over(self) -> bool:
         faded_out = self.fade.is_steady and self.fade.target == 0
-        return faded_out or (not self.loop and self.at >= len(self.frames))
+        return faded_out or (not self.loop and self.at >= len(self.sound.frames))
 
     def skip(self, samples: int) -> None:
         self.at += samples
+        self.sound.until(self.at)  # or all that was skipped would be to convert at once when it is heard again
         if self.loop:
-            self.at %= len(self.frames)
+            self.at %= len(self.sound.frames)
         self.fade.skip(samples)
 
     def take(self, samples: int) -> "Frames | _Floats":
-        frames, at = self.frames, self.at
+        sound, at = self.sound, self.at
+        frames = sound.frames
         length = len(frames)
         end = at + samples
+        if sound.done < end:
+            sound.until(end)
         if end <= length:
             piece = frames[at:end]
         elif self.loop:
@@ -171,14 +175,16 @@ class SoundMixer:
         except (KeyError, TypeError):
             raise ValueError(f"the mixer has no sound {name!r}: it has {', '.join(sorted(self.sounds))}") from None
 
+    def _converted(self, name: str, audio_format: AudioFormat) -> Converted:
+        return self._named(name)._converted_to(audio_format, loop=self.loop)
+
     def start(self, audio_format: AudioFormat) -> None:
-        """Begin at the beginning. The first start in a format converts the sounds, for all mixers that share them."""
+        """Begin at the beginning. The sounds are converted as they are played, for all mixers that share them."""
         name = self.sound if self.sound is not None else next(iter(self.sounds))
-        for sound in self.sounds.values():
-            sound.frames(audio_format, loop=self.loop)
+        converted = {each: self._converted(each, audio_format) for each in self.sounds}
         self._format = audio_format
         self._gain = Ramp(self.volume if self.enabled else 0.0)
-        self._voices = [_Voice(name, self._named(name).frames(audio_format, loop=self.loop), self.loop, Ramp(1.0))]
+        self._voices = [_Voice(name, converted[name], self.loop, Ramp(1.0))]
 
     def mix(self, pcm: bytes) -> bytes:
         """The track's audio with the sound under it, as many bytes as were given."""
@@ -233,7 +239,7 @@ class SoundMixer:
             return
         if changed:
             for voice in self._voices:
-                voice.loop, voice.frames = loop, self._named(voice.name).frames(audio_format, loop=loop)
+                voice.loop, voice.sound = loop, self._converted(voice.name, audio_format)
         if "sound" in settings:
             self._switch(str(settings["sound"]), audio_format)
         target = volume if on else 0.0
@@ -246,7 +252,7 @@ class SoundMixer:
         fade = audio_format.samples_in(self.crossfade_s)
         for voice in self._voices:
             voice.fade.go(0.0, fade)
-        new = _Voice(name, self._named(name).frames(audio_format, loop=self.loop), self.loop, Ramp(0.0))
+        new = _Voice(name, self._converted(name, audio_format), self.loop, Ramp(0.0))
         new.fade.go(1.0, fade)
         self._voices = [voice for voice in self._voices if not voice.is_over] + [new]
 
