@@ -121,6 +121,42 @@ def test_a_bomb_is_refused() -> None:
         decode(file.getvalue(), "PNG", max_pixels=MAX_PIXELS)
 
 
+def progressive(mode: str = "L") -> bytes:
+    file = BytesIO()
+    Image.new(mode, (64, 64), 90).save(file, "JPEG", progressive=True)
+    return file.getvalue()
+
+
+def scanned_again(file: bytes, times: int) -> bytes:
+    """The last scan, of a dozen bytes, again and again: each is a way through all of the pixels."""
+    last = file.rindex(b"\xff\xda")
+    return file[:last] + file[last:-2] * times + file[-2:]
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    """A few kilobytes that would be minutes of work; hidden behind a comment they are found as well."""
+    comment = b"\xff\xfe\x00\x06\xff\xd9\xff\xd9"
+    file = progressive()
+    last = file.rindex(b"\xff\xda")
+    for bomb in (scanned_again(file, 300), scanned_again(file[:last] + comment + file[last:], 300)):
+        Image.open(BytesIO(bomb)).load()
+        with pytest.raises(ValueError, match="more than 64 scans"):
+            decode(bomb, "JPEG", max_pixels=MAX_PIXELS)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_an_ordinary_progressive_jpeg_is_taken(mode: str) -> None:
+    """Ten scans, and what looks like a scan beside them, in a comment or behind the picture."""
+    file = progressive(mode)
+    assert file.count(b"\xff\xda") == {"L": 6, "RGB": 10}[mode]
+    wanted = decode(file, "JPEG", max_pixels=MAX_PIXELS)
+    looks = b"\xff\xda" * 300
+    commented = file[:2] + b"\xff\xfe" + (len(looks) + 2).to_bytes(2, "big") + looks + file[2:]
+    for each in (scanned_again(file, 20), commented, file + looks):
+        assert decode(each, "JPEG", max_pixels=MAX_PIXELS)[1] == (64, 64)
+    assert decode(commented + looks, "JPEG", max_pixels=MAX_PIXELS) == wanted
+
+
 @pytest.mark.parametrize(
     ("size", "said"), [((0, 5), "no pixels"), ((5000, 5000), "over the limit"), ((2, 2), "12 bytes")]
 )

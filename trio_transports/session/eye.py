@@ -96,7 +96,6 @@ class Eye:
             frame, is_text = self._waiting.pop(0)
             self._is_working = True
             try:
-                # Not abandoned on cancellation: the thread ends its picture, then this task ends.
                 seen = await in_thread(self._decoded, frame)
             except Exception as exc:  # the boundary to a decoder of files: what it cannot read is malformed
                 self._malformed.found(RemoteProtocolError(str(exc)) if isinstance(exc, ValueError) else exc, is_text)

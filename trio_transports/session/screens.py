@@ -194,7 +194,6 @@ class Screens:
         await trio.lowlevel.checkpoint()
         if screen.needs_work(image):
             try:
-                # Not abandoned on cancellation: the thread ends its picture, then this task ends.
                 image = await in_thread(screen.prepare, image)
             except ValueError as exc:  # a file is looked into only here
                 logger.error("a picture cannot be shown: %s", exc)  # noqa: TRY400 - the reason says it all

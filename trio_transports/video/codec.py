@@ -1,13 +1,15 @@
 """Pictures as files: JPEG, PNG and WEBP, by Pillow (extra ``video``).
 
 Rules
-1. What is decoded is bounded before any pixel is: by the size that the file's header tells.
+1. What is decoded is bounded before any pixel is: by the size that the file's header tells. So is how often the decoder
+   goes over all of the pixels: once for each scan of a JPEG, and a dozen bytes can make one more.
 2. Only these three kinds are opened, whatever else Pillow can: a peer does not choose the decoder.
 3. PNG loses nothing, so quality means nothing to it.
 4. Samples of 16 bits are scaled to 8, each to the nearest. Pillow would cut off at 255 what is brighter, where the
    picture is grey.
 """
 
+import re
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final, Literal, TypeAlias, final, get_args
@@ -21,6 +23,12 @@ from .pixels import PixelFormat, from_pixels, to_pixels
 PictureCodec: TypeAlias = Literal["JPEG", "PNG", "WEBP"]
 PICTURE_CODECS: Final[tuple[PictureCodec, ...]] = get_args(PictureCodec)
 DEFAULT_QUALITY: Final = 80
+MAX_SCANS: Final = 64
+"""A progressive JPEG has about ten."""
+
+_MARKER: Final = re.compile(rb"\xff+([^\x00\xff])")
+_SCAN: Final = b"\xff\xda"
+_END_OF_IMAGE: Final = 0xD9
 
 # What Pillow calls the formats that it takes as they are. The others are brought to RGB, or with alpha to RGBA.
 _MODES: Final[Mapping[str, str]] = {"RGB": "RGB", "RGBA": "RGBA", "GRAY": "L"}
@@ -77,6 +85,8 @@ def decode(
             width, height = picture.size
             if width * height > max_pixels:
                 raise ValueError(f"a picture of {width}x{height} is over the limit of {max_pixels} pixels")
+            if name == "JPEG" and file.count(_SCAN) > MAX_SCANS and _scans(file) > MAX_SCANS:
+                raise ValueError(f"a JPEG of more than {MAX_SCANS} scans is not decoded: save it as a baseline JPEG")
             whole = picture if picture.mode[0] != "I" else pillow.fromarray(_EIGHT_BITS[np.asarray(picture)])
             whole.load()
             return (whole if whole.mode == kept else whole.convert(kept)).tobytes(), (width, height)
@@ -84,3 +94,17 @@ def decode(
         raise ValueError(f"a picture is over the limit of {max_pixels} pixels: {exc}") from exc
     except (OSError, SyntaxError, EOFError) as exc:  # what Pillow raises about a file that is broken
         raise ValueError(f"not a {name} picture: {exc}") from exc
+
+
+def _scans(file: bytes) -> int:
+    """How many scans a JPEG has, at most. What looks like one in a thumbnail, or behind the picture, is none."""
+    scans = at = 0
+    while (marker := _MARKER.search(file, at)) is not None:
+        code, at = marker[1][0], marker.end()
+        if code == _END_OF_IMAGE:
+            break
+        if code < 0xC0 or 0xD0 <= code <= 0xD8:  # these have no length
+            continue
+        scans += code == _SCAN[1]
+        at += int.from_bytes(file[at : at + 2], "big")
+    return scans
