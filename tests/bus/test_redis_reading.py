@@ -284,6 +284,20 @@ async def test_what_nobody_here_reads_is_acknowledged_at_once(autojump_clock: tr
     assert (reading.intake.malformed, reading.intake.received) == (1, 1)
 
 
+async def test_what_nobody_reads_any_more_is_kept_while_a_runner_ends(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Who would have wanted it may be gone already; what nobody could read is acknowledged all the same."""
+    reading = Reading()
+    reading.released.set()
+    reading.intake.fanout.keepers.add("runner")
+    reading.subscription.close()
+    stream = Stream(batch(entry(1), entry(2, b"{")))
+    async with reading.on(stream.server, reading.stream):
+        pass
+    assert await reading.entries_acknowledged() == [b"2-0"]
+
+
 async def test_an_entry_is_acknowledged_when_the_last_of_its_readers_has_handled_it(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
