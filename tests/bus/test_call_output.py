@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 
 from tests.bus.bridged import audio, working
 from trio_transports.bus import (
@@ -138,6 +139,54 @@ async def test_audio_is_sent_so_far_ahead_and_no_further(autojump_clock: trio.te
         began_s = trio.current_time()
         await say(audio(2.0), audio(1.0), InterruptionFrame(), audio(2.0), audio(1.0))
         assert left_s == pytest.approx([0, 1, 1, 1, 2])
+
+
+async def test_audio_that_waits_is_dropped_by_an_interruption(autojump_clock: trio.testing.MockClock) -> None:
+    """Each time; what may not be interrupted goes when the new answer leaves room, and that takes no longer for it."""
+    async with caller(max_ahead_s=1.0) as a:
+        output = a.call.output
+        kept = evolve(audio(0.5, fill=9), interruptible=False)
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                began_s = trio.current_time()
+                await output.send(audio(1.0, fill=1))
+                for frame in (audio(1.0, fill=2), audio(0.5, fill=3)):
+                    nursery.start_soon(output.send, frame)
+                await trio.testing.wait_all_tasks_blocked()
+                await output.interrupt()
+                await output.send(audio(1.0, fill=4))
+                await output.send(audio(1.0, fill=5))
+                assert trio.current_time() - began_s == pytest.approx(1)
+                assert a.heard() == [audio(1.0, 1), InterruptionFrame(), audio(1.0, 4), audio(1.0, 5)]
+                await output.interrupt()
+                assert a.heard() == [InterruptionFrame()]
+            await output.send(audio(1.0, fill=6))
+            nursery.start_soon(output.send, kept)
+            await trio.testing.wait_all_tasks_blocked()
+            await output.interrupt()
+            began_s = trio.current_time()
+        assert (a.heard(), trio.current_time()) == ([audio(1.0, 6), InterruptionFrame(), kept], began_s)
+
+
+async def test_who_waits_with_audio_looks_again(autojump_clock: trio.testing.MockClock) -> None:
+    """Two tasks do not take the same room, and one whose call ends meanwhile hears of it."""
+    async with caller(max_ahead_s=1.0) as a:
+        output, began_s = a.call.output, trio.current_time()
+        await output.send(audio(1.0))
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(output.send, audio(1.0))
+        assert trio.current_time() - began_s == pytest.approx(2)
+
+        async def is_told(error: type[Exception]) -> None:
+            with pytest.raises(error):
+                await output.send(audio(1.0))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(is_told, ConnectionClosed)
+            await trio.testing.wait_all_tasks_blocked()
+            await a.says(EndFrame())
+        assert a.heard() == [audio(1.0)] * 3
 
 
 async def test_a_cancelled_send_sent_nothing_and_takes_no_time(autojump_clock: trio.testing.MockClock) -> None:

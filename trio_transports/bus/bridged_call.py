@@ -3,10 +3,11 @@
 Rules: 2 and 5 of ``bus.frame_worker``.
 """
 
-from typing import final
+from typing import Final, final
 
 import trio
 from attrs import define, field
+from trio.lowlevel import ParkingLot
 
 from .._documented import documented
 from ..errors import ConnectionClosed
@@ -25,6 +26,8 @@ from ..session.unread import Unread
 from .messages import BusFrameMessage
 from .worker import Worker
 
+_ROUNDING_S: Final = 1e-6
+
 
 @final
 @define(eq=False)
@@ -38,28 +41,45 @@ class CallOutput(trio.abc.SendChannel[Frame]):
     _ended: bool = field(default=False, init=False)
     _gone: bool = field(default=False, init=False)
     _plays_until_s: float = field(default=0.0, init=False)
+    _interruptions: int = field(default=0, init=False)
+    _waiting: ParkingLot = field(factory=ParkingLot, init=False)
+    """Those with audio that is too far ahead."""
 
     async def send(self, frame: Frame) -> None:
-        """Send a frame; with audio, wait while too much is ahead. Cancelled, it was not sent."""
+        """Send a frame; with audio, wait while too much is ahead. Cancelled, it was not sent.
+
+        Audio that waited when an interruption was sent is dropped, unless its ``interruptible`` is False.
+        """
+        await self._check()
+        if isinstance(frame, AudioFrame):
+            interruptions = self._interruptions
+            while (early_s := self._ends_at_s(frame) - self._max_ahead_s - trio.current_time()) > _ROUNDING_S:
+                with trio.move_on_after(early_s):
+                    await self._waiting.park()
+                await self._check()
+                if self._interruptions != interruptions and frame.interruptible:
+                    return
+            self._plays_until_s = self._ends_at_s(frame)
+        elif isinstance(frame, InterruptionFrame):
+            self._plays_until_s = trio.current_time()
+            self._interruptions += 1
+            self._waiting.unpark_all()
+        await self._worker.send(
+            BusFrameMessage(source=self._worker.name, target=self._target, frame=frame, bridge=self._bridge)
+        )
+        if isinstance(frame, EndFrame | CancelFrame):
+            self._ended = True
+
+    def _ends_at_s(self, frame: AudioFrame) -> float:
+        return max(trio.current_time(), self._plays_until_s) + frame.duration_s
+
+    async def _check(self) -> None:
         if self._gone:
             await trio.lowlevel.checkpoint()
             raise ConnectionClosed(1000, "the call is over", initiator="remote")
         if self._ended:
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError("the call's output was ended")
-        now_s = trio.current_time()
-        if isinstance(frame, AudioFrame):
-            until_s = max(now_s, self._plays_until_s) + frame.duration_s
-            if until_s - now_s > self._max_ahead_s:
-                await trio.sleep(until_s - now_s - self._max_ahead_s)
-            self._plays_until_s = until_s
-        elif isinstance(frame, InterruptionFrame):
-            self._plays_until_s = now_s
-        await self._worker.send(
-            BusFrameMessage(source=self._worker.name, target=self._target, frame=frame, bridge=self._bridge)
-        )
-        if isinstance(frame, EndFrame | CancelFrame):
-            self._ended = True
 
     async def send_message(self, message: JSONValue, urgent: bool = False) -> None:
         await self.send(MessageFrame(message=message, urgent=urgent))
@@ -85,6 +105,7 @@ class CallOutput(trio.abc.SendChannel[Frame]):
     def _over(self) -> None:
         """The other side has ended the call."""
         self._gone = True
+        self._waiting.unpark_all()
 
 
 @documented

@@ -10,7 +10,7 @@ Rules
    logged, and the other calls go on.
 4. Past ``max_calls`` a new call is answered with a ``CancelFrame``.
 5. Audio is not sent more than ``max_ahead_s`` ahead of the time it takes to play: ``send`` waits. An interruption
-   starts anew.
+   starts anew, and what waited is dropped.
 """
 
 import logging
