@@ -8,7 +8,7 @@ from tests.bus.bridged import StuckBus, audio, working
 from trio_transports.bus import BridgedCall, BusFrameMessage, BusMessage, BusSubscription, FrameWorker
 from trio_transports.bus.bus import GOODBYE_S
 from trio_transports.errors import ConnectionClosed
-from trio_transports.frames import CancelFrame, Frame, MessageFrame, StartFrame
+from trio_transports.frames import CancelFrame, EndFrame, Frame, MessageFrame, StartFrame
 
 LONG = "x" * 1000
 SHOWN = repr("x" * 100)
@@ -73,22 +73,50 @@ async def test_a_caller_may_be_silent_for_so_long(heard_last_s: float, autojump_
     assert ended_s == [pytest.approx({0.0: 50, 25.0: 70, 30.0: 80, 31.0: 80}[heard_last_s])]
 
 
-async def test_a_handler_that_ends_with_its_connection_has_not_failed(
+async def test_a_handler_that_ends_with_its_call_has_not_failed(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As one of a session: nothing is logged, however its exception comes."""
-    how = [ConnectionClosed(1000, "", initiator="remote")]
+    ended = list[str]()
 
     async def handler(call: BridgedCall) -> None:
+        async for _ in call.input:
+            pass
+        ended.append(call.id)
         if call.id == "group":
-            raise ExceptionGroup("", how)
-        raise how[0]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call.output.send, audio())
+        await call.output.send(audio())
 
     async with working(FrameWorker("worker", handler)) as bus:
         for name in ("alone", "group"):
-            await bus.send(from_caller(StartFrame(), name))
+            for frame in (StartFrame(), EndFrame()):
+                await bus.send(from_caller(frame, name))
             await trio.testing.wait_all_tasks_blocked()
+    assert ended == ["alone", "group"]
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("in_group", [False, True])
+async def test_a_handler_that_loses_another_connection_has_failed(
+    in_group: bool, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A session of its own, say, while the call goes on: that is logged, and the caller is told."""
+    lost: Exception = ConnectionClosed(1006, "", initiator="error")
+
+    async def handler(call: BridgedCall) -> None:
+        raise ExceptionGroup("", [lost]) if in_group else lost
+
+    async with working(FrameWorker("worker", handler)) as bus:
+        reader = bus.subscribe("call", accepts=lambda message: message.target == "call")
+        await bus.send(from_caller(StartFrame(), "call"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard(reader) == [CancelFrame(reason="the handler failed")]
+    (record,) = caplog.records
+    assert (record.levelname, record.getMessage()) == (
+        "ERROR",
+        "worker: the handler of 'call' failed; its call has ended",
+    )
 
 
 async def test_a_worker_that_is_stopped_tells_its_callers(autojump_clock: trio.testing.MockClock) -> None:

@@ -131,7 +131,8 @@ class FrameWorker(Worker):
             if not call.scope.cancelled_caught:
                 goodbye = EndFrame()
         except Exception as exc:  # the boundary between one call and the worker
-            if not is_normal_end(exc):
+            # With its call alive it is another connection that the handler has lost, one of its own.
+            if not call.output._gone or not is_normal_end(exc):
                 logger.exception("%s: the handler of %r failed; its call has ended", self.name, call.id[:100])
                 goodbye = CancelFrame(reason="the handler failed")
         finally:
