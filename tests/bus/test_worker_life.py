@@ -14,7 +14,9 @@ from trio_transports.bus import (
     Worker,
     WorkerRegistry,
     WorkerRegistryEntry,
+    WorkerRunner,
 )
+from trio_transports.bus.bus import GOODBYE_S
 from trio_transports.bus.messages import BusWorkerLostMessage
 
 
@@ -111,3 +113,67 @@ async def test_a_worker_that_has_ended_is_told_nothing_more(autojump_clock: trio
         assert (registry._gone_watchers, registry._watchers) == ([], {})
     registry._add_local(WorkerRegistryEntry(name="later"))
     registry._remove_local("later")
+
+
+class Falls(Worker):
+    """Its cleanup fails."""
+
+    async def main(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("in its cleanup")
+
+
+class DeadBus(LocalBus):  # type: ignore[misc]  # final for users; here it fails on purpose
+    """A bus that takes no word of a failure: it fails itself, or is stuck."""
+
+    def __init__(self, *, is_stuck: bool) -> None:
+        super().__init__()
+        self._is_stuck = is_stuck
+
+    async def send(self, message: BusMessage) -> None:
+        if isinstance(message, BusWorkerErrorMessage):
+            if self._is_stuck:
+                await trio.sleep_forever()
+            raise OSError("the bus is gone")
+        await super().send(message)
+
+
+async def test_a_worker_that_fails_while_it_is_cancelled_says_so(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On the bus and in the log, whoever cancels it."""
+    for from_outside in (False, True):
+        bus = LocalBus()
+        hears = bus.subscribe("hears", accepts=lambda message: isinstance(message, BusWorkerErrorMessage))
+        runner = WorkerRunner(bus=bus)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(runner.run, Falls("w"))
+            if from_outside:
+                nursery.cancel_scope.cancel()
+            else:
+                runner.cancel()
+        assert await hears.receive() == BusWorkerErrorMessage(source="w", error="ValueError: in its cleanup")
+    told = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [record.exc_info and record.exc_info[0] for record in told] == [ValueError, ValueError]
+
+
+@pytest.mark.parametrize("is_stuck", [False, True])
+async def test_a_failure_that_cannot_be_told_is_raised_all_the_same(
+    is_stuck: bool, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What kept it from being told is in the log; where the bus is stuck it takes a second, cancelled or not."""
+    began_s = trio.current_time()
+
+    async def fails() -> None:
+        with pytest.raises(ValueError, match="in its cleanup"):
+            await Falls("w").run(DeadBus(is_stuck=is_stuck))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fails)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began_s == (GOODBYE_S if is_stuck else 0)
+    why = f"not taken within {GOODBYE_S:g} s" if is_stuck else "OSError: the bus is gone"
+    assert [record.getMessage() for record in caplog.records] == [f"worker w failed, and the bus was not told: {why}"]

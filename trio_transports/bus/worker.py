@@ -13,9 +13,11 @@ Rules
 6. Jobs (see ``jobs``) are done in tasks of their own, which end with the worker; answers to those it asked for reach
    whoever waits for them at once. A request that no ``@job`` is there for goes to ``on_job_request``, or, in a worker
    that has only ``on_bus_message``, to that.
-7. A worker that fails says so on the bus (to its parent, if it has one) and its exception comes out of ``run``.
+7. A worker that fails says so on the bus (to its parent, if it has one) and its exception comes out of ``run``,
+   whether it could be told or not.
 """
 
+import logging
 import time
 from typing import ClassVar, Final, final
 
@@ -29,7 +31,7 @@ from ..errors import LocalProtocolError
 from ..wire.running import ASGI_WAYS_OUT, MAIN_WAYS_OUT, require_trio
 from .answering import DoneJobs, JobRequest, jobs_of
 from .asking import AskedJobs, JobContext, JobGroupContext
-from .bus import Bus
+from .bus import GOODBYE_S, Bus
 from .jobs import JobError
 from .messages import (
     BusActivateWorkerMessage,
@@ -54,6 +56,8 @@ from .registry import WorkerRegistry
 from .subscription import BusSubscription
 
 END_TIMEOUT: Final = 5.0
+
+logger = logging.getLogger(__name__)
 
 _ALWAYS: Final = (
     BusActivateWorkerMessage,
@@ -368,8 +372,16 @@ class Worker:
             failure = BusWorkerErrorMessage(source=self.name, error=error)
         else:
             failure = BusWorkerLocalErrorMessage(source=self.name, target=self.parent, error=error)
-        with trio.move_on_after(END_TIMEOUT):
-            await self.send(failure)
+        # Shielded: it may be told to end in the midst of its end, and its own exception must not be lost for that.
+        why = f"not taken within {GOODBYE_S:g} s"
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE_S):
+            try:
+                await self.send(failure)
+            except Exception as error:  # the worker's own is raised all the same
+                why = f"{type(error).__name__}: {error}"
+            else:
+                return
+        logger.warning("worker %s failed, and the bus was not told: %s", self.name, why)
 
     def _alive(self, what: str) -> "_Life":
         if self._life is None:
