@@ -241,7 +241,7 @@ async def test_so_much_is_asked_at_once_and_no_more(
     autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first need not be weighed; those beside it just fit, in bytes and in number. Each that ends makes room."""
-    weighs = BASE + 3 * NODE + 1
+    weighs = BASE + 3 * NODE + len("x" + "a" + "does" + "1" + "wait")
     monkeypatch.setattr(answering, "MAX_JOB_BYTES", 2 * weighs)
     async with asked() as a:
         for _ in range(2):

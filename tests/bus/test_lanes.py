@@ -23,11 +23,11 @@ def data(number: int) -> BusDataMessage:
 
 
 def heavy(number: int, letters: int = 0) -> BusActivateWorkerMessage:
-    """It weighs ``BASE + 3 * NODE + 1`` and its letters."""
+    """It weighs ``BASE + 3 * NODE + 2`` and its letters."""
     return BusActivateWorkerMessage(source="s", id=number, args={"x": "y" * letters})
 
 
-HEAVY = BASE + 3 * NODE + 1
+HEAVY = BASE + 3 * NODE + 2
 
 
 class Receipts:
@@ -117,7 +117,7 @@ async def test_the_bytes_of_both_lanes_are_told() -> None:
     for _ in range(2):
         await bus.send(heavy(1))
         await bus.send(BusCancelMessage(source="s", reason="x" * 100))
-    assert subscription.statistics().waiting_bytes == HEAVY + BASE + NODE + 100
+    assert subscription.statistics().waiting_bytes == HEAVY + BASE + NODE + 101
 
 
 async def test_what_has_a_receipt_is_not_lost_for_another() -> None:

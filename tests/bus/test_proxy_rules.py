@@ -82,7 +82,7 @@ async def test_what_is_refused_is_counted_and_told_once(
     async with running(proxy) as bus:
         reader = bus.subscribe("reader")
         for number in range(3):
-            await far.send(JSON.encode(data("xzz"[number] * 1000, "y" * 1000)))  # the first of them is logged
+            await far.send(JSON.encode(data("xzz"[number] * 200, "y" * 200)))  # the first of them is logged
             await far.send(JSON.encode(data("far", "near")))
             await trio.testing.wait_all_tasks_blocked()
             counted = proxy.statistics()

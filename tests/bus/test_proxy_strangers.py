@@ -11,7 +11,10 @@ from attrs import frozen
 from tests.bus.proxies import JSON, MAKERS, data, on_the_bus, running, wire_pair
 from trio_transports.bus import (
     BUS_SUBPROTOCOL,
+    BinaryMessageSerializer,
     BusFrameMessage,
+    BusJobCancelMessage,
+    BusJobRequestMessage,
     BusMessage,
     BusOpaqueMessage,
     BusUICommandMessage,
@@ -22,9 +25,10 @@ from trio_transports.bus import (
     ProxySettings,
     UnknownTypeError,
 )
+from trio_transports.bus.names import MAX_NAME
 from trio_transports.bus.proxy.base import Proxy
 from trio_transports.errors import LocalProtocolError, RemoteProtocolError
-from trio_transports.frames import DTMFFrame, TextFrame, TranscriptionFrame
+from trio_transports.frames import AudioFrame, DTMFFrame, TextFrame, TranscriptionFrame
 
 
 def stranger(name: str, **members: object) -> str:
@@ -107,6 +111,33 @@ async def test_what_is_malformed_is_so_beside_what_is_not_known(
                 await far.send("garbage")
                 await far.send(large)  # the proxy, and with it the nursery, ends
     assert (proxy.statistics().malformed, proxy.statistics().unknown) == (7, 4)
+
+
+@MAKERS
+@pytest.mark.parametrize("subprotocol", [None, BUS_SUBPROTOCOL])
+async def test_a_name_from_elsewhere_has_so_many_letters_and_no_more(
+    make: Callable[..., Proxy], subprotocol: str | None, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Of a job, a bridge or a worker: what has a longer one is counted with what cannot be read, and not let in."""
+    near, far = wire_pair(subprotocol)
+    fits, too_long = "x" * MAX_NAME, "x" * (MAX_NAME + 1)
+    serializer = BinaryMessageSerializer() if subprotocol else JSON
+    voice = AudioFrame(audio=bytes(320), sample_rate=16000)
+    proxy = make(near, settings=ProxySettings(max_malformed=10))
+    async with running(proxy) as bus:
+        reader = bus.subscribe("near", accepts=lambda message: message.target == "near")
+        for name in (fits, too_long):
+            for _ in range(2):
+                for message in (
+                    BusJobCancelMessage(source="far", target="near", job_id=name),
+                    BusJobRequestMessage(source="far", target="near", job_id="j", job_name=name),
+                    BusFrameMessage(source=name, target="near", frame=voice),
+                    BusFrameMessage(source="far", target="near", bridge=name, frame=voice),
+                ):
+                    await far.send(serializer.encode(message))
+            assert len(await on_the_bus(reader)) == (8 if name == fits else 0)
+            assert proxy.statistics().malformed == (0 if name == fits else 8)
+        assert proxy.is_connected
 
 
 @MAKERS

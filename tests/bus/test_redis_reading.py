@@ -11,7 +11,15 @@ import trio.testing
 from coredis import exceptions
 
 from tests.bus.scripted import Server
-from trio_transports.bus import BusDataMessage, BusGapMessage, BusMessage, BusSubscription, JSONMessageSerializer
+from trio_transports.bus import (
+    BusDataMessage,
+    BusGapMessage,
+    BusJobCancelMessage,
+    BusMessage,
+    BusSubscription,
+    JSONMessageSerializer,
+)
+from trio_transports.bus.names import MAX_NAME
 from trio_transports.bus.outbox import Outbox
 from trio_transports.bus.redis import readers
 from trio_transports.bus.redis.group import Group
@@ -148,6 +156,22 @@ async def test_what_cannot_be_read_is_counted_and_logged_once(
     assert (reading.intake.received, reading.intake.malformed, reading.intake.unknown) == (1, 2, 3)
     (record,) = caplog.records
     assert record.getMessage().startswith("bus: a message cannot be read; more are only counted: ")
+
+
+async def test_a_name_of_another_process_has_so_many_letters_and_no_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    reading, server = Reading(), Server()
+    async with reading.on(server, reading.channel):
+        server.push(
+            SUBSCRIBED,
+            *(
+                message(JSON.encode(BusJobCancelMessage(source="s", id=number, job_id="x" * (MAX_NAME + number))))
+                for number in range(3)
+            ),
+        )
+    assert read(reading.subscription) == [0]
+    assert (reading.intake.received, reading.intake.malformed) == (1, 2)
 
 
 async def test_a_channel_is_kept_alive(autojump_clock: trio.testing.MockClock) -> None:

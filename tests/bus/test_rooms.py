@@ -8,6 +8,7 @@ ROOMS = (
     (
         "messages",
         "ui_messages",
+        "names",
         "weight",
         "subscription",
         "bus",

@@ -23,9 +23,9 @@ from attrs import define, field
 from .._documented import documented
 from ..errors import LocalProtocolError
 from .messages import BusWorkerRegistryMessage, WorkerReadyData, WorkerRegistryEntry
+from .names import MAX_NAME as MAX_NAME
 
 MAX_REMOTE: Final = 4096
-MAX_NAME: Final = 256
 _LATE: Final = 1 / 3
 """Of the time that a runner is given: so late is nobody who did not stand still."""
 

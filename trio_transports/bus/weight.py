@@ -1,6 +1,7 @@
 """What a message takes of memory while it waits: a guess that is quick, and never far below the truth.
 
-It counts what a sender can make large, contents and the number of values; what every message has is one constant.
+It counts what a sender can make large: contents, names, and the number of values. What else every message has is one
+constant.
 """
 
 from collections.abc import Hashable
@@ -11,10 +12,11 @@ from attrs import fields_dict, has
 
 from ..frames import AudioFrame, TextFrame
 from .messages import BusFrame, BusFrameMessage, BusMessage, Payload
+from .names import NAMES, names_weight
 
 BASE: Final = 512
-"""A message and its frame, with their names."""
-_ENVELOPE: Final = frozenset(("source", "target", "id", "name", "job_id", "job_name", "status", "direction", "role"))
+"""A message and its frame, but for their letters and bytes."""
+_ENVELOPE: Final = frozenset((*NAMES, "id", "status", "direction", "role"))
 NODE: Final = 64
 """One value inside a payload: an empty list, or an entry of a dict."""
 
@@ -22,9 +24,10 @@ NODE: Final = 64
 def frame_weight(frame: BusFrame) -> int:
     """The memory that a frame takes, in bytes, by estimate."""
     if type(frame) is AudioFrame:
-        return BASE + len(frame.audio)
+        texts = len(frame.name) + len(frame.destination or "") + len(frame.utterance or "")
+        return BASE + len(frame.audio) + texts
     if type(frame) is TextFrame:
-        return BASE + len(frame.text)
+        return BASE + len(frame.text) + len(frame.name) + len(frame.utterance or "")
     return BASE + _of(frame)
 
 
@@ -35,8 +38,8 @@ def payload_weight(payload: Payload | None) -> int:
 def weight(message: BusMessage) -> int:
     """The memory that a message takes, in bytes, by estimate."""
     if type(message) is BusFrameMessage:
-        return frame_weight(message.frame)
-    size_bytes = BASE
+        return frame_weight(message.frame) + names_weight(message)
+    size_bytes = BASE + names_weight(message)
     for name in _contents(cast(Hashable, type(message))):
         size_bytes += _of(getattr(message, name))
     return size_bytes

@@ -3,8 +3,9 @@
 Rules
 1. One task reads the wire and never waits for the peer. All that one read of the wire brought is delivered before the
    next; every ``TURN`` messages the others have their turn.
-2. A message that cannot be read is counted, logged once for each connection, and skipped. ``max_malformed`` of them in
-   a row close the connection with 1008. One that is well formed and not known is only counted, and breaks no row.
+2. A message that cannot be read, or has a name over ``MAX_NAME`` characters, is counted, logged once for each
+   connection, and skipped. ``max_malformed`` of them in a row close the connection with 1008. One that is well formed
+   and not known is only counted, and breaks no row.
 3. The link ends when the connection does, whichever side ended it; ``ending`` then says how. Cancelling it finishes the
    write under way and says goodbye, both within ``close_timeout``, then aborts.
 """
@@ -23,6 +24,7 @@ from ...wire.protocol import Batches, Wire
 from ..codec.frames import UnknownTypeError
 from ..codec.json import MessageSerializer
 from ..messages import BusMessage
+from ..names import check_names
 from ..outbox import Outbox
 from ..subscription import TURN
 from .counters import ProxyCounters
@@ -106,6 +108,7 @@ class Link:
     def _decode(self, data: str | bytes) -> BusMessage | None:
         try:
             message = self.serializer.decode(data)
+            check_names(message)
         except UnknownTypeError:
             self.counters.unknown += 1
             return None

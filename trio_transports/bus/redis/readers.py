@@ -29,6 +29,7 @@ from ...errors import RemoteProtocolError
 from ..codec.frames import UnknownTypeError
 from ..codec.json import MessageSerializer
 from ..messages import BusGapMessage, BusMessage
+from ..names import check_names
 from ..subscription import Fanout
 from .connection import GroupExistsError, NoGroupError, RedisConnection
 from .group import Group
@@ -60,9 +61,10 @@ class BusIntake:
     _has_logged: bool = field(default=False, init=False)
 
     def decode(self, data: bytes) -> BusMessage | None:
-        """Read a message, or count that it cannot be read."""
+        """Read a message, or count that it cannot be read or has a name that is too long."""
         try:
             message = self.serializer.decode(data)
+            check_names(message)
         except UnknownTypeError:
             self.unknown += 1
             return None
