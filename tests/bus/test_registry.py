@@ -10,7 +10,7 @@ from trio_transports.bus import (
     WorkerRegistry,
     WorkerRegistryEntry,
 )
-from trio_transports.bus.registry import MAX_NAME, MAX_REMOTE
+from trio_transports.bus.registry import MAX_LATE, MAX_NAME, MAX_REMOTE
 from trio_transports.errors import LocalProtocolError
 
 
@@ -210,6 +210,51 @@ def test_a_worker_is_gone_with_the_last_connection_that_told_of_it() -> None:
     assert registry._learn(news("a"))  # nothing of the runner was kept
     registry._unvouch("2")
     assert remote(registry) == ["a"]
+
+
+def test_a_connection_vouches_for_one_runner_of_each_name() -> None:
+    """The last that it named, if its name fits. The former is gone, unless another connection told of it."""
+    registry = WorkerRegistry("here")
+    told = Told(registry)
+    for runner in ("one", "two", "x" * (MAX_NAME + 1)):
+        registry._vouch("1", runner, "a")
+        registry._learn(news("a", runner=runner))
+        registry._vouch("2", "one", "a")
+    assert [*registry._vouchers] == [("one", "a"), ("two", "a")]
+    assert (told.gone, remote(registry)) == ([], ["a", "a"])
+    registry._vouch("2", "two", "a")
+    assert ([*registry._vouchers], [*registry._remote]) == ([("two", "a")], ["two"])
+    registry._unvouch("1")
+    registry._unvouch("2")
+    assert (told.gone, registry._vouchers, registry._vouched, registry._remote) == (["a"], {}, {}, {})
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_what_is_not_vouched_for_any_more_is_not_learned_late(ends: bool) -> None:
+    """Where a connection names another runner, or ends, before the news it told has been heard. Nor is it kept."""
+    registry = WorkerRegistry("here")
+    for _ in range(2):
+        registry._vouch("1", "far", "a")
+        if ends:
+            registry._unvouch("1")
+        else:
+            registry._vouch("1", "other", "a")
+        registry._learn(news("a"))
+        assert remote(registry) == []
+        assert len(registry._late) == 0
+    registry._vouch("1", "far", "a")
+    assert registry._learn(news("a"))
+    registry._unvouch("1")
+    for number in range(10_000):
+        registry._vouch("1", f"never heard {number}", "a")
+    registry._unvouch("1")
+    assert len(registry._late) == MAX_LATE
+    registry._vouch("1", "never heard 9999", "a")  # it is told of again
+    assert registry._learn(news("a", runner="never heard 9999"))
+    registry._unvouch("1")
+    registry._vouch("1", "far", "a")
+    registry._unvouch("1")
+    assert registry._learn(news("a", alive_for_s=5.0))  # it speaks for itself
 
 
 async def test_a_runner_that_beats_needs_nobody_to_vouch_for_it() -> None:
