@@ -6,9 +6,10 @@ import trio.testing
 
 from tests.bus.bridged import audio
 from trio_transports.bus import bridging
-from trio_transports.bus.bridging import MAX_FRAMES, WaitingFrames
+from trio_transports.bus.bridging import MAX_AUDIO_BYTES, MAX_FRAMES, WaitingFrames
 from trio_transports.bus.weight import BASE
 from trio_transports.frames import AudioFrame, Frame, InterruptionFrame, TextFrame
+from trio_transports.session.unread import LEAST_S
 
 
 def said(number: int) -> TextFrame:
@@ -74,6 +75,41 @@ async def test_so_many_bytes_just_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         waiting.put(TextFrame(text="x" * 2000))
         assert waiting.dropped == 3 * round_ + 3
         assert await taken(waiting, 2) == [audio(10.0), TextFrame(text="x" * 2000)]
+
+
+@pytest.mark.parametrize("size_bytes", [0, 2])
+async def test_audio_with_next_to_nothing_in_it_is_bounded_too(size_bytes: int) -> None:
+    """Each counts as a millisecond at least, and it is so again once all was taken."""
+    for _ in range(2):
+        waiting = WaitingFrames()
+        for number in range(100_000):
+            waiting.put(AudioFrame(audio=bytes(size_bytes), sample_rate=768_000, id=number))
+        held = 100_000 - waiting.dropped
+        assert held <= 60 / LEAST_S
+        assert held * BASE <= MAX_AUDIO_BYTES
+        assert [frame.id for frame in await taken(waiting, held) if isinstance(frame, AudioFrame)] == [
+            *range(100_000 - held, 100_000)
+        ]
+
+
+async def test_so_many_bytes_of_audio_just_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short they play: one more costs the oldest of them, and no other frame."""
+    monkeypatch.setattr(bridging, "MAX_AUDIO_BYTES", 3 * (BASE + 1000))
+    waiting = WaitingFrames()
+    frames = [AudioFrame(audio=bytes(1000), sample_rate=768_000, id=number) for number in range(4)]
+    for round_ in (0, 1):
+        waiting.put(said(1))
+        for frame in frames[:3]:
+            waiting.put(frame)
+        assert waiting.dropped == round_
+        waiting.put(frames[3])
+        assert waiting.dropped == round_ + 1
+        assert await taken(waiting, 4) == [said(1), *frames[1:]]
+    large = AudioFrame(audio=bytes(10_000), sample_rate=768_000)
+    waiting.put(frames[0])
+    waiting.put(large)
+    assert waiting.dropped == 3
+    assert await waiting.get() == large
 
 
 async def test_an_audio_frame_longer_than_the_bound_is_kept_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ Rules
    bridge was cancelled or failed). A worker that sends one of the two ends the call. ``exclude_frames`` keeps frames
    off the bus: ``LIFECYCLE_FRAMES`` for a Pipecat pipeline, which would end with the first caller.
 3. An ``InterruptionFrame`` of the worker's overtakes what it sent before and still waits here, which is dropped.
-4. What waits here for the session is bounded: ``MAX_AUDIO_S`` of audio, ``MAX_FRAMES`` and ``MAX_BYTES`` of others, the
-   oldest dropped.
+4. What waits here for the session is bounded: ``MAX_AUDIO_S`` and ``MAX_AUDIO_BYTES`` of audio, ``MAX_FRAMES`` and
+   ``MAX_BYTES`` of others, the oldest dropped. A frame of audio counts as ``LEAST_S`` at least, so that those with next
+   to nothing in them are bounded too.
 5. A session's frames go to the bus where they are taken from the wire, if bus and session can do without waiting, and
    nobody has much to read from the bus: a full subscription loses its oldest messages.
 """
@@ -25,12 +26,15 @@ from .._nursery import open_services
 from ..errors import ConnectionClosed
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, StartFrame
 from ..pipeline.at_once import HandsFramesOver
+from ..session.unread import LEAST_S
 from .bus import GOODBYE_S, Bus
 from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .subscription import BusSubscription
 from .weight import frame_weight
 
 MAX_AUDIO_S: Final = 60.0
+MAX_AUDIO_BYTES: Final = 16 * 1024 * 1024
+"""A minute in stereo at 48 kHz, in frames of 10 ms."""
 MAX_FRAMES: Final = 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
 LIFECYCLE_FRAMES: Final = (StartFrame, EndFrame, CancelFrame)
@@ -187,6 +191,7 @@ class WaitingFrames:
     _frames: deque[tuple[Frame, int]] = field(factory=deque, init=False)
     """Each with its weight."""
     _audio_s: float = field(default=0.0, init=False)
+    _audio_bytes: int = field(default=0, init=False)
     _others: int = field(default=0, init=False)
     _bytes: int = field(default=0, init=False)
     _reader: ParkingLot = field(factory=ParkingLot, init=False)
@@ -195,7 +200,7 @@ class WaitingFrames:
         size_bytes = frame_weight(frame)
         self._frames.append((frame, size_bytes))
         self._count(frame, size_bytes, 1)
-        while self._audio_s > MAX_AUDIO_S and self._drop(audio=True):
+        while (self._audio_s > MAX_AUDIO_S or self._audio_bytes > MAX_AUDIO_BYTES) and self._drop(audio=True):
             pass
         while (self._others > MAX_FRAMES or self._bytes > MAX_BYTES) and self._drop(audio=False):
             pass
@@ -213,11 +218,12 @@ class WaitingFrames:
     def clear(self) -> None:
         self.dropped += len(self._frames)
         self._frames.clear()
-        self._audio_s, self._others, self._bytes = 0.0, 0, 0
+        self._audio_s, self._audio_bytes, self._others, self._bytes = 0.0, 0, 0, 0
 
     def _count(self, frame: Frame, size_bytes: int, sign: int) -> None:
         if isinstance(frame, AudioFrame):
-            self._audio_s = self._audio_s + sign * frame.duration_s if self._frames else 0.0
+            self._audio_s = self._audio_s + sign * max(frame.duration_s, LEAST_S) if self._frames else 0.0
+            self._audio_bytes += sign * size_bytes
         else:
             self._others += sign
             self._bytes += sign * size_bytes
