@@ -147,15 +147,17 @@ async def test_the_last_worker_that_returns_keeps_what_it_has(autojump_clock: tr
 
 
 async def test_who_waits_for_room_with_a_worker_that_fails_is_let_go(autojump_clock: trio.testing.MockClock) -> None:
-    """What it wanted to put is not handled either."""
+    """What it wanted to put is not handled either; but what was to end the worker is for nobody else."""
     bus, worker = StoringBus(), handler()
     async with trio.open_nursery() as nursery:
         await nursery.start(WorkerRunner(bus=bus).run, worker)
         worker._alive("test").subscription._data.size = 1
-        for number in (0, 3, 4):
-            nursery.start_soon(bus.send, data(number))
+        end = BusEndWorkerMessage(source="s", target="w")
+        for message in (data(0), data(3), data(4), end):
+            nursery.start_soon(bus.send, message)
             await trio.testing.wait_all_tasks_blocked()
     assert (worker.done, bus.ids) == ([0], [0])
+    assert end in bus.handled
 
 
 @pytest.mark.parametrize("kind", [BusEndWorkerMessage, BusCancelWorkerMessage])

@@ -52,7 +52,7 @@ TURN: Final = 16
 MAX_ROUTES: Final = 4096
 """Kinds and targets that are remembered; past it they are asked for anew."""
 
-_ENDS: Final = (BusEndMessage, BusEndWorkerMessage, BusCancelMessage, BusCancelWorkerMessage)
+ENDS: Final = (BusEndMessage, BusEndWorkerMessage, BusCancelMessage, BusCancelWorkerMessage)
 """What is for one life of its reader only."""
 
 Accepts: TypeAlias = Callable[[BusMessage], bool]
@@ -192,7 +192,7 @@ class _Lane:
             self.settle()
         self.in_hand = None
         for waiting in self.all_waiting:
-            if waiting.receipt is not None and (handled or isinstance(waiting.message, _ENDS)):
+            if waiting.receipt is not None and (handled or isinstance(waiting.message, ENDS)):
                 waiting.receipt.handled()
         self.waiting.clear()
         self.behind_gap, self.bytes = None, 0
@@ -293,7 +293,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         lane, size_bytes = self._lane(message), weight(message)
         while self._state == "open" and not lane.has_room(size_bytes):
             await lane.writers.park()
-        if self._state == "closed" and not self._leaves_unhandled:
+        if self._state == "closed" and (not self._leaves_unhandled or isinstance(message, ENDS)):
             receipt.handled()
         elif self._state == "open":  # else its reader has failed or the bus ends: what was not handled stays so
             lane.append(_Waiting(message, size_bytes, receipt))
