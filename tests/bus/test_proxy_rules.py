@@ -23,7 +23,9 @@ from trio_transports.bus import (
     Worker,
     WorkerRegistry,
     WorkerRegistryEntry,
+    WorkerRunner,
 )
+from trio_transports.bus.names import MAX_NAME, check_names
 from trio_transports.bus.proxy.base import Proxy
 from trio_transports.errors import ConnectionClosed
 from trio_transports.wire.memory import MemoryWire
@@ -95,6 +97,21 @@ async def test_what_is_refused_is_counted_and_told_once(
         f"proxy: refused a BusDataMessage from '{'x' * 100}' to '{'y' * 100}' by the routing rules; "
         "more are only counted"
     ]
+
+
+@MAKERS
+async def test_a_proxy_with_a_long_name_is_heard(make: MakeProxy, autojump_clock: trio.testing.MockClock) -> None:
+    """It may be named after its peer, whose path has any length; what it tells of its worker has to be let in."""
+    near, far = wire_pair()
+    proxy = make(near)
+    proxy.name = "x" * 1000
+    async with trio.open_nursery() as nursery:
+        runner = WorkerRunner()
+        await nursery.start(runner.run, Worker("near"), proxy)
+        (told,) = [each for each in await received(far) if isinstance(each, BusWorkerRegistryMessage)]
+        check_names(told)
+        assert told.source == "x" * MAX_NAME
+        runner.cancel()
 
 
 @MAKERS

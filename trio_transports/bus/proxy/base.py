@@ -51,6 +51,7 @@ from ..messages import (
     WorkerReadyData,
     WorkerRegistryEntry,
 )
+from ..names import MAX_NAME
 from ..outbox import MAX_AUDIO_S, MAX_BYTES, MAX_MESSAGES, Outbox, Waiting
 from ..worker import Worker
 from .counters import ProxyCounters, ProxyStatistics
@@ -364,7 +365,7 @@ class Proxy(Worker):
         self._told = data
         self._put(
             BusWorkerRegistryMessage(
-                source=self.name,
+                source=self.name[:MAX_NAME],  # it may be named after its peer's path, and nobody goes by it
                 target=self._registry_target,
                 runner=data.runner,
                 workers=(WorkerRegistryEntry(name=self._local),),
