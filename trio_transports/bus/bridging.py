@@ -23,10 +23,10 @@ from attrs import define, field
 from trio.lowlevel import ParkingLot
 
 from .._nursery import open_services
+from ..audio.format import counted_s
 from ..errors import ConnectionClosed
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, StartFrame
 from ..pipeline.at_once import HandsFramesOver
-from ..session.unread import LEAST_S
 from .bus import GOODBYE_S, Bus
 from .messages import BusFrameMessage, BusMessage, CustomFrame
 from .subscription import BusSubscription
@@ -222,7 +222,8 @@ class WaitingFrames:
 
     def _count(self, frame: Frame, size_bytes: int, sign: int) -> None:
         if isinstance(frame, AudioFrame):
-            self._audio_s = self._audio_s + sign * max(frame.duration_s, LEAST_S) if self._frames else 0.0
+            frame_s = counted_s(len(frame.audio), frame.sample_rate, frame.num_channels)
+            self._audio_s = self._audio_s + sign * frame_s if self._frames else 0.0
             self._audio_bytes += sign * size_bytes
         else:
             self._others += sign
