@@ -284,14 +284,22 @@ def test_audio_in_binary_is_the_pcm_and_a_short_head() -> None:
         evolve(AUDIO, id=-1),
         evolve(AUDIO, id=2**63 - 1, name="x" * 70_000),
         evolve(AUDIO, frame=evolve(AUDIO_FRAME, num_channels=32)),
-        evolve(AUDIO, frame=evolve(AUDIO_FRAME, destination="x" * 0xFFFF)),
     ],
-    ids=["negative id", "long name", "channels", "long destination"],
+    ids=["negative id", "long name", "channels"],
 )
 def test_what_does_not_fit_the_binary_form_goes_as_json(message: BusFrameMessage) -> None:
     """A number or text too large for the binary head is sent all the same."""
     serializer = BinaryMessageSerializer()
     assert serializer.decode(serializer.encode(message)) == message
+
+
+@pytest.mark.parametrize("length", [257, 0xFFFF])
+def test_a_destination_that_no_peer_may_name_is_refused_where_it_is_read(length: int) -> None:
+    """Whichever form it took."""
+    serializer = BinaryMessageSerializer()
+    sent = serializer.encode(evolve(AUDIO, frame=evolve(AUDIO_FRAME, destination="x" * length)))
+    with pytest.raises(RemoteProtocolError, match="at most 256 characters are wanted"):
+        serializer.decode(sent)
 
 
 def test_a_json_peer_reads_what_was_written_before_anything_was_agreed() -> None:

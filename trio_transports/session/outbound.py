@@ -372,7 +372,8 @@ class Outbound:
     def _take_back(self, unsent: Sequence[Paced], now_s: float, *, clears: bool) -> None:
         """Tell those who listen in what will not be heard, before it is forgotten: ``session.taps`` rule 4."""
         self.screens.took_back(unsent)
-        take_every_step(*(partial(self._tell_unheard, tap, unsent, now_s, clears) for tap in self.taps.each))
+        if self.taps.each:
+            take_every_step(*(partial(self._tell_unheard, tap, unsent, now_s, clears) for tap in self.taps.each))
 
     def _tell_unheard(self, tap: Tap, unsent: Sequence[Paced], now_s: float, clears: bool) -> None:
         for name, track in self.tracks.items():

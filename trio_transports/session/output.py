@@ -62,9 +62,9 @@ class Output(trio.abc.SendChannel[Frame]):
     _ended: bool = field(default=False, init=False)
 
     async def send(self, frame: Frame) -> None:
-        """Queue a frame. Cancelled while waiting for room, it has queued nothing, or the beginning of a long frame that
-        is converted.
+        """Queue a frame. Cancelled while waiting for room, it has queued nothing.
 
+        Of a long frame that is converted the beginning may be queued then.
         Audio that is due and leaves at once is a point of cancellation; every other send is one of scheduling too. In
         its own duration there is one such chunk, so a task that only sends cannot hold up the others.
         """
