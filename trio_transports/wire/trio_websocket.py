@@ -21,8 +21,7 @@ Rules
     Its tasks, its channel and its parser take 60 of the 140 microseconds of an echoed frame.
 12. The engine fails over a peer's ping, or its violation, that crosses this side's goodbye: it wants to answer, and may
     not. What the peer says until its own goodbye is read here then.
-13. The engine keeps every fragment of a message, and bounds what is in them. Of those with nothing in them it is given
-    no more than the parser of the direct engine takes: then it is told that the stream has ended, and the peer 1008.
+13. Of empty fragments without end the engine is given few: see ``wire.fragments``.
 """
 
 import logging
@@ -41,11 +40,12 @@ from .._nursery import open_services
 from ..errors import ConnectionClosed, Ending, Initiator, TransportError
 from .answering import Admit, Plain, UpgradeRequest, nothing, read_request
 from .closing import LINGER_S, sendable_close
+from .fragments import FewFragments
 from .handshake_failures import cut_off, decoded, first_leaf, handshake_error
 from .incoming import Incoming
 from .peer import Peer
 from .protocol import BytesLike, Wire
-from .rfc6455 import MAX_EMPTY_FRAGMENTS, encode_close
+from .rfc6455 import encode_close
 from .settings import WireSettings
 from .short_way import ShortWay
 from .stream import OwnedStream, TCPStream, peer_address
@@ -55,8 +55,6 @@ logger = logging.getLogger("trio_transports.wire")
 
 
 _TOO_BIG: Final = 1009
-_CHARACTER_BYTES: Final = 4
-"""As many bytes, and so fragments with something in them, a character of text may come in."""
 
 
 @final
@@ -194,17 +192,10 @@ class TrioWebsocketWire:
             self._stream.close()
             self._closing.set()
 
-    def has_too_many_fragments(self) -> bool:
-        """Rule 13; whether so many of what the engine keeps of a message must be empty, which is a violation then."""
-        parts = self._connection._message_parts
-        if len(parts) <= MAX_EMPTY_FRAGMENTS:
-            return False
-        most_bytes = self._connection._message_size * (_CHARACTER_BYTES if isinstance(parts[0], str) else 1)
-        if len(parts) - most_bytes <= MAX_EMPTY_FRAGMENTS:
-            return False
+    def refused(self, ending: Ending) -> None:
+        """Rule 13: the engine was given no more."""
         if self._ending is None:
-            self._ending = Ending(1008, f"a message of more than {MAX_EMPTY_FRAGMENTS} empty fragments", "error")
-        return True
+            self._ending = ending
 
     def is_crossed(self, failure: Exception) -> bool:
         """Whether the engine has failed by rule 12."""
@@ -285,30 +276,6 @@ class TrioWebsocketWire:
                 pass
 
 
-@final
-@define(eq=False)
-class _EnginesStream(trio.abc.Stream):
-    """The stream as the engine is given it; rule 13."""
-
-    _stream: OwnedStream | ShortWay
-    wire: TrioWebsocketWire | None = field(default=None, init=False)
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self.wire is not None and self.wire.has_too_many_fragments():
-            await trio.lowlevel.checkpoint()
-            return b""
-        return await self._stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 @asynccontextmanager
 async def connect_wire(
     stream: TCPStream,
@@ -322,7 +289,7 @@ async def connect_wire(
 ) -> AsyncIterator[Wire]:
     """Upgrade a connected stream, as its client. The caller sets the time limit until the body starts."""
     owned = OwnedStream(stream)
-    given = _EnginesStream(owned)
+    given = FewFragments(owned)
     address, port = peer_address(stream)
     path, _, query = resource.partition("?")
 
@@ -344,8 +311,9 @@ async def connect_wire(
             headers=decoded(connection.handshake_headers),
             subprotocol=connection.subprotocol,
         )
-        given.wire = TrioWebsocketWire(peer, connection, owned)
-        return given.wire
+        wire = TrioWebsocketWire(peer, connection, owned)
+        given.watch(connection, wire.refused)
+        return wire
 
     async with _engine(open_wire, owned, settings, what=f"the WebSocket handshake with {url}") as wire:
         yield wire
@@ -378,7 +346,7 @@ async def accept_wire(
         else:
             short = ShortWay(owned, Incoming(settings.max_message_bytes, bytearray(_in_short(asked))))
 
-        given = _EnginesStream(owned if short is None else short)
+        given = FewFragments(owned if short is None else short)
 
         async def open_wire(nursery: trio.Nursery) -> TrioWebsocketWire:
             request = await trio_websocket.wrap_server_stream(
@@ -388,8 +356,9 @@ async def accept_wire(
             )
             connection = await request.accept(subprotocol=asked.peer.subprotocol)
             owned.outlives_engine = partial(_is_violated, connection)  # rule 8
-            given.wire = TrioWebsocketWire(asked.peer, connection, owned, short)
-            return given.wire
+            wire = TrioWebsocketWire(asked.peer, connection, owned, short)
+            given.watch(connection, wire.refused)
+            return wire
 
         async with _engine(open_wire, owned, settings, what=what, wakes=wakes) as wire:
             if short is not None:
