@@ -140,10 +140,17 @@ async def play(port: int, attack: Attack, path: bytes = b"/call", tls: ssl.SSLCo
             if attack.after_upgrade is None or status != "101":
                 return status
             rest = got.partition(b"\r\n\r\n")[2]
-            with suppress(trio.BrokenResourceError):
-                await stream.send_all(attack.after_upgrade)
-            rest += await _read_until(stream, lambda _got: False)
+            async with trio.open_nursery() as nursery:
+                # Beside reading: what cannot be sent to its end any more would take the answer with it, over TLS.
+                nursery.start_soon(_send, stream, attack.after_upgrade)
+                rest += await _read_until(stream, lambda _got: False)
+                nursery.cancel_scope.cancel()
             return close_in(rest)
+
+
+async def _send(stream: Stream, data: bytes) -> None:
+    with suppress(trio.BrokenResourceError):
+        await stream.send_all(data)
 
 
 async def _read_until(stream: Stream, is_enough: Callable[[bytes], bool]) -> bytes:
