@@ -1,7 +1,7 @@
 """Audio for the peer in many formats, and in very long frames: what that costs, and that it is not heard."""
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
@@ -10,11 +10,10 @@ from attrs import evolve
 from trio.testing import MockClock
 
 from tests.session.helpers import CHUNK_BYTES, RATE, params, seconds
-from tests.session.test_failures import Line, on_a_line, reconnecting
-from trio_transports import AudioFrame, BotStoppedSpeakingFrame, EndFrame, Frame
+from trio_transports import AudioFrame, ConnectionClosed, EndFrame
 from trio_transports.audio.convert import Converter
 from trio_transports.audio.format import AudioFormat
-from trio_transports.session.intake import PIECE_S
+from trio_transports.session.long_frames import PIECE_S
 from trio_transports.testing import memory_session
 
 QUIET = {"audio_out_auto_silence": False, "ping_interval": None}
@@ -68,9 +67,10 @@ async def test_formats_in_turn_are_each_converted_as_alone(autojump_clock: MockC
         assert_heard(peer.recorder.audio, b"".join(converted(frame) for frame in frames))
 
 
-async def test_others_have_their_turn_while_a_long_frame_is_converted(autojump_clock: MockClock) -> None:
-    """Half a minute of audio in few bytes holds up nobody for more than half a second of it, and sounds the same."""
-    frame = words(1001, 30.0, 1)
+@pytest.mark.parametrize("rate", [1001, 20_001])
+async def test_others_have_their_turn_while_a_long_frame_is_converted(rate: int, autojump_clock: MockClock) -> None:
+    """Audio of an odd rate holds up nobody for more than a piece of it, and sounds the same."""
+    frame = words(rate, 6.0, 1)
     turns = 0
 
     async def count() -> None:
@@ -80,177 +80,98 @@ async def test_others_have_their_turn_while_a_long_frame_is_converted(autojump_c
             await trio.lowlevel.checkpoint()
 
     async with memory_session(params(**QUIET)) as (session, peer):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(count)
-            await session.output.send(frame)
-            nursery.cancel_scope.cancel()
+        for _ in range(2):
+            turns = 0
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(count)
+                await session.output.send(frame)
+                nursery.cancel_scope.cancel()
+            assert turns >= 6.0 / PIECE_S - 1
         await session.output.drain()
         await trio.sleep(0.1)
-    assert turns >= 30 / PIECE_S - 1
-    assert_heard(peer.recorder.audio, converted(frame))
-
-
-async def test_a_long_frame_waits_for_room_in_the_midst(autojump_clock: MockClock) -> None:
-    """No more of a long frame is converted than there is room for, and it leaves without a gap."""
-    frame = words(24_000, 10.0, 1)
-    most_s = 0.0
-    async with memory_session(params(audio_out_max_queue_secs=2, **QUIET)) as (session, peer):
-        async with trio.open_nursery() as nursery:
-
-            @nursery.start_soon
-            async def look() -> None:
-                nonlocal most_s
-                while True:
-                    most_s = max(most_s, session.output.queued_s)
-                    await trio.sleep(0.005)
-
-            began_s = trio.current_time()
-            assert await session.output.write_audio(frame)
-            assert trio.current_time() - began_s == pytest.approx(10, abs=0.1)
-            nursery.cancel_scope.cancel()
-        assert session.statistics().silence_chunks == 0
-    assert most_s <= 2 + PIECE_S
-    await trio.sleep(0.1)
-    assert_heard(peer.recorder.audio, converted(frame))
+    assert_heard(peer.recorder.audio, converted(frame) * 2)
 
 
 @pytest.mark.parametrize(
-    "other", [seconds(0.1), words(8000, 3.0, 2), BotStoppedSpeakingFrame()], ids=["own", "other", "end"]
+    ("rate", "duration_s", "is_long"), [(24_000, 20, False), (24_000, 21, True), (RATE, 60, False)]
 )
-async def test_nothing_comes_amid_a_long_frame(other: Frame, autojump_clock: MockClock) -> None:
-    """What another task sends meanwhile, audio or the end of the utterance, comes behind all of it."""
-    frame = words(24_000, 3.0, 1)
-    async with memory_session(params(audio_out_max_queue_secs=1, **QUIET)) as (session, peer):
-        async with trio.open_nursery() as nursery:
-            for each in (frame, other):
-                nursery.start_soon(session.output.send, each)
-                await trio.sleep(0.001)
+async def test_what_takes_long_is_told_by_its_rate(
+    rate: int, duration_s: float, is_long: bool, autojump_clock: MockClock
+) -> None:
+    """Speech as others send it is queued in one step, however many sentences it has; only half a minute is not."""
+    async with memory_session(params(**QUIET)) as (session, _):
+        assert session.output._outbound.tracks[None].intake.converts_long(seconds(duration_s, rate=rate)) is is_long
+
+
+async def test_an_odd_frame_stands_between_others(autojump_clock: MockClock) -> None:
+    """What was sent before it is heard before it to its end, and what is sent after it after it."""
+    frames = [words(24_000, 0.5, 1), words(1001, 3.0, 2), words(24_000, 0.5, 3)]
+    async with memory_session(params(**QUIET)) as (session, peer):
+        for frame in frames:
+            await session.output.send(frame)
         await session.output.drain()
         await trio.sleep(0.1)
-    wanted = converted(frame)
-    if isinstance(other, AudioFrame):
-        wanted += converted(other) if other.sample_rate != RATE else other.audio
-    assert_heard(peer.recorder.audio, wanted)
+    assert_heard(peer.recorder.audio, b"".join(converted(frame) for frame in frames))
+
+
+async def amid(sending: Awaitable[object], then: Callable[[], Awaitable[object]]) -> None:
+    """Do something once a frame has begun to be converted."""
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def send() -> None:
+            await sending
+
+        for _ in range(3):
+            await trio.lowlevel.checkpoint()
+        await then()
 
 
 @pytest.mark.parametrize("interruptible", [True, False])
 async def test_an_interruption_amid_a_long_frame(interruptible: bool, autojump_clock: MockClock) -> None:
-    """The rest of a frame is dropped and counted; one that is to be said to its end is."""
-    frame = evolve(words(24_000, 10.0, 1), interruptible=interruptible)
-    outcome: list[bool] = []
-    async with memory_session(params(audio_out_max_queue_secs=1, **QUIET)) as (session, peer):
-        async with trio.open_nursery() as nursery:
+    """All of it is dropped and counted, twice over; but not what is to be said to its end."""
+    frame = evolve(words(1001, 10.0, 1), interruptible=interruptible)
+    outcomes: list[bool] = []
 
-            @nursery.start_soon
-            async def write() -> None:
-                outcome.append(await session.output.write_audio(frame))
+    async with memory_session(params(**QUIET)) as (session, peer):
 
-            await trio.sleep(4)
-            await session.output.interrupt()
-            await trio.sleep(0.1)
-            assert bool(outcome) is interruptible
+        async def write() -> None:
+            outcomes.append(await session.output.write_audio(frame))
+
+        for _ in range(2):
+            await amid(write(), session.output.interrupt)
         await session.output.drain()
         heard_s = len(peer.recorder.audio) / 2 / RATE
         dropped_s = session.statistics().audio_out_dropped_s
-    assert outcome == [not interruptible]
-    assert heard_s == pytest.approx(4 if interruptible else 10, abs=0.1)
-    assert dropped_s == pytest.approx(6 if interruptible else 0, abs=0.1)
+    assert outcomes == [not interruptible] * 2
+    assert heard_s == pytest.approx(0 if interruptible else 20, abs=0.1)
+    assert dropped_s == pytest.approx(20 if interruptible else 0, abs=0.1)
 
 
 async def test_a_sender_that_is_cancelled_amid_a_long_frame(autojump_clock: MockClock) -> None:
-    """What was queued of it is heard, and what comes next is not held up."""
-    async with memory_session(params(audio_out_max_queue_secs=1, **QUIET)) as (session, peer):
-        with trio.move_on_after(4):
-            await session.output.send(words(24_000, 10.0, 1))
+    """Nothing was queued of it, and what comes next is not held up."""
+    async with memory_session(params(**QUIET)) as (session, peer):
+        for _ in range(2):
+            with trio.CancelScope() as scope:
+
+                async def give_up(scope: trio.CancelScope = scope) -> None:
+                    scope.cancel()
+                    await trio.lowlevel.checkpoint()
+
+                await amid(session.output.send(words(1001, 10.0, 1)), give_up)
+            assert scope.cancelled_caught
         await session.output.send(seconds(0.1))
         await session.output.drain()
         await trio.sleep(0.1)
-        assert len(peer.recorder.audio) / 2 / RATE == pytest.approx(5.1, abs=PIECE_S)
-        assert seconds(0.1).audio in peer.recorder.audio
-
-
-async def test_a_connection_that_is_lost_amid_a_long_frame(autojump_clock: MockClock) -> None:
-    """Lost twice: the rest goes to the next one, whatever became stale meanwhile is counted, and the sender is told."""
-    line, frame = Line(redial_s=2), words(24_000, 10.0, 1)
-    async with on_a_line(line, reconnecting(audio_out_max_queue_secs=1, **QUIET)) as (session, _, _):
-        outcome: list[bool] = []
-        async with trio.open_nursery() as nursery:
-
-            @nursery.start_soon
-            async def write() -> None:
-                outcome.append(await session.output.write_audio(frame))
-
-            for loss in range(2):
-                await trio.sleep(3)
-                line.peers[loss].drop()
-        await session.output.drain()
-        await trio.sleep(0.1)
-        dropped_s = session.statistics().audio_out_dropped_s
-    heard_s = sum(len(peer.recorder.audio) for peer in line.peers) / 2 / RATE
-    assert outcome == [False]
-    assert dropped_s > 0
-    assert heard_s + dropped_s == pytest.approx(10, abs=0.2)
-
-
-class Inverted:
-    """A filter: the audio upside down."""
-
-    slow = False
-
-    def start(self, audio_format: AudioFormat) -> None:
-        """Nothing to prepare."""
-
-    def filter(self, pcm: bytes) -> bytes:
-        return (-np.frombuffer(pcm, "<i2")).tobytes()
-
-    def control(self, settings: Mapping[str, object], enabled: bool | None = None) -> None:
-        """Nothing to change."""
-
-    def stop(self) -> None:
-        """Nothing to let go of."""
-
-    def fresh(self) -> "Inverted":
-        return Inverted()
-
-
-async def test_a_long_frame_is_filtered_in_pieces(autojump_clock: MockClock) -> None:
-    """With a filter, audio of the line's own rate is taken in pieces too."""
-    frame, sizes = words(RATE, 5.0, 1), list[int]()
-
-    class Told(Inverted):
-        def filter(self, pcm: bytes) -> bytes:
-            sizes.append(len(pcm))
-            return super().filter(pcm)
-
-        def fresh(self) -> "Told":
-            return self
-
-    async with memory_session(params(audio_out_filter=Told(), **QUIET)) as (session, peer):
-        assert await session.output.write_audio(frame)
-        await trio.sleep(0.1)
-    assert sizes == [round(PIECE_S * RATE) * 2] * 10
-    assert_heard(peer.recorder.audio, Inverted().filter(frame.audio))
-
-
-async def test_chunks_longer_than_a_piece(autojump_clock: MockClock) -> None:
-    """A line that speaks a second at a time is as exact."""
-    frame = words(24_000, 10.0, 1)
-    async with memory_session(params(audio_out_10ms_chunks=100, **QUIET)) as (session, peer):
-        assert await session.output.write_audio(frame)
-        await trio.sleep(2)
-    heard, wanted = peer.recorder.audio, converted(frame)
-    assert_heard(heard[: len(wanted)], wanted)
+    assert_heard(peer.recorder.audio, seconds(0.1).audio)
 
 
 async def test_a_call_that_ends_amid_a_long_frame(autojump_clock: MockClock) -> None:
     """Its sender is told as one who waits for room is."""
-    quick = params(audio_out_max_queue_secs=1, **QUIET)
-    async with memory_session(quick) as (session, _), trio.open_nursery() as nursery:
+    async with memory_session(params(**QUIET)) as (session, _):
 
-        @nursery.start_soon
         async def send() -> None:
-            with pytest.raises(trio.ClosedResourceError):
-                await session.output.send(words(24_000, 10.0, 1))
+            with pytest.raises((trio.ClosedResourceError, ConnectionClosed)):  # while it is being closed, and then
+                await session.output.send(words(1001, 10.0, 1))
 
-        await trio.sleep(1)
-        await session.output.send(EndFrame())
+        await amid(send(), lambda: session.output.send(EndFrame()))

@@ -36,6 +36,16 @@ def check_rate(name: str, rate: int) -> None:
         raise ValueError(f"{name} must be between {MIN_RATE} and {MAX_RATE} Hz to be resampled, not {rate}")
 
 
+def has_small_ratio(in_rate: int, out_rate: int) -> bool:
+    """Whether one is quickly made of the other: 24 kHz of 16 is, of 16,001 Hz it takes fifty times as long."""
+    return fits_blocks(*_ratio(in_rate, out_rate))
+
+
+def _ratio(in_rate: int, out_rate: int) -> tuple[int, int]:
+    divisor = gcd(in_rate, out_rate)
+    return out_rate // divisor, in_rate // divisor
+
+
 @documented
 @final
 @define(eq=False)
@@ -61,8 +71,7 @@ class Resampler:
     def _new_core(self) -> Blocks | Points | None:
         if self.in_rate == self.out_rate:
             return None
-        divisor = gcd(self.in_rate, self.out_rate)
-        up, down = self.out_rate // divisor, self.in_rate // divisor
+        up, down = _ratio(self.in_rate, self.out_rate)
         return (Blocks if fits_blocks(up, down) else Points)(up, down, self.num_channels)
 
     @property

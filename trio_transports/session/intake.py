@@ -7,7 +7,7 @@ Rules
 3. While a live source's stall is still to be made up for, audio is left out as ``audio.recovery`` says, and counted.
 4. A converter is up to some megabytes, and in an echo its format is the peer's choice: the last ``KEPT_CONVERTERS`` are
    kept. One that holds nothing back may go at any time: nothing of it would be heard.
-5. A long frame that is to be converted or filtered comes in pieces: see ``session.long_frames``.
+5. What takes long to convert was converted before it comes here: see ``session.long_frames``.
 """
 
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from ..audio.filters import AudioFilter
 from ..audio.format import AudioFormat
 from ..audio.leave_out import is_quiet, leave_out
 from ..audio.pacing import Schedule
+from ..audio.resample import has_small_ratio
 from ..errors import LocalProtocolError
 from ..frames import AudioFrame
 from .queue import AudioQueue
@@ -27,7 +28,9 @@ from .stamps import Stamps
 from .statistics import Counters
 
 KEPT_CONVERTERS: Final = 4
-PIECE_S: Final = 0.5
+LONG_S: Final = 20.0
+ODD_LONG_S: Final = 1.0
+"""Where the ratio of the rates is of large numbers, which takes up to a hundred times as long to convert."""
 
 
 @final
@@ -43,8 +46,6 @@ class Intake:
     """The one that was used last is the last of them."""
     holding: Converter | None = field(default=None, init=False)
     """The converter that holds back the last of the audio; the others hold nothing."""
-    is_amid_frame: bool = field(default=False, init=False)
-    """Whether some pieces of a long frame were pushed, and others are to come."""
     stamps: Stamps = field(init=False)
 
     def start(self, queue: AudioQueue) -> None:
@@ -59,15 +60,16 @@ class Intake:
     @property
     def is_plain(self) -> bool:
         """Whether audio of the line's format is queued as it is, with nothing before it."""
-        return self._filter is None and self.holding is None and not self.is_amid_frame
+        return self._filter is None and self.holding is None
 
-    def takes_in_pieces(self, frame: AudioFrame) -> bool:
-        """Whether to push it at once would hold up all others; rule 5."""
-        if len(frame.audio) <= frame.sample_rate * frame.num_channels * 2 * PIECE_S:
+    def converts_long(self, frame: AudioFrame) -> bool:
+        """Whether to convert it at once would hold up all others; rule 5."""
+        if len(frame.audio) <= frame.sample_rate * frame.num_channels * 2 * ODD_LONG_S:
             return False
-        line = self._queue.form.format
-        differs = frame.sample_rate != line.sample_rate or frame.num_channels != line.num_channels
-        return differs or self._filter is not None
+        rates = frame.sample_rate, self._queue.form.format.sample_rate
+        if rates[0] == rates[1]:
+            return False
+        return not has_small_ratio(*rates) or frame.duration_s > LONG_S
 
     def stop(self) -> None:
         if self._filter is not None:

@@ -1,54 +1,36 @@
-"""A long frame's way into its queue, in pieces, where it is to be converted or filtered.
+"""Audio that takes long to convert, converted before it is queued.
 
 Rules
-1. After each piece of ``intake.PIECE_S`` all others have a turn: at a low rate a few bytes are minutes of audio, and
-   their conversion takes seconds.
-2. Each piece waits for room, as a frame does. No other audio of its destination, and no end of an utterance, comes in
-   between.
-3. An interruption ends it, and what is not queued yet counts as dropped; but not what is to be said to its end.
-4. What is promised afterwards is about the whole frame.
+1. After each ``PIECE_S`` all others have a turn: at an odd rate a second of audio takes up to 80 ms, and at a low one a
+   few bytes are minutes.
+2. It has a converter of its own, so nothing that is sent meanwhile is mixed with it. What begins and ends there is not
+   joined to the audio before and after, which is not heard once in so long a time.
+3. To who sent it, it is as if it waited for room: cancelled, it was not queued, and an interruption drops all of it.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
+from typing import Final
 
+import trio
 from attrs import evolve
 
+from ..audio.convert import Converter
+from ..audio.format import AudioFormat
 from ..frames import AudioFrame
-from .intake import PIECE_S
-from .statistics import Counters
-from .track import Track
+
+PIECE_S: Final = 0.25
 
 
-async def queue_in_pieces(
-    track: Track,
-    frame: AudioFrame,
-    counters: Counters,
-    put: Callable[[AudioFrame], None],
-    give_way: Callable[[], Awaitable[None]],
-) -> bool:
-    """Queue it; False: some of it was dropped meanwhile. Cancelled, it leaves what it has queued."""
-    interruptions, begin, left_s = counters.interruptions, track.queue.pushed, frame.duration_s
-    outcomes: list[bool] = []
-    track.intake.is_amid_frame = True
-    try:
-        for number, piece in enumerate(_pieces(frame, track.queue.form.duration_s)):
-            if number:
-                await give_way()
-                if counters.interruptions != interruptions and frame.interruptible:
-                    counters.audio_out_dropped_s += left_s
-                    return False
-            put(piece)
-            track.queue.promise(outcomes.append)
-            left_s -= piece.duration_s
-    finally:
-        track.intake.is_amid_frame = False
-    track.queue.push_began = begin  # rule 4
-    return all(outcomes)
-
-
-def _pieces(frame: AudioFrame, chunk_s: float) -> Iterator[AudioFrame]:
-    """Longer than two chunks, each: what is shorter is taken for a live source's by the intake."""
-    source = frame.format
-    step = source.size_bytes(max(source.samples_in(max(PIECE_S, 3 * chunk_s)), 1))
+async def converted_in_turns(frame: AudioFrame, line: AudioFormat, check: Callable[[], None]) -> AudioFrame:
+    """Convert a frame to the line's format; ``check`` raises once nothing can be sent any more."""
+    converter = Converter(frame.format, line)
+    step = converter.source.size_bytes(converter.source.samples_in(PIECE_S))
+    pieces: list[bytes] = []
     for at in range(0, len(frame.audio), step):
-        yield evolve(frame, audio=frame.audio[at : at + step], pts=None)
+        pieces.append(converter.process(frame.audio[at : at + step]))
+        await trio.lowlevel.checkpoint()
+        check()
+    pieces.append(converter.flush())
+    quiet = line.size_bytes(line.samples_in(converter.delay_s))  # in front of the first sample, as long as the delay
+    pcm = b"".join(pieces)[quiet:]
+    return evolve(frame, audio=pcm, sample_rate=line.sample_rate, num_channels=line.num_channels, pts=None)

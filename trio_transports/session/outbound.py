@@ -4,8 +4,8 @@ Rules
 1. Frames leave in the order in which they were queued, audio and other frames alike; urgent messages and an
    interruption overtake everything. An interruption drops all but facts and what is to be said to its end.
 2. Queueing waits while more than ``audio_out_max_queue_secs`` of audio, ``MAX_QUEUED_MESSAGES`` or ``max_unread_bytes``
-   of messages are queued, and until the peer has announced its stream where the dialect needs that.
-   A long frame that is to be converted waits so in the midst, too: ``session.long_frames``.
+   of messages are queued, and until the peer has announced its stream where the dialect needs that. What takes long
+   to convert is converted before that, and waits meanwhile: ``session.long_frames``.
 3. Whoever waits here sees how the session stands whenever that changes, and raises once nothing can be sent any more.
 """
 
@@ -52,7 +52,7 @@ from .deadline import Deadline
 from .departure import NO_AUDIO
 from .every_step import take_every_step
 from .lanes import Paced
-from .long_frames import queue_in_pieces
+from .long_frames import converted_in_turns
 from .marks import DrainMarks
 from .outbox import WireOutbox
 from .pictures import images_of
@@ -184,44 +184,35 @@ class Outbound:
         """Queue it, and say where; None: it waited for room, and what was playing was interrupted meanwhile."""
         track = self.tracks.get(frame.destination) or self.track(frame.destination)
         if not self._has_room_for_audio(track):
+            limit_s = self.params.audio_out_max_queue_secs
             interruptions = self.counters.interruptions
-            await self._wait_for_room(lambda: not track.intake.is_amid_frame and self._has_room_for_more(track), check)
-            if self.counters.interruptions != interruptions and frame.interruptible:
-                self.counters.audio_out_dropped_s += frame.duration_s
+            await self._wait_for_room(lambda: track.queue.queued_s < limit_s, check)
+            if self._was_dropped(frame, interruptions):
                 return None
-        if not track.intake.takes_in_pieces(frame):
+        if not track.intake.converts_long(frame):
             self._put_audio(track, frame, tick=tick)
             return track
-        put, give_way = partial(self._put_audio, track, tick=False), partial(self._give_way, track, check)
-        try:
-            is_whole = await queue_in_pieces(track, frame, self.counters, put, give_way)
-        finally:
-            self._waiters.room.unpark_all()
-        if tick:
-            self.clock.tick()
-        return track if is_whole else None
+        interruptions = self.counters.interruptions
+        frame = await converted_in_turns(frame, track.queue.form.format, check)
+        return None if self._was_dropped(frame, interruptions) else await self.queue_audio(frame, check, tick=tick)
 
-    async def _give_way(self, track: Track, check: Callable[[], None]) -> None:
-        """Let what was queued leave and others have their turn, and wait for room again."""
-        self.clock.tick()
-        await trio.lowlevel.checkpoint()
-        await self._wait_for_room(partial(self._has_room_for_more, track), check)
+    def _was_dropped(self, frame: AudioFrame, interruptions: int) -> bool:
+        """Whether an interruption came while it waited: there had been so many of them before."""
+        if self.counters.interruptions == interruptions or not frame.interruptible:
+            return False
+        self.counters.audio_out_dropped_s += frame.duration_s
+        return True
 
     def queue_audio_now(self, frame: AudioFrame) -> bool:
         """``queue_audio`` where it waits for nothing; False: it would have to."""
         track = self.track(frame.destination)
-        if not self._has_room_for_audio(track) or track.intake.takes_in_pieces(frame):
+        if not self._has_room_for_audio(track) or track.intake.converts_long(frame):
             return False
         self._put_audio(track, frame)
         return True
 
     def _has_room_for_audio(self, track: Track) -> bool:
-        if not self._waiters.ready.is_set() or track.intake.is_amid_frame:
-            return False
-        return track.queue.queued_s < self.params.audio_out_max_queue_secs
-
-    def _has_room_for_more(self, track: Track) -> bool:
-        return track.queue.queued_s < self.params.audio_out_max_queue_secs
+        return self._waiters.ready.is_set() and track.queue.queued_s < self.params.audio_out_max_queue_secs
 
     def _put_audio(self, track: Track, frame: AudioFrame, *, tick: bool = True) -> None:
         place = track.queue.pushed
@@ -232,13 +223,8 @@ class Outbound:
 
     async def queue_messages(self, frame: Frame, check: Callable[[], None]) -> None:
         """Queue a frame that is not audio in its place among the audio."""
-        ended = self.track(frame.destination) if isinstance(frame, BotStoppedSpeakingFrame) else None
-        track = ended or self.track(None)
-
-        def has_room() -> bool:
-            return self._has_room_for_messages(track.queue) and not (ended and ended.intake.is_amid_frame)
-
-        await self._wait_for_room(has_room, check)
+        track = self.track(frame.destination if isinstance(frame, BotStoppedSpeakingFrame) else None)
+        await self._wait_for_room(partial(self._has_room_for_messages, track.queue), check)
         self.put_messages(track, frame)
 
     def has_room_now(self) -> bool:
