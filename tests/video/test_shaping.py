@@ -138,7 +138,9 @@ def test_a_jpeg_of_many_scans_is_refused() -> None:
     comment = b"\xff\xfe\x00\x06\xff\xd9\xff\xd9"
     file = progressive()
     last = file.rindex(b"\xff\xda")
-    for bomb in (scanned_again(file, 300), scanned_again(file[:last] + comment + file[last:], 300)):
+    ended_before = b"\xff\xd8\xff\xd9" + file  # the decoder reads on, as behind tables alone
+    commented = file[:last] + comment + file[last:]
+    for bomb in (scanned_again(each, 300) for each in (file, commented, ended_before)):
         Image.open(BytesIO(bomb)).load()
         with pytest.raises(ValueError, match="more than 64 scans"):
             decode(bomb, "JPEG", max_pixels=MAX_PIXELS)

@@ -101,9 +101,9 @@ def _scans(file: bytes) -> int:
     scans = at = 0
     while (marker := _MARKER.search(file, at)) is not None:
         code, at = marker[1][0], marker.end()
-        if code == _END_OF_IMAGE:
+        if code == _END_OF_IMAGE and scans:  # one that comes before any scan ends only the tables
             break
-        if code < 0xC0 or 0xD0 <= code <= 0xD8:  # these have no length
+        if code < 0xC0 or 0xD0 <= code <= _END_OF_IMAGE:  # these have no length
             continue
         scans += code == _SCAN[1]
         at += int.from_bytes(file[at : at + 2], "big")
