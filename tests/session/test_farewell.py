@@ -445,6 +445,29 @@ class NoSilence:
     def stop(self) -> None: ...
 
 
+async def test_an_end_that_cannot_be_said_has_ended_nothing(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """Twice: whoever sent it hears what failed, and the call goes on."""
+    encode = JSONFrameSerializer.encode
+
+    def has_no_words(serializer: JSONFrameSerializer, frame: Frame) -> Sequence[Message]:
+        if isinstance(frame, EndFrame):
+            raise ZeroDivisionError
+        return encode(serializer, frame)
+
+    monkeypatch.setattr(JSONFrameSerializer, "encode", has_no_words)
+    async with memory_session(params()) as (session, peer):
+        for number in (1, 2):
+            with pytest.raises(ZeroDivisionError):
+                await session.output.send(EndFrame())
+            await session.output.send(seconds(0.1))
+            await session.output.drain()
+            await trio.sleep(0.1)
+            assert len(peer.recorder.audio) >= number * len(seconds(0.1).audio)
+            assert not session.is_closing
+
+
 @pytest.mark.parametrize("sends_now", [False, True], ids=["by-its-task", "sends-now"])
 async def test_an_end_that_fails_midway_is_an_end_all_the_same(sends_now: bool, autojump_clock: MockClock) -> None:
     """Whoever sent it hears what failed; what was said is heard, and the call ends no later than it would."""

@@ -64,7 +64,6 @@ class Output(trio.abc.SendChannel[Frame]):
     async def send(self, frame: Frame) -> None:
         """Queue a frame. Cancelled while waiting for room, it has queued nothing.
 
-        Of a long frame that is converted the beginning may be queued then.
         Audio that is due and leaves at once is a point of cancellation; every other send is one of scheduling too. In
         its own duration there is one such chunk, so a task that only sends cannot hold up the others.
         """
@@ -221,7 +220,10 @@ class Output(trio.abc.SendChannel[Frame]):
             self._check_open()
         # After ``end`` the silence has been played.
         was_ended, self._ended = self._ended, True
-        await self._closing.end_call(frame, plays_silence=not was_ended)
+        try:
+            await self._closing.end_call(frame, plays_silence=not was_ended)
+        finally:
+            self._ended = was_ended or self._closing.ends_call  # what the dialect cannot say has ended nothing
 
     async def _send_other(self, frame: Frame) -> None:
         outbound = self._outbound
