@@ -3,8 +3,8 @@
 Rules
 1. Putting never waits. So all that the agent tells is read when it comes, an interruption too, and its connection is
    not held up by a line that is held.
-2. Bounded as what waits unread in its inbox is: past ``max_audio_s`` of audio or ``max_bytes`` of text the oldest of
-   both goes, and is counted there. The newest is kept, whatever it takes.
+2. Bounded as what waits unread in its inbox is: past ``max_audio_s`` of audio the oldest audio goes, past ``max_bytes``
+   of text the oldest text, and is counted there. The newest of each is kept, whatever it takes.
 3. What outlives an interruption stays: it is of the stages before, and how the call ends.
 """
 
@@ -38,12 +38,14 @@ class Unsaid:
         """Put it behind all that waits; True when older ones had to be dropped for it."""
         self._frames.append(frame)
         self._count(frame, 1)
-        is_late = False
-        while (
-            self._audio_s > self._inbox.max_audio_s or self._text_bytes > self._inbox.max_bytes
-        ) and self._drop_oldest():
-            is_late = True
-        return is_late
+        waiting = len(self._frames)
+        if isinstance(frame, AudioFrame):
+            while self._audio_s > self._inbox.max_audio_s and self._drop_oldest(AudioFrame):
+                pass
+        elif isinstance(frame, TextFrame):
+            while self._text_bytes > self._inbox.max_bytes and self._drop_oldest(TextFrame):
+                pass
+        return len(self._frames) < waiting
 
     def take(self) -> Frame:
         frame = self._frames.popleft()
@@ -64,10 +66,9 @@ class Unsaid:
         elif isinstance(frame, TextFrame):
             self._text_bytes += sign * (getsizeof(frame.text) + FRAME_BYTES)
 
-    def _drop_oldest(self) -> bool:
-        at, oldest = next(
-            (at, each) for at, each in enumerate(self._frames) if isinstance(each, AudioFrame | TextFrame)
-        )
+    def _drop_oldest(self, kind: type[AudioFrame] | type[TextFrame]) -> bool:
+        """Drop the oldest of that kind, unless it is the frame that was put last."""
+        at, oldest = next((at, each) for at, each in enumerate(self._frames) if isinstance(each, kind))
         if at == len(self._frames) - 1:
             return False
         del self._frames[at]
