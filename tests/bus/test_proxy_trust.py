@@ -217,29 +217,3 @@ async def test_peers_that_come_and_go_do_not_fill_the_registry(
         await trio.testing.wait_all_tasks_blocked()
         assert "peer" not in runner.registry
         runner.cancel()
-
-
-async def test_a_peer_with_ever_new_runners_does_not_fill_the_registry(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    """Ten thousand over one connection, whether their names fit or not: it has the last, and nothing once it ended."""
-    runner = WorkerRunner("runner")
-    async with trio.open_nursery() as nursery:
-        await nursery.start(runner.run, Echo("near"))
-        gate, wire = wire_pair()
-        nursery.start_soon(runner.run_worker, server(gate))
-        for number in range(10_000):
-            name = str(number).rjust(256 + number % 2, ".")
-            entry = WorkerRegistryEntry(name="far")
-            await wire.send(
-                JSON.encode(BusWorkerRegistryMessage(source="p", target="near", runner=name, workers=[entry]))
-            )
-        await trio.testing.wait_all_tasks_blocked()
-        registry = runner.registry
-        assert [*registry._vouchers] == [("9998".rjust(256, "."), "far")]
-        assert len(registry.remote_workers) <= 1
-        assert len(registry._late) <= registry_module.MAX_LATE
-        await wire.aclose()
-        await trio.testing.wait_all_tasks_blocked()
-        assert (registry._vouchers, registry._vouched, registry.remote_workers) == ({}, {}, ())
-        runner.cancel()

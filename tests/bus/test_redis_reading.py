@@ -13,7 +13,6 @@ from coredis import exceptions
 from tests.bus.scripted import Server
 from trio_transports.bus import (
     BusDataMessage,
-    BusEndWorkerMessage,
     BusGapMessage,
     BusJobCancelMessage,
     BusMessage,
@@ -307,21 +306,6 @@ async def test_what_nobody_here_reads_is_acknowledged_at_once(autojump_clock: tr
     assert read(reading.subscription) == []
     assert await reading.entries_acknowledged() == [b"%d-0" % number for number in range(1, 7)]
     assert (reading.intake.malformed, reading.intake.received) == (1, 1)
-
-
-async def test_what_nobody_reads_any_more_is_kept_while_a_runner_ends(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    """Who would have wanted it may be gone already. What was to end them, or cannot be read, is acknowledged."""
-    reading = Reading()
-    reading.released.set()
-    reading.intake.fanout.keepers.add("runner")
-    reading.subscription.close()
-    end = stamp(JSON.encode(BusEndWorkerMessage(source="s", target="s")), THEIRS, 3)
-    stream = Stream(batch(entry(1), entry(2, b"{"), entry(3, end)))
-    async with reading.on(stream.server, reading.stream):
-        pass
-    assert await reading.entries_acknowledged() == [b"2-0", b"3-0"]
 
 
 async def test_an_entry_is_acknowledged_when_the_last_of_its_readers_has_handled_it(

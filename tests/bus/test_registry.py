@@ -10,7 +10,7 @@ from trio_transports.bus import (
     WorkerRegistry,
     WorkerRegistryEntry,
 )
-from trio_transports.bus.registry import MAX_LATE, MAX_NAME, MAX_REMOTE
+from trio_transports.bus.registry import MAX_NAME, MAX_REMOTE, MAX_VOUCHED
 from trio_transports.errors import LocalProtocolError
 
 
@@ -212,49 +212,21 @@ def test_a_worker_is_gone_with_the_last_connection_that_told_of_it() -> None:
     assert remote(registry) == ["a"]
 
 
-def test_a_connection_vouches_for_one_runner_of_each_name() -> None:
-    """The last that it named, if its name fits. The former is gone, unless another connection told of it."""
+def test_a_connection_vouches_for_few_runners() -> None:
+    """What it names past them, or at great length, is not learned; another connection is not held to that."""
     registry = WorkerRegistry("here")
     told = Told(registry)
-    for runner in ("one", "two", "x" * (MAX_NAME + 1)):
-        registry._vouch("1", runner, "a")
+    runners = [f"runner {number}" for number in range(10_000)]
+    believed = [runner for runner in (*runners, "x" * (MAX_NAME + 1)) if registry._vouch("1", runner, "a")]
+    assert believed == runners[:MAX_VOUCHED]
+    assert registry.refused == len(runners) + 1 - MAX_VOUCHED
+    assert all(registry._vouch("1", runner, "a") for runner in believed)
+    assert registry._vouch("2", runners[-1], "a")
+    for runner in (*believed, runners[-1]):
         registry._learn(news("a", runner=runner))
-        registry._vouch("2", "one", "a")
-    assert [*registry._vouchers] == [("one", "a"), ("two", "a")]
-    assert (told.gone, remote(registry)) == ([], ["a", "a"])
-    registry._vouch("2", "two", "a")
-    assert ([*registry._vouchers], [*registry._remote]) == ([("two", "a")], ["two"])
-    registry._unvouch("1")
-    registry._unvouch("2")
-    assert (told.gone, registry._vouchers, registry._vouched, registry._remote) == (["a"], {}, {}, {})
-
-
-@pytest.mark.parametrize("ends", [False, True])
-async def test_what_is_not_vouched_for_any_more_is_not_learned_late(ends: bool) -> None:
-    """Where a connection names another runner, or ends, before the news it told has been heard. Nor is it kept."""
-    registry = WorkerRegistry("here")
-    for _ in range(2):
-        registry._vouch("1", "far", "a")
-        if ends:
-            registry._unvouch("1")
-        else:
-            registry._vouch("1", "other", "a")
-        registry._learn(news("a"))
-        assert remote(registry) == []
-        assert len(registry._late) == 0
-    registry._vouch("1", "far", "a")
-    assert registry._learn(news("a"))
-    registry._unvouch("1")
-    for number in range(10_000):
-        registry._vouch("1", f"never heard {number}", "a")
-    registry._unvouch("1")
-    assert len(registry._late) == MAX_LATE
-    registry._vouch("1", "never heard 9999", "a")  # it is told of again
-    assert registry._learn(news("a", runner="never heard 9999"))
-    registry._unvouch("1")
-    registry._vouch("1", "far", "a")
-    registry._unvouch("1")
-    assert registry._learn(news("a", alive_for_s=5.0))  # it speaks for itself
+    for connection in ("1", "1", "2"):
+        registry._unvouch(connection)
+    assert (told.gone, registry._vouchers, registry._remote) == (["a"], {}, {})
 
 
 async def test_a_runner_that_beats_needs_nobody_to_vouch_for_it() -> None:

@@ -8,7 +8,7 @@ Rules
 """
 
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol, Unpack, runtime_checkable
+from typing import Final, Protocol, Unpack
 
 from .messages import BusMessage
 from .subscription import BusSubscription, SubscribeOptions
@@ -41,17 +41,3 @@ class Bus(Protocol):
 
     def release(self) -> None:
         """Let a held bus end."""
-
-
-@runtime_checkable
-class Keeps(Protocol):
-    """A bus that keeps messages until they are handled."""
-
-    def _keep_for(self, who: object) -> None:
-        """``who`` ends, and with it those who would handle messages: what nobody has handled is for their next life.
-
-        It may be said again.
-        """
-
-    def _keep_no_more(self, who: object) -> None:
-        """``who`` has ended, and the bus goes on: what nobody wants counts as handled."""

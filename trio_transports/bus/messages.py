@@ -434,11 +434,6 @@ class BusWorkerLostMessage(BusSystemMessage, BusLocalMessage):
 
 
 @frozen(kw_only=True)
-class BusRunnerEndsMessage(BusEndWorkerMessage, BusLocalMessage):
-    """The runner's own end of a worker. Kept by a server, it would end the next life of that worker."""
-
-
-@frozen(kw_only=True)
 class BusWorkerSeenMessage(BusSystemMessage, BusLocalMessage):
     """A worker that the recipient watches is ready."""
 

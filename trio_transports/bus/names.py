@@ -5,6 +5,7 @@ What is remembered by name is bounded in number (jobs, calls, workers): that bou
 
 from collections.abc import Callable, Hashable
 from functools import cache
+from inspect import get_annotations
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -22,9 +23,18 @@ _Names = tuple[str | None, ...]
 @cache
 def _names_of(kind: Hashable) -> tuple[tuple[str, ...], Callable[[BusMessage], _Names]]:
     """Which of them a kind of message has, and how all are had at once: this is done for every message."""
-    has = fields_dict(cast(type[Any], kind))
-    names = tuple(name for name in NAMES if name in has)
+    names = tuple(name for name in NAMES if is_name(kind, name))
     return names, attrgetter(*names)  # every message has some
+
+
+@cache
+def is_name(kind: Hashable, field: str) -> bool:
+    """Whether a field is one of them, as the library's own messages have them: in a user's own it may be anything."""
+    cls = cast(type[Any], kind)
+    if field not in NAMES or field not in fields_dict(cls):
+        return False
+    owner = next(each for each in cls.__mro__ if field in get_annotations(each))
+    return owner.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def names_weight(message: BusMessage) -> int:

@@ -7,14 +7,13 @@ Rules
 3. Nobody else speaks for this runner: an entry that claims to be from it and was not made here is refused.
 4. A watcher is told once for each time its worker becomes ready, and at once if it already is.
 5. A worker is gone when it ends here, when its runner no longer names it, when a runner that promised to be heard of
-   (``alive_for_s``) is not, or when the last connection that told of it (``_vouch``) has ended or has named another
-   runner for it: peers come and go, each with a runner of its own. What asked ``on_gone`` is told its name.
+   (``alive_for_s``) is not, or when the last connection that told of it (``_vouch``) has ended: peers come and go, each
+   with a runner of its own. What asked ``on_gone`` is told its name.
 6. A process that stood still itself has not read what came meanwhile: where it looks much too late, it gives the others
    their time once more before it counts them as gone.
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, final
 
@@ -27,8 +26,8 @@ from .messages import BusWorkerRegistryMessage, WorkerReadyData, WorkerRegistryE
 from .names import MAX_NAME as MAX_NAME
 
 MAX_REMOTE: Final = 4096
-MAX_LATE: Final = 256
-"""As many as a runner's news may be on their way to it."""
+MAX_VOUCHED: Final = 64
+"""Runners that one connection may tell of, while it lasts: each is remembered until it ends."""
 _LATE: Final = 1 / 3
 """Of the time that a runner is given: so late is nobody who did not stand still."""
 
@@ -69,10 +68,6 @@ class WorkerRegistry:
     """By runner, of those that promised to be heard of."""
     _vouchers: dict[tuple[str, str], set[str]] = field(factory=dict, init=False)
     """By runner and worker, the connections that told of it."""
-    _vouched: dict[str, dict[str, str]] = field(factory=dict, init=False)
-    """By connection and worker, the runner that it named last."""
-    _late: OrderedDict[tuple[str, str], None] = field(factory=OrderedDict, init=False)
-    """Runners and workers that nobody vouches for any more, and that were not learned yet: they are not to be."""
     _watchers: dict[str, list[Watcher]] = field(factory=dict, init=False)
     _gone_watchers: list[GoneWatcher] = field(factory=list, init=False)
 
@@ -134,9 +129,6 @@ class WorkerRegistry:
             if len(entry.name) > MAX_NAME or len(message.runner) > MAX_NAME:
                 self._refuse(1, f"a name is longer than {MAX_NAME}")
                 continue
-            if message.alive_for_s is None and (message.runner, entry.name) in self._late:
-                del self._late[message.runner, entry.name]
-                continue
             if entry.name not in known and entry.name not in named:
                 if room == 0:
                     self._refuse(1, f"{MAX_REMOTE} remote workers are known already")
@@ -147,39 +139,34 @@ class WorkerRegistry:
             self._replace(message, known, named)
         return is_new and message.runner in self._remote
 
-    def _vouch(self, connection: str, runner: str, name: str) -> None:
-        """Say that what is learned of ``name`` on ``runner`` was told over ``connection``, and of no other runner."""
+    def _vouch(self, connection: str, runner: str, name: str) -> bool:
+        """Say that what is learned of ``name`` on ``runner`` is told over ``connection``; False: it is not to be."""
+        connections = self._vouchers.get((runner, name), set())
+        if connection in connections:
+            return True
         if len(runner) > MAX_NAME or len(name) > MAX_NAME:
-            return  # it is not learned
-        vouched = self._vouched.setdefault(connection, {})
-        before, vouched[name] = vouched.get(name), runner
-        self._vouchers.setdefault((runner, name), set()).add(connection)
-        self._late.pop((runner, name), None)
-        if before is not None and before != runner:
-            self._withdraw(connection, before, name)
+            self._refuse(1, f"a name is longer than {MAX_NAME}")
+            return False
+        if sum(connection in others for others in self._vouchers.values()) >= MAX_VOUCHED:
+            self._refuse(1, f"{connection!r} has told of {MAX_VOUCHED} runners already")
+            return False
+        connections.add(connection)
+        self._vouchers[runner, name] = connections
+        return True
 
     def _unvouch(self, connection: str) -> None:
         """Forget what only ``connection``, which has ended, told of."""
-        for name, runner in self._vouched.pop(connection, {}).items():
-            self._withdraw(connection, runner, name)
-
-    def _withdraw(self, connection: str, runner: str, name: str) -> None:
-        connections = self._vouchers[runner, name]
-        connections.remove(connection)
-        if connections:
-            return
-        del self._vouchers[runner, name]
-        if runner in self._alive:
-            return
-        entries = self._remote.get(runner, {})
-        if entries.pop(name, None) is None:
-            self._late[runner, name] = None
-            if len(self._late) > MAX_LATE:
-                self._late.popitem(last=False)
-            return
-        if not entries:
-            del self._remote[runner]
-        self._tell_gone(name)
+        for runner, name in [key for key, connections in self._vouchers.items() if connection in connections]:
+            connections = self._vouchers[runner, name]
+            connections.remove(connection)
+            if connections:
+                continue
+            del self._vouchers[runner, name]
+            entries = self._remote.get(runner, {})
+            if runner not in self._alive and entries.pop(name, None) is not None:
+                if not entries:
+                    del self._remote[runner]
+                self._tell_gone(name)
 
     def _replace(
         self,

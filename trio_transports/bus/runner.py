@@ -12,8 +12,6 @@ Rules
 6. ``run_worker`` runs a worker in the caller's task, under the same rules, except that its failure is raised there. An
    endpoint that serves one connection uses it, and ``add_worker`` does so by itself with a worker that lives as long as
    a connection (a ``WebSocketProxyServer``): the connection would end with the endpoint.
-7. From the beginning of its end a bus that keeps messages keeps those that no worker has handled, for the next life of
-   the process. The runner ends its workers by itself, not by a message that would be kept too.
 """
 
 import logging
@@ -34,15 +32,15 @@ from .._nursery import open_services
 from .._showing import shown_text
 from ..errors import LocalProtocolError
 from ..wire.running import ASGI_WAYS_OUT, MAIN_WAYS_OUT, require_trio
-from .bus import GOODBYE_S, Bus, Keeps
+from .bus import GOODBYE_S, Bus
 from .local import LocalBus
 from .messages import (
     AnyWorker,
     BusAddWorkerMessage,
     BusCancelMessage,
     BusEndMessage,
+    BusEndWorkerMessage,
     BusMessage,
-    BusRunnerEndsMessage,
     BusWorkerLocalErrorMessage,
     BusWorkerReadyMessage,
     BusWorkerRegistryMessage,
@@ -140,7 +138,6 @@ class WorkerRunner:
         if self._additions is not None or self._finish.is_set():
             raise LocalProtocolError(f"{self!r} runs once: make another one")
         self._additions, additions = trio.open_memory_channel[_Addition](0)
-        self.registry.on_gone(self._goes)
         subscription = self.bus.subscribe(
             self.name, accepts=self._hears, concerns=lambda kind, _: issubclass(kind, _HEARD)
         )
@@ -155,11 +152,8 @@ class WorkerRunner:
                     services.start_soon(self._watch_others, name=f"{self.name} watch")
                     await self._run_workers(workers, additions, auto_end, task_status)
         finally:
-            self._begin_end()
+            self._finish.set()
             subscription.close()
-            self.registry.forget_gone(self._goes)
-            if isinstance(self.bus, Keeps):
-                self.bus._keep_no_more(self)
             self._additions = None
 
     async def _run_workers(
@@ -184,7 +178,7 @@ class WorkerRunner:
                     await self._finish.wait()
                     await self._shut_down()
             finally:
-                self._begin_end()
+                self._finish.set()
                 self._cancel_all()
                 additions.close()
         if failure is not None:
@@ -238,7 +232,7 @@ class WorkerRunner:
         """
         if not self._finish.is_set():
             self._reason = reason
-            self._begin_end()
+            self._finish.set()
 
     def cancel(self, reason: str | None = None) -> None:
         """Cancel every worker; ``run`` returns when they have ended. It also cuts short an ``end``.
@@ -248,7 +242,7 @@ class WorkerRunner:
         if not self._grace.cancel_called:
             why = "no reason was given" if reason is None else shown_text(reason[:MAX_SHOWN])
             logger.info("runner %s: its workers are cancelled: %s", self.name, why)
-            self._begin_end()
+            self._finish.set()
             self._grace.cancel()
 
     @property
@@ -301,7 +295,7 @@ class WorkerRunner:
         self._grace.deadline = trio.current_time() + self._end_timeout
         with self._grace:
             for name in [name for name, running in self._workers.items() if running.worker.parent is None]:
-                await self.bus.send(BusRunnerEndsMessage(source=self.name, target=name, reason=self._reason))
+                await self.bus.send(BusEndWorkerMessage(source=self.name, target=name, reason=self._reason))
             while self._workers:
                 await self._left.park()
 
@@ -312,20 +306,9 @@ class WorkerRunner:
     def _children(self, name: str) -> list[_Running]:
         return [running for running in self._workers.values() if running.worker.parent == name]
 
-    def _check_auto_end(self, leaving: str | None = None) -> None:
-        roots = {name for name, running in self._workers.items() if running.worker.parent is None}
-        if self._auto_end and not roots - {leaving}:
-            self._begin_end()
-
-    def _goes(self, name: str) -> None:
-        """A worker is about to end: if it is the last one, what it has not handled is for its next life (rule 7)."""
-        if name in self._workers:
-            self._check_auto_end(leaving=name)
-
-    def _begin_end(self) -> None:
-        self._finish.set()
-        if self._additions is not None and isinstance(self.bus, Keeps):
-            self.bus._keep_for(self)
+    def _check_auto_end(self) -> None:
+        if self._auto_end and not any(running.worker.parent is None for running in self._workers.values()):
+            self._finish.set()
 
     def _hears(self, message: BusMessage) -> bool:
         if not isinstance(message, _HEARD) or message.source == self.name:

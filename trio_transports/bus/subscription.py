@@ -8,10 +8,7 @@ Rules
    its senders, with the news of a gap too, still has a message for each of them. The sender and the other subscribers
    notice nothing.
 3. A bus that may lose nothing puts a message with a ``Receipt`` and waits for room instead; such a message is never
-   dropped for another. Coming back for the next message says that the one before was handled. So does closing the
-   subscription, for all that waits: nobody wants it any more. But where the reader has failed or was cancelled
-   (``_leave``), or ends together with what keeps the messages (``Fanout.keepers``), what it has not handled stays so,
-   for its next life. Only what was to end this life of it is not for the next.
+   dropped for another. Coming back for the next message says that the one before was handled.
 4. Coming back is a point of cancellation, and only each ``TURN``-th time one of scheduling: a switch of tasks costs
    more than most messages do.
 5. ``tap`` is shown each message first, in the sender's task; what it takes is not queued. ``accepts`` is asked of the
@@ -30,16 +27,7 @@ from attrs.validators import ge
 from trio.lowlevel import ParkingLot
 
 from .._documented import documented
-from .messages import (
-    BusCancelMessage,
-    BusCancelWorkerMessage,
-    BusEndMessage,
-    BusEndWorkerMessage,
-    BusGapMessage,
-    BusMessage,
-    BusRunnerEndsMessage,
-    BusSystemMessage,
-)
+from .messages import BusGapMessage, BusMessage, BusSystemMessage
 from .weight import weight
 
 DATA_BUFFER: Final = 1024
@@ -51,9 +39,6 @@ TURN: Final = 16
 
 MAX_ROUTES: Final = 4096
 """Kinds and targets that are remembered; past it they are asked for anew."""
-
-ENDS: Final = (BusEndMessage, BusEndWorkerMessage, BusCancelMessage, BusCancelWorkerMessage)
-"""What is for one life of its reader only."""
 
 Accepts: TypeAlias = Callable[[BusMessage], bool]
 Concerns: TypeAlias = Callable[[type[BusMessage], str | None], bool]
@@ -186,16 +171,11 @@ class _Lane:
         self.behind_gap = self._next() if self.waiting else None
         return BusGapMessage(source=GAP_SOURCE, missed=missed, reason="this subscriber did not read them in time")
 
-    def clear(self, *, handled: bool) -> None:
-        """Drop what waits and what is in hand; whether it counts as handled."""
-        if handled:
+    def clear(self) -> None:
+        self.settle()
+        while self.has_something:
+            self.take()
             self.settle()
-        self.in_hand = None
-        for waiting in self.all_waiting:
-            if waiting.receipt is not None and (handled or isinstance(waiting.message, ENDS)):
-                waiting.receipt.handled()
-        self.waiting.clear()
-        self.behind_gap, self.bytes = None, 0
 
     def settle(self) -> None:
         """The message in hand has been handled."""
@@ -221,7 +201,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     """How many system messages may wait."""
     max_bytes: int = field(default=MAX_BYTES, validator=ge(1))
     """How many bytes may wait, of either kind."""
-    _fanout: "Fanout"
+    _forget: "Callable[[BusSubscription], None]"
     _system: _Lane = field(init=False)
     _data: _Lane = field(init=False)
     _readers: ParkingLot = field(factory=ParkingLot, init=False)
@@ -230,8 +210,6 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
     _received: int = field(default=0, init=False)
     _dropped: int = field(default=0, init=False)
     _state: str = field(default="open", init=False)
-    _leaves_unhandled: bool = field(default=False, init=False)
-    """It is closed, and what it had not handled is for its next life."""
     _failure: Exception | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -279,8 +257,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         size_bytes = weight(message) if lane.has_something else 0
         if not lane.has_room(size_bytes):
             self._dropped += lane.make_room(size_bytes)
-            # Where nothing that waits may be lost, its reader must still hear of its end.
-            if not lane.has_room(size_bytes) and not isinstance(message, BusRunnerEndsMessage):
+            if not lane.has_room(size_bytes):
                 lane.lose(message)
                 self._dropped += 1
                 return True
@@ -289,13 +266,13 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return lane.is_crowded
 
     async def put_with_receipt(self, message: BusMessage, receipt: Receipt) -> None:
-        """Queue ``message``, which it wants, once there is room. A reader that has closed it by itself handled it."""
+        """Queue ``message``, which it wants, once there is room. A reader that is gone has handled it."""
         lane, size_bytes = self._lane(message), weight(message)
         while self._state == "open" and not lane.has_room(size_bytes):
             await lane.writers.park()
-        if self._state == "closed" and (not self._leaves_unhandled or isinstance(message, ENDS)):
+        if self._state == "closed" or self._failure is not None:
             receipt.handled()
-        elif self._state == "open":  # else its reader has failed or the bus ends: what was not handled stays so
+        elif self._state == "open":  # else the bus itself ends: what was not handled stays so
             lane.append(_Waiting(message, size_bytes, receipt))
             self._wake_readers(lane)
 
@@ -324,27 +301,13 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return await self._receive((self._data,), self._data.readers)
 
     def close(self) -> None:
-        """End this side. What waits is dropped, and counts as handled: nobody wants it any more.
-
-        While a runner or the bus itself ends it does not: stored messages then come again in the next life.
-        """
-        self._close(handled=not self._fanout.keepers)
-
-    def _leave(self) -> None:
-        """End this side because its reader could not go on: what it has not handled is for its next life."""
-        self._close(handled=False)
-
-    def _settle_data(self) -> None:
-        """The data in hand is dealt with, though its reader does not come back yet."""
-        self._data.settle()
-
-    def _close(self, *, handled: bool) -> None:
+        """End this side. What waits is dropped, and counts as handled: nobody wants it any more."""
         if self._state == "closed":
             return
-        self._state, self._leaves_unhandled = "closed", not handled
-        self._fanout._forget(self)
-        self._system.clear(handled=handled)
-        self._data.clear(handled=handled)
+        self._state = "closed"
+        self._forget(self)
+        self._system.clear()
+        self._data.clear()
         self._wake()
 
     async def aclose(self) -> None:
@@ -396,11 +359,9 @@ class Fanout:
     # A tuple, replaced whole: a reader may come or go while the others are served.
     subscriptions: tuple[BusSubscription, ...] = ()
     _routes: dict[tuple[type[BusMessage], str | None], tuple[BusSubscription, ...]] = field(factory=dict, init=False)
-    keepers: set[object] = field(factory=set, init=False)
-    """Who ends now together with readers of this bus: meanwhile what nobody has handled, or wants, stays unhandled."""
 
     def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
-        subscription = BusSubscription(name=name, fanout=self, **options)
+        subscription = BusSubscription(name=name, forget=self._forget, **options)
         self._become((*self.subscriptions, subscription))
         return subscription
 

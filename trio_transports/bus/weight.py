@@ -12,11 +12,11 @@ from attrs import fields_dict, has
 
 from ..frames import AudioFrame, TextFrame
 from .messages import BusFrame, BusFrameMessage, BusMessage, Payload
-from .names import NAMES, names_weight
+from .names import is_name, names_weight
 
 BASE: Final = 512
 """A message and its frame, but for their letters and bytes."""
-_ENVELOPE: Final = frozenset((*NAMES, "id", "status", "direction", "role"))
+_ENVELOPE: Final = frozenset(("id", "status", "direction", "role"))
 NODE: Final = 64
 """One value inside a payload: an empty list, or an entry of a dict."""
 
@@ -48,7 +48,8 @@ def weight(message: BusMessage) -> int:
 @cache
 def _contents(kind: Hashable) -> tuple[str, ...]:
     """The fields that can be large, and that not every message has."""
-    return tuple(name for name in fields_dict(cast(type[Any], kind)) if name not in _ENVELOPE)
+    names = fields_dict(cast(type[Any], kind))
+    return tuple(name for name in names if name not in _ENVELOPE and not is_name(kind, name))
 
 
 def _of(value: Any) -> int:  # noqa: ANN401 - whatever a payload holds

@@ -8,8 +8,7 @@ Rules
    otherwise.
 4. An inactive worker takes only activation, deactivation, end and cancel.
 5. An end comes in order with the data: what was sent before is handled first, then ``on_end``, which is given
-   ``end_timeout``. A cancel does not wait. Where the bus keeps messages, those that a worker has not handled when it
-   fails, or ends with its runner, are for its next life.
+   ``end_timeout``. A cancel does not wait.
 6. Jobs (see ``jobs``) are done in tasks of their own, which end with the worker; answers to those it asked for reach
    whoever waits for them at once. A request that no ``@job`` is there for goes to ``on_job_request``, or, in a worker
    that has only ``on_bus_message``, to that.
@@ -233,13 +232,11 @@ class Worker:
         if self._life is not None:
             raise LocalProtocolError(f"{self!r} already runs: make another one")
         life = self._life = self._new_life(bus, registry, end_timeout)
-        ended_well = False
         try:
             life.registry._add_local(life.entry(self))
             life.registry.on_gone(life.asked.lose)
             try:
                 await self._live(life, task_status)
-                ended_well = True
             except Exception as exc:  # whatever ended it, in the user's code or here: told, and raised again
                 await self._tell_failure(exc)
                 raise
@@ -248,10 +245,7 @@ class Worker:
                 life.registry._remove_local(self.name)
         finally:
             life.registry.unwatch(life.seen)
-            if ended_well:
-                life.subscription.close()
-            else:  # it failed or was cancelled, with messages that may not be lost
-                life.subscription._leave()
+            life.subscription.close()
             self._life = None
 
     def _new_life(self, bus: Bus, registry: WorkerRegistry | None, end_timeout: float) -> "_Life":
@@ -353,7 +347,6 @@ class Worker:
                 case BusJobUpdateRequestMessage() if life.done.want_update(message):
                     return
                 case BusEndWorkerMessage():
-                    life.subscription._settle_data()  # it is for this life only, however long its end takes
                     with trio.move_on_after(life.end_timeout):
                         await self.on_end(message.reason)
                     life.scope.cancel()

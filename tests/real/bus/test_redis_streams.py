@@ -12,7 +12,6 @@ from tests.real.bus.waiting import PATIENCE_S, QUICK, data, take, until
 from tests.tools import requires_module
 from trio_transports.bus import (
     BusCancelMessage,
-    BusDataMessage,
     BusFrameMessage,
     BusGapMessage,
     BusJobRequestMessage,
@@ -153,40 +152,6 @@ async def test_a_message_is_acknowledged_when_it_was_handled(durable_redis: Redi
         with trio.move_on_after(0.05):
             await slow.receive()
         await until_pending(durable_redis, "a", 0)
-
-
-async def test_a_worker_that_ends_loses_nothing_of_what_is_stored(durable_redis: RedisServer) -> None:
-    """Life after life is cancelled, fails, or has no time left: all it did not handle comes in the next, in order."""
-    done, stuck_with, ending = list[int](), trio.Event(), ""
-
-    class Handles(Worker):
-        async def on_bus_message(self, message: BusMessage) -> None:
-            if type(message) is not BusDataMessage:
-                return
-            if message.id == {"cancel": 10, "fail": 20, "end": 30}.get(ending):
-                stuck_with.set()
-                if ending == "fail":
-                    raise ZeroDivisionError
-                await trio.sleep_forever()
-            done.append(message.id)
-
-    before = RedisBus(durable_redis.url, name="a", durable=True, reconnect=QUICK, reply_timeout=30)
-    async with bus_named(durable_redis, "writer") as writer, before.running(hold=True):
-        for number in range(100):
-            await writer.send(BusDataMessage(source="s", target="w", id=number))
-    for ending in ("cancel", "fail", "end", ""):
-        stuck_with = trio.Event()
-        bus = RedisBus(durable_redis.url, name="a", durable=True, reconnect=QUICK, reply_timeout=30)
-        runner = WorkerRunner(bus=bus, end_timeout=0.1)
-        with trio.fail_after(PATIENCE_S):
-            async with trio.open_nursery() as nursery:
-                await nursery.start(runner.run, Handles("w"))
-                if ending:
-                    await stuck_with.wait()
-                else:
-                    await until(lambda: len(done) == 100)
-                (runner.cancel if ending == "cancel" else runner.end)()
-    assert done == [*range(100)]
 
 
 async def test_what_nobody_wants_is_not_kept(durable_redis: RedisServer) -> None:

@@ -224,8 +224,8 @@ class Proxy(Worker):
         if not isinstance(message, BusWorkerRegistryMessage) or isinstance(message, self._forward):
             return message
         workers = tuple(entry for entry in message.workers if entry.name == self._remote)
-        if workers:
-            self._vouch(message.runner)
+        if workers and not self._vouch(message.runner):
+            workers = ()
         return evolve(message, workers=workers, alive_for_s=None)
 
     # A worker's hooks.
@@ -322,8 +322,9 @@ class Proxy(Worker):
             )
         return True
 
-    def _vouch(self, runner: str) -> None:
-        """Whatever ends with the connection is told to the registry here."""
+    def _vouch(self, runner: str) -> bool:
+        """Whatever ends with the connection is told to the registry here; False: it is not to be learned."""
+        return True
 
     async def _deliver_later(self, message: BusMessage) -> None:
         await self.send(self._believed(message))

@@ -53,8 +53,8 @@ class WebSocketProxyServer(Proxy):
             finally:
                 self.registry._unvouch(self.name)
 
-    def _vouch(self, runner: str) -> None:
-        self.registry._vouch(self.name, runner, self._remote)
+    def _vouch(self, runner: str) -> bool:
+        return self.registry._vouch(self.name, runner, self._remote)
 
     async def shut_down(self) -> None:
         """The server that holds the connection shuts down: write what waits, say goodbye, and end.

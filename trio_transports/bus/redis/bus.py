@@ -14,9 +14,6 @@ Rules
 5. ``running`` fails if there is no server within ``connect_timeout``. After that a lost one is waited for.
 6. Every process that is given a ``group`` of its own (its ``name``, by default) reads every stored message; those that
    share one share the messages.
-7. A stored message is handled when its reader comes back for the next one or closes its subscription, or when nobody
-   here wants it. A worker that fails or is cancelled leaves what it has not handled for the next life of the process.
-   So do all readers while their runner, or this bus, ends.
 """
 
 import math
@@ -235,7 +232,6 @@ class RedisBus:
                     self._running = True
                     yield self
                     self._running = False
-                    self._keep_for(self)  # what still comes is not for those who have gone already
                     with trio.move_on_after(FLUSH_S):
                         await self._writer.drained()
         finally:
@@ -246,12 +242,6 @@ class RedisBus:
     def release(self) -> None:
         """Let stored messages come; see ``running``."""
         self._streams.release()
-
-    def _keep_for(self, who: object) -> None:
-        self._fanout.keepers.add(who)
-
-    def _keep_no_more(self, who: object) -> None:
-        self._fanout.keepers.discard(who)
 
     def _start(self, start_soon: Callable[..., None]) -> list[trio.Event]:
         """Start a task for each connection; the events are set when each has its first."""

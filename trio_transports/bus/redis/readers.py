@@ -9,8 +9,7 @@ Stored messages
 3. Each reader of a stream has a group there, which remembers where it was. What was read and not acknowledged, also in
    an earlier life of the process, is read again first; then what is new. So a message comes at least once.
 4. A message waits for room with every subscriber that wants it. It is acknowledged when each has come back for its
-   next message, or at once if nobody here wants it or it cannot be read. While a runner or the bus ends, who would want
-   it may be gone already: what nobody wants is not acknowledged then, unless it was to end them.
+   next message, or at once if nobody here wants it or it cannot be read.
 5. In a group of its own a reader drops what was stored twice, and is told a gap when numbers are missing (the stream
    was cut at its maximum length) or the whole stream is (the server came back without it). Where several readers
    share a group each sees a part of the numbers, so none of that applies; what another one left lying for
@@ -30,7 +29,7 @@ from ..codec.frames import UnknownTypeError
 from ..codec.json import MessageSerializer
 from ..messages import BusGapMessage, BusMessage
 from ..names import check_names
-from ..subscription import ENDS, Fanout
+from ..subscription import Fanout
 from .connection import GroupExistsError, NoGroupError, RedisConnection
 from .group import Group
 from .sequence import Sequences, unstamp
@@ -249,8 +248,7 @@ class StreamReader:
             return
         readers = [reader for reader in self.incoming.fanout.concerned(message) if reader.wants(message)]
         if not readers:
-            if not self.incoming.fanout.keepers or isinstance(message, ENDS):
-                settle()
+            settle()
             return
         receipt = _Receipt(settle, len(readers))
         for reader in readers:
