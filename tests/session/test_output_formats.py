@@ -13,7 +13,7 @@ from tests.session.helpers import CHUNK_BYTES, RATE, params, seconds
 from trio_transports import AudioFrame, ConnectionClosed, EndFrame
 from trio_transports.audio.convert import Converter
 from trio_transports.audio.format import AudioFormat
-from trio_transports.session.long_frames import PIECE_S
+from trio_transports.session.long_frames import PIECE_SAMPLES, takes_long
 from trio_transports.testing import memory_session
 
 QUIET = {"audio_out_auto_silence": False, "ping_interval": None}
@@ -67,10 +67,11 @@ async def test_formats_in_turn_are_each_converted_as_alone(autojump_clock: MockC
         assert_heard(peer.recorder.audio, b"".join(converted(frame) for frame in frames))
 
 
-@pytest.mark.parametrize("rate", [1001, 20_001])
+@pytest.mark.parametrize("rate", [1001, 20_001, 767_999])
 async def test_others_have_their_turn_while_a_long_frame_is_converted(rate: int, autojump_clock: MockClock) -> None:
     """Audio of an odd rate holds up nobody for more than a piece of it, and sounds the same."""
-    frame = words(rate, 6.0, 1)
+    duration_s = 6.0 if rate < RATE * 2 else 0.6
+    frame = words(rate, duration_s, 1)
     turns = 0
 
     async def count() -> None:
@@ -86,21 +87,51 @@ async def test_others_have_their_turn_while_a_long_frame_is_converted(rate: int,
                 nursery.start_soon(count)
                 await session.output.send(frame)
                 nursery.cancel_scope.cancel()
-            assert turns >= 6.0 / PIECE_S - 1
+            assert turns >= duration_s * max(rate, RATE) / PIECE_SAMPLES
         await session.output.drain()
         await trio.sleep(0.1)
     assert_heard(peer.recorder.audio, converted(frame) * 2)
 
 
 @pytest.mark.parametrize(
-    ("rate", "duration_s", "is_long"), [(24_000, 20, False), (24_000, 21, True), (RATE, 60, False)]
+    ("rate", "duration_s", "is_long"),
+    [
+        (24_000, 40, False),
+        (24_000, 42, True),
+        (RATE, 60, False),
+        (48_000, 20, False),
+        (20_001, 0.9, False),
+        (20_001, 1.1, True),
+    ],
 )
-async def test_what_takes_long_is_told_by_its_rate(
-    rate: int, duration_s: float, is_long: bool, autojump_clock: MockClock
-) -> None:
-    """Speech as others send it is queued in one step, however many sentences it has; only half a minute is not."""
-    async with memory_session(params(**QUIET)) as (session, _):
-        assert session.output._outbound.tracks[None].intake.converts_long(seconds(duration_s, rate=rate)) is is_long
+def test_what_takes_long_goes_by_its_rate(rate: int, duration_s: float, is_long: bool) -> None:
+    """Speech as others send it is queued in one step, however many sentences it has."""
+    assert takes_long(seconds(duration_s, rate=rate), AudioFormat(RATE)) is is_long
+
+
+async def test_who_waits_until_all_is_said_waits_for_it(autojump_clock: MockClock) -> None:
+    """Another task that drains meanwhile, twice; and one whose sender gives up does not keep it waiting."""
+    frame = words(1001, 3.0, 1)
+    async with memory_session(params(**QUIET)) as (session, peer):
+        for number in (1, 2):
+
+            async def drained(number: int = number) -> None:
+                await session.output.drain()
+                await trio.sleep(0.1)
+                assert len(peer.recorder.audio) / 2 / RATE == pytest.approx(3.0 * number, abs=0.1)
+
+            await amid(session.output.send(frame), drained)
+        began_s = trio.current_time()
+        with trio.CancelScope() as scope:
+
+            async def give_up_and_drain() -> None:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(session.output.drain)
+                    scope.cancel()
+
+            await amid(session.output.send(frame), give_up_and_drain)
+        await session.output.drain()
+        assert trio.current_time() - began_s < 1
 
 
 async def test_an_odd_frame_stands_between_others(autojump_clock: MockClock) -> None:

@@ -20,7 +20,6 @@ from ..audio.filters import AudioFilter
 from ..audio.format import AudioFormat
 from ..audio.leave_out import is_quiet, leave_out
 from ..audio.pacing import Schedule
-from ..audio.resample import has_small_ratio
 from ..errors import LocalProtocolError
 from ..frames import AudioFrame
 from .queue import AudioQueue
@@ -28,9 +27,6 @@ from .stamps import Stamps
 from .statistics import Counters
 
 KEPT_CONVERTERS: Final = 4
-LONG_S: Final = 20.0
-ODD_LONG_S: Final = 1.0
-"""Where the ratio of the rates is of large numbers, which takes up to a hundred times as long to convert."""
 
 
 @final
@@ -61,15 +57,6 @@ class Intake:
     def is_plain(self) -> bool:
         """Whether audio of the line's format is queued as it is, with nothing before it."""
         return self._filter is None and self.holding is None
-
-    def converts_long(self, frame: AudioFrame) -> bool:
-        """Whether to convert it at once would hold up all others; rule 5."""
-        if len(frame.audio) <= frame.sample_rate * frame.num_channels * 2 * ODD_LONG_S:
-            return False
-        rates = frame.sample_rate, self._queue.form.format.sample_rate
-        if rates[0] == rates[1]:
-            return False
-        return not has_small_ratio(*rates) or frame.duration_s > LONG_S
 
     def stop(self) -> None:
         if self._filter is not None:

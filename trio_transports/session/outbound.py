@@ -52,7 +52,7 @@ from .deadline import Deadline
 from .departure import NO_AUDIO
 from .every_step import take_every_step
 from .lanes import Paced
-from .long_frames import converted_in_turns
+from .long_frames import converted_in_turns, takes_long
 from .marks import DrainMarks
 from .outbox import WireOutbox
 from .pictures import images_of
@@ -94,6 +94,8 @@ class Outbound:
     turn: Turn = field(factory=Turn, init=False)
     taps: Taps = field(factory=Taps, init=False)
     _waiters: Waiters = field(factory=Waiters, init=False)
+    _converting: int = field(default=0, init=False)
+    """Frames that take long to convert, and are not queued yet."""
 
     def __attrs_post_init__(self) -> None:
         params, serializer = self.params, self.serializer
@@ -189,11 +191,16 @@ class Outbound:
             await self._wait_for_room(lambda: track.queue.queued_s < limit_s, check)
             if self._was_dropped(frame, interruptions):
                 return None
-        if not track.intake.converts_long(frame):
+        if not takes_long(frame, track.queue.form.format):
             self._put_audio(track, frame, tick=tick)
             return track
         interruptions = self.counters.interruptions
-        frame = await converted_in_turns(frame, track.queue.form.format, check)
+        self._converting += 1
+        try:
+            frame = await converted_in_turns(frame, track.queue.form.format, check)
+        finally:
+            self._converting -= 1
+            self._wrote()
         return None if self._was_dropped(frame, interruptions) else await self.queue_audio(frame, check, tick=tick)
 
     def _was_dropped(self, frame: AudioFrame, interruptions: int) -> bool:
@@ -206,7 +213,7 @@ class Outbound:
     def queue_audio_now(self, frame: AudioFrame) -> bool:
         """``queue_audio`` where it waits for nothing; False: it would have to."""
         track = self.track(frame.destination)
-        if not self._has_room_for_audio(track) or track.intake.converts_long(frame):
+        if not self._has_room_for_audio(track) or takes_long(frame, track.queue.form.format):
             return False
         self._put_audio(track, frame)
         return True
@@ -498,7 +505,7 @@ class Outbound:
     @property
     def _is_drained(self) -> bool:
         is_silent = self.outbox.is_drained and all(track.is_empty for track in self.tracks.values())
-        return is_silent and not self.screens.is_waiting
+        return is_silent and not self.screens.is_waiting and not self._converting
 
     def _has_played(self) -> bool:
         return any(track.has_played for track in self.tracks.values())
