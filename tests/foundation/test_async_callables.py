@@ -21,6 +21,18 @@ def decorated(function: Callable[..., Awaitable[None]]) -> Callable[..., Awaitab
     return logged
 
 
+def in_thread(function: Callable[..., object]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(function)
+    async def run(*args: object) -> None:
+        function(*args)
+
+    return run
+
+
+def at_once(_session: object) -> None:
+    pass
+
+
 class HangUp:
     async def __call__(self, _session: object) -> None:
         pass
@@ -36,10 +48,23 @@ class HangUp:
         decorated(plainly),
         functools.partial(plainly),
         lambda session: plainly(session),
+        in_thread(at_once),
+        decorated(HangUp()),
+        in_thread(functools.partial(at_once)),
         HangUp(),
         HangUp().bound,
     ],
-    ids=["async", "decorated", "partial", "lambda", "object", "method"],
+    ids=[
+        "async",
+        "decorated",
+        "partial",
+        "lambda",
+        "made async",
+        "round an object",
+        "round a partial",
+        "object",
+        "method",
+    ],
 )
 def test_what_can_be_awaited_is_taken(hang_up: Any) -> None:  # noqa: ANN401 - each has a type of its own
     assert TransportParams(hang_up=hang_up).hang_up is hang_up

@@ -122,12 +122,12 @@ def async_callable(instance: object, attribute: "Attribute[Any]", value: object)
 
 def _may_be_awaited(function: FunctionType) -> bool:
     """A plain function may still give what an async one did; where it says what it gives, it is believed."""
-    function = inspect.unwrap(function)
-    if inspect.iscoroutinefunction(function):
+    inner: object = inspect.unwrap(function, stop=inspect.iscoroutinefunction)
+    if inspect.iscoroutinefunction(inner) or not isinstance(inner, FunctionType):
         return True
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         return False
-    return function.__annotations__.get("return", object) not in (None, bool, int, "None", "bool", "int")
+    return inner.__annotations__.get("return", object) not in (None, bool, int, "None", "bool", "int")
 
 
 _MIXER = members("start", "mix", "control", "stop")
