@@ -25,6 +25,22 @@ def test_they_are_contents_like_any_other() -> None:
         assert weight(order) == BASE + len("shop") + 4 * NODE + 2000
 
 
+@frozen(kw_only=True)
+class Invoice(BusDataMessage):
+    source: str = "billing"
+    target: str | None = "shop"
+    name: str = "x" * 1000
+
+
+def test_a_default_of_a_users_own_changes_no_rule() -> None:
+    """But for what a message is called, which may then be as long as its author likes."""
+    check_names(Invoice())
+    assert weight(Invoice()) == BASE + len("billing") + len("shop") + NODE + 1000
+    for wrong in (Invoice(source="x" * (MAX_NAME + 1)), Invoice(target="x" * (MAX_NAME + 1))):
+        with pytest.raises(RemoteProtocolError, match="more than 256"):
+            check_names(wrong)
+
+
 def test_the_librarys_own_are_names_in_them_too() -> None:
     with pytest.raises(RemoteProtocolError, match="more than 256"):
         check_names(Order(source="x" * (MAX_NAME + 1), name=7, job_id=[]))

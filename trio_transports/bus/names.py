@@ -24,7 +24,7 @@ _Names = tuple[str | None, ...]
 def _names_of(kind: Hashable) -> tuple[tuple[str, ...], Callable[[BusMessage], _Names]]:
     """Which of them a kind of message has, and how all are had at once: this is done for every message."""
     names = tuple(name for name in NAMES if is_name(kind, name))
-    return names, attrgetter(*names)  # every message has some
+    return names, attrgetter(*names)  # every message has source and target
 
 
 @cache
@@ -33,8 +33,13 @@ def is_name(kind: Hashable, field: str) -> bool:
     cls = cast(type[Any], kind)
     if field not in NAMES or field not in fields_dict(cls):
         return False
-    owner = next(each for each in cls.__mro__ if field in get_annotations(each))
-    return owner.__module__.partition(".")[0] == __name__.partition(".")[0]
+    declaring = [each for each in cls.__mro__ if field in get_annotations(each)]
+    # What a message is called is of no use to the bus, so a user's own may be called anything.
+    return any(map(_is_ours, declaring[:1] if field == "name" else declaring))
+
+
+def _is_ours(cls: type[Any]) -> bool:
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def names_weight(message: BusMessage) -> int:
