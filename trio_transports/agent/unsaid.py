@@ -3,8 +3,8 @@
 Rules
 1. Putting never waits. So all that the agent tells is read when it comes, an interruption too, and its connection is
    not held up by a line that is held.
-2. Bounded as what waits unread in its inbox is: past ``max_audio_s`` of audio the oldest audio goes, past ``max_bytes``
-   of text the oldest text, and is counted there. The newest of each is kept, whatever it takes.
+2. Bounded as what waits unread in its inbox is: past ``max_audio_s`` of audio or ``max_bytes`` of text the oldest of
+   both goes, and is counted there. The newest of each is kept, whatever it takes and whatever comes behind it.
 3. What outlives an interruption stays: it is of the stages before, and how the call ends.
 """
 
@@ -30,6 +30,8 @@ class Unsaid:
     _frames: deque[Frame] = field(factory=deque, init=False)
     _audio_s: float = field(default=0.0, init=False)
     _text_bytes: int = field(default=0, init=False)
+    _newest_audio: AudioFrame | None = field(default=None, init=False)
+    _newest_text: TextFrame | None = field(default=None, init=False)
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -40,10 +42,12 @@ class Unsaid:
         self._count(frame, 1)
         waiting = len(self._frames)
         if isinstance(frame, AudioFrame):
-            while self._audio_s > self._inbox.max_audio_s and self._drop_oldest(AudioFrame):
+            self._newest_audio = frame
+            while self._audio_s > self._inbox.max_audio_s and self._drop_oldest():
                 pass
         elif isinstance(frame, TextFrame):
-            while self._text_bytes > self._inbox.max_bytes and self._drop_oldest(TextFrame):
+            self._newest_text = frame
+            while self._text_bytes > self._inbox.max_bytes and self._drop_oldest():
                 pass
         return len(self._frames) < waiting
 
@@ -66,15 +70,17 @@ class Unsaid:
         elif isinstance(frame, TextFrame):
             self._text_bytes += sign * (getsizeof(frame.text) + FRAME_BYTES)
 
-    def _drop_oldest(self, kind: type[AudioFrame] | type[TextFrame]) -> bool:
-        """Drop the oldest of that kind, unless it is the frame that was put last."""
-        at, oldest = next((at, each) for at, each in enumerate(self._frames) if isinstance(each, kind))
-        if at == len(self._frames) - 1:
-            return False
-        del self._frames[at]
-        self._count(oldest, -1)
-        if isinstance(oldest, AudioFrame):
-            self._inbox.dropped_audio_s += oldest.duration_s
-        else:
-            self._inbox.dropped_notes += 1
-        return True
+    def _drop_oldest(self) -> bool:
+        for at, oldest in enumerate(self._frames):
+            if oldest is self._newest_audio or oldest is self._newest_text:
+                continue
+            if isinstance(oldest, AudioFrame):
+                self._inbox.dropped_audio_s += oldest.duration_s
+            elif isinstance(oldest, TextFrame):
+                self._inbox.dropped_notes += 1
+            else:
+                continue
+            del self._frames[at]
+            self._count(oldest, -1)
+            return True
+        return False
