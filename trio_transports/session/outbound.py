@@ -28,7 +28,6 @@ from ..frames import (
     Frame,
     ImageFrame,
     InterruptionFrame,
-    MetricsFrame,
     Played,
     RequestFrame,
     SpriteFrame,
@@ -42,18 +41,17 @@ from ..serializers.protocol import (
     AwaitsStart,
     FrameSerializer,
     Message,
-    Notices,
     Numbers,
     PlaybackMarks,
     replies_of,
 )
 from .clock import Clock
 from .deadline import Deadline
-from .departure import NO_AUDIO
 from .every_step import take_every_step
 from .lanes import Paced
 from .long_frames import converted_in_turns, takes_long
 from .marks import DrainMarks
+from .notices import PeerNotices
 from .outbox import WireOutbox
 from .pictures import images_of
 from .player import Player
@@ -92,6 +90,7 @@ class Outbound:
     screens: Screens = field(init=False)
     marks: DrainMarks = field(init=False)
     turn: Turn = field(factory=Turn, init=False)
+    notices: PeerNotices = field(init=False)
     taps: Taps = field(factory=Taps, init=False)
     _waiters: Waiters = field(factory=Waiters, init=False)
     _converting: int = field(default=0, init=False)
@@ -105,6 +104,7 @@ class Outbound:
         self.outbox = WireOutbox(
             self.counters, deadline, on_room=self.clock.tick, on_written=self._wrote, numbers=numbers
         )
+        self.notices = PeerNotices(serializer, self.outbox, self.turn)
         make = TrackMaker(
             params,
             serializer,
@@ -293,22 +293,6 @@ class Outbound:
             self.counters.unsupported_frames += 1
         return messages
 
-    def notice(self, frame: Frame) -> None:
-        """Tell the peer what this side noticed, in a dialect that has words for that."""
-        wait_s = self.turn.bot_started(trio.current_time()) if isinstance(frame, BotStartedSpeakingFrame) else None
-        if not offers(self.serializer, Notices):
-            return
-        if wait_s is not None:
-            turn = MetricsFrame(metrics={"turn": [{"processor": "session", "value": round(wait_s, 3)}]})
-            self.outbox.put_replies((*self.serializer.notice(frame), *self.serializer.notice(turn)))
-            return
-        messages = self.serializer.notice(frame)
-        if not isinstance(frame, BotStoppedSpeakingFrame):
-            self.outbox.put_replies(messages)
-            return
-        for message in messages:  # after the last of the speech, which may wait to be written still
-            self.outbox.put(message, _nothing_covered, NO_AUDIO)
-
     def _noticed_speech(self, frame: BotStartedSpeakingFrame | BotStoppedSpeakingFrame) -> None:
         if isinstance(frame, BotStoppedSpeakingFrame):
             track = self.tracks[frame.destination]
@@ -316,7 +300,7 @@ class Outbound:
                 track.playback.ended()
             frame = evolve(frame, heard=track.playback.last(trio.current_time(), track.queue.written))
         self._tell(frame)
-        self.notice(frame)
+        self.notices.tell(frame)
 
     def _has_room_for_messages(self, queue: AudioQueue) -> bool:
         fits = len(queue.marks.each) < MAX_QUEUED_MESSAGES and queue.marks.message_bytes < self.params.max_unread_bytes
@@ -509,7 +493,3 @@ class Outbound:
 
     def _has_played(self) -> bool:
         return any(track.has_played for track in self.tracks.values())
-
-
-def _nothing_covered(_covers: int) -> None:
-    """Nobody is told that this was written."""

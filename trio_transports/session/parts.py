@@ -86,7 +86,7 @@ def _inbound(
     ears, delivery = Ears(params, unread), Delivery(unread, closing.now, outbound.taps.each)
     malformed = Malformed(counters, closing.now, params.max_malformed)
     interrupt = outbound.interrupt if params.allow_interruptions else None
-    tell = UserSpeech(ears, delivery, outbound.turn, outbound.notice, interrupt).tell
+    tell = UserSpeech(ears, delivery, outbound.turn, outbound.notices.tell, interrupt).tell
     judge, turn_end, listening = turn_analyzer_for(params), None, None
     if judge is not None:
         watch = TurnWatch(max_pause_secs=params.turn_max_pause_secs)
