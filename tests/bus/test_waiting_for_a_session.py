@@ -5,11 +5,11 @@ import trio
 import trio.testing
 
 from tests.bus.bridged import audio
+from trio_transports.audio.format import LEAST_S
 from trio_transports.bus import bridging
 from trio_transports.bus.bridging import MAX_AUDIO_BYTES, MAX_FRAMES, WaitingFrames
 from trio_transports.bus.weight import BASE
 from trio_transports.frames import AudioFrame, Frame, InterruptionFrame, TextFrame
-from trio_transports.session.unread import LEAST_S
 
 
 def said(number: int) -> TextFrame:

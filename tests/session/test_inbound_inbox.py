@@ -7,8 +7,9 @@ from trio.testing import MockClock
 from tests.session.hearing import everything, joined
 from tests.session.helpers import CHUNK_BYTES, CHUNK_S, RATE, audio, params, pcm
 from trio_transports import AudioFrame, DTMFFrame, TextFrame
+from trio_transports.audio.format import LEAST_S
 from trio_transports.session.statistics import Counters
-from trio_transports.session.unread import LEAST_S, MAX_FRAMES, Unread
+from trio_transports.session.unread import MAX_FRAMES, Unread
 from trio_transports.testing import memory_session
 
 

@@ -14,8 +14,8 @@ from typing import final
 
 from attrs import define, field
 
-from ..audio.format import counted_s
 from ..frames import AudioFrame, Frame, TextFrame
+from ..frames.audio import counted_s
 from ..pipeline.turns import outlives_interruption
 from ..session.sizes import FRAME_BYTES
 from .inbox import AgentInbox
@@ -65,8 +65,7 @@ class Unsaid:
 
     def _count(self, frame: Frame, sign: int) -> None:
         if isinstance(frame, AudioFrame):
-            frame_s = counted_s(len(frame.audio), frame.sample_rate, frame.num_channels)
-            self._audio_s = self._audio_s + sign * frame_s if self._frames else 0.0
+            self._audio_s = self._audio_s + sign * counted_s(frame) if self._frames else 0.0
         elif isinstance(frame, TextFrame):
             self._text_bytes += sign * (getsizeof(frame.text) + FRAME_BYTES)
 

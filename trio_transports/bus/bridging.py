@@ -23,9 +23,9 @@ from attrs import define, field
 from trio.lowlevel import ParkingLot
 
 from .._nursery import open_services
-from ..audio.format import counted_s
 from ..errors import ConnectionClosed
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, StartFrame
+from ..frames.audio import counted_s
 from ..pipeline.at_once import HandsFramesOver
 from .bus import GOODBYE_S, Bus
 from .messages import BusFrameMessage, BusMessage, CustomFrame
@@ -222,8 +222,7 @@ class WaitingFrames:
 
     def _count(self, frame: Frame, size_bytes: int, sign: int) -> None:
         if isinstance(frame, AudioFrame):
-            frame_s = counted_s(len(frame.audio), frame.sample_rate, frame.num_channels)
-            self._audio_s = self._audio_s + sign * frame_s if self._frames else 0.0
+            self._audio_s = self._audio_s + sign * counted_s(frame) if self._frames else 0.0
             self._audio_bytes += sign * size_bytes
         else:
             self._others += sign

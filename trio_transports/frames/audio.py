@@ -9,7 +9,7 @@ from typing import Any, cast, final
 from attrs import field, frozen
 
 from .._documented import documented
-from ..audio.format import AudioFormat
+from ..audio.format import LEAST_S, AudioFormat
 from .common import LOCAL
 
 
@@ -98,6 +98,12 @@ class _Unfrozen:
         "sample_rate",
         "utterance",
     )
+
+
+def counted_s(frame: AudioFrame) -> float:
+    """How long it plays, but ``LEAST_S`` at least; in one step, since this is done several times for every frame."""
+    duration_s = len(frame.audio) / (2 * frame.num_channels * frame.sample_rate)
+    return duration_s if duration_s > LEAST_S else LEAST_S
 
 
 def checked_audio_frame(

@@ -17,8 +17,8 @@ import trio
 from attrs import define, evolve, field
 from trio.lowlevel import ParkingLot
 
-from ..audio.format import counted_s
 from ..frames import AudioFrame, CancelFrame, EndFrame, Frame, InterruptionFrame, Played
+from ..frames.audio import counted_s
 from .turns import FACTS, heard_of, outlives_interruption, playback_of
 
 FACTS_AHEAD: Final = 1024
@@ -45,19 +45,15 @@ class LiveAudio:
     @classmethod
     def among(cls, frames: Sequence[Frame]) -> "LiveAudio":
         audio = [each for each in frames if isinstance(each, AudioFrame)]
-        return cls(len(audio), sum(map(_counted_s, audio)))
+        return cls(len(audio), sum(map(counted_s, audio)))
 
     def put(self, frame: AudioFrame) -> None:
         self.frames += 1
-        self.seconds += _counted_s(frame)
+        self.seconds += counted_s(frame)
 
     def take(self, frame: AudioFrame) -> None:
         self.frames -= 1
-        self.seconds = self.seconds - _counted_s(frame) if self.frames else 0.0  # nothing is exactly nothing
-
-
-def _counted_s(frame: AudioFrame) -> float:
-    return counted_s(len(frame.audio), frame.sample_rate, frame.num_channels)
+        self.seconds = self.seconds - counted_s(frame) if self.frames else 0.0  # nothing is exactly nothing
 
 
 @final

@@ -93,8 +93,6 @@ class Outbound:
     notices: PeerNotices = field(init=False)
     taps: Taps = field(factory=Taps, init=False)
     _waiters: Waiters = field(factory=Waiters, init=False)
-    _converting: int = field(default=0, init=False)
-    """Frames that take long to convert, and are not queued yet."""
 
     def __attrs_post_init__(self) -> None:
         params, serializer = self.params, self.serializer
@@ -195,11 +193,11 @@ class Outbound:
             self._put_audio(track, frame, tick=tick)
             return track
         interruptions = self.counters.interruptions
-        self._converting += 1
+        self._waiters.converting += 1
         try:
             frame = await converted_in_turns(frame, track.queue.form.format, check)
         finally:
-            self._converting -= 1
+            self._waiters.converting -= 1
             self._wrote()
         return None if self._was_dropped(frame, interruptions) else await self.queue_audio(frame, check, tick=tick)
 
@@ -489,7 +487,7 @@ class Outbound:
     @property
     def _is_drained(self) -> bool:
         is_silent = self.outbox.is_drained and all(track.is_empty for track in self.tracks.values())
-        return is_silent and not self.screens.is_waiting and not self._converting
+        return is_silent and not self.screens.is_waiting and not self._waiters.converting
 
     def _has_played(self) -> bool:
         return any(track.has_played for track in self.tracks.values())

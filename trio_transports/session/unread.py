@@ -25,8 +25,8 @@ import trio
 from attrs import define, field
 from trio.lowlevel import ParkingLot
 
-from ..audio.format import LEAST_S as LEAST_S
 from ..frames import AudioFrame, Frame, ImageFrame, SpriteFrame
+from ..frames.audio import counted_s
 from .pictures import images_of
 from .sizes import audio_size, size_of
 from .standby import Deal, Standby
@@ -72,11 +72,11 @@ class Unread:
         """Queue audio; rule 2."""
         if self._stage >= _SHUT or (self.standby.is_waiting and self._is_dealt_with(frame, audio_size(frame))):
             return
-        counted_s = _counted_s(frame)
+        frame_s = counted_s(frame)
         self._frames.append(frame)
-        self._audio_s += counted_s
+        self._audio_s += frame_s
         self._unread_bytes += audio_size(frame)
-        while self._audio_s > self._max_audio_s + _ROUNDING_S and self._audio_s > counted_s + _ROUNDING_S:
+        while self._audio_s > self._max_audio_s + _ROUNDING_S and self._audio_s > frame_s + _ROUNDING_S:
             self._drop_oldest_audio()
         if self._unread_bytes > self._max_bytes:
             self._make_room(0)
@@ -134,7 +134,7 @@ class Unread:
             if self._frames:
                 frame = self._frames.popleft()
                 if isinstance(frame, AudioFrame):
-                    self._audio_s = self._audio_s - _counted_s(frame) if self._frames else 0.0
+                    self._audio_s = self._audio_s - counted_s(frame) if self._frames else 0.0
                     self._unread_bytes -= audio_size(frame)
                 elif isinstance(frame, ImageFrame | SpriteFrame):
                     self._pictures -= 1
@@ -198,14 +198,8 @@ class Unread:
         for index, frame in enumerate(self._frames):
             if isinstance(frame, AudioFrame):
                 del self._frames[index]
-                self._audio_s -= _counted_s(frame)
+                self._audio_s -= counted_s(frame)
                 self._unread_bytes -= audio_size(frame)
                 self._counters.audio_in_dropped_s += frame.duration_s
                 return True
         return False
-
-
-def _counted_s(frame: AudioFrame) -> float:
-    """Rule 2, and ``frame.duration_s`` in one step: this is done twice for every frame."""
-    duration_s = len(frame.audio) / (2 * frame.num_channels * frame.sample_rate)
-    return duration_s if duration_s > LEAST_S else LEAST_S

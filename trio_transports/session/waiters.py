@@ -21,6 +21,8 @@ class Waiters:
     """Set once something can be said at all."""
     room: ParkingLot = field(factory=ParkingLot, init=False)
     drained: ParkingLot = field(factory=ParkingLot, init=False)
+    converting: int = field(default=0, init=False)
+    """Frames that take long to convert, and are not queued yet."""
     when_drained: Callable[[], None] | None = field(default=None, init=False)
     """Called whenever nothing is queued any more."""
 

@@ -6,8 +6,8 @@ from typing import final
 import trio
 from attrs import define, evolve, field
 
-from ...audio.format import counted_s
 from ...frames import AudioFrame, Frame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
+from ...frames.audio import counted_s
 from ..stage import AsyncStage
 
 _ROUNDING_S = 1e-6
@@ -83,9 +83,9 @@ class _Gathered:
 
     def before_speech(self, frame: AudioFrame) -> None:
         self._before.append(frame)
-        self._before_s += _counted_s(frame)
-        while self._before and self._before_s - _counted_s(self._before[0]) >= self._pre_roll_s - _ROUNDING_S:
-            self._before_s -= _counted_s(self._before.popleft())
+        self._before_s += counted_s(frame)
+        while self._before and self._before_s - counted_s(self._before[0]) >= self._pre_roll_s - _ROUNDING_S:
+            self._before_s -= counted_s(self._before.popleft())
 
     def speech(self, frame: AudioFrame) -> None:
         self._join()
@@ -110,7 +110,3 @@ class _Gathered:
             self._said += b"".join(frame.audio for frame in self._before)
             self._before.clear()
             self._before_s = 0.0
-
-
-def _counted_s(frame: AudioFrame) -> float:
-    return counted_s(len(frame.audio), frame.sample_rate, frame.num_channels)
