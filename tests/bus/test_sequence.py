@@ -58,6 +58,17 @@ def test_numbers_tell_what_is_missing() -> None:
     assert sequences.missed(Stamp("a", 12)) == 1
 
 
+def test_what_is_read_again_has_holes() -> None:
+    """Neither there nor before the first number behind it is anything missing; what was seen is told all the same."""
+    for _ in range(2):
+        sequences = Sequences()
+        told = [sequences.missed(Stamp("a", number), is_read_again=True) for number in (5, 8, 8, 6, 20)]
+        assert told == [0, 0, None, None, 0]
+        assert sequences.missed(Stamp("b", 1)) == 0
+        assert [sequences.missed(Stamp("a", number)) for number in (20, 30, 31, 33)] == [None, 0, 0, 1]
+        assert sequences.missed(Stamp("b", 3)) == 1
+
+
 def test_publishers_are_bounded() -> None:
     """Past the bound the publisher that has been silent for longest is forgotten, and begins anew."""
     sequences = Sequences()
@@ -67,6 +78,13 @@ def test_publishers_are_bounded() -> None:
         sequences.missed(Stamp("kept", 2 + number))
     assert sequences.missed(Stamp("kept", 2 + MAX_PUBLISHERS + 12)) == 2
     assert sequences.missed(Stamp("0", 5)) == 0
+
+
+def test_publishers_whose_numbers_were_read_again_are_bounded() -> None:
+    sequences = Sequences()
+    for number in range(MAX_PUBLISHERS + 10):
+        sequences.missed(Stamp(str(number), 1), is_read_again=True)
+    assert len(sequences._read_again) == MAX_PUBLISHERS
 
 
 def test_so_many_publishers_are_remembered_and_no_more() -> None:

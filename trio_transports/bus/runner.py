@@ -145,6 +145,7 @@ class WorkerRunner:
             async with AsyncExitStack() as stack:
                 if not self.bus.is_running:
                     await stack.enter_async_context(self.bus.running(hold=True))
+                stack.callback(subscription.close)  # while the bus can still say what was handled
                 async with open_services() as services:
                     services.start_soon(self._listen, subscription.receive_system, name=f"{self.name} system messages")
                     services.start_soon(self._listen, subscription.receive_data, name=f"{self.name} data messages")

@@ -8,7 +8,8 @@ Rules
    its senders, with the news of a gap too, still has a message for each of them. The sender and the other subscribers
    notice nothing.
 3. A bus that may lose nothing puts a message with a ``Receipt`` and waits for room instead; such a message is never
-   dropped for another. Coming back for the next message says that the one before was handled.
+   dropped for another. Coming back for the next message says that the one before was handled; closing, that what is
+   in hand and what waits was left.
 4. Coming back is a point of cancellation, and only each ``TURN``-th time one of scheduling: a switch of tasks costs
    more than most messages do.
 5. ``tap`` is shown each message first, in the sender's task; what it takes is not queued. ``accepts`` is asked of the
@@ -40,6 +41,8 @@ TURN: Final = 16
 MAX_ROUTES: Final = 4096
 """Kinds and targets that are remembered; past it they are asked for anew."""
 
+MAX_GONE: Final = 1024
+
 Accepts: TypeAlias = Callable[[BusMessage], bool]
 Concerns: TypeAlias = Callable[[type[BusMessage], str | None], bool]
 
@@ -63,6 +66,9 @@ class Receipt(Protocol):
     """Counts the readers that still have a message in hand."""
 
     def handled(self) -> None: ...
+
+    def left(self, *, in_hand: bool = False) -> None:
+        """A reader has ended that had not handled it; ``in_hand``: it had begun."""
 
 
 @documented
@@ -172,10 +178,14 @@ class _Lane:
         return BusGapMessage(source=GAP_SOURCE, missed=missed, reason="this subscriber did not read them in time")
 
     def clear(self) -> None:
-        self.settle()
+        receipt, self.in_hand = self.in_hand, None
+        if receipt is not None:
+            receipt.left(in_hand=True)
         while self.has_something:
             self.take()
-            self.settle()
+            receipt, self.in_hand = self.in_hand, None
+            if receipt is not None:
+                receipt.left()
 
     def settle(self) -> None:
         """The message in hand has been handled."""
@@ -235,20 +245,24 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         """Whether messages of that kind and target have to be shown to it (rule 6)."""
         return self._concerns is None or issubclass(kind, BusGapMessage) or self._concerns(kind, target)
 
-    def wants(self, message: BusMessage) -> bool:
-        """Show ``message`` to the tap, and ask ``accepts`` of it (rule 5). A gap is told to everyone."""
+    def wants(self, message: BusMessage) -> bool | None:
+        """Show ``message`` to the tap, and ask ``accepts`` of it (rule 5); None: they have dealt with it, or failed at it.
+
+        A gap is told to everyone.
+        """
         if self._state != "open":
             return False
         if isinstance(message, BusGapMessage):
             return True
         try:
             if self._tap is not None and self._tap(message):
-                return False
+                return None
             return self._accepts is None or self._accepts(message)
         except Exception as exc:  # the user's own code, in the sender's task: raised where its owner reads
             self._failure = exc
+            self._forget(self)
             self.end()
-            return False
+            return None
 
     def put(self, message: BusMessage) -> bool:
         """Queue ``message``, which it wants, at the cost of the oldest one waiting; whether its lane is crowded now."""
@@ -266,12 +280,12 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return lane.is_crowded
 
     async def put_with_receipt(self, message: BusMessage, receipt: Receipt) -> None:
-        """Queue ``message``, which it wants, once there is room. A reader that is gone has handled it."""
+        """Queue ``message``, which it wants, once there is room. A reader that is gone has left it."""
         lane, size_bytes = self._lane(message), weight(message)
         while self._state == "open" and not lane.has_room(size_bytes):
             await lane.writers.park()
         if self._state == "closed" or self._failure is not None:
-            receipt.handled()
+            receipt.left()
         elif self._state == "open":  # else the bus itself ends: what was not handled stays so
             lane.append(_Waiting(message, size_bytes, receipt))
             self._wake_readers(lane)
@@ -301,7 +315,7 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return await self._receive((self._data,), self._data.readers)
 
     def close(self) -> None:
-        """End this side. What waits is dropped, and counts as handled: nobody wants it any more."""
+        """End this side. What waits is dropped; what a bus has stored it keeps if it ends soon, too."""
         if self._state == "closed":
             return
         self._state = "closed"
@@ -358,10 +372,13 @@ class Fanout:
 
     # A tuple, replaced whole: a reader may come or go while the others are served.
     subscriptions: tuple[BusSubscription, ...] = ()
+    gone: dict[str, None] = field(factory=dict, init=False)
+    """Whose subscriptions were closed, the latest ``MAX_GONE`` names that have none now."""
     _routes: dict[tuple[type[BusMessage], str | None], tuple[BusSubscription, ...]] = field(factory=dict, init=False)
 
     def subscribe(self, name: str, **options: Unpack[SubscribeOptions]) -> BusSubscription:
         subscription = BusSubscription(name=name, forget=self._forget, **options)
+        self.gone.pop(name, None)
         self._become((*self.subscriptions, subscription))
         return subscription
 
@@ -390,6 +407,11 @@ class Fanout:
 
     def _forget(self, subscription: BusSubscription) -> None:
         self._become(tuple(other for other in self.subscriptions if other is not subscription))
+        if any(other.name == subscription.name for other in self.subscriptions):
+            return
+        self.gone[subscription.name] = None
+        if len(self.gone) > MAX_GONE:
+            del self.gone[next(iter(self.gone))]
 
     def _become(self, subscriptions: tuple[BusSubscription, ...]) -> None:
         self.subscriptions = subscriptions

@@ -12,6 +12,7 @@ from tests.real.bus.waiting import PATIENCE_S, QUICK, data, take, until
 from tests.tools import requires_module
 from trio_transports.bus import (
     BusCancelMessage,
+    BusDataMessage,
     BusFrameMessage,
     BusGapMessage,
     BusJobRequestMessage,
@@ -152,6 +153,46 @@ async def test_a_message_is_acknowledged_when_it_was_handled(durable_redis: Redi
         with trio.move_on_after(0.05):
             await slow.receive()
         await until_pending(durable_redis, "a", 0)
+
+
+async def test_a_worker_that_ends_loses_nothing_that_it_had_not_begun_on(durable_redis: RedisServer) -> None:
+    """Life after life is cancelled, fails, or has no time left: all the rest comes in the next one, in order, once.
+
+    What it had in hand does not come again, so that one message that a handler fails at stops one life, not all.
+    """
+    begun, gaps, is_stuck, ending = list[int](), list[BusMessage](), trio.Event(), ""
+
+    class Handles(Worker):
+        async def on_bus_message(self, message: BusMessage) -> None:
+            if isinstance(message, BusGapMessage):
+                gaps.append(message)
+            if type(message) is not BusDataMessage:
+                return
+            begun.append(message.id)
+            if message.id == {"cancel": 10, "fail": 20, "end": 30}.get(ending):
+                is_stuck.set()
+                if ending == "fail":
+                    raise ZeroDivisionError
+                await trio.sleep_forever()
+
+    def same_bus() -> RedisBus:
+        return RedisBus(durable_redis.url, name="a", durable=True, reconnect=QUICK, reply_timeout=30)
+
+    async with bus_named(durable_redis, "writer") as writer, same_bus().running(hold=True):
+        for number in range(100):
+            await writer.send(BusDataMessage(source="s", target="w", id=number))
+    for ending in ("cancel", "fail", "end", ""):
+        is_stuck = trio.Event()
+        runner = WorkerRunner(bus=same_bus(), end_timeout=0.1)
+        with trio.fail_after(PATIENCE_S):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(runner.run, Handles("w"))
+                if ending:
+                    await is_stuck.wait()
+                else:
+                    await until(lambda: len(begun) >= 100)
+                (runner.cancel if ending == "cancel" else runner.end)()
+    assert (begun, gaps) == ([*range(100)], [])
 
 
 async def test_what_nobody_wants_is_not_kept(durable_redis: RedisServer) -> None:

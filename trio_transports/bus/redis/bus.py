@@ -64,9 +64,9 @@ class RedisBus:
 
     ``channel`` is the bus's name in Redis; processes with the same one hear each other, and all need the same
     ``serializer``. ``durable`` names what may not be lost (True: everything), and needs a ``name`` that the process
-    keeps over a restart. Processes that share a ``group`` share the stored messages between them; the stream keeps
-    the latest ``stream_max_length``, and one that a reader left lying for ``claim_idle_s`` seconds goes to another of
-    its group.
+    keeps over a restart: what its workers had not begun on when they ended comes again then. Processes that share a
+    ``group`` share the stored messages between them; the stream keeps the latest ``stream_max_length``, and one that a
+    reader left lying for ``claim_idle_s`` seconds goes to another of its group.
 
     A server has ``connect_timeout`` seconds to be there at the start, and ``reply_timeout`` for each answer; past
     that the connection is made anew as ``reconnect`` says. Meanwhile ``outbox_messages`` and ``outbox_bytes`` bound
@@ -230,14 +230,21 @@ class RedisBus:
                 async with open_services() as services:
                     await self._connections.first(self._start(services.start_soon))
                     self._running = True
-                    yield self
-                    self._running = False
-                    with trio.move_on_after(FLUSH_S):
-                        await self._writer.drained()
+                    try:
+                        yield self
+                    except Exception:  # what was handled is written: else what the body failed at would come again
+                        await self._flush()
+                        raise
+                    await self._flush()
         finally:
             self._running = False
             self._writer.close()
             self._fanout.end()
+
+    async def _flush(self) -> None:
+        self._running = False
+        with trio.move_on_after(FLUSH_S):
+            await self._writer.drained()
 
     def release(self) -> None:
         """Let stored messages come; see ``running``."""

@@ -9,7 +9,8 @@ Stored messages
 3. Each reader of a stream has a group there, which remembers where it was. What was read and not acknowledged, also in
    an earlier life of the process, is read again first; then what is new. So a message comes at least once.
 4. A message waits for room with every subscriber that wants it. It is acknowledged when each has come back for its
-   next message, or at once if nobody here wants it or it cannot be read.
+   next message, or one has ended with this one in hand; at once if nobody here wants it or it cannot be read. What one
+   that has ended would have wanted, ``Left`` keeps.
 5. In a group of its own a reader drops what was stored twice, and is told a gap when numbers are missing (the stream
    was cut at its maximum length) or the whole stream is (the server came back without it). Where several readers
    share a group each sees a part of the numbers, so none of that applies; what another one left lying for
@@ -27,11 +28,19 @@ from ..._nursery import open_services
 from ...errors import RemoteProtocolError
 from ..codec.frames import UnknownTypeError
 from ..codec.json import MessageSerializer
-from ..messages import BusGapMessage, BusMessage
+from ..messages import (
+    BusCancelMessage,
+    BusCancelWorkerMessage,
+    BusEndMessage,
+    BusEndWorkerMessage,
+    BusGapMessage,
+    BusMessage,
+)
 from ..names import check_names
 from ..subscription import Fanout
 from .connection import GroupExistsError, NoGroupError, RedisConnection
 from .group import Group
+from .left import KEEP_S, Left
 from .sequence import Sequences, unstamp
 from .writer import RedisWriter
 
@@ -39,6 +48,9 @@ CHANNEL_LOST: Final = "the connection to Redis was lost: what was published mean
 KEEPALIVE_S: Final = 15.0
 BLOCK_S: Final = 5.0
 COUNT: Final = 64
+
+_ENDS: Final = (BusEndMessage, BusEndWorkerMessage, BusCancelMessage, BusCancelWorkerMessage)
+"""What is for one life of its reader: kept, it would end the next one."""
 
 logger = logging.getLogger(__name__)
 
@@ -142,15 +154,26 @@ class ChannelReader:
 @final
 @define(eq=False)
 class _Receipt:
-    """Settles an entry when the last of its readers has handled it."""
+    """Settles an entry when the last of its readers has handled it, or leaves it where one of them has.
+
+    What one of them ended over is settled: it would end the others in each life.
+    """
 
     _settle: Callable[[], None]
+    _leave: Callable[[], None]
     _remaining: int
+    _was_left: bool = False
+    _ended_one: bool = False
 
     def handled(self) -> None:
         self._remaining -= 1
         if self._remaining == 0:
-            self._settle()
+            (self._leave if self._was_left and not self._ended_one else self._settle)()
+
+    def left(self, *, in_hand: bool = False) -> None:
+        self._was_left = True
+        self._ended_one = self._ended_one or in_hand
+        self.handled()
 
 
 @final
@@ -166,8 +189,15 @@ class StreamReader:
     _sequences: Sequences = field(factory=Sequences, init=False)
     _held: set[bytes] = field(factory=set, init=False)
     """Entries that were read and are not acknowledged yet."""
+    _left: Left = field(init=False)
+    _is_reading_again: bool = field(default=True, init=False)
+    """What an earlier life of the process left."""
     _had_group: bool = field(default=False, init=False)
     _claimed_at_s: float = field(default=float("-inf"), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # Half the time: what another one of the group may have taken over is not for this one to acknowledge.
+        self._left = Left(min(KEEP_S, self.group.claim_idle_s / 2) if self.group.is_shared else KEEP_S)
 
     async def use(self, connection: RedisConnection) -> None:
         """Read the stream on one connection until it is lost."""
@@ -176,9 +206,13 @@ class StreamReader:
         await self.released.wait()
         after = b"0-0"
         while entries := await self._read(connection, after):
+            cut = sum(data is None and entry not in self._held for entry, data in entries)
+            if cut:
+                self.incoming.tell_gap(cut, f"the stream {self.key} was cut before it was read")
             for entry, data in entries:
                 after = entry
                 await self._deliver(entry, data)
+        self._is_reading_again = False
         while True:
             if self.group.is_shared and trio.current_time() - self._claimed_at_s >= self.group.claim_idle_s / 2:
                 await self._claim(connection)
@@ -201,6 +235,7 @@ class StreamReader:
 
     async def _read(self, connection: RedisConnection, after: bytes) -> list[tuple[bytes, bytes | None]]:
         """The next entries: those of ours that are pending after ``after``, or, for ``>``, what is new."""
+        self._left.settle_due()
         block_s = min(BLOCK_S, self.group.claim_idle_s / 2) if self.group.is_shared else BLOCK_S
         block: tuple[bytes | int, ...] = (b"BLOCK", max(1, int(block_s * 1000))) if after == b">" else ()
         try:
@@ -242,22 +277,32 @@ class StreamReader:
         def settle() -> None:
             self.writer.acknowledge(self.key, entry, lambda: self._held.discard(entry))
 
-        message = None if data is None else self._decode(data)
+        def leave() -> None:
+            if isinstance(message, _ENDS):
+                settle()
+            else:
+                self._left.put(settle)
+
+        message = self._decode(data) if data else None
         if message is None:
             settle()
             return
-        readers = [reader for reader in self.incoming.fanout.concerned(message) if reader.wants(message)]
+        fanout = self.incoming.fanout
+        answers = [(reader, reader.wants(message)) for reader in fanout.concerned(message)]
+        readers = [reader for reader, wants_it in answers if wants_it]
         if not readers:
-            settle()
+            was_dealt_with = any(wants_it is None for _, wants_it in answers)
+            is_for_the_gone = message.target in fanout.gone if message.target is not None else bool(fanout.gone)
+            (leave if is_for_the_gone and not was_dealt_with else settle)()
             return
-        receipt = _Receipt(settle, len(readers))
+        receipt = _Receipt(settle, leave, len(readers))
         for reader in readers:
             await reader.put_with_receipt(message, receipt)
 
     def _decode(self, data: bytes) -> BusMessage | None:
         seen, data = unstamp(data)
         if seen is not None and not self.group.is_shared:
-            missed = self._sequences.missed(seen)
+            missed = self._sequences.missed(seen, is_read_again=self._is_reading_again)
             if missed is None:
                 self.incoming.duplicates += 1
                 return None
@@ -267,9 +312,11 @@ class StreamReader:
 
 
 def _entry(raw: Any) -> tuple[bytes, bytes | None]:  # noqa: ANN401 - a reply of Redis
-    """The id and the message of an entry; None for one whose message was cut away, or that somebody else wrote."""
+    """The id and the message of an entry: None if it was cut away, nothing in what somebody else wrote."""
     entry, fields = raw
+    if fields is None:
+        return bytes(entry), None
     if isinstance(fields, dict):
-        return bytes(entry), fields.get(b"m")
-    names = (fields or [])[::2]
-    return bytes(entry), bytes(fields[2 * names.index(b"m") + 1]) if b"m" in names else None
+        return bytes(entry), fields.get(b"m", b"")
+    names = fields[::2]
+    return bytes(entry), bytes(fields[2 * names.index(b"m") + 1]) if b"m" in names else b""

@@ -6,6 +6,8 @@ Rules
    ignores it. On anything else it is a head: 0x02, the publisher (8 bytes), the number (u64, big-endian).
 3. A number that was skipped is a message that was lost. A number that was seen is one sent twice, for the publisher did
    not know whether it had arrived. The first number of a publisher tells nothing.
+   What a process reads again in its next life has holes where the rest was handled: up to the first number behind it
+   only repeats are told.
 4. At most ``MAX_PUBLISHERS`` are remembered; the one silent for longest is forgotten.
 """
 
@@ -54,8 +56,10 @@ class Sequences:
 
     def __init__(self) -> None:
         self._last: OrderedDict[str, int] = OrderedDict()
+        self._read_again: set[str] = set()
+        """Of which the last one was."""
 
-    def missed(self, seen: Stamp) -> int | None:
+    def missed(self, seen: Stamp, *, is_read_again: bool = False) -> int | None:
         """How many messages are missing before this one; None if it was seen before."""
         last = self._last.get(seen.publisher)
         if last is not None and seen.number <= last:
@@ -63,5 +67,8 @@ class Sequences:
         self._last[seen.publisher] = seen.number
         self._last.move_to_end(seen.publisher)
         if len(self._last) > MAX_PUBLISHERS:
-            self._last.popitem(last=False)
-        return 0 if last is None else seen.number - last - 1
+            forgotten, _ = self._last.popitem(last=False)
+            self._read_again.discard(forgotten)
+        has_holes = is_read_again or seen.publisher in self._read_again
+        (self._read_again.add if is_read_again else self._read_again.discard)(seen.publisher)
+        return 0 if last is None or has_holes else seen.number - last - 1
