@@ -29,6 +29,7 @@ from trio_transports.agent.protocols.openai_realtime import OpenAIRealtimeProtoc
 from trio_transports.errors import ConnectionClosed
 from trio_transports.pipeline import Pipeline
 from trio_transports.serializers import JSONFrameSerializer
+from trio_transports.session.playback import REMEMBERED
 from trio_transports.testing import phone_call, speech_like
 from trio_transports.testing.phones import ClearOrder, PlayOrder
 from trio_transports.wire.memory import MemoryWire
@@ -252,6 +253,28 @@ async def test_what_waited_to_be_said_was_not_heard(autojump_clock: MockClock) -
     assert phone.orders
     assert [item for item, _ in told] == ["first", "second"]
     assert told[1] == ("second", 0)
+
+
+async def test_what_was_heard_to_its_end_is_never_cut_off(autojump_clock: MockClock) -> None:
+    """In a call of more turns than a session remembers utterances, with an interruption at the end of each."""
+    adapter = MemoryAdapter(OpenAIRealtimeProtocol(), paced=False)
+    told: list[tuple[object, object]] = []
+
+    async def bot(session: Session) -> None:
+        async with adapter:
+            await Pipeline([realtime(adapter)]).run(session.input, session.output)
+
+    async with phone_call(bot, "browser", params=PARAMS) as phone, trio.open_nursery() as nursery:
+        await trio.sleep(0.01)
+        nursery.start_soon(truncations, adapter.agent, told)
+        for turn in range(REMEMBERED + 3):
+            await adapter.agent.send(delta(f"item {turn}", 1, 0.1))
+            await trio.sleep(1)
+            await adapter.agent.send(json.dumps({"type": "input_audio_buffer.speech_started"}))
+            await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert phone.orders
+    assert told == []
 
 
 async def test_an_agent_that_dies_in_the_middle_of_its_answer(autojump_clock: MockClock) -> None:

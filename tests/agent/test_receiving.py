@@ -77,6 +77,32 @@ async def test_speech_that_waits_for_room_is_still_being_said(autojump_clock: Mo
         assert trio.current_time() - began_s == pytest.approx(151.0, abs=0.1)
 
 
+async def test_a_send_that_is_cancelled_meanwhile_does_not_prolong_the_wait(autojump_clock: MockClock) -> None:
+    """It waited for room when the receiving began: never said, it would have been awaited for ever."""
+    async with MemoryAdapter() as adapter, trio.open_nursery() as nursery:
+        for _ in range(2):
+            for _ in range(2):  # what finds room is taken whole
+                await adapter.send_audio(AudioChunk(bytes(48_000 * 60)))
+            cancelled = trio.CancelScope()
+
+            async def send(scope: trio.CancelScope = cancelled) -> None:
+                with scope:
+                    await adapter.send_audio(AudioChunk(bytes(48_000 * 30)))
+
+            nursery.start_soon(send)
+            await trio.testing.wait_all_tasks_blocked()
+            began_s = trio.current_time()
+
+            async def cancel(scope: trio.CancelScope = cancelled) -> None:
+                await trio.sleep(5)
+                scope.cancel()
+
+            nursery.start_soon(cancel)
+            with trio.fail_after(200), pytest.raises(AgentSilent):
+                await adapter.recv_audio(timeout=1.0)
+            assert 120 < trio.current_time() - began_s < 152
+
+
 async def test_what_is_said_later_does_not_prolong_the_wait(autojump_clock: MockClock) -> None:
     """Somebody who never falls silent is told so in the outcome, and told in time."""
     async with MemoryAdapter() as adapter, trio.open_nursery() as nursery:

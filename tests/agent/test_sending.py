@@ -291,6 +291,13 @@ async def test_sending_needs_a_connection(autojump_clock: MockClock) -> None:
         await adapter.send_audio(AudioChunk(RAMP))
 
 
+async def test_a_jitter_buffer_is_refused() -> None:
+    """An agent's audio comes in order and as fast as it likes: there is nothing that it could put right."""
+    for _ in range(2):
+        with pytest.raises(ValueError, match="audio_in_jitter_ms is not for an agent adapter"):
+            MemoryAdapter(params=WebsocketClientParams(audio_in_jitter_ms=60))
+
+
 async def test_only_chunks_are_sent(autojump_clock: MockClock) -> None:
     """Bytes have no rate."""
     async with MemoryAdapter() as adapter:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from attrs import evolve
 
 from tests.bus.bridged import StuckBus
 from trio_transports.bus import (
@@ -260,13 +261,17 @@ async def test_so_much_is_asked_at_once_and_no_more(
 
 
 async def test_what_a_requester_asked_for_ends_with_its_connection(autojump_clock: trio.testing.MockClock) -> None:
-    """Of it alone, and only where it is this worker whose connection it was."""
+    """Of it alone, only where it is this worker whose connection it was, and only what crossed there."""
     async with asked() as a:
         await a.ask("1", "wait")
         await a.ask("2", "wait", source="b")
-        await a.says(BusWorkerLostMessage(source="a", local="another"))
-        assert a.answers() == []
-        await a.says(BusWorkerLostMessage(source="a", local="does"))
+        for lost in (
+            BusWorkerLostMessage(source="a", local="another", jobs=frozenset("12")),
+            BusWorkerLostMessage(source="a", local="does", jobs=frozenset("23")),
+        ):
+            await a.says(lost)
+            assert a.answers() == []
+        await a.says(BusWorkerLostMessage(source="a", local="does", jobs=frozenset("12")))
         assert a.answers() == [("1", "cancelled")]
 
 
@@ -395,6 +400,13 @@ async def test_who_leaves_a_job_says_so_to_those_that_have_not_answered(autojump
         assert far.statistics().waiting_data == far.statistics().waiting_system == 0
 
 
+def about(message: BusMessage, job_id: str) -> BusMessage:
+    """The same of that job, where a connection is lost and no other job is named."""
+    if isinstance(message, BusWorkerLostMessage) and not message.jobs:
+        return evolve(message, jobs=frozenset({job_id}))
+    return message
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
@@ -404,6 +416,7 @@ async def test_who_leaves_a_job_says_so_to_those_that_have_not_answered(autojump
         (BusWorkerErrorMessage(source="other", error="boom"), None),
         (BusWorkerLostMessage(source="far", local="another"), None),
         (BusWorkerLostMessage(source="other", local="asks"), None),
+        (BusWorkerLostMessage(source="far", local="asks", jobs=frozenset({"another"})), None),
     ],
 )
 async def test_news_that_a_worker_is_gone_ends_what_was_asked_of_it(
@@ -414,12 +427,12 @@ async def test_news_that_a_worker_is_gone_ends_what_was_asked_of_it(
         for _ in range(2):
             if reason is None:
                 async with worker.job("far") as asked_for:
-                    await worker.send(message)
+                    await worker.send(about(message, asked_for.job_id))
                     await worker.send(answer(asked_for.job_id))
             else:
                 with pytest.raises(WorkerGoneError) as info:
-                    async with worker.job("far", timeout=5):
-                        await worker.send(message)
+                    async with worker.job("far", timeout=5) as asked_for:
+                        await worker.send(about(message, asked_for.job_id))
                 assert (info.value.reason, info.value.worker) == (reason, "far")
 
 

@@ -6,6 +6,10 @@ import trio.testing
 
 from tests.bus.doing import Doing, workers
 from trio_transports.bus import (
+    BusDeactivateWorkerMessage,
+    BusFrameMessage,
+    BusMessage,
+    BusWorkerErrorMessage,
     JobError,
     JobEvent,
     JobGroupError,
@@ -13,9 +17,11 @@ from trio_transports.bus import (
     JobTimeoutError,
     Payload,
     Worker,
+    WorkerRunner,
     job,
 )
 from trio_transports.bus.asking import MAX_EVENTS
+from trio_transports.frames import TextFrame
 
 
 async def test_a_job_is_one_call(autojump_clock: trio.testing.MockClock) -> None:
@@ -207,6 +213,86 @@ async def test_a_group_that_has_failed_waits_for_nobody(autojump_clock: trio.tes
         await runner.add_worker(late)
         assert set(await asking.job_group("doing", "late", name="nothing", timeout=50)) == {"doing", "late"}
         assert late.seen == ["asking"]
+
+
+async def test_a_group_is_asked_at_once_though_one_of_it_is_late(autojump_clock: trio.testing.MockClock) -> None:
+    """Each as soon as it is there, whatever its place; who fails before it came is not waited for."""
+    for names in (("late", "doing"), ("doing", "late")):
+        async with workers() as (asking, doing, runner):
+
+            async def come_later(runner: WorkerRunner = runner) -> None:
+                await trio.sleep(3)
+                await runner.add_worker(Doing("late"))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(come_later)
+                async with asking.job_group(*names, name="nothing", timeout=50) as asked:
+                    pass
+            assert set(asked.responses) == {"late", "doing"}
+            assert doing.seen == ["asking"]
+            began_s = trio.current_time()
+            with pytest.raises(JobGroupError, match="not on Sundays"):
+                await asking.job_group("never", *names, name="refuse", timeout=50)
+            assert trio.current_time() - began_s < 1
+            async with trio.open_nursery() as nursery:
+
+                async def fails(asking: Worker = asking) -> None:
+                    await trio.sleep(1)
+                    await asking.send(BusWorkerErrorMessage(source="never", error="it burnt"))
+
+                nursery.start_soon(fails)
+                group = asking.job_group("never", *names, name="nothing", cancel_on_error=False)
+                with trio.fail_after(10):
+                    assert set(await group) == {"late", "doing"}
+                assert set(group.errors) == {"never"}
+
+
+async def test_a_worker_that_is_asked_while_it_waits_for_others_hears_it_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with workers() as (asking, doing, _):
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                with pytest.raises(JobTimeoutError):
+                    await asking.job_group("late", "doing", name="slow", timeout=2)
+
+            nursery.start_soon(ask)
+            await trio.sleep(1)
+            assert doing.seen == ["began"]
+        await trio.testing.wait_all_tasks_blocked()
+        assert doing.seen == ["began", "cancelled"]
+
+
+class Picky(Doing):
+    """It wants frames, and is busy with each for a while."""
+
+    def accepts(self, message: BusMessage) -> bool:
+        return isinstance(message, BusFrameMessage)
+
+    async def on_bus_message(self, message: BusMessage) -> None:
+        await trio.sleep(5)
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_no_accepts_keeps_a_job_from_its_worker(is_busy: bool, autojump_clock: trio.testing.MockClock) -> None:
+    """Nor its end, whether it does something else when it is asked or not; nor does its being deactivated."""
+    picky = Picky("picky")
+    async with workers(picky) as (asking, _, _):
+        for round_ in (1, 2):
+            if is_busy:
+                await asking.send(BusFrameMessage(source="x", target="picky", frame=TextFrame(text="x")))
+                await trio.testing.wait_all_tasks_blocked()
+            assert await asking.job("picky", "double", {"n": 4}, timeout=50) == {"n": 8, "by": "picky"}
+            with pytest.raises(JobTimeoutError):
+                await asking.job("picky", "slow", timeout=1)
+            await trio.testing.wait_all_tasks_blocked()
+            assert picky.seen == ["began", "cancelled"] * round_
+        with pytest.raises(JobTimeoutError):
+            async with asking.job("picky", "slow", timeout=1):
+                await asking.send(BusDeactivateWorkerMessage(source="x", target="picky"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert picky.seen == ["began", "cancelled"] * 3
 
 
 async def test_an_update_is_there_for_the_asking(autojump_clock: trio.testing.MockClock) -> None:

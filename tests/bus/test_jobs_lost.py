@@ -5,8 +5,10 @@ import trio
 import trio.testing
 
 from tests.bus.doing import Doing, workers
-from tests.bus.proxies import client, wire_pair
+from tests.bus.proxies import JSON, client, received, wire_pair
 from trio_transports.bus import (
+    BusJobRequestMessage,
+    BusJobResponseMessage,
     BusMessage,
     BusWorkerRegistryMessage,
     JobCancelledError,
@@ -22,6 +24,7 @@ from trio_transports.bus import (
     WorkerRunner,
     job,
 )
+from trio_transports.bus.proxy.base import MAX_CROSSING
 from trio_transports.params import ReconnectPolicy
 from trio_transports.wire.memory import MemoryWire
 
@@ -216,3 +219,97 @@ async def test_a_job_ends_with_the_connection_it_crosses(autojump_clock: trio.te
         near.cancel()
         far.cancel()
         nursery.cancel_scope.cancel()
+
+
+async def test_the_loss_of_an_old_connection_ends_no_job_of_the_new_one(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A peer that was cut off dials again before this side has noticed; what it asks then, and is asked, goes on.
+
+    What crossed by the old one alone ends with it.
+    """
+    runner, near, asking = WorkerRunner("runner"), Doing("near"), Worker("asking")
+    entry = WorkerRegistryEntry(name="far")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runner.run, near, asking)
+
+        async def connected(name: str) -> MemoryWire:
+            gate, wire = wire_pair()
+            proxy = WebSocketProxyServer(name, websocket=gate, worker_name="near", remote_worker_name="far")
+            nursery.start_soon(runner.run_worker, proxy)
+            await wire.send(
+                JSON.encode(BusWorkerRegistryMessage(source="p", target="near", runner="far's", workers=[entry]))
+            )
+            await trio.testing.wait_all_tasks_blocked()
+            return wire
+
+        def request(job_id: str) -> BusJobRequestMessage:
+            return BusJobRequestMessage(source="far", target="near", job_id=job_id, job_name="slow")
+
+        async def asked_of(wire: MemoryWire) -> BusJobRequestMessage:
+            return next(one for one in await received(wire) if isinstance(one, BusJobRequestMessage))
+
+        answers = list[Payload]()
+
+        async def ask() -> None:
+            answers.append(await near.job("far", "anything", timeout=50))
+
+        gates = [await connected("gate 0")]
+        for number in (1, 2):
+            old = gates[-1]
+            await old.send(JSON.encode(request(f"old {number}")))
+            await trio.testing.wait_all_tasks_blocked()
+            new = await connected(f"gate {number}")
+            gates.append(new)
+            await new.send(JSON.encode(request(f"new {number}")))
+            nursery.start_soon(ask)
+            crossed = await asked_of(new)
+            near.seen.clear()
+            old.abort()
+            await trio.testing.wait_all_tasks_blocked()
+            assert near.seen == ["cancelled"]
+            await new.send(
+                JSON.encode(
+                    BusJobResponseMessage(
+                        source="far", target="near", job_id=crossed.job_id, status="completed", response={"n": number}
+                    )
+                )
+            )
+            await trio.sleep(11)
+            assert answers[-1] == {"n": number}
+            said = [one for one in await received(new) if isinstance(one, BusJobResponseMessage)]
+            assert [one.status for one in said if one.job_id == f"new {number}"] == ["completed"]
+        assert runner.registry._crossing == {"gate 2": {}}
+        nursery.start_soon(expect_gone, near)
+        await trio.testing.wait_all_tasks_blocked()
+        gates[-1].abort()
+        await trio.testing.wait_all_tasks_blocked()
+        assert runner.registry._crossing == {}
+        runner.cancel()
+
+
+async def expect_gone(near: Worker) -> None:
+    with pytest.raises(WorkerGoneError, match="the connection to it was lost"):
+        await near.job("far", "anything", timeout=50)
+
+
+async def test_the_jobs_that_a_connection_is_remembered_to_carry_are_bounded(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A worker that handles messages by itself need not answer: the oldest are forgotten."""
+
+    class Silent(Worker):
+        async def on_bus_message(self, message: BusMessage) -> None:
+            pass
+
+    runner = WorkerRunner("runner")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runner.run, Silent("near"))
+        gate, wire = wire_pair()
+        proxy = WebSocketProxyServer("gate", websocket=gate, worker_name="near", remote_worker_name="far")
+        nursery.start_soon(runner.run_worker, proxy)
+        for number in range(MAX_CROSSING + 10):
+            await wire.send(JSON.encode(BusJobRequestMessage(source="far", target="near", job_id=str(number))))
+        await trio.testing.wait_all_tasks_blocked()
+        assert [*proxy._crossing] == [str(number) for number in range(10, MAX_CROSSING + 10)]
+        runner.cancel()

@@ -218,6 +218,33 @@ async def test_inactive_means_disconnected(autojump_clock: trio.testing.MockCloc
             assert not proxy.is_connected
 
 
+async def test_activation_and_deactivation_may_be_said_twice(autojump_clock: trio.testing.MockClock) -> None:
+    """Or one right behind the other: what was said last holds."""
+    network = Network()
+    proxy = client(open_wire=network.open_wire, reconnect=POLICY, active=False)
+    async with running(proxy) as bus:
+
+        async def say(*kinds: type[BusActivateWorkerMessage] | type[BusDeactivateWorkerMessage]) -> None:
+            for kind in kinds:
+                bus.send_now(kind(source="x", target="proxy"))
+            await trio.sleep(100)
+
+        for _ in range(2):
+            await say(BusDeactivateWorkerMessage, BusDeactivateWorkerMessage)
+            assert not proxy.is_connected
+            await say(BusActivateWorkerMessage, BusActivateWorkerMessage)
+            assert proxy.is_connected
+            await say(BusDeactivateWorkerMessage, BusDeactivateWorkerMessage)
+            assert not proxy.is_connected
+            await say(BusActivateWorkerMessage, BusDeactivateWorkerMessage)
+            assert not proxy.is_connected
+            await say(BusActivateWorkerMessage)
+            assert proxy.is_connected
+            await say(BusDeactivateWorkerMessage, BusActivateWorkerMessage)
+            assert proxy.is_connected
+            await say(BusDeactivateWorkerMessage)
+
+
 async def test_a_peer_that_forgot_the_subprotocol_gets_json(autojump_clock: trio.testing.MockClock) -> None:
     """What waited in binary for a peer that comes back without the subprotocol is written anew, as JSON."""
     network = Network(subprotocols=[BUS_SUBPROTOCOL, None])

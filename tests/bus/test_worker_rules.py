@@ -20,11 +20,14 @@ from trio_transports.bus import (
     BusWorkerLocalErrorMessage,
     BusWorkerReadyMessage,
     BusWorkerRegistryMessage,
+    JobRequest,
     LocalBus,
+    Payload,
     Worker,
     WorkerRegistry,
     WorkerRegistryEntry,
     WorkerRunner,
+    job,
 )
 from trio_transports.errors import LocalProtocolError
 
@@ -380,6 +383,60 @@ async def test_a_parent_takes_its_children_with_it_and_no_others(autojump_clock:
         runner.end()
 
 
+async def test_what_cannot_be_added_harms_nobody_of_that_name(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is asked of the one that runs already goes on, also where two runners have one bus."""
+
+    class Slow(Worker):
+        @job("slow")
+        async def slow(self, request: JobRequest) -> Payload:
+            await trio.sleep(5)
+            return {"done": True}
+
+    bus = LocalBus()
+    first, second = WorkerRunner("first", bus=bus), WorkerRunner("second", bus=bus)
+    parent, asking, child = Worker("parent"), Worker("asking"), Slow("slow")
+    async with bus.running(), trio.open_nursery() as nursery:
+        await nursery.start(first.run, parent, asking)
+        await nursery.start(second.run, Worker("other"))
+        await parent.add_worker(child)
+        for _ in range(2):
+
+            async def add_another() -> None:
+                await trio.sleep(1)
+                await parent.add_worker(Worker("slow"))
+
+            nursery.start_soon(add_another)
+            assert await asking.job("slow", "slow", timeout=50) == {"done": True}
+        assert child in first.workers
+        assert child not in second.workers
+        for runner in (first, second):
+            runner.cancel()
+    assert {record.getMessage() for record in caplog.records if record.levelname == "ERROR"} == {
+        "runner first: worker slow did not start"
+    }
+
+
+async def test_a_child_does_not_outlive_a_parent_that_ends_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    """Whether it has begun by then, begins just now, or has still to begin."""
+    for steps in range(12):
+        runner, parent = WorkerRunner("r"), Notes("parent")
+        children = [Notes(f"child {number}") for number in range(3)]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(runner.run, parent, Notes("other"))
+            for child in children:
+                await parent.add_worker(child)
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            parent.stop()
+            await trio.testing.wait_all_tasks_blocked()
+            assert [worker.name for worker in runner.workers] == ["other"]
+            began_s = trio.current_time()
+            runner.end()
+        assert trio.current_time() - began_s < 1
+
+
 async def test_what_cannot_be_added_is_told_to_who_wanted_it(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -391,7 +448,7 @@ async def test_what_cannot_be_added_is_told_to_who_wanted_it(
             await parent.add_worker(Notes("parent"))
             await trio.testing.wait_all_tasks_blocked()
         errors = [message for message in parent.heard if isinstance(message, BusWorkerLocalErrorMessage)]
-        assert [(error.source, error.target) for error in errors] == [("parent", "parent")] * 2
+        assert [(error.source, error.target) for error in errors] == [("r", "parent")] * 2
         assert errors[0].error.startswith("LocalProtocolError: a worker named 'parent' already runs here")
         assert not runner.is_ending
         runner.end()

@@ -141,7 +141,9 @@ class Conversation:
         said_s = self.sending.spoken_s
         while True:
             # Asked again when it should have left: a slow peer, or an interruption, makes it another time.
-            speaks_for_s = said_s - self.sending.spoken_s + self.sending.unsent_s
+            # What was said since leaves later; of what was, a send that was cancelled said nothing.
+            unsent_s = self.sending.unsent_s
+            speaks_for_s = min(unsent_s, said_s - self.sending.spoken_s + unsent_s)
             speaks = speaks_for_s > _SHORTEST_S
             with trio.move_on_after(speaks_for_s if speaks else max(0.0, timeout_s)):
                 return await self._next_audio()

@@ -19,6 +19,7 @@ Rules
 
 import logging
 from collections import deque
+from collections.abc import Sequence
 from typing import final
 
 import trio
@@ -109,23 +110,23 @@ class _Joined:
                 case InterruptionFrame():
                     heard = frame.heard or heard_of(self._output)
                     self._late.interrupted(trio.current_time(), speaks=bool(heard or self._waiting))
-                    self._drop()
+                    cut = self._drop()
                     if can.interruption and not can.native_vad:
                         await agent.interrupt()
-                    await self._truncate(heard)
+                    await self._truncate(heard, cut)
                 case EndFrame() | VolumeFrame() | MixerControlFrame() | FilterControlFrame():
                     self._add(frame)
         except AgentOutcome:
             return  # the other task tells the end, in order or not
 
-    async def _truncate(self, heard: tuple[Played, ...]) -> None:
+    async def _truncate(self, heard: tuple[Played, ...], cut: Sequence[str]) -> None:
         for played in heard:
             if played.utterance not in self._truncated and not played.is_complete:
                 self._truncated.append(played.utterance)
                 await self._agent.truncate(played.utterance, played.seconds)
         known = playback_of(self._output)
         if known is not None:
-            for name in self._cut:
+            for name in cut:
                 if name not in known and name not in self._truncated:  # it waited for its turn to be said
                     self._truncated.append(name)
                     await self._agent.truncate(name, 0.0)
@@ -177,9 +178,9 @@ class _Joined:
             case PlaybackCleared():
                 self._late.turned()
                 heard = heard_of(self._output)
-                self._drop()
+                cut = self._drop()
                 await self._output.send(InterruptionFrame(heard=heard))
-                await self._truncate(heard)
+                await self._truncate(heard, cut)
             case AgentHungUp():
                 self._add(EndFrame(reason=item.reason))
             case _:
@@ -197,12 +198,15 @@ class _Joined:
             )
         self._more.set()
 
-    def _drop(self) -> None:
-        self._cut.extend(name for name in self._said if name not in self._cut)
+    def _drop(self) -> Sequence[str]:
+        """Say nothing more of what is being said; returned are the utterances that are cut off by it."""
+        cut = [name for name in self._said if name not in self._cut]
+        self._cut.extend(cut)
         self._said.clear()
         self._waiting.interrupt()
         if self._sending is not None:
             self._sending.cancel()
+        return cut
 
     async def _speak(self) -> None:
         while True:

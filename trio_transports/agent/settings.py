@@ -34,6 +34,11 @@ def checked(params: WebsocketClientParams) -> WebsocketClientParams:
         raise ValueError(
             "WebsocketClientParams.add_wav_header, vad_enabled and audio_out_destinations are not for an agent adapter"
         )
+    if params.audio_in_jitter_ms:
+        raise ValueError(
+            "WebsocketClientParams.audio_in_jitter_ms is not for an agent adapter: what the agent sends is handed on as "
+            "it is"
+        )
     return params
 
 

@@ -276,10 +276,10 @@ class DoneJobs:
         if len(self._early) > MAX_EARLY:
             self._early.popitem(last=False)
 
-    def lose(self, requester: str) -> None:
-        """Cancel what ``requester`` asked for: nobody would hear the answer."""
+    def lose(self, requester: str, jobs: frozenset[str]) -> None:
+        """Cancel those of ``jobs`` that ``requester`` asked for: nobody would hear the answer."""
         for request in self._running.values():
-            if request.requester == requester:
+            if request.requester == requester and request.job_id in jobs:
                 request.scope.cancel()
 
     def want_update(self, message: BusJobUpdateRequestMessage) -> bool:

@@ -5,7 +5,7 @@ Rules
    the handler of a message. Ids begin with the worker's own prefix, so a late answer is known as such and dropped.
 2. A request waits until its worker is ready, as far as the registry knows.
 3. A worker that has failed, ended, or is not heard of any more answers nothing: what it was asked fails at once. So
-   does what was asked over a connection that is lost, though another one may come.
+   does what was asked over a connection that is lost, though another one may come, or be there already.
 4. Events wait for whoever reads them; past ``MAX_EVENTS`` or their bytes the oldest is dropped and counted.
 """
 
@@ -167,10 +167,16 @@ class AskedJobs:
         return pending
 
     async def ask(self, pending: Pending, name: str | None, payload: Payload | None, *, wait_ready: bool) -> None:
-        """Send the requests, each once its worker is ready."""
-        for worker in pending.workers:
-            if wait_ready and not await self._is_ready(worker, pending):
-                return
+        """Send the requests, each once its worker is ready: one that is late holds up no other."""
+        unasked = [*pending.workers]
+        while unasked:
+            worker = unasked[0]
+            if wait_ready:
+                ready = await self._next_ready(unasked, pending)
+                if ready is None:
+                    return
+                worker = ready
+            unasked.remove(worker)
             request = BusJobRequestMessage(
                 source=self._source, target=worker, job_id=pending.job_id, job_name=name, payload=payload
             )
@@ -207,7 +213,7 @@ class AskedJobs:
             if isinstance(message, _ERRORS):
                 self._fail(message.source, f"it failed: {message.error}")
             elif isinstance(message, BusWorkerLostMessage) and message.local == self._source:
-                self._fail(message.source, "the connection to it was lost")
+                self._fail(message.source, "the connection to it was lost", message.jobs)
         return False
 
     def _reply(self, pending: Pending, message: _Reply) -> None:
@@ -234,17 +240,26 @@ class AskedJobs:
             case _:
                 assert_never(message)
 
-    async def _is_ready(self, worker: str, pending: Pending) -> bool:
-        """Wait until ``worker`` is ready; False if the job is over before that."""
-        if worker in self._registry:
-            return True
+    async def _next_ready(self, unasked: list[str], pending: Pending) -> str | None:
+        """Wait until one of them is ready; None if there is none left that has not failed before that."""
+
+        def ready() -> str | None:
+            return next((worker for worker in unasked if worker in self._registry), None)
+
+        def is_over() -> bool:
+            unasked[:] = [worker for worker in unasked if worker in pending.unanswered]
+            return not unasked or ready() is not None
 
         def seen(data: WorkerReadyData) -> None:
             pending.look_again()
 
-        self._registry.watch(worker, seen)
+        if is_over():
+            return ready()
+        for worker in unasked:
+            self._registry.watch(worker, seen)
         try:
-            return await pending.wait_until(lambda: worker in self._registry)
+            await pending.wait_until(is_over)
+            return None if pending.is_done else ready()
         finally:
             self._registry.unwatch(seen)
 
@@ -252,9 +267,10 @@ class AskedJobs:
         """Fail what this worker was asked and has not answered."""
         self._fail(worker, "it has ended, or is not heard of any more")
 
-    def _fail(self, worker: str, reason: str) -> None:
+    def _fail(self, worker: str, reason: str, jobs: frozenset[str] | None = None) -> None:
         for pending in self._pending.values():
-            pending.answer(worker, WorkerGoneError(reason, worker=worker))
+            if jobs is None or pending.job_id in jobs:
+                pending.answer(worker, WorkerGoneError(reason, worker=worker))
 
 
 @define(eq=False)

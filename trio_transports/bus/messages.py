@@ -425,12 +425,14 @@ class BusGapMessage(BusDataMessage, BusLocalMessage):
 
 @frozen(kw_only=True)
 class BusWorkerLostMessage(BusSystemMessage, BusLocalMessage):
-    """The connection over which ``local`` and the worker ``source`` talk is lost: no job between them goes on.
+    """A connection over which ``local`` and the worker ``source`` talk is lost: none of ``jobs`` goes on.
 
-    It has no target: it is for the machinery of workers, not for what they handle.
+    There may be another one already, with jobs of its own. It has no target: it is for the machinery of workers, not
+    for what they handle.
     """
 
     local: str
+    jobs: frozenset[str] = frozenset()
 
 
 @frozen(kw_only=True)

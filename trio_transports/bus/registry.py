@@ -14,7 +14,7 @@ Rules
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, final
 
 import trio
@@ -68,6 +68,8 @@ class WorkerRegistry:
     """By runner, of those that promised to be heard of."""
     _vouchers: dict[tuple[str, str], set[str]] = field(factory=dict, init=False)
     """By runner and worker, the connections that told of it."""
+    _crossing: dict[str, Collection[str]] = field(factory=dict, init=False)
+    """By proxy that is connected, the jobs that it carries."""
     _watchers: dict[str, list[Watcher]] = field(factory=dict, init=False)
     _gone_watchers: list[GoneWatcher] = field(factory=list, init=False)
 

@@ -356,8 +356,10 @@ class WorkerRunner:
                 self.end(message.reason)
             case BusCancelMessage():
                 self.cancel(message.reason)
-            case BusAddWorkerMessage():
-                await self._add_child(message.worker)
+            case BusAddWorkerMessage(worker=worker):
+                # There may be another runner on this bus. A child of one that has ended would outlive it.
+                if worker.parent is None or worker.parent in self._workers:
+                    await self._add_child(worker)
             case BusWorkerReadyMessage():
                 # Only of our own: anybody can claim to be ready on this runner, and have it tell the others each time.
                 if message.source in self._workers and message.parent is None:
@@ -373,6 +375,10 @@ class WorkerRunner:
             await self.add_worker(_checked(worker))
         except Exception as exc:  # the same boundary: logged, and the parent that asked for it is told
             logger.exception("runner %s: worker %s did not start", self.name, worker.name)
+            # In the name of the one that runs already, it would say that that one has failed.
+            source = self.name if worker.name in self._workers else worker.name
             error = f"{type(exc).__name__}: {exc}"
-            failure = BusWorkerLocalErrorMessage(source=worker.name, target=worker.parent, error=error)
-            await self.bus.send(failure)
+            await self.bus.send(BusWorkerLocalErrorMessage(source=source, target=worker.parent, error=error))
+            return
+        if worker.parent is not None and worker.parent not in self._workers and worker.name in self._workers:
+            self._workers[worker.name].scope.cancel()  # the parent ended while its child began

@@ -296,12 +296,14 @@ class Worker:
             return True
         if isinstance(message, BusWorkerLostMessage) and life is not None:
             if message.local == self.name:
-                life.done.lose(message.source)
+                life.done.lose(message.source, message.jobs)
             return True
         return self._active and self.tap(message)
 
     def _takes(self, message: BusMessage) -> bool:
         if isinstance(message, _ALWAYS) and message.target in (None, self.name):
+            return True
+        if message.target == self.name and self._life is not None and self._life.does(message, active=self._active):
             return True
         return self._active and self.accepts(message)
 
@@ -400,6 +402,12 @@ class _Life:
     started_at: float = field(factory=time.time)
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     data_task: trio.lowlevel.Task | None = None
+
+    def does(self, message: BusMessage, *, active: bool) -> bool:
+        """Whether it asks for a job that is done here, or takes one back: no ``accepts`` is to lose that."""
+        if isinstance(message, BusJobCancelMessage):
+            return True
+        return active and isinstance(message, BusJobRequestMessage) and self.done.does(message.job_name)
 
     def begins_now(self, message: BusMessage) -> bool:
         """Begin a job that is asked of this worker, if nothing is ahead of it or the worker itself asks."""

@@ -12,8 +12,10 @@ Rules (``local`` and ``remote`` are the two worker names that a proxy joins)
    addresses it to nobody, as Pipecat does; the client addresses it to ``remote``, which lets it in by rule 2. The
    client lets such a message in when it is addressed to ``local`` or to nobody. The peer is believed about ``remote``
    and nobody else: it could declare the workers of other runners gone, or fill the registry with names.
-6. What waits for the peer is bounded (see ``outbox``); a slow peer loses its oldest data, and nothing else is slowed.
-7. When both sides know the subprotocol ``trio-transports.bus.v1``, audio goes in binary. A serializer of the user's own
+6. A job that crosses lives no longer than the connection. A peer that dials again may be there a second time before its
+   first connection is known to be lost: what crosses by the second one goes on.
+7. What waits for the peer is bounded (see ``outbox``); a slow peer loses its oldest data, and nothing else is slowed.
+8. When both sides know the subprotocol ``trio-transports.bus.v1``, audio goes in binary. A serializer of the user's own
    is used as it is, on every connection.
 """
 
@@ -41,6 +43,7 @@ from ..messages import (
     BusJobRequestMessage,
     BusJobResponseMessage,
     BusJobResponseUrgentMessage,
+    BusJobStreamEndMessage,
     BusLocalMessage,
     BusMessage,
     BusSystemMessage,
@@ -68,6 +71,11 @@ MessageTypes = tuple[type[BusMessage], ...]
 
 _FROM_A_WORKER: Final = (*JOB_MESSAGES, BusWorkerErrorMessage, BusWorkerReadyMessage)
 """What ends or answers a job of others, if somebody else says it in a worker's name."""
+
+_ANSWERS: Final = (BusJobResponseMessage, BusJobResponseUrgentMessage, BusJobStreamEndMessage)
+
+MAX_CROSSING: Final = 1024
+"""Jobs of one connection that are remembered until they are answered: not all are, if the peer asks."""
 
 
 def _above_zero(instance: object, attribute: object, value: float) -> None:
@@ -165,6 +173,8 @@ class Proxy(Worker):
     _counters: ProxyCounters = field(factory=ProxyCounters, init=False)
     _link: Link | None = field(default=None, init=False)
     _told: WorkerReadyData | None = field(default=None, init=False)
+    _crossing: dict[str, None] = field(factory=dict, init=False)
+    """The jobs that have crossed, or wait to, and are not answered; rule 6."""
 
     def __attrs_post_init__(self) -> None:
         if self._local == self._remote:
@@ -287,6 +297,7 @@ class Proxy(Worker):
         self._counters.connections += 1
         self._events.emit(ProxyConnected(wire.peer))
         self._told = None
+        self.registry._crossing[self.name] = self._crossing
         ready = self.registry.find(self._local)
         if ready is not None:
             self._tell_ready(ready)
@@ -295,10 +306,26 @@ class Proxy(Worker):
         finally:
             self._link = None
             self._outbox.drop_requests()
-            self.bus.send_now(BusWorkerLostMessage(source=self._remote, local=self._local))
+            self.bus.send_now(BusWorkerLostMessage(source=self._remote, local=self._local, jobs=self._jobs_lost()))
             ending = link.ending or Ending()
             self._events.emit(ProxyDisconnected(wire.peer, ending.code, ending.reason, ending.initiator))
         return ending.error()
+
+    def _crosses(self, message: BusMessage) -> None:
+        if isinstance(message, BusJobRequestMessage):
+            self._crossing[message.job_id] = None
+            if len(self._crossing) > MAX_CROSSING:
+                del self._crossing[next(iter(self._crossing))]
+        elif isinstance(message, _ANSWERS):
+            self._crossing.pop(message.job_id, None)
+
+    def _jobs_lost(self) -> frozenset[str]:
+        connected = self.registry._crossing
+        del connected[self.name]
+        carried_elsewhere = set[str]().union(*connected.values())
+        lost = frozenset(job_id for job_id in self._crossing if job_id not in carried_elsewhere)
+        self._crossing.clear()
+        return lost
 
     def _speak(self, subprotocol: str | None) -> None:
         binary = subprotocol == BUS_SUBPROTOCOL and bool(self._subprotocols)
@@ -310,6 +337,7 @@ class Proxy(Worker):
     def _deliver(self, message: BusMessage) -> bool:
         if self._comes_in(message):
             self._counters.received += 1
+            self._crosses(message)
             return self._alive("a connection").bus.send_now(self._believed(message))
         self._counters.refused += 1
         if self._counters.refused == 1:
@@ -338,6 +366,7 @@ class Proxy(Worker):
             self._counters.unsendable += 1
             self._answer_for(message, str(exc))
             return
+        self._crosses(message)
         if self._link is not None and self._link.writer.put_now(data):
             return
         audio_s = 0.0

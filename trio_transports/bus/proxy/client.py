@@ -86,7 +86,8 @@ class WebSocketProxyClient(Proxy):
         self._activated.set()  # at its beginning, too, unless it begins inactive
 
     async def on_deactivated(self) -> None:
-        self._activated = trio.Event()
+        if self._activated.is_set():  # else whoever waits for the old one would not hear of the next activation
+            self._activated = trio.Event()
         if self._link is not None:
             with trio.move_on_after(self._settings.close_timeout):
                 await self._link.finish("the proxy was deactivated")
@@ -98,7 +99,8 @@ class WebSocketProxyClient(Proxy):
             policy = self._reconnect
             attempts = None if policy is None else Attempts(policy, str(self._address))
             while True:
-                await self._activated.wait()
+                while not self._activated.is_set():  # it may have been deactivated again before this went on
+                    await self._activated.wait()
                 with trio.CancelScope() as self._while_active:
                     await self._connect(attempts)
                     if attempts is None:
