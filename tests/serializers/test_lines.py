@@ -11,12 +11,13 @@ from trio_transports.audio.codecs import make_decoder, make_encoder
 from trio_transports.audio.format import AudioFormat
 from trio_transports.audio.g711 import pcm_to_alaw, pcm_to_ulaw, ulaw_to_pcm
 from trio_transports.errors import RemoteProtocolError
-from trio_transports.frames import AudioFrame, Frame
+from trio_transports.frames import AudioFrame, Frame, JSONValue, StartFrame
 from trio_transports.serializers.exotel import ExotelFrameSerializer
 from trio_transports.serializers.lines import LineSerializer
 from trio_transports.serializers.plivo import PlivoFrameSerializer
 from trio_transports.serializers.protocol import StartRefused
 from trio_transports.serializers.signalwire import SignalWireFrameSerializer
+from trio_transports.serializers.sinch import SinchFrameSerializer
 from trio_transports.serializers.telnyx import TelnyxFrameSerializer
 from trio_transports.serializers.twilio import TwilioFrameSerializer
 from trio_transports.serializers.vonage import VonageFrameSerializer
@@ -274,7 +275,8 @@ class TestTime:
             ("-5", None),
             (1.5, None),
             ("٣", None),
-            ("1" * 13, None),
+            ("1" * 13, 1_111_111_111_111_000_000),
+            ("1" * 14, None),
             (True, None),
             ([], None),
         ],
@@ -337,3 +339,47 @@ class TestTracks:
         """A track that the line does not have is refused where it is set."""
         with pytest.raises((ValueError, TypeError), match="tracks"):
             TwilioFrameSerializer(tracks=tracks)
+
+
+@pytest.mark.parametrize(
+    ("told", "parameters"),
+    [
+        (None, {}),
+        ("", {}),
+        ("{}", {}),
+        ({}, {}),
+        ("customer=42", {"customer": "42"}),
+        ("customer=42,name=Ada", {"customer": "42", "name": "Ada"}),
+        ("customer=42; name=a=b;;x", {"customer": "42", "name": "a=b"}),
+        ('{"customer":"42"}', {"customer": "42"}),
+        ({"customer": "42"}, {"customer": "42"}),
+        ("nothing", {}),
+        ("{broken", {}),
+        ("[1]", {}),
+        (7, {}),
+    ],
+)
+def test_plivos_parameters_have_their_names(told: JSONValue, parameters: dict[str, str]) -> None:
+    """However they are told; and all of them as they were."""
+    serializer = PlivoFrameSerializer()
+    start = {"event": "start", "start": {"streamId": "PL1"}, "extra_headers": told}
+    (frame,) = serializer.decode(json.dumps(start))
+    assert isinstance(frame, StartFrame)
+    whole = {"extra_headers": told} if told not in (None, "", "{}", {}) else {}
+    assert frame.parameters == whole | parameters
+
+
+def test_what_an_application_gave_its_call_at_telnyx_is_told() -> None:
+    """The stream's own parameters are first where they have the same name."""
+    details = {"client_state": "aGk=", "tags": ["a", "b"], "custom_parameters": {"user": "ada", "tags": "mine"}}
+    (frame,) = TelnyxFrameSerializer().decode(json.dumps({"event": "start", "stream_id": "ST1", "start": details}))
+    assert isinstance(frame, StartFrame)
+    assert frame.parameters == {"client_state": "aGk=", "tags": "mine", "user": "ada"}
+
+
+def test_sinch_streams_at_the_rate_of_a_cd() -> None:
+    serializer = SinchFrameSerializer()
+    (start,) = serializer.decode('{"command":"connect","callId":"c","codec":"PCM","sampleRate":44100}')
+    assert isinstance(start, StartFrame)
+    assert start.audio_in_sample_rate == start.audio_out_sample_rate == 44100
+    assert serializer.replies() == ('{"command":"answer"}',)

@@ -264,15 +264,19 @@ class TestGenesys:
         assert [json.loads(each)["seq"] for each in (first, second)] == [2, 3]
         assert serializer.numbered(first) == first
 
-    def test_a_pause(self) -> None:
-        """While the client has paused, the session's clock is to stand still."""
+    def test_a_pause_is_one_of_the_clients_audio(self) -> None:
+        """This side's own goes on; what was left out meanwhile is counted, each time, where it is told."""
         serializer = opened()
-        assert isinstance(serializer, Pausable)
-        states = []
-        for number, kind in enumerate(("paused", "resumed", "paused", "resumed"), 2):
-            serializer.decode(client(kind, number, 1))
-            states.append(serializer.is_paused)
-        assert states == [True, False, True, False]
+        assert not isinstance(serializer, Pausable)
+        places = []
+        for number in range(2, 10, 2):
+            serializer.decode(client("paused", number, 1))
+            parameters = '{"start":"PT0.2S","discarded":"PT10.5S"}' if number % 4 == 0 else "{}"
+            serializer.decode(client("resumed", number + 1, 1, parameters))
+            (frame,) = serializer.decode(bytes(800))
+            assert isinstance(frame, AudioFrame)
+            places.append((frame.pts or 0) // 1_000_000)
+        assert places == [0, 10_600, 10_700, 21_300]
 
     @pytest.mark.parametrize("message", [{"type": "opened"}, {"type": 5}, {"a": 1}, [], "x", None])
     def test_odd_messages(self, message: object) -> None:
@@ -409,6 +413,17 @@ class TestAzure:
                 assert frame.destination == (f"p{number}" if number else None)
         with pytest.raises(RemoteProtocolError, match="16 participants"):
             speaks("one more")
+
+    def test_who_is_not_heard_is_not_counted(self) -> None:
+        """However many speak in a meeting: of the caller alone nothing is lost, and nobody is refused."""
+        serializer = AzureFrameSerializer()
+        serializer.decode('{"kind":"AudioMetadata","audioMetadata":{"sampleRate":24000}}')
+        for _ in range(2):
+            for number in range(3 * MAX_PARTICIPANTS):
+                data = {"data": "AAA=", "participantRawID": f"p{number}" * (50 if number == 7 else 1)}
+                frames = serializer.decode(json.dumps({"kind": "AudioData", "audioData": data}))
+                assert len(frames) == (0 if number else 1)
+        assert serializer._participants == set()
 
     @pytest.mark.parametrize(
         "refused",

@@ -12,7 +12,15 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from tests.real.telephony.sounds import tone
 from tests.serializers.genesys_conversation import GENESYS_OPEN, client
-from trio_transports import AudioFrame, ConnectionClosed, EndFrame, InterruptionFrame, Session, TransportParams
+from trio_transports import (
+    AudioFrame,
+    ConnectionClosed,
+    EndFrame,
+    InterruptionFrame,
+    MessageFrame,
+    Session,
+    TransportParams,
+)
 from trio_transports._nursery import open_services
 from trio_transports.serializers import FrameSerializer, Message
 from trio_transports.serializers.asterisk import AsteriskFrameSerializer
@@ -63,6 +71,12 @@ def audio_times(heard: Heard) -> list[float]:
     return [at_s for at_s, message in heard if isinstance(message, bytes)]
 
 
+def commands(heard: Heard) -> list[object]:
+    """What Asterisk was told, but for the marks that ask where it is."""
+    told = [json.loads(message) for _, message in heard if isinstance(message, str)]
+    return [each for each in told if each["command"] != "MARK_MEDIA"]
+
+
 @pytest.mark.parametrize("make", [AsteriskFrameSerializer, DetectingFrameSerializer])
 async def test_xoff_stops_the_clock(make: type[FrameSerializer], autojump_clock: MockClock) -> None:
     """Between XOFF and XON no audio leaves; then the rest does at its pace, without a burst and with nothing lost."""
@@ -84,6 +98,57 @@ async def test_xoff_stops_the_clock(make: type[FrameSerializer], autojump_clock:
     assert sum(gap > 4 for gap in gaps) == 2
     assert all(gap > 4 or gap == pytest.approx(0.02, abs=0.012) for gap in gaps)
     assert min(gaps) > 0.005
+
+
+@pytest.mark.parametrize("make", [AsteriskFrameSerializer, DetectingFrameSerializer])
+async def test_what_ends_a_pause_leaves_while_it_lasts(make: type[FrameSerializer], autojump_clock: MockClock) -> None:
+    """A command that no audio is ahead of; behind audio it waits for that, unless it is urgent. Each time."""
+    go_on = {"command": "CONTINUE_MEDIA"}
+    async with held(make(), ASTERISK_START) as (session, say, heard):
+        for _ in range(2):
+            await say('{"event":"MEDIA_XOFF"}')
+            await wait_all_tasks_blocked()
+            heard.clear()
+            with trio.fail_after(10):
+                await session.output.send(MessageFrame(message=go_on))
+                await session.output.drain()
+            await wait_all_tasks_blocked()
+            assert commands(heard) == [go_on]
+            await session.output.send(speech(0.2, 16000))
+            await session.output.send(MessageFrame(message=go_on))
+            await trio.sleep(5)
+            assert (commands(heard), audio_times(heard)) == ([go_on], [])
+            await session.output.send(MessageFrame(message=go_on, urgent=True))
+            await trio.sleep(5)
+            assert (commands(heard), audio_times(heard)) == ([go_on] * 2, [])
+            await say('{"event":"MEDIA_XON"}')
+            await session.output.drain()
+            await wait_all_tasks_blocked()
+            assert (commands(heard), len(audio_times(heard))) == ([go_on] * 3, 10)
+
+
+@pytest.mark.parametrize("make", [GenesysFrameSerializer, DetectingFrameSerializer])
+async def test_a_bot_that_has_paused_the_client_speaks_and_resumes(
+    make: type[FrameSerializer], autojump_clock: MockClock
+) -> None:
+    """What pauses is the client's audio: a question is asked meanwhile, and the pause is ended, each time."""
+    async with held(make(), GENESYS_OPEN) as (session, say, heard):
+        await session.input.receive()
+        seq = 2
+        for _ in range(2):
+            for kind, answer in (("pause", "paused"), ("resume", "resumed")):
+                heard.clear()
+                with trio.fail_after(10):
+                    await session.output.send(MessageFrame(message={"type": kind}))
+                    await session.output.send(speech(1, 8000))
+                    await session.output.drain()
+                await wait_all_tasks_blocked()
+                said = [json.loads(message)["type"] for _, message in heard if isinstance(message, str)]
+                assert said[-1:] == [kind]
+                assert len(audio_times(heard)) == 5
+                await say(client(answer, seq, 1))
+                seq += 1
+                await wait_all_tasks_blocked()
 
 
 @pytest.mark.parametrize("make", [GenesysFrameSerializer, DetectingFrameSerializer])

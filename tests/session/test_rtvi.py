@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -114,6 +115,19 @@ async def test_the_bot_speaks_once_the_client_is_ready(autojump_clock: MockClock
     assert sum(frame.duration_s for frame in heard) == pytest.approx(1, abs=0.03)
     assert here.session.start is not None
     assert here.session.start.parameters["version"] == "2.1.0"
+
+
+async def test_the_bots_level_is_told_while_it_speaks(autojump_clock: MockClock) -> None:
+    """At its pace, whatever the client says meanwhile: nothing, as one whose microphone is off."""
+    async with client(serializer=RTVIFrameSerializer(levels_ms=100)) as here:
+        for _ in range(2):
+            await here.session.output.send(speech(2))
+            await here.session.output.drain()
+        times = [at_s for at_s, what in here.heard() if what == "bot-audio-level"]
+    assert len(times) == pytest.approx(40, abs=2)
+    gaps = sorted(later - earlier for earlier, later in pairwise(times))
+    assert gaps[2] > 0.05
+    assert gaps[-3] < 0.15
 
 
 async def test_who_speaks_is_told_without_a_word_of_the_handler(autojump_clock: MockClock) -> None:

@@ -7,7 +7,8 @@ Rules
    says itself when to ``look_again_at`` it.
 3. No track is looked at before ``open``: some dialects cannot say anything until the peer has announced its stream.
 4. An alarm that comes too early is harmless and cheaper than moving it, so only an earlier time re-arms the alarm.
-5. While a peer asks for a pause (``hold``) no track is looked at; afterwards each goes on from then.
+5. While a peer asks for a pause (``hold``) no audio leaves; afterwards each track goes on from then. A message that no
+   audio is ahead of leaves all the same: it may be what ends the pause.
 6. Once goodbye is being said nothing is due any more.
 7. Each time that the alarm goes off counts as a turn of the loop. A time that is not in the future means the next turn,
    after what has come meanwhile has been read.
@@ -111,7 +112,10 @@ class Clock:
 
     def _do_what_is_due(self, now_s: float) -> float:
         next_s = inf
-        if self._is_open and not self._is_held:
+        if self._is_open and self._is_held:
+            for track in self.tracks:
+                track.pass_marks()
+        elif self._is_open:
             for track in self.tracks:
                 next_s = min(next_s, track.next_time(now_s, self._turn))
             if self.screens is not None:

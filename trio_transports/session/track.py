@@ -233,6 +233,14 @@ class Track:
                     return again_s
         return inf
 
+    def pass_marks(self) -> None:
+        """Hand over the messages that no audio is ahead of."""
+        queue, departure = self.queue, self.departure
+        while queue.marks.each and queue.marks.each[0].place <= queue.taken and not departure.parts:
+            if not departure.outbox.has_room():
+                return
+            self._pass_mark()
+
     def _next_time_without_chunk(self, now_s: float, turn: int) -> float | None:
         """Decide about a missing chunk; None when something was done and there may be more to do."""
         gap, stop_at_s = self.gap, self.speech.stops_at_s

@@ -7,12 +7,13 @@ from typing import final
 
 from attrs import define, field
 
+from .._offers import offers
 from ..audio.loudness import Volume
 from ..audio.pacing import Schedule
 from ..frames import BotStartedSpeakingFrame, BotStoppedSpeakingFrame
 from ..params import TransportParams
 from ..params.checks import check_quick
-from ..serializers.protocol import FrameSerializer, Message, per_session
+from ..serializers.protocol import FrameSerializer, Message, Replies, per_session
 from .blend import Blend
 from .departure import Departure
 from .gap import Gap
@@ -60,6 +61,7 @@ class TrackMaker:
             self._outbox,
             self._place_mark,
             self._listening,
+            self._serializer.replies if offers(self._serializer, Replies) else None,
         )
         return Track(
             schedule,

@@ -126,6 +126,8 @@ class AzureFrameSerializer(LineSerializer):
             return ()
         audio = message.audio_data
         participant = audio.participant_raw_ID
+        if OTHERS not in self.tracks and self._caller is not None and participant not in (None, self._caller):
+            return ()  # however many they are
         destination = self._destination_of(participant)
         at = _time(audio.timestamp)
         if (CALLER if destination is None else OTHERS) in self.tracks:

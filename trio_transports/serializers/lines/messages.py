@@ -17,7 +17,8 @@ CALLER: Final = "inbound"
 OWN_VOICE: Final = "outbound"
 
 _NS_PER_MS: Final = 1_000_000
-_MAX_DIGITS: Final = 12
+_MAX_DIGITS: Final = 13
+"""Some count the milliseconds since 1970."""
 
 
 @frozen(kw_only=True)

@@ -8,6 +8,7 @@ A start message that says nothing of its audio is taken for mu-law, as Pipecat d
 says so. Vobiz speaks this dialect too.
 """
 
+from contextlib import suppress
 from typing import Any, ClassVar, Final, final
 
 from attrs import define, frozen
@@ -16,8 +17,9 @@ from ..._documented import documented
 from ..._moved import suggesting
 from ...audio.codecs import Encoder
 from ...audio.codecs.codec import L16, PCMU
+from ...errors import RemoteProtocolError
 from ...frames import Frame, JSONValue, MarkFrame, StartFrame
-from ..codec import dumps
+from ..codec import dumps, loads
 from ..converters import TaggedUnion, camel_case, make_converter
 from .line import BOTH_TRACKS, TELEPHONE_RATE, Announcement, Line, announced, check_tracks
 from .messages import Cleared, LineDtmf, Media, MediaFormat, Stop
@@ -70,6 +72,20 @@ def _packet(stream: str, encoder: Encoder) -> tuple[str, str]:
         f'{{"event":"playAudio","media":{{"contentType":"{content_type}","sampleRate":{rate},"payload":"',
         f'"}},"streamId":{dumps(stream)}}}',
     )
+
+
+def _parameters(headers: JSONValue) -> dict[str, JSONValue]:
+    """Each by its own name, and all of them as they were told: as pairs, or as JSON in a string."""
+    found = headers
+    if isinstance(headers, str):
+        with suppress(RemoteProtocolError):
+            found = loads(headers)
+        if found is headers:
+            pairs = (pair.partition("=") for pair in headers.replace(";", ",").split(","))
+            found = {name.strip(): value.strip() for name, is_pair, value in pairs if is_pair}
+    if not headers or headers == "{}":
+        return {}
+    return {"extra_headers": headers, **(found if isinstance(found, dict) else {})}
 
 
 _converter: Final = make_converter(rename=_wire_name)
@@ -126,7 +142,7 @@ class PlivoFrameSerializer(OneCodeSerializer):
             start=StartFrame(
                 call_id=details.call_id,
                 account_id=details.account_id,
-                parameters={"extra_headers": headers} if headers else {},
+                parameters=_parameters(headers),
             ),
         )
 

@@ -39,7 +39,7 @@ SINCH: Final = Line(
     start=Connect,
     incoming=TaggedUnion(_converter, tag="command", kinds={"connect": Connect}),
     outgoing=TaggedUnion(_converter, tag="command", kinds={"clear": Clear}),
-    codecs={L16: (16000, 8000, 24000, 48000)},
+    codecs={L16: (16000, 8000, 24000, 44100, 48000)},
     clear=lambda _stream: Clear(),
     hears_digits=False,
     names_streams=False,

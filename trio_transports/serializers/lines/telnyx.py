@@ -46,6 +46,8 @@ class TelnyxStartDetails:
     from_: str | None = None
     to: str | None = None
     custom_parameters: Mapping[str, JSONValue] | None = None
+    client_state: JSONValue = None
+    tags: JSONValue = None
     media_format: MediaFormat | None = None
     tracks: JSONValue = None
     track: JSONValue = None
@@ -88,6 +90,12 @@ TELNYX: Final = Line(
     clear=lambda _stream: Clear(),
     tracks=BOTH_TRACKS,
 )
+
+
+def _told_of(details: TelnyxStartDetails) -> dict[str, JSONValue]:
+    """What an application gave its call elsewhere than in the stream's own parameters."""
+    told = {"client_state": details.client_state, "tags": details.tags}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 @documented
@@ -155,7 +163,7 @@ class TelnyxFrameSerializer(LineSerializer):
                 account_id=details.user_id,
                 from_number=details.from_,
                 to_number=details.to,
-                parameters=details.custom_parameters or {},
+                parameters={**_told_of(details), **(details.custom_parameters or {})},
             ),
         )
 

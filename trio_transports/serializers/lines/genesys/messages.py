@@ -92,13 +92,15 @@ class GenesysDtmf:
 
 
 @frozen(kw_only=True)
-class Paused:
-    """The client streams no audio for a while."""
+class ResumedParameters:
+    discarded: str | None = None
 
 
 @frozen(kw_only=True)
 class Resumed:
-    """The client streams again."""
+    """The client streams again, after so much that it did not."""
+
+    parameters: ResumedParameters = ResumedParameters()
 
 
 @frozen(kw_only=True)
@@ -111,7 +113,7 @@ class Update:
     """Something about the session has changed."""
 
 
-Incoming: TypeAlias = Open | Close | Discarded | GenesysDtmf | Paused | Resumed | Ping | Update | Told
+Incoming: TypeAlias = Open | Close | Discarded | GenesysDtmf | Resumed | Ping | Update | Told
 
 
 def _wire_name(attribute: str) -> str:
@@ -126,7 +128,7 @@ INCOMING: Final[TaggedUnion[Incoming]] = TaggedUnion(
         "close": Close,
         "discarded": Discarded,
         "dtmf": GenesysDtmf,
-        "paused": Paused,
+        "paused": Told,
         "resumed": Resumed,
         "ping": Ping,
         "update": Update,

@@ -17,7 +17,9 @@ Rules
    there. Its end gives an EndFrame.
 3. There is no audio before ``opened`` was given: see ``genesys.audio``.
 4. Packets have 1600 samples, 200 ms: smaller ones can pass Genesys' limit of messages a second.
-5. A break of the rules of numbering (``genesys.numbering``) is answered once by ``disconnect``, with the reason.
+5. A pause is one of the client's audio, which the application asks for or the client begins: its own audio is played
+   all the same.
+6. A break of the rules of numbering (``genesys.numbering``) is answered once by ``disconnect``, with the reason.
 """
 
 from collections.abc import Sequence
@@ -49,7 +51,6 @@ from .messages import (
     Incoming,
     Open,
     OpenParameters,
-    Paused,
     Ping,
     Resumed,
     Update,
@@ -84,8 +85,6 @@ class GenesysFrameSerializer:
     safe, 20 is cut off."""
     start: StartFrame | None = field(default=None, init=False)
     """What the open message said; None until it came."""
-    is_paused: bool = field(default=False, init=False)
-    """Whether Genesys has asked for no audio for now, as while the caller is on hold."""
     _numbers: Numbering = field(factory=Numbering, init=False)
     _answers: Answers = field(factory=Answers, init=False)
     _audio: SessionAudio = field(init=False)
@@ -199,7 +198,7 @@ class GenesysFrameSerializer:
         return frames
 
     def _check_number(self, document: dict[str, JSONValue], *, is_open: bool) -> None:
-        """RemoteProtocolError for what breaks the protocol's own rules; rule 5."""
+        """RemoteProtocolError for what breaks the protocol's own rules; rule 6."""
         self._numbers.check_place(document, is_open=is_open)
         broken = self._numbers.broken_by(document, is_open=is_open)
         if broken is None:
@@ -232,11 +231,8 @@ class GenesysFrameSerializer:
                     raise RemoteProtocolError("a duration like PT1.5S is wanted", path="parameters.discarded")
                 self._audio.discard(seconds)
                 return told
-            case Paused():
-                self.is_paused = True
-                return told
-            case Resumed():
-                self.is_paused = False
+            case Resumed(parameters=parameters):
+                self._audio.discard(seconds_in(parameters.discarded or "") or 0.0)
                 return told
             case Told():
                 return told
