@@ -109,10 +109,8 @@ async def test_what_ends_a_pause_leaves_while_it_lasts(make: type[FrameSerialize
             await say('{"event":"MEDIA_XOFF"}')
             await wait_all_tasks_blocked()
             heard.clear()
-            with trio.fail_after(10):
-                await session.output.send(MessageFrame(message=go_on))
-                await session.output.drain()
-            await wait_all_tasks_blocked()
+            await session.output.send(MessageFrame(message=go_on))
+            await trio.sleep(1)
             assert commands(heard) == [go_on]
             await session.output.send(speech(0.2, 16000))
             await session.output.send(MessageFrame(message=go_on))
