@@ -1,11 +1,14 @@
 """When a call ends by itself, and calls by each line."""
 
+from math import inf
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from tests.session.helpers import RATE, params, pcm
 from trio_transports.audio.format import AudioFormat
+from trio_transports.cli import call as call_module
 from trio_transports.cli.call import Call, CallPlan
 from trio_transports.cli.dialects import make_caller
 from trio_transports.cli.echo import say_back
@@ -87,3 +90,33 @@ async def test_a_call_by_each_line(line: str, autojump_clock: MockClock) -> None
         assert call.said_bytes == len(call.pcm)
         assert call.heard_something
         assert len(call.heard) / 2 / rate == pytest.approx(1.0, abs=0.21)
+
+
+async def test_a_server_that_never_takes_the_call_ends_it(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """In a dialect in which it has to say so: one of another would be waited for without end. One that is late is not."""
+    monkeypatch.setattr(call_module, "ANSWER_S", 20.0)
+    for answers_after_s, is_unanswered in ((inf, True), (19.0, False)):
+        line = line_named("genesys")
+        call = Call(AudioFormat(line.rate), pcm(16000), CallPlan(tail_s=5, limit_s=60), Meters(is_on=False))
+        wire, peer = memory_wire_pair()
+        events: Broadcast[Event] = Broadcast()
+
+        async def serve(peer: MemoryWire = peer, answers_after_s: float = answers_after_s) -> None:
+            await trio.sleep(answers_after_s)
+            settings = params(serializer=DetectingFrameSerializer())
+            async with open_session(peer, settings, events=Broadcast()) as session:
+                await Pipeline([say_back]).run(session.input, session.output)
+
+        began_s = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            settings = params(serializer=make_caller("genesys", AudioFormat(line.rate)))
+            async with open_session(wire, settings, events=events) as session:
+                await call.run(session)
+            nursery.cancel_scope.cancel()
+        assert call.is_unanswered is is_unanswered
+        assert (call.said_bytes == len(call.pcm)) is not is_unanswered
+        if is_unanswered:
+            assert 20 <= trio.current_time() - began_s < 25

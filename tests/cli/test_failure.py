@@ -19,10 +19,12 @@ from trio_transports.errors import ConnectionClosed, HandshakeRejected, Transpor
         (ImportError("it needs the 'protobuf' extra: pip install ..."), "needs the 'protobuf' extra", 2),
         (ssl.SSLError(1, "bad certificate"), "TLS failed", 1),
         (ExceptionGroup("", [ExceptionGroup("", [TransportError("deep")])]), "deep", 1),
+        (ExceptionGroup("", [TransportError("a"), ExceptionGroup("", [Failure("b"), TransportError("a")])]), "a; b", 1),
+        (ExceptionGroup("", [Failure("a", exit_code=2), TransportError("b")]), "a; b", 2),
     ],
 )
 def test_expected_errors_become_failures(error: BaseException, told: str, code: int) -> None:
-    """Each has its line and its exit code, also out of groups of one."""
+    """Each has its line and its exit code, out of groups too; what several tasks met is told once."""
     failure = failure_of(error)
     assert failure is not None
     assert told in str(failure)
@@ -31,7 +33,7 @@ def test_expected_errors_become_failures(error: BaseException, told: str, code: 
 
 @pytest.mark.parametrize(
     "error",
-    [KeyError("bug"), ImportError("no module named x"), ExceptionGroup("", [TransportError("a"), TransportError("b")])],
+    [KeyError("bug"), ImportError("no module named x"), ExceptionGroup("", [TransportError("a"), KeyError("b")])],
 )
 def test_the_programs_own_mistakes_are_not_hidden(error: BaseException) -> None:
     """What nobody expected keeps its traceback."""

@@ -57,7 +57,8 @@ def test_workers_behind_a_public_name(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_bot_that_is_being_written(capsys: pytest.CaptureFixture[str]) -> None:
     ReadyNotice(ServeOptions(target="bot.py"), "127.0.0.1:1", None, True, False).show(None)
-    first, *_ = capsys.readouterr().out.splitlines()
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert last == "Ctrl-C ends all calls, and so does a change."
     assert first == f"trio-transports {__version__} serves bot.py, loaded anew when a file changes"
 
 

@@ -48,6 +48,17 @@ async def digits(session: Session) -> None:
 
 
 @every_line
+async def test_a_line_of_ones_own_calls_again_and_again(line: str, autojump_clock: MockClock) -> None:
+    """Each call is a new one, whatever was said in the last: it may stand at the top of a module of tests."""
+    mine = line_named(line)
+    for _ in range(2):
+        async with phone_call(echo, mine) as phone:
+            await phone.speak(speech_like(0.5))
+            heard = await phone.listen()
+            assert heard.duration_s == pytest.approx(0.5, abs=0.2)
+
+
+@every_line
 async def test_my_bot(line: str, autojump_clock: MockClock) -> None:
     """The test of ten lines: call, speak, hear, hang up."""
     async with phone_call(echo, line) as phone:

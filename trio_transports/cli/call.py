@@ -7,21 +7,22 @@ Rules
 4. The call ends when nothing was heard for ``tail`` seconds after the file's end, ``limit`` seconds after it, or
    when the server ends it. If that is before the whole file was said it is a failure; what was heard is kept.
    Only time in which this process could have heard something counts as silence: what arrived while the machine was
-   busy elsewhere is read before the tail goes on.
-5. A capture that cannot be written on is given up, and the call goes on; it is a failure at the end.
+   busy elsewhere is read before the tail goes on. A server that has not taken the call after ``ANSWER_S``, in a dialect
+   in which it has to, ends it too.
+5. A capture is written beside it: see ``capture.py``.
 6. By the name of a telephone's provider it calls as that provider does, and tells the bot which of its marks it played.
 7. A call in which nothing but silence was heard is a failure, unless that is said to be all right.
 8. On a line that carries text the file is text: see ``text_call.py``.
 9. ``-`` is standard input for the file, and standard output for the recording: the report then goes to standard error.
 """
 
-import base64
 import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Final, final
 
@@ -44,13 +45,12 @@ from ..frames import (
     MarkFrame,
 )
 from ..params import WebsocketClientParams
-from ..serializers.protocol import Message
-from ..session.broadcast import EventsLost
 from ..session.events import Disconnected
 from ..session.session import Session
 from ..transports.client import WebsocketClientTransport
 from . import text_call
 from .call_report import call_report, how_it_ended
+from .capture import UNWRITTEN, Capture
 from .dialects import carries_text, make_caller
 from .dialling import header_map, parse_url, tls
 from .failure import INTERRUPTED, Failure
@@ -63,6 +63,7 @@ STANDARD: Final = "-"
 SILENCE: Final = 16
 """The greatest sample value of what counts as silence: mu-law and A-law have no exact nought."""
 FRAME_S: Final = 0.02
+ANSWER_S: Final = 30.0
 _POLL_S: Final = 0.02
 
 
@@ -91,7 +92,8 @@ class Call:
     said_bytes: int = field(default=0, init=False)
     started_at_s: float = field(default=0.0, init=False)
     is_interrupted: bool = field(default=False, init=False)
-    capture_failure: str | None = field(default=None, init=False)
+    is_unanswered: bool = field(default=False, init=False)
+    patience: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     marks: MarkTeller = field(factory=MarkTeller, init=False)
 
     async def run(self, session: Session) -> None:
@@ -136,11 +138,14 @@ class Call:
 
     async def _talk_then_wait(self, session: Session, scope: trio.CancelScope) -> None:
         try:
-            await self._talk(session)
-            await session.output.drain()
+            with trio.move_on_after(ANSWER_S) as self.patience:
+                await self._talk(session)
+                await session.output.drain()
         except ConnectionClosed:
             return  # the listener finds the end of the input, and that ends the call
-        await self._quiet()
+        self.is_unanswered = self.patience.cancelled_caught
+        if not self.is_unanswered:
+            await self._quiet()
         scope.cancel()
 
     async def _quiet(self) -> None:
@@ -162,6 +167,7 @@ class Call:
         for start in range(0, len(self.pcm), step):
             piece = self.pcm[start : start + step]
             await session.output.send(AudioFrame(audio=piece, sample_rate=rate, num_channels=channels))
+            self.patience.deadline = inf  # it leaves: rule 4
             self.said_bytes += len(piece)
             self.meters.hear("you", piece)
             said_s = self.audio_format.duration_s(self.said_bytes)
@@ -219,12 +225,14 @@ def run(
         ssl_context=tls(address, ca_file),
         connect_timeout=max(connect_timeout, 0.001),
     )
+    captured = None if capture is None else Capture(capture)
     if carries_text(serializer):
         return text_call.run(
             url,
             params,
             source=source,
             recording=recording,
+            capture=captured,
             tail=tail,
             limit=limit,
             quiet=quiet,
@@ -239,11 +247,11 @@ def run(
         Meters(is_on=shows_meters, colours="NO_COLOR" not in os.environ),
     )
     transport = WebsocketClientTransport(url, params)
-    ending = run_trio(partial(_call, transport, call, capture))
+    ending = run_trio(partial(_call, transport, call, captured))
     if recording is not None:
         _write(recording, audio_format, bytes(call.heard))
     report = call.report(url, ending)
-    complaint = _complaint(call, ending)
+    complaint = _complaint(call, ending) or (None if captured is None else captured.failure)
     if complaint is None and not (quiet_ok or call.is_interrupted or call.heard_something):
         complaint = "nothing was heard but silence: does the server speak this dialect? (--quiet-ok if that is right)"
     told_to = sys.stderr if recording == STANDARD else sys.stdout
@@ -257,46 +265,27 @@ def run(
     return 1
 
 
-async def _call(transport: WebsocketClientTransport, call: Call, capture: str | None) -> Disconnected | None:
+async def _call(transport: WebsocketClientTransport, call: Call, capture: Capture | None) -> Disconnected | None:
     events = transport.events()
     async with trio.open_nursery() as nursery:
         if capture is not None:
-            nursery.start_soon(_capture, transport.messages(65536), capture, call)
+            nursery.start_soon(capture.run, transport.messages(UNWRITTEN))
         async with transport.session() as session:
             await call.run(session)
     return await how_it_ended(events)
 
 
-async def _capture(messages: trio.abc.ReceiveChannel[Message | EventsLost], path: str, call: Call) -> None:
-    try:
-        await _keep(messages, path)
-    except OSError as exc:
-        call.capture_failure = f"the capture {path} is not whole: {exc.strerror or exc}"
-
-
-async def _keep(messages: trio.abc.ReceiveChannel[Message | EventsLost], path: str) -> None:
-    """Write the messages received, one on each line, as ``inspect`` reads them."""
-    async with await trio.open_file(path, "w", encoding="utf-8") as file:
-        async for message in messages:
-            if isinstance(message, str):
-                await file.write(message.replace("\r", " ").replace("\n", " ") + "\n")
-            elif isinstance(message, bytes):
-                await file.write(base64.b64encode(message).decode() + "\n")
-            else:
-                print(
-                    f"trio-transports: {message.count} messages are not in {path}: the disk was slow", file=sys.stderr
-                )
-
-
 def _complaint(call: Call, ending: Disconnected | None) -> str | None:
+    if call.is_unanswered:
+        return f"the server has not taken the call within {ANSWER_S:g} s: does it speak this dialect?"
     if ending is None or ending.initiator == "local":
-        return call.capture_failure
+        return None
     said_s, total_s = (call.audio_format.duration_s(size) for size in (call.said_bytes, len(call.pcm)))
     if call.said_bytes < len(call.pcm) or ending.code not in (1000, 1001, 1005):
         who = "the server hung up" if ending.initiator == "remote" else "the connection was lost"
         because = f": {shown_text(ending.reason)}" if ending.reason else ""
         return f"{who} after {said_s:.1f} of {total_s:.1f} s, code {ending.code}{because}"
-    return call.capture_failure
+    return None
 
 
 def _read(path: str) -> tuple[AudioFormat, bytes]:

@@ -30,8 +30,8 @@ class Failure(Exception):
 
 def failure_of(error: BaseException) -> Failure | None:
     """Say an expected error as a Failure; None for what is a mistake in this program."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _all_of(error)
     match error:
         case Failure():
             return error
@@ -44,6 +44,17 @@ def failure_of(error: BaseException) -> Failure | None:
             return Failure(f"TLS failed: {error}")
         case _:
             return None
+
+
+def _all_of(group: BaseExceptionGroup[BaseException]) -> Failure | None:
+    """What several tasks met, each thing once; None if there is a mistake among it."""
+    told: dict[str, Failure] = {}
+    for error in group.exceptions:
+        failure = failure_of(error)
+        if failure is None:
+            return None
+        told.setdefault(str(failure), failure)
+    return Failure("; ".join(told), exit_code=next(iter(told.values())).exit_code)
 
 
 def _system_error(error: BaseException | None) -> str | None:

@@ -156,7 +156,11 @@ class ReadyNotice:
             lines.insert(
                 -1, "  Everybody who reaches this machine can call. A microphone needs https, but on this machine."
             )
-        lines.append(f"Ctrl-C lets calls finish, for {options.drain_s:g} s at most; once more ends them.")
+        lines.append(
+            "Ctrl-C ends all calls, and so does a change."
+            if self.reloads
+            else f"Ctrl-C lets calls finish, for {options.drain_s:g} s at most; once more ends them."
+        )
         return lines
 
 

@@ -26,6 +26,7 @@ from ..session.events import Disconnected
 from ..session.session import Session
 from ..transports.client import WebsocketClientTransport
 from .call_report import call_report, how_it_ended
+from .capture import UNWRITTEN, Capture
 from .failure import INTERRUPTED, Failure
 from .failure import run as run_trio
 
@@ -103,6 +104,7 @@ def run(
     *,
     source: str,
     recording: str | None,
+    capture: Capture | None,
     tail: float,
     limit: float,
     quiet: bool,
@@ -111,10 +113,10 @@ def run(
 ) -> int:
     """Play the call, and give the exit code."""
     call = TextCall(_lines(source), tail, limit)
-    ending = run_trio(partial(_play, call, WebsocketClientTransport(url, params)))
+    ending = run_trio(partial(_play, call, WebsocketClientTransport(url, params), capture))
     if recording is not None:
         _write(recording, call.heard)
-    complaint = call.complaint(quiet_ok=quiet_ok)
+    complaint = call.complaint(quiet_ok=quiet_ok) or (None if capture is None else capture.failure)
     report = call_report(url, ending, {"said_lines": call.said, "heard": list(call.heard)})
     if complaint is not None:
         report |= {"ok": False, "error": complaint}
@@ -131,9 +133,12 @@ def run(
     return 1
 
 
-async def _play(call: TextCall, transport: WebsocketClientTransport) -> Disconnected | None:
+async def _play(call: TextCall, transport: WebsocketClientTransport, capture: Capture | None) -> Disconnected | None:
     events = transport.events()
-    await call.run(transport)
+    async with trio.open_nursery() as nursery:
+        if capture is not None:
+            nursery.start_soon(capture.run, transport.messages(UNWRITTEN))
+        await call.run(transport)
     return await how_it_ended(events)
 
 

@@ -23,6 +23,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -80,7 +81,7 @@ async def serve_workers(bind: str, workers: int) -> None:
 
         for _ in range(workers):
             nursery.start_soon(run_worker)
-        await _told_to_stop()
+        await _told_to_stop(signal.SIGINT, signal.SIGTERM)
         nursery.cancel_scope.cancel()
     if any(codes):
         raise SystemExit(f"a worker ended by itself, with exit code {codes[0]}")
@@ -90,7 +91,9 @@ async def serve_as_worker(bind: str, workers: int) -> None:
     config = Config()
     config.bind = [bind]
     config.workers = workers  # more than one: the sockets share the address
-    await serve_asgi(app, config, shutdown_trigger=_told_to_stop)
+    # Ctrl-C goes to all processes of a terminal. The parent hears it too, and tells its workers, once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    await serve_asgi(app, config, shutdown_trigger=partial(_told_to_stop, signal.SIGTERM))
 
 
 async def _stop(process: trio.Process) -> None:
@@ -101,8 +104,8 @@ async def _stop(process: trio.Process) -> None:
     process.kill()
 
 
-async def _told_to_stop() -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+async def _told_to_stop(*how: signal.Signals) -> None:
+    with trio.open_signal_receiver(*how) as signals:
         async for _ in signals:
             return
 

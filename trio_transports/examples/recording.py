@@ -15,7 +15,11 @@ from trio_transports.pipeline.stages import utterances
 from trio_transports.serializers.detect import DetectingFrameSerializer
 
 PARAMS = tt.WebsocketServerParams(
-    serializer=DetectingFrameSerializer(), audio_enabled=True, vad_enabled=True, session_timeout=1800
+    serializer=DetectingFrameSerializer(),
+    audio_enabled=True,
+    vad_enabled=True,
+    session_timeout=1800,
+    session_timeout_action="close",
 )
 FOLDER = trio.Path(os.environ.get("RECORDINGS", "recordings"))
 

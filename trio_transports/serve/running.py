@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -70,9 +71,12 @@ async def serve_alone(options: ServeOptions, listening: socket.socket, on_ready:
     app = make_app(options, bot, ServerCounters())
     freeze_imports()
     leave = trio.Event()
-    with trio.open_signal_receiver(signal.SIGHUP) as hang_ups:
+    # Who was started to ignore it, as by nohup, goes on when the terminal is closed.
+    heeded = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    with trio.open_signal_receiver(*heeded) if heeded else nullcontext() as hang_ups:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_set_on_signal, hang_ups, leave)
+            if hang_ups is not None:
+                nursery.start_soon(_set_on_signal, hang_ups, leave)
             serve = partial(
                 serve_asgi,
                 cast("ASGIFramework", app),

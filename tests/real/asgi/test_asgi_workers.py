@@ -1,5 +1,6 @@
 """The example app on several processes, in both of the ways that its docstring tells."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -27,7 +28,9 @@ def free_address() -> tuple[str, int]:
 @asynccontextmanager
 async def running(command: list[str], port: int) -> AsyncIterator[trio.Process]:
     """Run the program until the block ends, once it answers."""
-    process = await trio.lowlevel.open_process([sys.executable, "-m", *command], stderr=subprocess.DEVNULL)
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", *command], stderr=subprocess.DEVNULL, start_new_session=True
+    )
     try:
         with trio.fail_after(60):
             while True:
@@ -81,8 +84,12 @@ async def test_hypercorns_workers() -> None:
             await process.wait()
 
 
-async def test_guarded_workers() -> None:
-    """The example's own command serves it from two guarded processes, and tells callers 1001 at its end."""
+@pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C"])
+async def test_guarded_workers(how: str) -> None:
+    """The example's own command serves it from two guarded processes, and tells callers 1001 at its end.
+
+    Ctrl-C in a terminal goes to all of them at once.
+    """
     address, port = free_address()
     command = ["trio_transports.demo.workers_app", "--workers", "2", "--bind", address]
     async with running(command, port) as process:
@@ -95,7 +102,10 @@ async def test_guarded_workers() -> None:
             async with raw_peer(port) as one, raw_peer(port) as other:
                 for peer in (one, other):
                     await peer.upgrade()
-                process.send_signal(signal.SIGTERM)
+                if how == "SIGTERM":
+                    process.send_signal(signal.SIGTERM)
+                else:
+                    os.killpg(process.pid, signal.SIGINT)
                 for peer in (one, other):
                     assert (await peer.read_to_close()).close_code == 1001
                     await peer.send(close_frame(1001))

@@ -98,6 +98,14 @@ async def test_a_line_of_text_from_the_command_line(tmp_path: Path) -> None:
         assert set(report) == set(OBJECTS["call"])
         assert (report["close_code"], report["ended_by"]) == (1000, "local")
         assert out.read_text() == "Welcome.\nhello?\nagain?\n"
+        capture = tmp_path / "captured.txt"
+        await run("call", host.url, "--in", str(tmp_path / "a.txt"), "--capture", str(capture), *options)
+        kinds = [json.loads(line)["type"] for line in capture.read_text().splitlines()]
+        assert set(kinds) == {"text"}
+        assert len(kinds) >= 3
+        full = await run("call", host.url, "--in", str(tmp_path / "a.txt"), "--capture", "/dev/full", *options)
+        assert full.code == 1
+        assert "the capture /dev/full is not whole" in full.err
         short = await run("call", host.url, "--in", str(tmp_path / "b.txt"), *options)
         assert short.code == 1
         assert "the server hung up after 1 of 2 lines" in short.err

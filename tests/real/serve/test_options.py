@@ -145,3 +145,20 @@ async def test_what_probe_and_call_print(tmp_path: Path) -> None:
     for arguments in (probe, call):
         code, told = await run(*arguments)
         assert (code, set(told)) == (1, set(FAILURE))
+
+
+async def test_who_ignores_a_hang_up_serves_on_when_the_terminal_is_closed() -> None:
+    """As ``nohup`` has it; without it a hang-up is the end, in good order."""
+    for ignored in (True, False):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        try:
+            async with served(BOT) as server:
+                server.tell(signal.SIGHUP)
+                for _ in range(10 if ignored else 0):
+                    await trio.sleep(0.1)
+                    assert (await server.get("/health"))[0] == 200
+                if ignored:
+                    server.tell(signal.SIGTERM)
+                assert await server.ended() == 0
+        finally:
+            signal.signal(signal.SIGHUP, before)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import trio
 from attrs import evolve
@@ -21,6 +21,8 @@ from .hang_up import FakeHangUp
 from .line import PhoneLine
 from .lines import line_named
 from .phone import ScriptedPhone
+
+LEAVE_S: Final = 30.0
 
 Bot: TypeAlias = Callable[[Session], Awaitable[None]]
 """The handler under test."""
@@ -41,6 +43,8 @@ async def phone_call(
 ) -> AsyncIterator[ScriptedPhone]:
     """Call ``bot`` by a scripted phone of a provider's; leaving hangs up, and waits until the bot has returned.
 
+    A bot that takes no notice of it has ``LEAVE_S``, then it is cancelled.
+
     ``params`` are those the bot is served with: audio both ways unless told otherwise, and the provider found out from
     its first message. ``hang_up`` stands in for the provider's interface. What the bot raises comes out.
 
@@ -49,7 +53,7 @@ async def phone_call(
     ``buffer_s`` how long it holds audio back before it plays, and ``way_s`` how long a message of the bot's is under
     way.
     """
-    chosen = line_named(line) if isinstance(line, str) else line
+    chosen = line_named(line) if isinstance(line, str) else line.fresh()
     if params is None:
         serializer = DetectingFrameSerializer() if chosen.fresh().opening() else JSONFrameSerializer()
         params = TransportParams(serializer=serializer, audio_in_enabled=True, audio_out_enabled=True)
@@ -78,7 +82,7 @@ async def phone_call(
         try:
             yield phone
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 30):
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LEAVE_S):
                 await phone.hang_up()
                 await bot_is_done.wait()
                 await phone.has_ended.wait()

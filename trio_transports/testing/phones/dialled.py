@@ -34,7 +34,7 @@ async def phone_at(
     ``line`` is a provider's name, or a line of your own. ``headers`` go into the handshake. ``tells_marks=False`` is
     a provider that tells of no mark, ``lag_s`` how late one tells.
     """
-    chosen = line_named(line) if isinstance(line, str) else line
+    chosen = line_named(line) if isinstance(line, str) else line.fresh()
     dialler = Dialler(
         address=Address.parse(url),
         engine=engine_named("trio-websocket"),
