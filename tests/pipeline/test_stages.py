@@ -6,6 +6,7 @@ from sys import getrefcount
 
 import pytest
 import trio
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -76,6 +77,28 @@ async def test_a_long_utterance_comes_in_pieces(autojump_clock: MockClock) -> No
     audio = [frame for frame in sink.frames if isinstance(frame, AudioFrame)]
     assert [len(samples(frame)) for frame in audio] == [50, 50, 20]
     assert [number for frame in audio for number in samples(frame)] == list(range(120))
+
+
+async def test_the_last_words_come_in_front_of_the_end(autojump_clock: MockClock) -> None:
+    """Of a caller that hangs up in the middle of a turn, in its second one too; outside of a turn there are none."""
+    first = [STARTED, speech(1), STOPPED]
+    sink = await run([utterances()], [*first, STARTED, speech(2), speech(3), EndFrame()])
+    assert [type(frame) for frame in sink.frames[3:]] == [UserStartedSpeakingFrame, AudioFrame, EndFrame]
+    assert samples(sink.frames[4]) == [2, 3]
+    sink = await run([utterances()], [*first, speech(2), EndFrame()])
+    assert sink.frames == [*first, EndFrame()]
+
+
+async def test_another_track_is_none_of_the_users_speech(autojump_clock: MockClock) -> None:
+    """Audio that names a destination passes as it is, whichever comes first; the turn is the user's, and names none."""
+    other = evolve(speech(99), destination="outbound")
+    frames: list[Frame | float] = []
+    for n in (0, 10):
+        frames += [other, STARTED, other, speech(n), other, speech(n + 1), other, STOPPED]
+    sink = await run([utterances()], frames)
+    audio = [frame for frame in sink.frames if isinstance(frame, AudioFrame)]
+    assert [samples(frame) for frame in audio if frame.destination is None] == [[0, 1], [10, 11]]
+    assert [frame for frame in audio if frame.destination is not None] == [other] * 8
 
 
 async def test_an_utterance_has_one_format(autojump_clock: MockClock) -> None:
@@ -150,6 +173,9 @@ async def test_sentences_of_a_stream(autojump_clock: MockClock) -> None:
     assert sink.frames == [TextFrame(text="one"), speech(1), TextFrame(text="two"), EndFrame()]
     sink = await run([sentences()], [TextFrame(text="a", utterance="1"), TextFrame(text="b", utterance="2")])
     assert sink.frames == [TextFrame(text="a", utterance="1"), TextFrame(text="b", utterance="2")]
+    said, shown = TextFrame(text="The link is "), TextFrame(text="https://x.example", aloud=False)
+    sink = await run([sentences()], [said, shown, said, EndFrame()])
+    assert sink.frames == [said, shown, evolve(said, text="The link is"), EndFrame()]
     sink = await run([sentences(max_chars=5)], [TextFrame(text="a b c d e f"), 0.1, TextFrame(text="g")])
     assert sink.texts == ["a b c d e f", "g"]
     sink = await run([sentences(max_chars=5)], [TextFrame(text=" " * 6), 0.1, TextFrame(text="  a"), 0.1, EndFrame()])
@@ -216,6 +242,14 @@ async def test_a_greeting_is_played_first_and_an_announcement_on_demand(
     assert sink.frames == [one, speech(8), two, one, speech(8)]
 
 
+async def test_an_announcement_may_be_played_to_its_end(autojump_clock: MockClock) -> None:
+    for interruptible in (True, False):
+        sink = await run([play(speech(7), interruptible=interruptible)], [])
+        assert sink.frames == [evolve(speech(7), interruptible=interruptible)]
+    law = evolve(speech(7), interruptible=False)
+    assert (await run([play(law)], [])).frames == [law]
+
+
 def test_a_sound_that_is_not_there_is_told_before_the_call(tmp_path: Path) -> None:
     """The file is read where the stage is made."""
     with pytest.raises(FileNotFoundError):
@@ -242,6 +276,37 @@ async def test_an_idle_user_is_asked_again_and_then_left(autojump_clock: MockClo
     }
     assert sink.texts == ["still there? 1", "still there? 2", "still there? 1", "still there? 2"]
     assert times == {"still there? 1": 67, "still there? 2": 72, "end": 77}
+
+
+async def test_a_user_who_spoke_while_the_next_stage_was_busy_is_not_idle(autojump_clock: MockClock) -> None:
+    """It lies unread when the time is over. Done twice."""
+    feed, source = trio.open_memory_channel[Frame](10)
+    output, taken = trio.open_memory_channel[Frame](0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(user_idle(5, lambda times: TextFrame(text="still there?")), source, output)
+        for _ in range(2):
+            await feed.send(DTMFFrame(digit="1"))
+            await trio.sleep(10)
+            await feed.send(STARTED)
+            for frame in (DTMFFrame(digit="1"), STARTED):
+                assert await taken.receive() == frame
+            await feed.send(STOPPED)
+            assert await taken.receive() == STOPPED
+        nursery.cancel_scope.cancel()
+
+
+async def test_each_track_of_the_bots_speaks_for_itself(autojump_clock: MockClock) -> None:
+    """While one of them does, the bot is not silent: the user is muted, and not asked. In two turns."""
+    music = "music"
+    frames: list[Frame | float] = []
+    for n in (0, 10):
+        frames += [BotStartedSpeakingFrame(), BotStartedSpeakingFrame(destination=music), 1.0]
+        frames += [BotStoppedSpeakingFrame(destination=music), speech(n + 1), 9.0, BotStoppedSpeakingFrame()]
+        frames += [speech(n + 2), 1.0]
+    sink = await run([mute("bot_speaks")], frames)
+    assert [number for frame in sink.frames if isinstance(frame, AudioFrame) for number in samples(frame)] == [2, 12]
+    sink = await run([user_idle(5, lambda times: TextFrame(text="still there?"))], frames)
+    assert sink.texts == []
 
 
 # mute

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, evolve, field
 from trio.testing import MockClock
 
 from tests.pipeline.test_turns import Sink, speech
@@ -134,3 +134,28 @@ def test_times_that_make_no_sense_are_refused() -> None:
     """They are named."""
     with pytest.raises(ValueError, match="ask_every_secs=0"):
         turn_analyzer(After(1), ask_every_secs=0)
+
+
+async def test_another_track_is_not_the_users_time(autojump_clock: MockClock, no_threads: None) -> None:
+    """Its audio is as long as the user's own: counted with it, no pause would ever be short enough to ask about."""
+    analyzer = After(0.4)
+    feed, source = trio.open_memory_channel[Frame](10_000)
+    sink = Sink()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Pipeline([turn_analyzer(analyzer)]).run, source, sink)
+        heard_s = 0.0
+        for _ in range(2):
+            await feed.send(UserStartedSpeakingFrame(at_s=heard_s))
+            for what in [speech(1)] * 150 + [AudioFrame(audio=bytes(640), sample_rate=16000)] * 100:
+                if what == speech(1):
+                    ended_s = heard_s + CHUNK_S
+                elif heard_s - ended_s == pytest.approx(0.2):
+                    await feed.send(UserStoppedSpeakingFrame(at_s=ended_s))
+                for destination in (None, "outbound"):
+                    await feed.send(evolve(what, destination=destination))
+                heard_s += CHUNK_S
+                await trio.sleep(CHUNK_S)
+        feed.close()
+    assert len(analyzer.asked) >= 4
+    assert all(pieces <= 250 for pieces, _ in analyzer.asked)
+    assert sum(isinstance(frame, UserStoppedSpeakingFrame) for frame in sink.frames) == 2

@@ -92,6 +92,18 @@ def test_an_encoded_picture_is_brought_into_shape_too() -> None:
     assert PictureShape(width=10, height=10, pixel_format="BGR").apply(file, (0, 0), "png") == b"\x09" * 300
 
 
+def test_a_transparent_file_stays_transparent_where_the_track_has_it() -> None:
+    """Elsewhere it is drawn on nothing, as ever."""
+    pixels = bytes((250, 120, 30, 40)) * 100
+    written = BytesIO()
+    Image.frombytes("RGBA", (10, 10), pixels).save(written, "PNG")
+    for _ in range(2):
+        shape = PictureShape(width=10, height=10, pixel_format="RGBA")
+        assert shape.apply(written.getvalue(), (0, 0), "png") == pixels
+        opaque = PictureShape(width=10, height=10).apply(written.getvalue(), (0, 0), "png")
+        assert len(opaque) == 300
+
+
 def test_a_broken_file_is_a_value_error_that_names_the_codec() -> None:
     file = PictureEncoder("PNG").encode(b"\x09" * 300, 10, 10, "RGB")
     for broken in (b"", file[:30], b"GIF89a" + file, file[:45]):

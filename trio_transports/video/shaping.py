@@ -43,8 +43,8 @@ class PictureShape:
         if not is_pixel_format(source_format):
             from .codec import decode
 
-            image, size = decode(image, source_format, max_pixels=MAX_PIXELS)
-            source_format = "RGB"
+            source_format, encoded = ("RGBA" if self.pixel_format == "RGBA" else "RGB"), source_format
+            image, size = decode(image, encoded, kept=source_format, max_pixels=MAX_PIXELS)
         source = cast("PixelFormat", source_format)
         width, height = size
         check_picture(image, width, height, source)

@@ -31,15 +31,19 @@ def mute(during: Literal["bot_speaks", "first_speech"] | Callable[[], bool]) -> 
         raise ValueError(f'mute takes "bot_speaks", "first_speech" or a function, not {during!r}')
 
     async def mute_stage(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
-        bot_speaks, has_spoken = False, False
+        speaking: set[str | None] = set()  # the bot, on which track
+        has_spoken = False
         hears_turn: bool | None = None
         async for frame in input:
             if isinstance(frame, BotStartedSpeakingFrame):
-                bot_speaks = True
+                speaking.add(frame.destination)
             elif isinstance(frame, BotStoppedSpeakingFrame | InterruptionFrame):
-                has_spoken |= bot_speaks
-                bot_speaks = False
-            is_muted = during() if callable(during) else (bot_speaks if during == "bot_speaks" else not has_spoken)
+                has_spoken |= bool(speaking)
+                if isinstance(frame, BotStoppedSpeakingFrame):
+                    speaking.discard(frame.destination)
+                else:
+                    speaking.clear()
+            is_muted = during() if callable(during) else bool(speaking) if during == "bot_speaks" else not has_spoken
             if isinstance(frame, UserStartedSpeakingFrame):
                 hears_turn = not is_muted
             hears = hears_turn if hears_turn is not None else not is_muted

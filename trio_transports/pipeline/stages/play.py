@@ -4,6 +4,7 @@ from collections.abc import Callable
 from os import PathLike
 
 import trio
+from attrs import evolve
 
 from ...audio.sound import Sound
 from ...frames import AudioFrame, Frame
@@ -15,7 +16,7 @@ def sound_frame(
 ) -> AudioFrame:
     """Make one frame of a sound, or of a WAV file."""
     if isinstance(sound, AudioFrame):
-        return sound
+        return sound if interruptible else evolve(sound, interruptible=False)
     if not isinstance(sound, Sound):
         sound = Sound.from_wav(sound)
     return AudioFrame(

@@ -11,15 +11,20 @@ from ..stage import AsyncStage
 from ..turns import FACTS
 from .splitting import split_sentences
 
-_GLANCE_S: Final = 0.001
+GLANCE_S: Final = 0.001
 """However late it is, what has come while something was being sent is read first: it may be the rest of a sentence."""
+
+
+def _kind(frame: TextFrame) -> tuple[str | None, bool, bool]:
+    """What frames that are joined have in common."""
+    return frame.utterance, frame.interruptible, frame.aloud
 
 
 def sentences(*, wait_secs: float = 0.5, max_chars: int = 400) -> AsyncStage:
     """Make a stage that gives ``TextFrame`` by ``TextFrame`` one sentence each.
 
     What has no end is given after ``wait_secs`` without more text, before other content, before text of another
-    ``utterance``, at ``max_chars``, and at the end. An interruption drops it. Facts pass at once.
+    ``utterance`` or of another kind, at ``max_chars``, and at the end. An interruption drops it. Facts pass at once.
     """
     if not (wait_secs > 0 and max_chars > 0):
         raise ValueError(f"sentences: {wait_secs=} and {max_chars=} must be above 0")
@@ -29,7 +34,7 @@ def sentences(*, wait_secs: float = 0.5, max_chars: int = 400) -> AsyncStage:
         given_at = inf
         while True:
             frame: Frame | None = None
-            with trio.move_on_at(max(given_at, trio.current_time() + _GLANCE_S)):
+            with trio.move_on_at(max(given_at, trio.current_time() + GLANCE_S)):
                 try:
                     frame = await input.receive()
                 except trio.EndOfChannel:
@@ -38,7 +43,7 @@ def sentences(*, wait_secs: float = 0.5, max_chars: int = 400) -> AsyncStage:
                 assert frame is not None
                 await output.send(frame)
             elif isinstance(frame, TextFrame):
-                if rest is not None and (rest.utterance, rest.interruptible) != (frame.utterance, frame.interruptible):
+                if rest is not None and _kind(rest) != _kind(frame):
                     await output.send(rest)
                     rest = None
                 whole, left = split_sentences((rest.text if rest is not None else "") + frame.text)

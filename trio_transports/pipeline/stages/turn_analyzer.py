@@ -36,7 +36,7 @@ def turn_analyzer(
         async with open_services() as services:
             services.start_soon(held.ask, name="turn analyzer")
             async for frame in input:
-                if isinstance(frame, AudioFrame):
+                if isinstance(frame, AudioFrame) and frame.destination is None:  # another is of somebody else
                     watch.hear(frame.audio, frame.format)
                 elif isinstance(frame, UserStoppedSpeakingFrame):
                     held.hold(frame)

@@ -16,10 +16,17 @@ from ...frames import (
     UserStoppedSpeakingFrame,
 )
 from ..stage import AsyncStage, frames_of
+from .sentences import GLANCE_S
 
 SPEAKS = (UserStartedSpeakingFrame, BotStartedSpeakingFrame)
 IS_SILENT = (UserStoppedSpeakingFrame, BotStoppedSpeakingFrame)
+_USER = "the user, who is no track"
 SAYS = (DTMFFrame, TextFrame, TranscriptionFrame, UserStartedSpeakingFrame)
+
+
+def _who(frame: Frame) -> str | None:
+    """The track on which the bot speaks, or the user."""
+    return frame.destination if isinstance(frame, BotStartedSpeakingFrame | BotStoppedSpeakingFrame) else _USER
 
 
 def user_idle(seconds: float, say: Callable[[int], Frame | Iterable[Frame] | None]) -> AsyncStage:
@@ -33,11 +40,11 @@ def user_idle(seconds: float, say: Callable[[int], Frame | Iterable[Frame] | Non
         raise ValueError(f"user_idle: seconds must be above 0, not {seconds!r}")
 
     async def user_idle_stage(input: trio.abc.ReceiveChannel[Frame], output: trio.abc.SendChannel[Frame]) -> None:  # noqa: A002
-        speaking: set[bool] = set()
+        speaking: set[str | None] = set()  # on which track the bot does, and the user
         deadline, times = trio.current_time() + seconds, 0
         while True:
             try:
-                with trio.move_on_at(inf if speaking else deadline) as silence:
+                with trio.move_on_at(inf if speaking else max(deadline, trio.current_time() + GLANCE_S)) as silence:
                     frame = await input.receive()
             except trio.EndOfChannel:
                 return
@@ -47,9 +54,9 @@ def user_idle(seconds: float, say: Callable[[int], Frame | Iterable[Frame] | Non
                     await output.send(each)
                 continue
             if isinstance(frame, SPEAKS):
-                speaking.add(isinstance(frame, UserStartedSpeakingFrame))
+                speaking.add(_who(frame))
             elif isinstance(frame, IS_SILENT):
-                speaking.discard(isinstance(frame, UserStoppedSpeakingFrame))
+                speaking.discard(_who(frame))
             if isinstance(frame, SAYS):
                 times = 0
             if isinstance(frame, SPEAKS + IS_SILENT + SAYS):

@@ -6,7 +6,7 @@ from typing import final
 import trio
 from attrs import define, evolve, field
 
-from ...frames import AudioFrame, Frame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
+from ...frames import AudioFrame, EndFrame, Frame, UserStartedSpeakingFrame, UserStoppedSpeakingFrame
 from ...frames.audio import counted_s
 from ..stage import AsyncStage
 
@@ -17,8 +17,9 @@ def utterances(*, pre_roll_secs: float = 0.5, max_secs: float = 60.0) -> AsyncSt
     """Make a stage that gives one ``AudioFrame`` for each turn of the user's, in front of the notice that it ended.
 
     Speech is noticed some time after it began: the ``pre_roll_secs`` before that are part of it. Audio outside of turns
-    goes no further. A turn longer than ``max_secs`` comes in pieces of that length. It needs the speech notices of a
-    session with ``vad_enabled``, or of a peer. An interruption cuts nothing off: this is the new turn.
+    goes no further; that of another track, which has a ``destination``, passes. A turn longer than ``max_secs`` comes in
+    pieces of that length. It needs the speech notices of a session with ``vad_enabled``, or of a peer. An interruption
+    cuts nothing off: this is the new turn. What was said when the peer ended the call comes in front of that.
     """
     if not (pre_roll_secs >= 0 and max_secs > 0):
         raise ValueError(f"utterances: {pre_roll_secs=} must be at least 0, and {max_secs=} above 0")
@@ -35,10 +36,10 @@ def utterances(*, pre_roll_secs: float = 0.5, max_secs: float = 60.0) -> AsyncSt
         async for frame in input:
             if isinstance(frame, UserStartedSpeakingFrame):
                 speaks = True
-            elif isinstance(frame, UserStoppedSpeakingFrame):
+            elif isinstance(frame, UserStoppedSpeakingFrame | EndFrame) and speaks:
                 await give()
                 speaks = False
-            if not isinstance(frame, AudioFrame):
+            if not isinstance(frame, AudioFrame) or frame.destination is not None:
                 await output.send(frame)
                 continue
             if not gathered.goes_on_with(frame):
