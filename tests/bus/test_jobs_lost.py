@@ -13,6 +13,7 @@ from trio_transports.bus import (
     BusWorkerRegistryMessage,
     JobCancelledError,
     JobError,
+    JobGroupError,
     JobRequest,
     JobTimeoutError,
     LocalBus,
@@ -24,7 +25,7 @@ from trio_transports.bus import (
     WorkerRunner,
     job,
 )
-from trio_transports.bus.proxy.base import MAX_CROSSING
+from trio_transports.bus.crossing import MAX_ASKED
 from trio_transports.params import ReconnectPolicy
 from trio_transports.wire.memory import MemoryWire
 
@@ -279,7 +280,8 @@ async def test_the_loss_of_an_old_connection_ends_no_job_of_the_new_one(
             assert answers[-1] == {"n": number}
             said = [one for one in await received(new) if isinstance(one, BusJobResponseMessage)]
             assert [one.status for one in said if one.job_id == f"new {number}"] == ["completed"]
-        assert runner.registry._crossing == {"gate 2": {}}
+        (carried,) = runner.registry._crossing.values()
+        assert not (carried.ours or carried.theirs)
         nursery.start_soon(expect_gone, near)
         await trio.testing.wait_all_tasks_blocked()
         gates[-1].abort()
@@ -308,8 +310,41 @@ async def test_the_jobs_that_a_connection_is_remembered_to_carry_are_bounded(
         gate, wire = wire_pair()
         proxy = WebSocketProxyServer("gate", websocket=gate, worker_name="near", remote_worker_name="far")
         nursery.start_soon(runner.run_worker, proxy)
-        for number in range(MAX_CROSSING + 10):
+        for number in range(MAX_ASKED + 10):
             await wire.send(JSON.encode(BusJobRequestMessage(source="far", target="near", job_id=str(number))))
         await trio.testing.wait_all_tasks_blocked()
-        assert [*proxy._crossing] == [str(number) for number in range(10, MAX_CROSSING + 10)]
+        assert [*proxy._crossing.theirs] == [str(number) for number in range(10, MAX_ASKED + 10)]
+        assert not proxy._crossing.ours
+        runner.cancel()
+
+
+async def test_a_group_that_goes_two_ways_loses_the_one_that_is_cut_off(autojump_clock: trio.testing.MockClock) -> None:
+    """Its request has one id for all of them: that another connection carries it says nothing of this one. Twice."""
+    runner, near = WorkerRunner("runner"), Doing("near")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(runner.run, near)
+        for round_ in range(2):
+            wires = dict[str, MemoryWire]()
+            for remote in ("a", "b"):
+                gate, wires[remote] = wire_pair()
+                proxy = WebSocketProxyServer(
+                    f"gate to {remote} {round_}", websocket=gate, worker_name="near", remote_worker_name=remote
+                )
+                nursery.start_soon(runner.run_worker, proxy)
+                entry = WorkerRegistryEntry(name=remote)
+                news = BusWorkerRegistryMessage(source="p", target="near", runner=f"{remote}'s", workers=[entry])
+                await wires[remote].send(JSON.encode(news))
+            await trio.testing.wait_all_tasks_blocked()
+
+            async def cut(wire: MemoryWire = wires["a"]) -> None:
+                await trio.sleep(1)
+                wire.abort()
+
+            nursery.start_soon(cut)
+            began_s = trio.current_time()
+            with pytest.raises(JobGroupError, match="the connection to it was lost"):
+                await near.job_group("a", "b", name="anything", timeout=50)
+            assert trio.current_time() - began_s < 2
+            wires["b"].abort()
+            await trio.testing.wait_all_tasks_blocked()
         runner.cancel()

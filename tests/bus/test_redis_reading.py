@@ -12,15 +12,18 @@ from coredis import exceptions
 
 from tests.bus.scripted import Server
 from trio_transports.bus import (
+    BusActivateWorkerMessage,
     BusCancelMessage,
     BusCancelWorkerMessage,
     BusDataMessage,
+    BusDeactivateWorkerMessage,
     BusEndMessage,
     BusEndWorkerMessage,
     BusGapMessage,
     BusJobCancelMessage,
     BusMessage,
     BusSubscription,
+    BusWorkerReadyMessage,
     JSONMessageSerializer,
 )
 from trio_transports.bus.names import MAX_NAME
@@ -418,14 +421,26 @@ async def test_who_shares_a_group_keeps_nothing_that_another_may_have_taken_over
             assert await reading.entries_acknowledged() == acknowledged
 
 
-@pytest.mark.parametrize("kind", [BusEndMessage, BusEndWorkerMessage, BusCancelMessage, BusCancelWorkerMessage])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        BusEndMessage,
+        BusEndWorkerMessage,
+        BusCancelMessage,
+        BusCancelWorkerMessage,
+        BusActivateWorkerMessage,
+        BusDeactivateWorkerMessage,
+        BusWorkerReadyMessage,
+    ],
+)
 async def test_what_is_to_end_a_reader_is_not_kept(
     kind: type[BusMessage], autojump_clock: trio.testing.MockClock
 ) -> None:
     """Whether it waited, or comes when the reader has ended: it would end the next one."""
     reading = Reading()
     reading.released.set()
-    ends = [stamp(JSON.encode(kind(source="x", target="s")), THEIRS, number) for number in (1, 2)]
+    about = {"runner": "r"} if kind is BusWorkerReadyMessage else {}
+    ends = [stamp(JSON.encode(kind(source="x", target="s", **about)), THEIRS, number) for number in (1, 2)]
     stream = Stream(batch(entry(1, ends[0])))
     async with reading.on(stream.server, reading.stream):
         reading.subscription.close()

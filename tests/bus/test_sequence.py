@@ -61,10 +61,11 @@ def test_numbers_tell_what_is_missing() -> None:
 def test_what_is_read_again_has_holes() -> None:
     """Neither there nor before the first number behind it is anything missing; what was seen is told all the same."""
     for _ in range(2):
-        sequences = Sequences()
-        told = [sequences.missed(Stamp("a", number), is_read_again=True) for number in (5, 8, 8, 6, 20)]
+        sequences = Sequences(reads_again=True)
+        told = [sequences.missed(Stamp("a", number)) for number in (5, 8, 8, 6, 20)]
         assert told == [0, 0, None, None, 0]
         assert sequences.missed(Stamp("b", 1)) == 0
+        sequences.reads_again = False
         assert [sequences.missed(Stamp("a", number)) for number in (20, 30, 31, 33)] == [None, 0, 0, 1]
         assert sequences.missed(Stamp("b", 3)) == 1
 
@@ -81,9 +82,9 @@ def test_publishers_are_bounded() -> None:
 
 
 def test_publishers_whose_numbers_were_read_again_are_bounded() -> None:
-    sequences = Sequences()
+    sequences = Sequences(reads_again=True)
     for number in range(MAX_PUBLISHERS + 10):
-        sequences.missed(Stamp(str(number), 1), is_read_again=True)
+        sequences.missed(Stamp(str(number), 1))
     assert len(sequences._read_again) == MAX_PUBLISHERS
 
 

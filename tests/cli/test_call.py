@@ -95,7 +95,7 @@ async def test_a_call_by_each_line(line: str, autojump_clock: MockClock) -> None
 async def test_a_server_that_never_takes_the_call_ends_it(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """In a dialect in which it has to say so: one of another would be waited for without end. One that is late is not."""
+    """In a dialect in which it has to say so: it would be waited for without end. One that is late is waited for."""
     monkeypatch.setattr(call_module, "ANSWER_S", 20.0)
     for answers_after_s, is_unanswered in ((inf, True), (19.0, False)):
         line = line_named("genesys")

@@ -4,9 +4,11 @@ import random
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock
 
 from tests.session.helpers import CHUNK_BYTES, CHUNK_S, RATE, audio, gaps, is_silence, params, pcm, seconds
+from tests.session.test_output import Bed
 from trio_transports import AudioFrame, BotStoppedSpeakingFrame, InterruptionFrame, TextFrame
 from trio_transports.testing import memory_session
 
@@ -332,6 +334,29 @@ async def test_fixed_packets_have_their_size_and_lose_nothing(autojump_clock: Mo
     assert b"".join(packets)[: len(sent)] == sent
     assert is_silence(b"".join(packets)[len(sent) :])
     assert texts == ["control"]
+
+
+@pytest.mark.parametrize("size", [960, 1600, 1000])
+@pytest.mark.parametrize("has_bed", [False, True])
+async def test_what_fills_gaps_takes_its_time_in_packets_of_any_size(
+    autojump_clock: MockClock, size: int, has_bed: bool
+) -> None:
+    """Silence and bed leave as fast as they are played, and the ends of many utterances add no delay."""
+    settings = params(serializer=RawPCM(), fixed_audio_packet_size=size, silence_max_secs=None)
+    if has_bed:
+        settings = evolve(settings, audio_out_mixer=Bed())
+    async with memory_session(settings, buffer_messages=10_000) as (session, peer):
+        await session.output.send(seconds(0.2))
+        began_s = trio.current_time()
+        for _ in range(20):
+            await trio.sleep(0.5)
+            await session.output.send(seconds(0.05))
+        await trio.sleep(3)
+        passed_s = trio.current_time() - began_s
+        await trio.testing.wait_all_tasks_blocked()
+        sent_s = sum(len(message) for _, message in peer.messages) / 2 / RATE
+    waits_s = 0.2 if has_bed else 3.0  # the moment before each silence
+    assert passed_s - waits_s <= sent_s <= passed_s + 0.2
 
 
 async def test_a_serializer_that_buffers_does_not_change_the_pace(autojump_clock: MockClock) -> None:

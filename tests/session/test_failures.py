@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from tests.session.hearing import Inverting, Planned
 from tests.session.helpers import CHUNK_BYTES, audio, params, seconds
+from tests.session.test_clock import RawPCM
 from tests.session.test_endings import the_end, watched
 from trio_transports import (
     AudioFrame,
@@ -316,3 +317,75 @@ async def test_a_write_that_begins_as_an_idle_deadline_passes_has_its_own_time(a
             peer.resume()
             await session.output.drain()
         assert len(peer.recorder.of(AudioFrame)) == 1
+
+
+async def test_what_a_lost_connection_took_along_was_not_heard(autojump_clock: MockClock) -> None:
+    """Nor were the texts that belong there; what was said before and after counts. Lost twice, in two utterances."""
+    line = Line(redial_s=3)
+    settings = reconnecting(audio_out_auto_silence=False)
+    async with on_a_line(line, settings) as (session, _, _):
+        for number in (1, 2):
+            name = f"u{number}"
+            for second in range(10):
+                await session.output.send(TextFrame(text=f"{number}.{second}", utterance=name))
+                await session.output.send(evolve(seconds(1), utterance=name))
+            await trio.sleep(2.1)
+            line.peers[-1].drop()
+            await trio.sleep(12)
+            told = session.output.playback[name]
+            assert 2.5 < told.seconds < 4
+            assert told.sent_seconds == pytest.approx(10, abs=0.1)
+            assert not told.is_complete
+            texts = [text.text for text in told.texts]
+            assert texts[:2] == [f"{number}.0", f"{number}.1"]
+            assert len(texts) <= 4
+            assert texts[-1] == f"{number}.9"
+            if number == 1:
+                heard_s = sum(len(peer.recorder.audio) for peer in line.peers) / 2 / 16000
+                assert told.seconds <= heard_s + 0.05
+
+
+async def test_audio_that_a_lost_connection_took_along_was_not_written(autojump_clock: MockClock) -> None:
+    """Though the rest of it goes on over the next one; twice."""
+    line = Line(redial_s=0.05)
+    settings = reconnecting(audio_out_auto_silence=False, send_timeout=3, ping_interval=None)
+    async with on_a_line(line, settings) as (session, _, _):
+        for _ in range(2):
+            line.peers[-1].stall()
+            assert await session.output.write_audio(seconds(2)) is False
+            await trio.sleep(5)
+            assert await session.output.write_audio(seconds(0.5)) is True
+    assert len(line.peers) == 3
+
+
+async def test_the_first_packet_of_a_new_connection_begins_with_its_own_audio(autojump_clock: MockClock) -> None:
+    """What waited for a packet to fill is lost with the old one."""
+    line = Line(redial_s=0.5, serializer=RawPCM())
+    settings = reconnecting(audio_out_auto_silence=False, fixed_audio_packet_size=1000, serializer=RawPCM())
+    async with on_a_line(line, settings) as (session, _, _):
+        for number in (1, 2):
+            await session.output.send(AudioFrame(audio=bytes([number]) * 640, sample_rate=16000))
+            await trio.sleep(0.05)
+            line.peers[-1].drop()
+            await trio.sleep(1)
+            await session.output.send(AudioFrame(audio=bytes([9]) * 2000, sample_rate=16000))
+            await trio.sleep(1)
+            first = next(message for _, message in line.peers[-1].messages if isinstance(message, bytes))
+            assert first == bytes([9]) * 1000
+
+
+@pytest.mark.parametrize("how", ["drop", "close"])
+async def test_a_call_that_the_server_has_ended_is_not_dialled_again(how: str, autojump_clock: MockClock) -> None:
+    """It said so in its dialect, and then its connection went without a code."""
+    line = Line(redial_s=0.1)
+    async with on_a_line(line, reconnecting()) as (session, ends, _):
+        await line.peers[0].send(EndFrame())
+        await trio.testing.wait_all_tasks_blocked()
+        if how == "drop":
+            line.peers[0].drop()
+        else:
+            await line.peers[0].close(1001)
+        await trio.sleep(5)
+        assert line.dialled == 0
+        assert not session.is_connected
+    assert [end.initiator for end in ends] == ["error" if how == "drop" else "remote"]

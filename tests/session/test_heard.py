@@ -199,6 +199,42 @@ async def test_the_end_of_speech_tells_what_was_heard(autojump_clock: MockClock)
     ]
 
 
+@pytest.mark.parametrize("is_interrupted", [False, True])
+async def test_the_end_of_speech_tells_of_what_was_spoken_though_more_waits(
+    is_interrupted: bool, autojump_clock: MockClock
+) -> None:
+    """Of a pipeline that runs ahead the next utterance is there already, with its audio or with its text alone."""
+    async with memory_session(json_params(audio_out_auto_silence=False)) as (session, _peer):
+        for name in ("a", "b", "c"):
+            await session.output.send(TextFrame(text=name, utterance=name))
+            await session.output.send(evolve(voice(1.0), utterance=name))
+            await session.output.send(BotStoppedSpeakingFrame())
+        await session.output.send(TextFrame(text="d", utterance="d"))
+        await trio.sleep(1.5)
+        if is_interrupted:
+            await session.output.interrupt()
+        await trio.sleep(3)
+        told = []
+        with trio.move_on_after(0.1):
+            async for frame in session.input:
+                if isinstance(frame, BotStoppedSpeakingFrame) and frame.heard is not None:
+                    told.append((frame.heard.utterance, round(frame.heard.seconds, 1)))
+    assert told == ([("a", 1.0), ("b", 0.5)] if is_interrupted else [("a", 1.0), ("b", 1.0), ("c", 1.0)])
+
+
+async def test_a_text_without_a_name_belongs_to_the_audio_behind_it(autojump_clock: MockClock) -> None:
+    """Also where the speech before it ends in between, again and again."""
+    async with memory_session(json_params(audio_out_auto_silence=False)) as (session, _peer):
+        for number in range(3):
+            await session.output.send(TextFrame(text=f"text {number}"))
+            await trio.sleep(1.5)
+            await session.output.send(voice(1.0))
+            await session.output.send(BotStoppedSpeakingFrame())
+        await trio.sleep(2)
+        told = session.output.playback
+    assert [[text.text for text in each.texts] for each in told.values()] == [["text 0"], ["text 1"], ["text 2"]]
+
+
 @pytest.mark.parametrize("who", ["session", "pipeline"])
 async def test_an_interruption_carries_it(who: str, autojump_clock: MockClock) -> None:
     """Whoever interrupts, the frame that the handler gets tells what was cut off, and how far it was heard; twice."""

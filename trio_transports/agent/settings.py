@@ -36,8 +36,7 @@ def checked(params: WebsocketClientParams) -> WebsocketClientParams:
         )
     if params.audio_in_jitter_ms:
         raise ValueError(
-            "WebsocketClientParams.audio_in_jitter_ms is not for an agent adapter: what the agent sends is handed on as "
-            "it is"
+            "WebsocketClientParams.audio_in_jitter_ms is not for an agent adapter: its audio is handed on as it comes"
         )
     return params
 

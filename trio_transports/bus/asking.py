@@ -247,7 +247,7 @@ class AskedJobs:
             return next((worker for worker in unasked if worker in self._registry), None)
 
         def is_over() -> bool:
-            unasked[:] = [worker for worker in unasked if worker in pending.unanswered]
+            unasked[:] = [one for one in unasked if one not in pending.errors and one not in pending.responses]
             return not unasked or ready() is not None
 
         def seen(data: WorkerReadyData) -> None:

@@ -14,7 +14,7 @@ Rules
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final, final
 
 import trio
@@ -22,6 +22,7 @@ from attrs import define, field
 
 from .._documented import documented
 from ..errors import LocalProtocolError
+from .crossing import Crossing
 from .messages import BusWorkerRegistryMessage, WorkerReadyData, WorkerRegistryEntry
 from .names import MAX_NAME as MAX_NAME
 
@@ -68,7 +69,7 @@ class WorkerRegistry:
     """By runner, of those that promised to be heard of."""
     _vouchers: dict[tuple[str, str], set[str]] = field(factory=dict, init=False)
     """By runner and worker, the connections that told of it."""
-    _crossing: dict[str, Collection[str]] = field(factory=dict, init=False)
+    _crossing: dict[str, Crossing] = field(factory=dict, init=False)
     """By proxy that is connected, the jobs that it carries."""
     _watchers: dict[str, list[Watcher]] = field(factory=dict, init=False)
     _gone_watchers: list[GoneWatcher] = field(factory=list, init=False)

@@ -246,9 +246,9 @@ class BusSubscription(trio.abc.ReceiveChannel[BusMessage]):
         return self._concerns is None or issubclass(kind, BusGapMessage) or self._concerns(kind, target)
 
     def wants(self, message: BusMessage) -> bool | None:
-        """Show ``message`` to the tap, and ask ``accepts`` of it (rule 5); None: they have dealt with it, or failed at it.
+        """Show ``message`` to the tap, and ask ``accepts`` of it (rule 5). A gap is told to everyone.
 
-        A gap is told to everyone.
+        None: no, but one of them has dealt with it, or has failed at it.
         """
         if self._state != "open":
             return False

@@ -27,7 +27,11 @@ def serve(commands: Commands) -> None:
     made.add_argument("--params", metavar="FILE.toml", help="the transport's parameters")
     made.add_argument("--tls", nargs=2, metavar=("CERT.pem", "KEY.pem"), help="serve https:// and wss://")
     made.add_argument(
-        "--drain", type=seconds, default=20.0, metavar="SECONDS", help="how long calls may finish; no time with --reload (%(default)g)"
+        "--drain",
+        type=seconds,
+        default=20.0,
+        metavar="SECONDS",
+        help="how long calls may finish; with --reload no time (%(default)g)",
     )
     made.add_argument(
         "--public-url", type=public_url, metavar="URL", help="what callers call this server, behind a proxy"

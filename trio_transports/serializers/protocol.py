@@ -319,6 +319,15 @@ class CallSerializer(Protocol):
 
 
 @runtime_checkable
+class OwesForAudio(Replies, Protocol):
+    """A dialect that owes its peer something for audio that it has encoded, such as its level."""
+
+    @property
+    def owes_for_audio(self) -> bool:
+        """Whether it does, as it is set up: a session asks it after each chunk then."""
+
+
+@runtime_checkable
 class StatesMessageSize(Protocol):
     """A dialect that knows how long its peers' messages are at most; ``max_message_bytes`` is that unless set."""
 

@@ -2,7 +2,7 @@
 
 Rules
 1. Alone: the first SIGTERM, SIGINT or SIGHUP lets calls under way finish for ``drain_s`` and ends the server; a second
-   SIGTERM or SIGINT ends the process at once.
+   SIGTERM or SIGINT ends the process at once. One that was started to ignore SIGHUP, as ``nohup`` does, ignores it.
 2. A worker hears its supervisor. SIGTERM, said any number of times, ends it in the same way; SIGHUP has it retire: its
    successor takes the calls, and it ends with its last one, whenever that is. SIGINT is the supervisor's business. So
    does a worker end whose supervisor has gone.
@@ -71,7 +71,6 @@ async def serve_alone(options: ServeOptions, listening: socket.socket, on_ready:
     app = make_app(options, bot, ServerCounters())
     freeze_imports()
     leave = trio.Event()
-    # Who was started to ignore it, as by nohup, goes on when the terminal is closed.
     heeded = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
     with trio.open_signal_receiver(*heeded) if heeded else nullcontext() as hang_ups:
         async with trio.open_nursery() as nursery:

@@ -63,7 +63,7 @@ class Departure:
 
     def holds_audio(self, taken: int) -> bool:
         """Whether some of what was taken from the queue, up to this place, has still to be handed over."""
-        return (self.packer.holds_audio and taken > self._covered) or not all(part[4] for part in self.parts)
+        return self.has_begun_packet(taken) or not all(part[4] for part in self.parts)
 
     def messages(self, pcm: bytes, audio_format: AudioFormat, pts: int | None, now_s: float) -> Sequence[Message]:
         """Make messages of a chunk; rule 2."""
@@ -91,9 +91,15 @@ class Departure:
         _, message, covers, is_kept, is_filling = self.parts.pop(0)
         self.outbox.put(message, self.written, covers, is_kept, is_filling)
 
-    def complete_packet(self, silent_chunk: bytes, audio_format: AudioFormat, covers: int) -> None:
-        message, is_filling = self.packer.complete(silent_chunk, audio_format), self._fills(covers)
-        self.outbox.put(message, self.written, covers, is_filling=is_filling)
+    def has_begun_packet(self, taken: int) -> bool:
+        """Whether some of what was taken from the queue waits for its packet to fill; what fills gaps may wait there."""
+        return self.packer.holds_audio and taken > self._covered
+
+    def complete_packet(self, silent_chunk: bytes, audio_format: AudioFormat, covers: int) -> float:
+        """Fill the packet that has begun, and have it leave; returned is with how many chunks of silence."""
+        message, silent_chunks = self.packer.complete(silent_chunk, audio_format)
+        self.outbox.put(message, self.written, covers, is_filling=self._fills(covers))
+        return silent_chunks
 
     def _fills(self, covers: int) -> bool:
         """Whether it is filling that is handed over now; rule 4."""

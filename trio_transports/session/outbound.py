@@ -294,9 +294,10 @@ class Outbound:
     def _noticed_speech(self, frame: BotStartedSpeakingFrame | BotStoppedSpeakingFrame) -> None:
         if isinstance(frame, BotStoppedSpeakingFrame):
             track = self.tracks[frame.destination]
+            place = track.speech.place
             if track.queue.taken == track.queue.pushed:
-                track.playback.ended()
-            frame = evolve(frame, heard=track.playback.last(trio.current_time(), track.queue.written))
+                track.playback.ended_at(place)
+            frame = evolve(frame, heard=track.playback.at(place, trio.current_time(), track.queue.written))
         self._tell(frame)
         self.notices.tell(frame)
 

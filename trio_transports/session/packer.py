@@ -53,16 +53,16 @@ class Packer:
                 ready.append(packet)
         return ready
 
-    def complete(self, silent_chunk: bytes, audio_format: AudioFormat) -> bytes:
-        """Fill the waiting packet up; rule 2."""
+    def complete(self, silent_chunk: bytes, audio_format: AudioFormat) -> tuple[bytes, float]:
+        """Fill the waiting packet up, and say with how many chunks of silence; rule 2."""
         packets = self._packets
         if packets is None or not packets.partial_bytes:
-            return b""
+            return b"", 0.0
         missing = packets.size_bytes - packets.partial_bytes
         encoded = self._encode(silent_chunk, audio_format)
         silence = b"".join(part for part in encoded if isinstance(part, bytes)) or bytes(1)
         packets.push((silence * (missing // len(silence) + 1))[:missing])
-        return packets.pop() or b""
+        return packets.pop() or b"", missing / len(silence)
 
     def clear(self) -> None:
         if self._packets is not None:

@@ -9,7 +9,8 @@ Rules
 3. A text was heard when the audio has been played past the place where it was sent: its first audio, where text goes
    before its audio, and all of it, where text comes behind.
 4. An interruption fixes what was heard. Nothing is ever reported past what was written to the wire.
-5. The last ``REMEMBERED`` utterances are remembered, and of their texts ``MAX_TEXT_BYTES``: past it the oldest are
+5. What was lost with a connection nobody heard: neither the audio nor the texts that belong to it.
+6. The last ``REMEMBERED`` utterances are remembered, and of their texts ``MAX_TEXT_BYTES``: past it the oldest are
    forgotten. A text that was not heard, and cannot be any more, is let go of at once. When nobody has the session any
    more but for an event that is kept, ``session.sizes.LAST_TEXT_BYTES`` stay.
 """
@@ -40,6 +41,8 @@ class Utterance:
 
     name: str
     spans: list[tuple[int, int]] = field(factory=list)
+    lost_bytes: int = 0
+    """Of its audio, what was lost with a connection: it is in no span any more."""
     texts: list[tuple[int, TextFrame, int]] = field(factory=list)
     """Each with its place, and the memory that it takes; once ``played`` is there, those that were heard."""
     is_over: bool = False
@@ -58,6 +61,21 @@ class Utterance:
         """The memory that its texts take."""
         return sum(size_bytes for _, _, size_bytes in self.texts)
 
+    def lose(self, begin: int, end: int) -> None:
+        """Nobody hears what is between these places, nor the texts that go with nothing else."""
+        places = sorted({at for at, _, _ in self.texts})
+        until = dict(zip(places, [*places[1:], self.spans[-1][1] if self.spans else end], strict=False))
+        self.texts = [each for each in self.texts if each[0] < begin or until[each[0]] > end]
+        spans = [
+            part for start, stop in self.spans for part in ((start, min(stop, begin)), (max(start, end), stop))
+        ]  # fmt: skip
+        left = [(start, stop) for start, stop in spans if start < stop]
+        self.lost_bytes += sum(stop - start for start, stop in self.spans) - sum(stop - start for start, stop in left)
+        self.spans = left
+
+    def holds(self, place: int) -> bool:
+        return any(start <= place < end for start, end in self.spans)
+
     def fix(self, played: Played) -> None:
         """This was heard of it, and that cannot change any more."""
         heard = set(map(id, played.texts))
@@ -75,7 +93,7 @@ class Utterance:
 
     def heard(self, place: int, bytes_per_second: int) -> Played:
         """What was heard of it when all before ``place`` has been played."""
-        total = sum(end - start for start, end in self.spans)
+        total = sum(end - start for start, end in self.spans) + self.lost_bytes
         heard = sum(min(end, place) - start for start, end in self.spans if start < place)
         is_complete = self.is_over and heard >= total
         texts = [text for at, text, _ in self.texts if at < place or (is_complete and total and at <= place)]
@@ -99,7 +117,7 @@ class Playback:
     bytes_per_second: int = field(default=1, init=False)
     player: Player = field(factory=Player, init=False)
     text_bytes: int = field(default=0, init=False)
-    """The memory that the texts take that are remembered; rule 5."""
+    """The memory that the texts take that are remembered; rule 6."""
     _utterances: list[Utterance] = field(factory=list, init=False)
     _pieces: list[tuple[float, float, int, int]] = field(factory=list, init=False)
     """Where on the timeline which places are, as (start_s, end_s, place, end place)."""
@@ -135,10 +153,24 @@ class Playback:
             while self.text_bytes > most_bytes and (taken_bytes := oldest.forget_text()):
                 self.text_bytes -= taken_bytes
 
+    def lost(self, begin: int, end: int) -> None:
+        """What is between these places was lost with a connection; rule 5."""
+        for each in self._utterances:
+            if each.played is None and begin < end:
+                self.text_bytes -= each.text_bytes
+                each.lose(begin, end)
+                self.text_bytes += each.text_bytes
+
     def ended(self) -> None:
         """The utterance, or the run of speech, is over: unless more comes under its name."""
         if self._utterances:
             self._utterances[-1].is_over = True
+
+    def ended_at(self, place: int) -> None:
+        """So is the one whose audio is at this place."""
+        each = self._at(place)
+        if each is not None:
+            each.is_over = True
 
     def sent(self, place: int, size: int, duration_s: float, now: float) -> None:
         """A piece left: the ``size`` bytes before ``place``, or silence where that is 0."""
@@ -188,12 +220,14 @@ class Playback:
         place = self.place(now, written)
         return tuple(each.played or each.heard(place, self.bytes_per_second) for each in self._utterances)
 
-    def last(self, now: float, written: int) -> Played | None:
-        """What was heard of the latest utterance."""
-        if not self._utterances:
-            return None
-        last = self._utterances[-1]
-        return last.played or last.heard(self.place(now, written), self.bytes_per_second)
+    def at(self, place: int, now: float, written: int) -> Played | None:
+        """What was heard of the utterance whose audio is at this place; of the latest, where none is."""
+        each = self._at(place)
+        return each and (each.played or each.heard(self.place(now, written), self.bytes_per_second))
+
+    def _at(self, place: int) -> Utterance | None:
+        there = next((each for each in reversed(self._utterances) if each.holds(place)), None)
+        return there or (self._utterances[-1] if self._utterances else None)
 
     def interrupted(
         self, now: float, written: int, is_kept: Callable[[int, int], bool], *, plays_on: bool

@@ -87,7 +87,8 @@ class Receiving:
         return ending
 
     def _may_redial(self, ending: Ending) -> bool:
-        is_open = self._parts.life.state is State.OPEN
+        life = self._parts.life
+        is_open = life.state is State.OPEN and not life.peer_has_stopped
         return is_open and ending.initiator != "local" and ending.code in WORTH_A_REDIAL
 
     def _take(self, wire: Wire) -> None:

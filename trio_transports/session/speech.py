@@ -28,6 +28,8 @@ class Speech:
     """The place in the queue after which nothing is speech."""
     followed: tuple[int, int] = field(default=(0, 0), init=False)
     """From where to where in the queue there is the silence that the code needs after the last audio."""
+    place: int = field(default=0, init=False)
+    """Where the last chunk began."""
     is_on: bool = field(default=False, init=False)
     stops_at_s: float = field(default=inf, init=False)
     """When it has ended, if nothing more comes."""
@@ -36,6 +38,7 @@ class Speech:
         """A chunk that begins at this place leaves now."""
         if self.followed[0] <= place < self.followed[1]:
             return
+        self.place = place
         if not self.is_on and place < self.ends_at:
             self.is_on = True
             self._tell(BotStartedSpeakingFrame(destination=self.destination, notice=True))

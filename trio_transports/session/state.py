@@ -54,11 +54,12 @@ class Life:
     ended_at_s: float | None = field(default=None, init=False)
     redialling: trio.CancelScope | None = field(default=None, init=False)
     """Around dialling again, while a reconnecting client has no connection."""
-    _peer_has_stopped: bool = field(default=False, init=False)
+    peer_has_stopped: bool = field(default=False, init=False)
+    """The peer's dialect has said that the call is over; rule 3."""
 
     def peer_stopped(self) -> None:
         """Note that the peer's dialect has said that the call is over; rule 3."""
-        self._peer_has_stopped = self._peer_has_stopped or self.state is State.OPEN
+        self.peer_has_stopped = self.peer_has_stopped or self.state is State.OPEN
 
     @property
     def has_wire(self) -> bool:
@@ -75,7 +76,7 @@ class Life:
         """Begin to say goodbye, for this reason; False if that has begun already. Nobody is waited for to dial."""
         if not self.to(State.CLOSING):
             return False
-        self.ending = evolve(ending, initiator="remote") if self._peer_has_stopped and ending.code == 1000 else ending
+        self.ending = evolve(ending, initiator="remote") if self.peer_has_stopped and ending.code == 1000 else ending
         if self.redialling is not None:
             self.redialling.cancel()
         return True

@@ -191,10 +191,12 @@ class Track:
 
     def drop_older_than(self, keep_s: float) -> None:
         """Keep only the newest ``keep_s`` of queued audio: what is older is stale after a reconnection."""
-        queue = self.queue
-        self.departure.parts.clear()
+        queue, departure, written = self.queue, self.departure, self.queue.written
+        departure.parts.clear()
+        departure.packer.clear()
         self._counters.audio_out_dropped_s += queue.drop_oldest(queue.queued_s - keep_s)
-        queue.not_delivered(queue.taken)
+        self.playback.lost(written, queue.taken)
+        queue.lose(queue.taken)
         self.schedule.forget()
 
     def stop(self) -> None:
@@ -237,7 +239,8 @@ class Track:
         """Hand over the messages that no audio is ahead of."""
         queue, departure = self.queue, self.departure
         while queue.marks.each and queue.marks.each[0].place <= queue.taken and not departure.parts:
-            if not departure.outbox.has_room():
+            ends_packet = queue.marks.each[0].ends_utterance and departure.packer.holds_audio
+            if ends_packet or not departure.outbox.has_room():
                 return
             self._pass_mark()
 
@@ -264,9 +267,9 @@ class Track:
     @property
     def _has_partial(self) -> bool:
         """Whether some audio waits for more, here or in the converter or a packet."""
-        return bool(
-            self.queue.chunker.pending_bytes or self.departure.packer.holds_audio or self.intake.holding is not None
-        )
+        queue = self.queue
+        has_begun = queue.chunker.pending_bytes or self.intake.holding is not None
+        return bool(has_begun) or self.departure.has_begun_packet(queue.taken)
 
     def _fill(self, now_s: float) -> None:
         queue, schedule, gap = self.queue, self.schedule, self.gap
@@ -300,7 +303,7 @@ class Track:
                 self.speech.followed = (queue.pushed, queue.pushed)
             self.schedule.recovery.filled(missing / queue.form.bytes_per_second)
         else:
-            self._complete_packet()
+            self._complete_packet(now_s)
 
     def _send_queued_chunk(self, due_s: float, now_s: float) -> None:
         queue, schedule = self.queue, self.schedule
@@ -366,14 +369,16 @@ class Track:
             queue.not_delivered(queue.taken)
             departure.outbox.wrote_nothing()
 
-    def _complete_packet(self) -> None:
+    def _complete_packet(self, now_s: float) -> None:
         form = self.queue.form
-        self.departure.complete_packet(form.silence(), form.format, self.queue.taken)
+        silent_chunks = self.departure.complete_packet(form.silence(), form.format, self.queue.taken)
+        self.schedule.advance(round(silent_chunks * form.samples))  # the peer plays it, too
+        self.playback.sent(0, 0, silent_chunks * form.duration_s, now_s)
 
     def _pass_mark(self) -> None:
         queue, departure = self.queue, self.departure
         if queue.marks.each[0].ends_utterance and departure.packer.holds_audio:
-            self._complete_packet()
+            self._complete_packet(trio.current_time())
         mark = queue.marks.take()
         for message in mark.messages:
             departure.hand_over(message, is_kept=mark.is_kept)

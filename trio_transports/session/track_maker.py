@@ -13,7 +13,7 @@ from ..audio.pacing import Schedule
 from ..frames import BotStartedSpeakingFrame, BotStoppedSpeakingFrame
 from ..params import TransportParams
 from ..params.checks import check_quick
-from ..serializers.protocol import FrameSerializer, Message, Replies, per_session
+from ..serializers.protocol import FrameSerializer, Message, OwesForAudio, per_session
 from .blend import Blend
 from .departure import Departure
 from .gap import Gap
@@ -54,6 +54,7 @@ class TrackMaker:
             settings.format.sample_rate, lead_s=params.audio_out_lead_ms / 1000, catch_up_s=params.catch_up_ms / 1000
         )
         mixer = mixer_for(name, params.audio_out_mixer)
+        owing = self._serializer
         departure = Departure(
             name,
             Blend(mixer, Volume(params.audio_out_volume)),
@@ -61,7 +62,7 @@ class TrackMaker:
             self._outbox,
             self._place_mark,
             self._listening,
-            self._serializer.replies if offers(self._serializer, Replies) else None,
+            owing.replies if offers(owing, OwesForAudio) and owing.owes_for_audio else None,
         )
         return Track(
             schedule,

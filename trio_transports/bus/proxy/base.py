@@ -35,6 +35,7 @@ from ...wire.protocol import Wire
 from ...wire.settings import WireSettings
 from ..codec.binary import BUS_SUBPROTOCOL, BinaryMessageSerializer
 from ..codec.json import JSONMessageSerializer, MessageSerializer, shared_serializer
+from ..crossing import Crossing
 from ..messages import (
     JOB_MESSAGES,
     LIFECYCLE_MESSAGES,
@@ -43,7 +44,6 @@ from ..messages import (
     BusJobRequestMessage,
     BusJobResponseMessage,
     BusJobResponseUrgentMessage,
-    BusJobStreamEndMessage,
     BusLocalMessage,
     BusMessage,
     BusSystemMessage,
@@ -72,10 +72,6 @@ MessageTypes = tuple[type[BusMessage], ...]
 _FROM_A_WORKER: Final = (*JOB_MESSAGES, BusWorkerErrorMessage, BusWorkerReadyMessage)
 """What ends or answers a job of others, if somebody else says it in a worker's name."""
 
-_ANSWERS: Final = (BusJobResponseMessage, BusJobResponseUrgentMessage, BusJobStreamEndMessage)
-
-MAX_CROSSING: Final = 1024
-"""Jobs of one connection that are remembered until they are answered: not all are, if the peer asks."""
 
 
 def _above_zero(instance: object, attribute: object, value: float) -> None:
@@ -173,14 +169,15 @@ class Proxy(Worker):
     _counters: ProxyCounters = field(factory=ProxyCounters, init=False)
     _link: Link | None = field(default=None, init=False)
     _told: WorkerReadyData | None = field(default=None, init=False)
-    _crossing: dict[str, None] = field(factory=dict, init=False)
-    """The jobs that have crossed, or wait to, and are not answered; rule 6."""
+    _crossing: Crossing = field(init=False)
+    """The jobs of rule 6."""
 
     def __attrs_post_init__(self) -> None:
         if self._local == self._remote:
             name = type(self).__name__
             raise ValueError(f"{name}: both workers are named {self._local!r}: give each a name of its own")
         json = self._custom if isinstance(self._custom, JSONMessageSerializer) else shared_serializer()
+        self._crossing = Crossing(self._local, self._remote)
         self._serializer = self._json = self._custom if self._custom is not None else json
         self._binary = BinaryMessageSerializer(json)
         self._outbox = Outbox(
@@ -306,26 +303,15 @@ class Proxy(Worker):
         finally:
             self._link = None
             self._outbox.drop_requests()
-            self.bus.send_now(BusWorkerLostMessage(source=self._remote, local=self._local, jobs=self._jobs_lost()))
+            self.bus.send_now(BusWorkerLostMessage(source=self._remote, local=self._local, jobs=self._lost_jobs()))
             ending = link.ending or Ending()
             self._events.emit(ProxyDisconnected(wire.peer, ending.code, ending.reason, ending.initiator))
         return ending.error()
 
-    def _crosses(self, message: BusMessage) -> None:
-        if isinstance(message, BusJobRequestMessage):
-            self._crossing[message.job_id] = None
-            if len(self._crossing) > MAX_CROSSING:
-                del self._crossing[next(iter(self._crossing))]
-        elif isinstance(message, _ANSWERS):
-            self._crossing.pop(message.job_id, None)
-
-    def _jobs_lost(self) -> frozenset[str]:
+    def _lost_jobs(self) -> frozenset[str]:
         connected = self.registry._crossing
         del connected[self.name]
-        carried_elsewhere = set[str]().union(*connected.values())
-        lost = frozenset(job_id for job_id in self._crossing if job_id not in carried_elsewhere)
-        self._crossing.clear()
-        return lost
+        return self._crossing.lost(connected.values())
 
     def _speak(self, subprotocol: str | None) -> None:
         binary = subprotocol == BUS_SUBPROTOCOL and bool(self._subprotocols)
@@ -337,7 +323,7 @@ class Proxy(Worker):
     def _deliver(self, message: BusMessage) -> bool:
         if self._comes_in(message):
             self._counters.received += 1
-            self._crosses(message)
+            self._crossing.note(message)
             return self._alive("a connection").bus.send_now(self._believed(message))
         self._counters.refused += 1
         if self._counters.refused == 1:
@@ -366,7 +352,7 @@ class Proxy(Worker):
             self._counters.unsendable += 1
             self._answer_for(message, str(exc))
             return
-        self._crosses(message)
+        self._crossing.note(message)
         if self._link is not None and self._link.writer.put_now(data):
             return
         audio_s = 0.0

@@ -19,6 +19,7 @@ Stored messages
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, final
 
 import trio
@@ -29,12 +30,17 @@ from ...errors import RemoteProtocolError
 from ..codec.frames import UnknownTypeError
 from ..codec.json import MessageSerializer
 from ..messages import (
+    BusActivateWorkerMessage,
     BusCancelMessage,
     BusCancelWorkerMessage,
+    BusDeactivateWorkerMessage,
     BusEndMessage,
     BusEndWorkerMessage,
     BusGapMessage,
     BusMessage,
+    BusWorkerErrorMessage,
+    BusWorkerReadyMessage,
+    BusWorkerRegistryMessage,
 )
 from ..names import check_names
 from ..subscription import Fanout
@@ -49,8 +55,18 @@ KEEPALIVE_S: Final = 15.0
 BLOCK_S: Final = 5.0
 COUNT: Final = 64
 
-_ENDS: Final = (BusEndMessage, BusEndWorkerMessage, BusCancelMessage, BusCancelWorkerMessage)
-"""What is for one life of its reader: kept, it would end the next one."""
+_OF_ONE_LIFE: Final = (
+    BusEndMessage,
+    BusEndWorkerMessage,
+    BusCancelMessage,
+    BusCancelWorkerMessage,
+    BusActivateWorkerMessage,
+    BusDeactivateWorkerMessage,
+    BusWorkerErrorMessage,
+    BusWorkerReadyMessage,
+    BusWorkerRegistryMessage,
+)
+"""What is for one life of its reader, or told by one of somebody: kept, it would end the next one, or be false."""
 
 logger = logging.getLogger(__name__)
 
@@ -186,12 +202,10 @@ class StreamReader:
     writer: RedisWriter
     released: trio.Event
     on_ready: Callable[[], None]
-    _sequences: Sequences = field(factory=Sequences, init=False)
+    _sequences: Sequences = field(factory=partial(Sequences, reads_again=True), init=False)
     _held: set[bytes] = field(factory=set, init=False)
     """Entries that were read and are not acknowledged yet."""
     _left: Left = field(init=False)
-    _is_reading_again: bool = field(default=True, init=False)
-    """What an earlier life of the process left."""
     _had_group: bool = field(default=False, init=False)
     _claimed_at_s: float = field(default=float("-inf"), init=False)
 
@@ -212,7 +226,7 @@ class StreamReader:
             for entry, data in entries:
                 after = entry
                 await self._deliver(entry, data)
-        self._is_reading_again = False
+        self._sequences.reads_again = False
         while True:
             if self.group.is_shared and trio.current_time() - self._claimed_at_s >= self.group.claim_idle_s / 2:
                 await self._claim(connection)
@@ -278,7 +292,7 @@ class StreamReader:
             self.writer.acknowledge(self.key, entry, lambda: self._held.discard(entry))
 
         def leave() -> None:
-            if isinstance(message, _ENDS):
+            if isinstance(message, _OF_ONE_LIFE):
                 settle()
             else:
                 self._left.put(settle)
@@ -302,7 +316,7 @@ class StreamReader:
     def _decode(self, data: bytes) -> BusMessage | None:
         seen, data = unstamp(data)
         if seen is not None and not self.group.is_shared:
-            missed = self._sequences.missed(seen, is_read_again=self._is_reading_again)
+            missed = self._sequences.missed(seen)
             if missed is None:
                 self.incoming.duplicates += 1
                 return None

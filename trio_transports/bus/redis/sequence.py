@@ -54,12 +54,14 @@ def unstamp(data: bytes) -> tuple[Stamp | None, bytes]:
 class Sequences:
     """The last number seen of each publisher."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, reads_again: bool = False) -> None:
+        self.reads_again = reads_again
+        """What an earlier life of the process left; rule 3."""
         self._last: OrderedDict[str, int] = OrderedDict()
         self._read_again: set[str] = set()
         """Of which the last one was."""
 
-    def missed(self, seen: Stamp, *, is_read_again: bool = False) -> int | None:
+    def missed(self, seen: Stamp) -> int | None:
         """How many messages are missing before this one; None if it was seen before."""
         last = self._last.get(seen.publisher)
         if last is not None and seen.number <= last:
@@ -69,6 +71,6 @@ class Sequences:
         if len(self._last) > MAX_PUBLISHERS:
             forgotten, _ = self._last.popitem(last=False)
             self._read_again.discard(forgotten)
-        has_holes = is_read_again or seen.publisher in self._read_again
-        (self._read_again.add if is_read_again else self._read_again.discard)(seen.publisher)
+        has_holes = self.reads_again or seen.publisher in self._read_again
+        (self._read_again.add if self.reads_again else self._read_again.discard)(seen.publisher)
         return 0 if last is None or has_holes else seen.number - last - 1

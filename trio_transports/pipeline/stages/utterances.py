@@ -36,7 +36,7 @@ def utterances(*, pre_roll_secs: float = 0.5, max_secs: float = 60.0) -> AsyncSt
         async for frame in input:
             if isinstance(frame, UserStartedSpeakingFrame):
                 speaks = True
-            elif isinstance(frame, UserStoppedSpeakingFrame | EndFrame) and speaks:
+            elif isinstance(frame, UserStoppedSpeakingFrame) or (isinstance(frame, EndFrame) and speaks):
                 await give()
                 speaks = False
             if not isinstance(frame, AudioFrame) or frame.destination is not None:

@@ -98,6 +98,11 @@ class RTVIFrameSerializer:
         """Whether the client has said ``client-ready``: before, it throws away what it gets."""
         return self.start is not None
 
+    @property
+    def owes_for_audio(self) -> bool:
+        """Whether it owes the client how loud the bot is."""
+        return self._bot_meter is not None
+
     def fresh(self) -> "RTVIFrameSerializer":
         """One like it for another client."""
         settings = {a.name: getattr(self, a.name) for a in fields(RTVIFrameSerializer) if a.init}
