@@ -281,7 +281,7 @@ async def test_the_loss_of_an_old_connection_ends_no_job_of_the_new_one(
             said = [one for one in await received(new) if isinstance(one, BusJobResponseMessage)]
             assert [one.status for one in said if one.job_id == f"new {number}"] == ["completed"]
         (carried,) = runner.registry._crossing.values()
-        assert not (carried.ours or carried.theirs)
+        assert [*carried.ours, *carried.theirs] == []
         nursery.start_soon(expect_gone, near)
         await trio.testing.wait_all_tasks_blocked()
         gates[-1].abort()

@@ -114,7 +114,7 @@ class Clock:
         next_s = inf
         if self._is_open and self._is_held:
             for track in self.tracks:
-                track.pass_marks()
+                track.pass_marks(now_s)
         elif self._is_open:
             for track in self.tracks:
                 next_s = min(next_s, track.next_time(now_s, self._turn))

@@ -92,7 +92,7 @@ class Departure:
         self.outbox.put(message, self.written, covers, is_kept, is_filling)
 
     def has_begun_packet(self, taken: int) -> bool:
-        """Whether some of what was taken from the queue waits for its packet to fill; what fills gaps may wait there."""
+        """Whether audio of the queue, up to this place, waits for its packet to fill. What fills gaps may wait."""
         return self.packer.holds_audio and taken > self._covered
 
     def complete_packet(self, silent_chunk: bytes, audio_format: AudioFormat, covers: int) -> float:

@@ -223,7 +223,7 @@ class Track:
                     return part_s
                 departure.next_part()
             elif queue.marks.each and queue.marks.each[0].place <= queue.taken:  # rule 2
-                self._pass_mark()
+                self._pass_mark(now_s)
             elif queue.chunker.pending_bytes >= queue.form.size_bytes:  # rule 3
                 due_s = self.schedule.due_s(queue.available_at_s, now_s)
                 if self.schedule.is_early(due_s, now_s):
@@ -235,14 +235,14 @@ class Track:
                     return again_s
         return inf
 
-    def pass_marks(self) -> None:
+    def pass_marks(self, now_s: float) -> None:
         """Hand over the messages that no audio is ahead of."""
         queue, departure = self.queue, self.departure
         while queue.marks.each and queue.marks.each[0].place <= queue.taken and not departure.parts:
             ends_packet = queue.marks.each[0].ends_utterance and departure.packer.holds_audio
             if ends_packet or not departure.outbox.has_room():
                 return
-            self._pass_mark()
+            self._pass_mark(now_s)
 
     def _next_time_without_chunk(self, now_s: float, turn: int) -> float | None:
         """Decide about a missing chunk; None when something was done and there may be more to do."""
@@ -375,10 +375,10 @@ class Track:
         self.schedule.advance(round(silent_chunks * form.samples))  # the peer plays it, too
         self.playback.sent(0, 0, silent_chunks * form.duration_s, now_s)
 
-    def _pass_mark(self) -> None:
+    def _pass_mark(self, now_s: float) -> None:
         queue, departure = self.queue, self.departure
         if queue.marks.each[0].ends_utterance and departure.packer.holds_audio:
-            self._complete_packet(trio.current_time())
+            self._complete_packet(now_s)
         mark = queue.marks.take()
         for message in mark.messages:
             departure.hand_over(message, is_kept=mark.is_kept)

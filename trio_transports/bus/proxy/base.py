@@ -73,7 +73,6 @@ _FROM_A_WORKER: Final = (*JOB_MESSAGES, BusWorkerErrorMessage, BusWorkerReadyMes
 """What ends or answers a job of others, if somebody else says it in a worker's name."""
 
 
-
 def _above_zero(instance: object, attribute: object, value: float) -> None:
     if not value > 0:
         name = getattr(attribute, "name", "?")

@@ -17,9 +17,9 @@ def utterances(*, pre_roll_secs: float = 0.5, max_secs: float = 60.0) -> AsyncSt
     """Make a stage that gives one ``AudioFrame`` for each turn of the user's, in front of the notice that it ended.
 
     Speech is noticed some time after it began: the ``pre_roll_secs`` before that are part of it. Audio outside of turns
-    goes no further; that of another track, which has a ``destination``, passes. A turn longer than ``max_secs`` comes in
+    goes no further; that of another track, with a ``destination``, passes. A turn longer than ``max_secs`` comes in
     pieces of that length. It needs the speech notices of a session with ``vad_enabled``, or of a peer. An interruption
-    cuts nothing off: this is the new turn. What was said when the peer ended the call comes in front of that.
+    cuts nothing off: this is the new turn. What was being said when the peer ended the call comes in front of that.
     """
     if not (pre_roll_secs >= 0 and max_secs > 0):
         raise ValueError(f"utterances: {pre_roll_secs=} must be at least 0, and {max_secs=} above 0")
