@@ -358,6 +358,43 @@ async def test_audio_that_a_lost_connection_took_along_was_not_written(autojump_
     assert len(line.peers) == 3
 
 
+async def test_audio_that_goes_on_over_the_next_connection_was_written(autojump_clock: MockClock) -> None:
+    """Nothing of it was under way when the line was lost; twice."""
+    line = Line(redial_s=0.05)
+    async with on_a_line(line, reconnecting(audio_out_auto_silence=False)) as (session, _, _):
+        for _ in range(2):
+
+            async def drop() -> None:
+                await trio.sleep(0.51)
+                line.peers[-1].drop()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(drop)
+                assert await session.output.write_audio(seconds(1)) is True
+    assert len(line.peers) == 3
+
+
+async def test_a_text_whose_audio_has_still_to_come_is_not_lost(autojump_clock: MockClock) -> None:
+    """With that of another utterance; and what lost a little is over when the rest was heard."""
+    line = Line(redial_s=3)
+    async with on_a_line(line, reconnecting(audio_out_auto_silence=False)) as (session, _, _):
+        for number in (1, 2):
+            one, two = f"one {number}", f"two {number}"
+            await session.output.send(evolve(seconds(5), utterance=one))
+            await session.output.send(TextFrame(text="next", utterance=two))
+            await trio.sleep(1.1)
+            line.peers[-1].drop()
+            await trio.sleep(5)
+            await session.output.send(evolve(seconds(1), utterance=two))
+            await trio.sleep(3)
+            heard = session.output.playback
+            assert (heard[one].is_complete, heard[one].is_over) == (False, True)
+            assert [text.text for text in heard[two].texts] == ["next"]
+            assert heard[two].is_complete
+            await session.output.interrupt()
+            assert session.output.playback[one] == heard[one]
+
+
 async def test_the_first_packet_of_a_new_connection_begins_with_its_own_audio(autojump_clock: MockClock) -> None:
     """What waited for a packet to fill is lost with the old one."""
     line = Line(redial_s=0.5, serializer=RawPCM())

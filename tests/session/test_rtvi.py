@@ -29,7 +29,8 @@ from trio_transports import (
     TextFrame,
     TranscriptionFrame,
 )
-from trio_transports.serializers import Message
+from trio_transports.serializers import FrameSerializer, Message
+from trio_transports.serializers.detect import DetectingFrameSerializer
 from trio_transports.serializers.protobuf import ProtobufFrameSerializer
 from trio_transports.serializers.rtvi import RTVIFrameSerializer
 from trio_transports.testing import ScriptedPeer, memory_session
@@ -117,9 +118,13 @@ async def test_the_bot_speaks_once_the_client_is_ready(autojump_clock: MockClock
     assert here.session.start.parameters["version"] == "2.1.0"
 
 
-async def test_the_bots_level_is_told_while_it_speaks(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("is_detected", [False, True])
+async def test_the_bots_level_is_told_while_it_speaks(is_detected: bool, autojump_clock: MockClock) -> None:
     """At its pace, whatever the client says meanwhile: nothing, as one whose microphone is off."""
-    async with client(serializer=RTVIFrameSerializer(levels_ms=100)) as here:
+    serializer: FrameSerializer = RTVIFrameSerializer(levels_ms=100)
+    if is_detected:
+        serializer = DetectingFrameSerializer(providers={"rtvi": serializer})
+    async with client(serializer=serializer) as here:
         for _ in range(2):
             await here.session.output.send(speech(2))
             await here.session.output.drain()

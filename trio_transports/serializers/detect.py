@@ -38,6 +38,7 @@ from .protocol import (
     Message,
     Notices,
     Numbers,
+    OwesForAudio,
     Pausable,
     PlaybackMarks,
     TakesBitrate,
@@ -291,6 +292,12 @@ class DetectingFrameSerializer:
     def notice(self, frame: Frame) -> Sequence[Message]:
         """What the session noticed, in the caller's dialect."""
         return self._found.notice(frame) if offers(self._found, Notices) else ()
+
+    @property
+    def owes_for_audio(self) -> bool:
+        """Whether the caller's dialect owes it something for audio."""
+        found = self._found
+        return found.owes_for_audio if offers(found, OwesForAudio) else False
 
     def replies(self) -> Sequence[Message]:
         """What the caller is owed since the last call."""

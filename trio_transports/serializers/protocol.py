@@ -86,8 +86,9 @@ class HoldsBack(Protocol):
 class Replies(Protocol):
     """A dialect that owes its peer answers: a pong for each ping, ``bot-ready`` for ``client-ready``.
 
-    A session asks after every message that it has decoded, once before the first, and after every frame that it has
-    encoded: a dialect can say one part of a frame at once, and return what has its place among the audio. What it gets
+    A session asks after every message that it has decoded, once before the first, and after every frame but audio that
+    it has encoded: a dialect can say one part of a frame at once, and return what has its place among the audio. After
+    audio it asks one that ``OwesForAudio``. What it gets
     is written in this order and ahead of all that is queued; no interruption drops it. While ``REPLY_LIMIT`` answers
     are unwritten, the session reads no further, so a peer that asks and does not read waits for itself. Decoding one
     message must not owe more than a few: that bound is the dialect's.

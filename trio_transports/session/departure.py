@@ -39,8 +39,8 @@ class Departure:
     _place_mark: Callable[[Player], Sequence[Message]] | None
     """The messages by which the peer is asked to tell where its player is, in a dialect that has some."""
     taps: Sequence[Tap]
-    _owed: Callable[[], Sequence[Message]] | None
-    """What the dialect owes its peer for the audio that it has encoded, in one that ever owes."""
+    owed: Callable[[], Sequence[Message]] | None = field(default=None, init=False)
+    """What the dialect owes its peer for the audio that it has encoded, in one that does."""
     written: Callable[[int], None] = field(init=False)
     parts: list[tuple[float, Message, int, bool, bool]] = field(factory=list, init=False)
     """What is left of a chunk: when each leaves, what it covers, whether it is kept and whether it fills; rule 1."""
@@ -73,8 +73,8 @@ class Departure:
         for tap in self.taps:
             tap.left(pcm, audio_format, self.destination, now_s)
         messages = self.packer.pack(pcm, audio_format, pts)
-        if self._owed is not None:
-            self.outbox.put_replies(self._owed())
+        if self.owed is not None:
+            self.outbox.put_replies(self.owed())
         return messages
 
     def leave(self, messages: Sequence[Message], covers: int, due_s: float, over_s: float, is_kept: bool) -> None:

@@ -42,6 +42,7 @@ from ..serializers.protocol import (
     FrameSerializer,
     Message,
     Numbers,
+    OwesForAudio,
     PlaybackMarks,
     replies_of,
 )
@@ -133,8 +134,10 @@ class Outbound:
         if offers(serializer, AwaitsStart) and not serializer.is_ready:
             return
         settings = TrackSettings.of(self.params, serializer)
+        owed = serializer.replies if offers(serializer, OwesForAudio) and serializer.owes_for_audio else None
         for track in self.tracks.values():
             track.reshape(settings)
+            track.departure.owed = owed
         self._waiters.ready.set()
         self.clock.open()
 

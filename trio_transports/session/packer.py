@@ -60,9 +60,10 @@ class Packer:
             return b"", 0.0
         missing = packets.size_bytes - packets.partial_bytes
         encoded = self._encode(silent_chunk, audio_format)
-        silence = b"".join(part for part in encoded if isinstance(part, bytes)) or bytes(1)
-        packets.push((silence * (missing // len(silence) + 1))[:missing])
-        return packets.pop() or b"", missing / len(silence)
+        silence = b"".join(part for part in encoded if isinstance(part, bytes))
+        silent_chunks = missing / len(silence) if silence else 0.0
+        packets.push(((silence or bytes(1)) * (missing // max(len(silence), 1) + 1))[:missing])
+        return packets.pop() or b"", silent_chunks
 
     def clear(self) -> None:
         if self._packets is not None:

@@ -16,6 +16,7 @@ Rules
 """
 
 from collections.abc import Callable, Iterator
+from math import inf
 from sys import getsizeof
 from typing import Final, final
 
@@ -63,8 +64,10 @@ class Utterance:
 
     def lose(self, begin: int, end: int) -> None:
         """Nobody hears what is between these places, nor the texts that go with nothing else."""
+        if not any(start < end and stop > begin for start, stop in self.spans):
+            return
         places = sorted({at for at, _, _ in self.texts})
-        until = dict(zip(places, [*places[1:], self.spans[-1][1] if self.spans else end], strict=False))
+        until = dict(zip(places, [*places[1:], self.spans[-1][1] if self.is_over else inf], strict=False))
         self.texts = [each for each in self.texts if each[0] < begin or until[each[0]] > end]
         spans = [
             part for start, stop in self.spans for part in ((start, min(stop, begin)), (max(start, end), stop))
@@ -72,9 +75,6 @@ class Utterance:
         left = [(start, stop) for start, stop in spans if start < stop]
         self.lost_bytes += sum(stop - start for start, stop in self.spans) - sum(stop - start for start, stop in left)
         self.spans = left
-
-    def holds(self, place: int) -> bool:
-        return any(start <= place < end for start, end in self.spans)
 
     def fix(self, played: Played) -> None:
         """This was heard of it, and that cannot change any more."""
@@ -103,7 +103,7 @@ class Utterance:
             sent_seconds=total / bytes_per_second,
             texts=tuple(texts),
             is_complete=is_complete,
-            is_over=is_complete,
+            is_over=self.is_over and heard >= total - self.lost_bytes,
         )
 
 
@@ -167,7 +167,7 @@ class Playback:
             self._utterances[-1].is_over = True
 
     def ended_at(self, place: int) -> None:
-        """So is the one whose audio is at this place."""
+        """So is the one that was being said at this place."""
         each = self._at(place)
         if each is not None:
             each.is_over = True
@@ -221,13 +221,15 @@ class Playback:
         return tuple(each.played or each.heard(place, self.bytes_per_second) for each in self._utterances)
 
     def at(self, place: int, now: float, written: int) -> Played | None:
-        """What was heard of the utterance whose audio is at this place; of the latest, where none is."""
+        """What was heard of the utterance that was being said at this place; of the latest, where none was."""
         each = self._at(place)
         return each and (each.played or each.heard(self.place(now, written), self.bytes_per_second))
 
     def _at(self, place: int) -> Utterance | None:
-        there = next((each for each in reversed(self._utterances) if each.holds(place)), None)
-        return there or (self._utterances[-1] if self._utterances else None)
+        began = [(start, n) for n, each in enumerate(self._utterances) for start, _ in each.spans if start <= place]
+        if began:
+            return self._utterances[max(began)[1]]
+        return self._utterances[-1] if self._utterances else None
 
     def interrupted(
         self, now: float, written: int, is_kept: Callable[[int, int], bool], *, plays_on: bool
@@ -244,10 +246,11 @@ class Playback:
                 if any(is_kept(start, end) for start, end in each.spans):
                     continue
                 self.text_bytes -= each.text_bytes
-                played = evolve(each.heard(place, self.bytes_per_second), is_over=True)
+                played = each.heard(place, self.bytes_per_second)
+                was_over, played = played.is_over, evolve(played, is_over=True)
                 each.fix(played)
                 self.text_bytes += each.text_bytes
-                if not played.is_complete:
+                if not was_over:
                     cut.append(played)
         if not plays_on:
             self.player.cleared(now)

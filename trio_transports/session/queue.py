@@ -173,7 +173,8 @@ class AudioQueue:
     def lose(self, place: int) -> None:
         """What was not written up to this place is lost, also of what goes on behind it."""
         begin = self.written
-        self.receipts.break_if(lambda receipt: receipt.begin < place and receipt.end > begin)
+        if begin < place:
+            self.receipts.break_if(lambda receipt: receipt.begin < place and receipt.end > begin)
         self.not_delivered(place)
 
     def not_delivered(self, place: int) -> None:

@@ -239,7 +239,7 @@ class Track:
         """Hand over the messages that no audio is ahead of."""
         queue, departure = self.queue, self.departure
         while queue.marks.each and queue.marks.each[0].place <= queue.taken and not departure.parts:
-            ends_packet = queue.marks.each[0].ends_utterance and departure.packer.holds_audio
+            ends_packet = queue.marks.each[0].ends_utterance and departure.has_begun_packet(queue.taken)
             if ends_packet or not departure.outbox.has_room():
                 return
             self._pass_mark(now_s)
@@ -377,7 +377,7 @@ class Track:
 
     def _pass_mark(self, now_s: float) -> None:
         queue, departure = self.queue, self.departure
-        if queue.marks.each[0].ends_utterance and departure.packer.holds_audio:
+        if queue.marks.each[0].ends_utterance and departure.has_begun_packet(queue.taken):
             self._complete_packet(now_s)
         mark = queue.marks.take()
         for message in mark.messages:

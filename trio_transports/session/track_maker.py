@@ -7,13 +7,12 @@ from typing import final
 
 from attrs import define, field
 
-from .._offers import offers
 from ..audio.loudness import Volume
 from ..audio.pacing import Schedule
 from ..frames import BotStartedSpeakingFrame, BotStoppedSpeakingFrame
 from ..params import TransportParams
 from ..params.checks import check_quick
-from ..serializers.protocol import FrameSerializer, Message, OwesForAudio, per_session
+from ..serializers.protocol import FrameSerializer, Message, per_session
 from .blend import Blend
 from .departure import Departure
 from .gap import Gap
@@ -54,7 +53,6 @@ class TrackMaker:
             settings.format.sample_rate, lead_s=params.audio_out_lead_ms / 1000, catch_up_s=params.catch_up_ms / 1000
         )
         mixer = mixer_for(name, params.audio_out_mixer)
-        owing = self._serializer
         departure = Departure(
             name,
             Blend(mixer, Volume(params.audio_out_volume)),
@@ -62,7 +60,6 @@ class TrackMaker:
             self._outbox,
             self._place_mark,
             self._listening,
-            owing.replies if offers(owing, OwesForAudio) and owing.owes_for_audio else None,
         )
         return Track(
             schedule,

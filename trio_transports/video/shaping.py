@@ -43,8 +43,9 @@ class PictureShape:
         if not is_pixel_format(source_format):
             from .codec import decode
 
-            source_format, encoded = ("RGBA" if self.pixel_format == "RGBA" else "RGB"), source_format
-            image, size = decode(image, encoded, kept=source_format, max_pixels=MAX_PIXELS)
+            kept: Literal["RGB", "RGBA"] = "RGBA" if self.pixel_format == "RGBA" else "RGB"
+            image, size = decode(image, source_format, kept=kept, max_pixels=MAX_PIXELS)
+            source_format = kept
         source = cast("PixelFormat", source_format)
         width, height = size
         check_picture(image, width, height, source)

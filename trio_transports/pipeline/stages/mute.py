@@ -38,11 +38,12 @@ def mute(during: Literal["bot_speaks", "first_speech"] | Callable[[], bool]) -> 
             if isinstance(frame, BotStartedSpeakingFrame):
                 speaking.add(frame.destination)
             elif isinstance(frame, BotStoppedSpeakingFrame | InterruptionFrame):
-                has_spoken |= bool(speaking)
+                spoke = bool(speaking)
                 if isinstance(frame, BotStoppedSpeakingFrame):
                     speaking.discard(frame.destination)
                 else:
                     speaking.clear()
+                has_spoken |= spoke and not speaking
             is_muted = during() if callable(during) else bool(speaking) if during == "bot_speaks" else not has_spoken
             if isinstance(frame, UserStartedSpeakingFrame):
                 hears_turn = not is_muted
