@@ -343,6 +343,12 @@ async def test_the_first_words_of_the_bot_are_heard_out(autojump_clock: MockCloc
     bot: list[Frame | float] = [BotStartedSpeakingFrame(), STARTED, speech(1), STOPPED, BotStoppedSpeakingFrame()]
     sink = await run([mute("first_speech")], [*bot, speech(2), *bot, speech(3)])
     assert [number for frame in sink.frames if isinstance(frame, AudioFrame) for number in samples(frame)] == [2, 1, 3]
+    music: list[Frame | float] = [
+        BotStartedSpeakingFrame(destination="music"),
+        BotStoppedSpeakingFrame(destination="music"),
+    ]
+    sink = await run([mute("first_speech")], [bot[0], *music, STARTED, speech(1), STOPPED, bot[-1], speech(2)])
+    assert [number for frame in sink.frames if isinstance(frame, AudioFrame) for number in samples(frame)] == [2]
 
 
 @pytest.mark.parametrize(
