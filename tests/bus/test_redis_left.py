@@ -1,5 +1,7 @@
 """What a stream's readers leave when they end: whether it is acknowledged, and what the next life is told of it."""
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
@@ -146,7 +148,7 @@ async def test_what_is_to_end_a_reader_is_not_kept(
     """Whether it waited, or comes when the reader has ended: it would end the next one."""
     reading = Reading()
     reading.released.set()
-    about = {"runner": "r"} if kind is BusWorkerReadyMessage else {}
+    about: dict[str, Any] = {"runner": "r"} if kind is BusWorkerReadyMessage else {}
     ends = [stamp(JSON.encode(kind(source="x", target="s", **about)), THEIRS, number) for number in (1, 2)]
     stream = Stream(batch(entry(1, ends[0])))
     async with reading.on(stream.server, reading.stream):

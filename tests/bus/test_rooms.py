@@ -11,6 +11,7 @@ ROOMS = (
         "names",
         "weight",
         "subscription",
+        "crossing",
         "bus",
         "local",
         "registry",

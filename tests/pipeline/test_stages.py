@@ -81,7 +81,7 @@ async def test_a_long_utterance_comes_in_pieces(autojump_clock: MockClock) -> No
 
 async def test_the_last_words_come_in_front_of_the_end(autojump_clock: MockClock) -> None:
     """Of a caller that hangs up in the middle of a turn, in its second one too; outside of a turn there are none."""
-    first = [STARTED, speech(1), STOPPED]
+    first: list[Frame] = [STARTED, speech(1), STOPPED]
     sink = await run([utterances()], [*first, STARTED, speech(2), speech(3), EndFrame()])
     assert [type(frame) for frame in sink.frames[3:]] == [UserStartedSpeakingFrame, AudioFrame, EndFrame]
     assert samples(sink.frames[4]) == [2, 3]

@@ -22,6 +22,7 @@ from trio_transports import (
     TransportParams,
 )
 from trio_transports._nursery import open_services
+from trio_transports.frames import JSONValue
 from trio_transports.serializers import FrameSerializer, Message
 from trio_transports.serializers.asterisk import AsteriskFrameSerializer
 from trio_transports.serializers.detect import DetectingFrameSerializer
@@ -103,7 +104,7 @@ async def test_xoff_stops_the_clock(make: type[FrameSerializer], autojump_clock:
 @pytest.mark.parametrize("make", [AsteriskFrameSerializer, DetectingFrameSerializer])
 async def test_what_ends_a_pause_leaves_while_it_lasts(make: type[FrameSerializer], autojump_clock: MockClock) -> None:
     """A command that no audio is ahead of; behind audio it waits for that, unless it is urgent. Each time."""
-    go_on = {"command": "CONTINUE_MEDIA"}
+    go_on: JSONValue = {"command": "CONTINUE_MEDIA"}
     async with held(make(), ASTERISK_START) as (session, say, heard):
         for _ in range(2):
             await say('{"event":"MEDIA_XOFF"}')

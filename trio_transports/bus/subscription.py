@@ -178,14 +178,16 @@ class _Lane:
         return BusGapMessage(source=GAP_SOURCE, missed=missed, reason="this subscriber did not read them in time")
 
     def clear(self) -> None:
-        receipt, self.in_hand = self.in_hand, None
-        if receipt is not None:
-            receipt.left(in_hand=True)
+        self.leave(in_hand=True)
         while self.has_something:
             self.take()
-            receipt, self.in_hand = self.in_hand, None
-            if receipt is not None:
-                receipt.left()
+            self.leave()
+
+    def leave(self, *, in_hand: bool = False) -> None:
+        """The message that was taken last is not handled, nor will be."""
+        receipt, self.in_hand = self.in_hand, None
+        if receipt is not None:
+            receipt.left(in_hand=in_hand)
 
     def settle(self) -> None:
         """The message in hand has been handled."""
