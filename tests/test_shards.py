@@ -10,7 +10,7 @@ GUIDE = TESTS.parent / "trio_transports" / "docs" / "guides" / "design.md"
 
 def commands() -> list[list[str]]:
     """The words of each shard's command."""
-    return [told.split() for told in re.findall(r"`(pytest -n 4 [^`]+)`", GUIDE.read_text("utf-8"))]
+    return [told.split() for told in re.findall(r"`(pytest -n 6 [^`]+)`", GUIDE.read_text("utf-8"))]
 
 
 def test_each_test_on_sockets_is_in_one_shard() -> None:
@@ -22,6 +22,6 @@ def test_each_test_on_sockets_is_in_one_shard() -> None:
 def test_one_shard_is_the_rest() -> None:
     """They are run as the README's command is, which names none."""
     options = [[word for word in command if not word.startswith("tests/")] for command in commands()]
-    together = ["pytest", "-n", "4", "--dist", "loadfile"]
+    together = ["pytest", "-n", "6", "--dist", "loadfile"]
     assert sorted(options) == sorted([[*together, "--ignore=tests/real"], *([together] * (len(options) - 1))])
     assert " ".join(together) in (TESTS.parent / "README.md").read_text("utf-8")

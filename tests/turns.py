@@ -1,4 +1,4 @@
-"""Whose turn it is, where several processes of pytest (``-n 4``) share one machine.
+"""Whose turn it is, where several processes of pytest (``-n 6``) share one machine.
 
 Rules
 1. A test marked ``alone`` measures time: while it runs, no other process runs a test. All others run beside each other.
