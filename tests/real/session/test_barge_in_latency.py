@@ -25,6 +25,7 @@ pytestmark = pytest.mark.alone
 RATE = 16000
 ROUNDS = 100
 GIVE = 4
+PROMISED_MS = 20
 
 
 def value(turn: int, duration_s: float) -> AudioFrame:
@@ -92,7 +93,7 @@ async def watch_lateness(over_s: list[float]) -> None:
 
 
 async def test_the_old_answer_ends_at_once() -> None:
-    """Under a chunk and under 10 ms, 99 times of 100, beyond what the machine itself is late; nothing comes after."""
+    """Within the 20 ms that are promised, 99 times of 100, beyond what the machine is late; nothing comes after."""
     seen = []
     for _ in range(GIVE):
         over_s: list[float] = []
@@ -105,6 +106,6 @@ async def test_the_old_answer_ends_at_once() -> None:
         seen.append(f"last old audio {old:.2f} ms, told {told:.2f}, machine {busy:.2f}")
         print("p99:", seen[-1])
         # Both processes' ends of the call are in this one: each wake-up on the way may be late.
-        if old < 10 + 2 * busy and told < 10 + 2 * busy:
+        if old < PROMISED_MS + 2 * busy and told < PROMISED_MS + 2 * busy:
             return
     raise AssertionError(f"p99 of each run: {seen}")
